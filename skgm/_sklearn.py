@@ -1,0 +1,93 @@
+"""The only file that imports private or version-dependent scikit-learn names.
+
+Everything else in skgm imports them from here, so that a new scikit-learn release is answered in
+one place. Supported: scikit-learn >= 1.6.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.fixes import parse_version
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = [
+    "SKLEARN_VERSION",
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_task",
+    "transactional",
+]
+
+SKLEARN_VERSION = parse_version(sklearn.__version__)
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stand-in for scikit-learn < 1.9, where estimators have no callbacks."""
+
+        def set_callbacks(self, *callbacks: Any) -> "CallbackSupportMixin":
+            """Raise: callbacks need scikit-learn 1.9."""
+            raise RuntimeError(
+                "set_callbacks needs scikit-learn >= 1.9 (sklearn.callback); "
+                f"scikit-learn {sklearn.__version__} is installed."
+            )
+
+
+def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate `fit` or `partial_fit`: validate parameters, and commit all fitted state or none.
+
+    Constructor parameters are checked against ``_parameter_constraints``. If the method raises, or
+    is interrupted from the keyboard, the estimator's attributes are put back as they were; for
+    that, the method must bind new arrays and never write into fitted ones.
+    """
+    validated = _fit_context(prefer_skip_nested_validation=False)(method)
+
+    @wraps(method)
+    def wrapper(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(estimator))
+        try:
+            return validated(estimator, *args, **kwargs)
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+            raise
+
+    return wrapper
+
+
+@contextmanager
+def fit_task(estimator: Any, *, X: Any, y: Any = None, sample_weight: Any = None) -> Iterator[None]:
+    """Announce one whole `fit` to the estimator's callbacks; does nothing below scikit-learn 1.9."""
+    if not hasattr(estimator, "_init_callback_context"):
+        yield
+        return
+    context = estimator._init_callback_context()
+    told = {"estimator": estimator, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+    context.call_on_fit_task_begin(**told)
+    yield
+    context.call_on_fit_task_end(**told, reconstruction_attributes={})
+
+
+def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
+    """Return weights as float64, shape (n_samples,): finite, non-negative, at least one positive.
+
+    Raises
+    ------
+    ValueError
+        Wrong length, negative, non-finite, or all zero (scikit-learn before 1.8 let that pass).
+    """
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight

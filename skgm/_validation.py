@@ -1,0 +1,100 @@
+"""Checks of tables: every error names the column or row at fault and the cure."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from skgm._frames import non_numeric_column
+
+__all__ = [
+    "SUPPORTS",
+    "check_finite",
+    "check_support",
+    "column_names",
+    "inside_support",
+    "validate_table",
+]
+
+# Per support: what a value must satisfy, and how to say it.
+SUPPORTS: dict[str, tuple[Any, str]] = {
+    "real": (lambda x: np.isfinite(x), "finite numbers"),
+    "positive": (lambda x: x > 0, "numbers > 0"),
+    "non-negative": (lambda x: x >= 0, "numbers >= 0"),
+    "unit": (lambda x: (x > 0) & (x < 1), "numbers strictly between 0 and 1"),
+    "binary": (lambda x: (x == 0) | (x == 1), "0 or 1"),
+    "counts": (lambda x: (x >= 0) & (x == np.floor(x)), "whole numbers >= 0"),
+}
+
+
+def validate_table(
+    estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool = True
+) -> np.ndarray:
+    """Return X as a float32 or float64 array (n_samples, n_features); see scikit-learn's validate_data.
+
+    Raises
+    ------
+    ValueError
+        A text column (named), NaN or infinity (column and row named), a wrong number of columns
+        or other column names than `fit` saw, no rows, fewer than `min_samples` rows.
+    """
+    try:
+        array = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            ensure_min_samples=min_samples,
+        )
+    except (TypeError, ValueError) as error:
+        culprit = non_numeric_column(X)
+        if culprit is None:
+            raise
+        raise ValueError(
+            f"Column {culprit!r} of X holds values that are not numbers. "
+            "Drop it or encode it (for example with sklearn.preprocessing.OrdinalEncoder)."
+        ) from error
+    if finite:
+        check_finite(array, column_names(estimator, array.shape[1]))
+    return array
+
+
+def column_names(estimator: Any, n_features: int) -> list[str]:
+    """Return the column names `fit` saw, or x0, x1, ... for an array."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return [f"x{j}" for j in range(n_features)] if names is None else [str(name) for name in names]
+
+
+def check_finite(X: np.ndarray, names: list[str]) -> None:
+    """Raise a ValueError that names the first column and row with NaN or infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()):  # one read-only pass; a finite sum has no non-finite term
+            return
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return
+    row, column = np.argwhere(bad)[0]
+    what = "NaN" if np.isnan(X[row, column]) else "infinity"
+    raise ValueError(
+        f"Input X contains {what} in column {names[column]!r} (first at row {row}). "
+        "Drop such rows or impute them (for example with sklearn.impute.SimpleImputer)."
+    )
+
+
+def inside_support(X: np.ndarray, support: str) -> np.ndarray:
+    """Return a boolean array of X's shape: which values lie in the support."""
+    return SUPPORTS[support][0](X)
+
+
+def check_support(X: np.ndarray, support: str, names: list[str], *, model: str) -> None:
+    """Raise a ValueError that names the first column and row outside the support of `model`."""
+    inside = inside_support(X, support)
+    if inside.all():
+        return
+    row, column = np.argwhere(~inside)[0]
+    raise ValueError(
+        f"{model} needs {SUPPORTS[support][1]} in every column; column {names[column]!r} holds "
+        f"{X[row, column]!r} at row {row}. Transform or drop that column, or choose a model whose "
+        "support contains it."
+    )

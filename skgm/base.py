@@ -1,0 +1,257 @@
+"""The contract that every density in skgm keeps, and the base class that does its bookkeeping."""
+
+import numbers
+from abc import ABCMeta, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._frames import frame_schema, restore_frame
+from skgm._random import as_generator
+from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
+from skgm._validation import check_finite, validate_table
+
+__all__ = ["DensityEstimator", "DensityTags", "transactional"]
+
+
+@dataclass(frozen=True)
+class DensityTags:
+    """What a density estimator promises beyond the contract; read by :mod:`skgm.testing`.
+
+    Attributes
+    ----------
+    support : {"real", "positive", "non-negative", "unit", "binary", "counts"}, default="real"
+        Where every value of a training table must lie.
+    independent_columns : bool, default=False
+        The model multiplies one density per column, so it cannot beat the independent-marginals
+        baseline.
+    deterministic_fit : bool, default=True
+        Two fits on the same data agree whatever `random_state` is.
+    score_function_is_gradient : bool, default=True
+        `score_function` is the exact gradient of `score_samples` (a learnt score need not be).
+    equivariance : {"affine", "location-scale", "scale", "none"}, default="none"
+        The largest group of maps x -> A x + b under which fitting commutes with change of
+        variables: "location-scale" allows a diagonal A, "scale" a diagonal A and b = 0.
+    """
+
+    support: str = "real"
+    independent_columns: bool = False
+    deterministic_fit: bool = True
+    score_function_is_gradient: bool = True
+    equivariance: str = "none"
+
+
+def _has_conditional_draw(estimator: "DensityEstimator") -> bool:
+    return type(estimator)._draw_given is not DensityEstimator._draw_given
+
+
+class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+    r"""Base class of generative models with a log-density.
+
+    A subclass writes three methods and inherits the rest of the contract:
+
+    - ``fit(X, y=None, sample_weight=None)`` returns self. It starts with
+      ``X, weight = self._begin_fit(X, sample_weight)``, which validates the table, remembers the
+      data frame it came in, and gives `weight` as None or float64. `y` is ignored; all fitted
+      state is set anew; an integer weight equals that many repetitions of the row.
+    - ``score_samples(X)`` returns (n_samples,) float64: the log of a *normalised* density or
+      mass, in nats; -inf outside the support; a function of the row alone (the same in any batch,
+      in any order, and after pickling). It starts with ``X = self._begin_scoring(X)``.
+    - ``_draw(n_samples, rng)`` returns (n_samples, n_features): exchangeable rows drawn with the
+      numpy Generator `rng`, without changing the estimator.
+
+    Optional members: ``_draw_given(given, n_samples, rng)``, which makes ``sample(given=)`` and
+    ``impute`` available; ``score_function(X)``, the gradient of the log-density with respect to
+    x (Stein's score), for continuous models; ``partial_fit(X, y=None, sample_weight=None)``, as
+    good on the parts of a table as one call on the whole; ``__density_tags__()``.
+
+    As in all of scikit-learn, ``__init__`` only assigns its arguments. Decorate `fit` with
+    :func:`skgm.base.transactional` to have ``_parameter_constraints`` checked and a failed or
+    interrupted fit leave the estimator as it was. Check an estimator with
+    :func:`skgm.testing.check_density_estimator`.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : {"exact", "estimate", "lower_bound"}
+        What `score_samples` returns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm.base import DensityEstimator
+    >>> class UnitExponential(DensityEstimator):
+    ...     def fit(self, X, y=None, sample_weight=None):
+    ...         X, weight = self._begin_fit(X, sample_weight)
+    ...         return self
+    ...     def score_samples(self, X):
+    ...         X = self._begin_scoring(X).astype(np.float64)
+    ...         return np.where(X >= 0, -X, -np.inf).sum(axis=1)
+    ...     def _draw(self, n_samples, rng):
+    ...         return rng.exponential(size=(n_samples, self.n_features_in_))
+    >>> UnitExponential().fit([[1.0], [2.0]]).score([[0.5], [1.5]])
+    -1.0
+    """
+
+    _parameter_constraints: dict[str, Any] = {}
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises that decide which density checks apply."""
+        return DensityTags()
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DensityEstimator":
+        """Fit the density to X, (n_samples, n_features); `y` is ignored."""
+
+    @abstractmethod
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row in nats, (n_samples,)."""
+
+    @abstractmethod
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, n_features) draws."""
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return (m * n_samples, n_features) completions of `given`, (m, n_features), grouped by row."""
+        raise ValueError(
+            f"{type(self).__name__} cannot sample conditionally; call sample without `given`."
+        )
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean log-density per row.
+
+        A mean, as in GaussianMixture and unlike KernelDensity's sum, so that grid search does not
+        depend on the size of the folds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to score.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the mean.
+
+        Returns
+        -------
+        score : float
+            Weighted mean of :meth:`score_samples`, in nats per row.
+        """
+        log_density = self.score_samples(X)
+        if sample_weight is None:
+            return float(np.mean(log_density))
+        weight = check_sample_weight(sample_weight, log_density)
+        counted = weight > 0  # 0 * -inf would be NaN; a zero-weight row is absent
+        return float(np.average(log_density[counted], weights=weight[counted]))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Any = None) -> Any:
+        """Draw rows from the fitted density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows; with `given`, number of completions of each of its rows.
+        random_state : None, int, RandomState or Generator, default=None
+            None draws fresh rows at each call; an int reproduces. The estimator never changes.
+        given : array-like or data frame of shape (m, n_features), default=None
+            Observed values, NaN where values are to be drawn conditionally on the others. Only
+            for models that can (the others raise).
+
+        Returns
+        -------
+        rows : ndarray or data frame of shape (n_samples, n_features)
+            In random order, with the floating dtype of the training data; a data frame with the
+            same columns where `fit` saw one. With `given`: (m * n_samples, n_features), grouped
+            by row of `given`, observed values bit for bit.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            `n_samples` < 1, an unusable `random_state`, or `given` of the wrong shape, with
+            infinite values, or for a model without conditional sampling.
+        """
+        check_is_fitted(self)
+        n_samples = _check_n_samples(n_samples)
+        rng = as_generator(random_state)
+        if given is None:
+            drawn = self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
+            return self._to_container(drawn, self._frame_schema)
+        observed = self._begin_conditioning(given)
+        drawn = self._draw_given(observed, n_samples, rng)
+        rows = np.repeat(observed, n_samples, axis=0)
+        missing = np.isnan(rows)
+        rows[missing] = drawn[missing]
+        schema = frame_schema(given)
+        if schema is None and self._frame_schema is not None:  # bits of `given` outrank dtypes
+            schema = self._frame_schema | {"dtypes": ["Float64"] * rows.shape[1]}
+        return self._to_container(rows, schema)
+
+    @available_if(_has_conditional_draw)
+    def impute(self, X: Any, random_state: Any = None) -> Any:
+        """Fill the NaN of X with one draw from the model given the observed values.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (m, n_features)
+            Rows with NaN where values are missing.
+        random_state : None, int, RandomState or Generator, default=None
+            As in :meth:`sample`.
+
+        Returns
+        -------
+        rows : ndarray or data frame of shape (m, n_features)
+            X with its NaN filled; ``sample(1, given=X)``.
+        """
+        return self.sample(1, random_state, given=X)
+
+    def _begin_fit(
+        self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, finite: bool = True
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Validate a training table and remember its columns; return it and its weights or None."""
+        array = validate_table(self, X, reset=True, min_samples=min_samples, finite=finite)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, array)
+        self._frame_schema = frame_schema(X)
+        self._sample_dtype = array.dtype.name
+        self.log_density_kind_ = "exact"
+        return array, weight
+
+    def _begin_scoring(self, X: Any) -> np.ndarray:
+        """Check that the estimator is fitted and return X validated, (n_samples, n_features)."""
+        check_is_fitted(self)
+        return validate_table(self, X, reset=False)
+
+    def _begin_conditioning(self, given: Any) -> np.ndarray:
+        """Return `given` as a fresh float array (m, n_features) whose only holes are NaN."""
+        array = np.array(validate_table(self, given, reset=False, finite=False))
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(array.shape[1])])
+        check_finite(np.where(np.isnan(array), 0.0, array), list(names))
+        return array
+
+    def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
+        """Put drawn rows, (n, d), into the data frame that `schema` describes, if any."""
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"{type(self).__name__} drew non-finite values: its fitted parameters overflow "
+                f"{rows.dtype}. Rescale the columns before fitting."
+            )
+        if schema is None:
+            return rows
+        discrete = self.__density_tags__().support in ("binary", "counts")
+        return restore_frame(rows, schema, discrete=discrete)
+
+
+def _check_n_samples(n_samples: Any) -> int:
+    if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
+        raise ValueError(f"n_samples must be an integer >= 1; got {n_samples!r}.")
+    return int(n_samples)

@@ -1,0 +1,59 @@
+r"""Estimating equations: bread, meat and sandwich, written once for every estimator.
+
+An M-estimator solves :math:`\sum_i \psi(x_i; \theta) = 0`. With
+:math:`A = -E[\partial\psi/\partial\theta]` (bread) and :math:`B = Cov[\psi]` (meat),
+:math:`\sqrt n (\hat\theta - \theta) \to N(0, A^{-1} B A^{-T})`; under a correct likelihood
+:math:`A = B` is the Fisher information (eq. mle-asymptotic-normality, sm-covariance).
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lstsq, solve
+
+__all__ = ["meat", "quadratic_form", "sandwich", "total_weight"]
+
+
+def total_weight(psi: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    """Return the number of rows that the weights stand for."""
+    return float(len(psi) if sample_weight is None else sample_weight.sum())
+
+
+def meat(
+    psi: np.ndarray, sample_weight: np.ndarray | None = None, *, strata: Any = None
+) -> np.ndarray:
+    """Return the mean outer product of the estimating functions, per row.
+
+    Parameters
+    ----------
+    psi : ndarray of shape (n, k)
+        Estimating functions at the estimate.
+    sample_weight : ndarray of shape (n,), default=None
+        A weight w counts the row w times.
+    strata : ndarray of shape (n,), default=None
+        Labels of strata of fixed size (data and noise in NCE): psi is centred within each, because
+        only the variation within strata is random. None: no centring; psi sums to zero anyway.
+
+    Returns
+    -------
+    meat : ndarray of shape (k, k)
+    """
+    weight = np.ones(len(psi)) if sample_weight is None else sample_weight
+    if strata is not None:
+        psi = psi.astype(np.float64, copy=True)
+        for label in np.unique(strata):
+            rows = strata == label
+            psi[rows] -= np.average(psi[rows], axis=0, weights=weight[rows])
+    return (psi * weight[:, None]).T @ psi / weight.sum()
+
+
+def sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.ndarray:
+    """Return the covariance A^-1 B A^-T / n of the estimate, (k, k)."""
+    half = solve(bread, meat)
+    return solve(bread, half.T).T / n
+
+
+def quadratic_form(vector: np.ndarray, covariance: np.ndarray) -> float:
+    """Return v' C^-1 v, with the pseudo-inverse where C is singular."""
+    solution = lstsq(covariance, vector)[0]
+    return float(vector @ solution)

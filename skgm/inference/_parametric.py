@@ -1,0 +1,157 @@
+"""The inference methods that every density with named parameters shares."""
+
+import numbers
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._sklearn import check_sample_weight
+from skgm._validation import column_names
+from skgm.base import DensityEstimator
+from skgm.inference._results import ConfidenceIntervals, parameter_labels
+
+__all__ = ["COVARIANCES", "INTERVAL_METHODS", "ParametricDensity"]
+
+COVARIANCES = ("model", "observed", "robust")
+INTERVAL_METHODS = (
+    "auto",
+    "wald",
+    "wald-transformed",
+    "score",
+    "profile",
+    "exact",
+    "robust",
+)
+
+
+class ParametricDensity(DensityEstimator):
+    """A density whose parameters have names, standard errors and confidence intervals.
+
+    A subclass sets ``params_`` (name -> float or ndarray) in `fit` and writes
+
+    - ``_standard_errors(cov, X, sample_weight)`` -> dict of name -> float or ndarray,
+    - ``_intervals(level, method, X, sample_weight)`` -> ``(low, high, methods)``, three dicts with
+      the keys of ``params_``; `methods` says what "auto" chose.
+
+    Both get arguments that are already checked; X is an array or None. For the general Wald and
+    score tests it also writes ``_estimating_functions(X)`` -> ``(psi, bread)``, (n, k) and (k, k),
+    on the parameters flattened in the order of ``params_``.
+    """
+
+    params_: dict[str, Any]
+    loglik_: float
+
+    @abstractmethod
+    def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        """Return one standard error per parameter entry."""
+
+    @abstractmethod
+    def _intervals(
+        self, level: float, method: str, X: Any, sample_weight: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Return low, high and the method used, per parameter."""
+
+    def standard_errors(
+        self, cov: str = "model", *, X: Any = None, sample_weight: Any = None
+    ) -> Mapping[str, Any]:
+        """Return the standard error of each parameter.
+
+        Parameters
+        ----------
+        cov : {"model", "observed", "robust"}, default="model"
+            "model": from the expected information, right if the model is; "observed": from the
+            curvature at the estimate; "robust": the sandwich, right even if the model is not.
+        X : array-like of shape (n_samples, n_features), default=None
+            The training table, where the stored statistics cannot answer ("robust").
+        sample_weight : array-like of shape (n_samples,), default=None
+            Its weights, as given to `fit`.
+
+        Returns
+        -------
+        standard_errors : dict of str to float or ndarray
+            Shaped as in ``params_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            An unknown `cov`, a missing `X`, or a fit that has no standard errors; the message
+            says why.
+        """
+        check_is_fitted(self)
+        _check_choice("cov", cov, COVARIANCES)
+        X, sample_weight = self._check_inference_data(X, sample_weight)
+        return self._standard_errors(cov, X, sample_weight)
+
+    def confidence_intervals(
+        self,
+        level: float = 0.95,
+        method: str = "auto",
+        *,
+        X: Any = None,
+        sample_weight: Any = None,
+    ) -> ConfidenceIntervals:
+        """Return a confidence interval for each parameter.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, strictly between 0 and 1.
+        method : str, default="auto"
+            "auto" takes the best known for each parameter, never plain Wald for a variance, a
+            rate or a proportion. Others: "wald", "wald-transformed" (on the log or logit scale),
+            "score", "profile" (likelihood), "exact", "robust" (sandwich, Student's t, transformed
+            scale). Not every model has every method.
+        X : array-like of shape (n_samples, n_features), default=None
+            The training table, where the stored statistics cannot answer ("robust").
+        sample_weight : array-like of shape (n_samples,), default=None
+            Its weights, as given to `fit`.
+
+        Returns
+        -------
+        intervals : ConfidenceIntervals
+            Maps a parameter's name to ``(low, high)``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            A level outside (0, 1), a method that this model does not have, or a missing `X`.
+        """
+        check_is_fitted(self)
+        level = _check_level(level)
+        _check_choice("method", method, INTERVAL_METHODS)
+        X, sample_weight = self._check_inference_data(X, sample_weight)
+        low, high, methods = self._intervals(level, method, X, sample_weight)
+        columns = self._column_names()
+        labels = {k: parameter_labels(k, v, columns) for k, v in self.params_.items()}
+        return ConfidenceIntervals(self.params_, low, high, level, method, methods, labels)
+
+    def _check_inference_data(self, X: Any, sample_weight: Any) -> tuple[Any, Any]:
+        if X is None:
+            if sample_weight is not None:
+                raise ValueError(
+                    "sample_weight was given without X; pass the training table as X=."
+                )
+            return None, None
+        X = self._begin_scoring(X).astype(np.float64, copy=False)
+        return X, None if sample_weight is None else check_sample_weight(sample_weight, X)
+
+    def _column_names(self) -> list[str]:
+        return column_names(self, self.n_features_in_)
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+
+
+def _check_level(level: Any) -> float:
+    if not isinstance(level, numbers.Real) or not 0 < level < 1:
+        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
+    return float(level)

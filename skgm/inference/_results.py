@@ -1,0 +1,108 @@
+"""What inference returns: frozen results that print, index and turn into data frames."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ConfidenceIntervals", "TestResult", "parameter_labels"]
+
+
+def parameter_labels(name: str, value: Any, columns: list[str]) -> np.ndarray:
+    """Return labels such as "mu[age]" of the shape of a parameter's value (scalar: the name alone)."""
+    shape = np.shape(value)
+    labels = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
+        labels[index] = f"{name}[{', '.join(columns[i] for i in index)}]" if index else name
+    return labels
+
+
+@dataclass(frozen=True)
+class ConfidenceIntervals(Mapping):
+    """Confidence intervals of all parameters; maps a name to ``(low, high)``.
+
+    Attributes
+    ----------
+    estimate, low, high : dict of str to float or ndarray
+        Per parameter; arrays over columns where the model has several.
+    level : float
+        Confidence level, e.g. 0.95.
+    method : str
+        The method asked for.
+    methods : dict of str to str or ndarray of str
+        The method that each interval was made by (what "auto" chose).
+    labels : dict of str to ndarray of str
+        Names of the single entries, for printing.
+    """
+
+    estimate: Mapping[str, Any]
+    low: Mapping[str, Any]
+    high: Mapping[str, Any]
+    level: float
+    method: str
+    methods: Mapping[str, Any] = field(repr=False)
+    labels: Mapping[str, np.ndarray] = field(repr=False)
+
+    def __getitem__(self, name: str) -> tuple[Any, Any]:
+        return self.low[name], self.high[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.estimate)
+
+    def __len__(self) -> int:
+        return len(self.estimate)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame: one row per entry; columns estimate, low, high, method."""
+        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+
+        def flat(values: Mapping[str, Any], dtype: Any) -> np.ndarray:
+            shaped = (np.broadcast_to(values[k], np.shape(self.estimate[k])) for k in self)
+            return np.concatenate([np.ravel(value) for value in shaped]).astype(dtype)
+
+        columns = {key: flat(getattr(self, key), float) for key in ("estimate", "low", "high")}
+        index = pd.Index(flat(self.labels, object), name="parameter")
+        return pd.DataFrame(columns | {"method": flat(self.methods, object)}, index=index)
+
+    def __str__(self) -> str:
+        return f"{self.level:.4g} confidence intervals\n{self.to_frame()}"
+
+    def _repr_html_(self) -> str:
+        return self.to_frame()._repr_html_()
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """Outcome of a hypothesis test.
+
+    Attributes
+    ----------
+    statistic : float
+        Chi-square on `df` degrees of freedom under the null, asymptotically.
+    df : int
+        Number of restrictions.
+    pvalue : float
+        Probability of a statistic at least as large under the null.
+    method : str
+        Which test.
+    null : dict
+        The restrictions tested.
+    alternative : str
+        "two-sided".
+    correction : str or None
+        Small-sample correction applied to the statistic.
+    restricted_params : dict
+        Estimates under the null (empty for Wald tests, which need none).
+    """
+
+    statistic: float
+    df: int
+    pvalue: float
+    method: str
+    null: Mapping[str, Any]
+    alternative: str = "two-sided"
+    correction: str | None = None
+    restricted_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    __test__ = False  # the name starts with Test; pytest must not collect it
