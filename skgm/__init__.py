@@ -24,7 +24,7 @@ _HOME = {
     "wald_test": "skgm.inference",
 }
 
-__all__ = [*_HOME]  # noqa: PLE0604
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str) -> Any:

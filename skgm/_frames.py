@@ -45,9 +45,7 @@ def restore_frame(rows: np.ndarray, schema: dict[str, Any], *, discrete: bool = 
     Floating columns get their dtype back. Integer columns do so only where the model is
     `discrete`; elsewhere a real-valued draw would be truncated, so they come back as float64.
     """
-    names = [
-        f"c{j}" for j in range(rows.shape[1])
-    ]  # narwhals wants strings; pandas may not have them
+    names = [f"c{j}" for j in range(rows.shape[1])]  # narwhals wants text, pandas any name
     frame = nw.from_numpy(np.asarray(rows), schema=names, backend=schema["backend"])
     casts = [
         nw.col(name).cast(_target_dtype(dtype, discrete))

@@ -68,7 +68,7 @@ def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def fit_task(estimator: Any, *, X: Any, y: Any = None, sample_weight: Any = None) -> Iterator[None]:
-    """Announce one whole `fit` to the estimator's callbacks; does nothing below scikit-learn 1.9."""
+    """Announce one whole `fit` to the callbacks; does nothing below scikit-learn 1.9."""
     if not hasattr(estimator, "_init_callback_context"):
         yield
         return
