@@ -35,12 +35,11 @@ def as_generator(random_state: Any = None) -> np.random.Generator:
         random_state = np.random.mtrand._rand
     if isinstance(random_state, np.random.RandomState):
         return np.random.Generator(random_state._bit_generator)
-    if random_state is None or (
-        isinstance(random_state, numbers.Integral)
-        and not isinstance(random_state, bool)
-        and random_state >= 0
-    ):
-        return np.random.default_rng(random_state)
+    if random_state is None:
+        return np.random.default_rng()
+    is_integer = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
+    if is_integer and int(random_state) >= 0:
+        return np.random.default_rng(int(random_state))
     raise ValueError(
         "random_state must be None, a non-negative int, a numpy RandomState or a numpy Generator; "
         f"got {random_state!r}."

@@ -30,7 +30,7 @@ SUPPORTS: dict[str, tuple[Any, str]] = {
 def validate_table(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool = True
 ) -> np.ndarray:
-    """Return X as a float32 or float64 array (n_samples, n_features); see scikit-learn's validate_data.
+    """Return X as a float32 or float64 array (n_samples, n_features).
 
     Raises
     ------

@@ -121,7 +121,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Return (m * n_samples, n_features) completions of `given`, (m, n_features), grouped by row."""
+        """Return (m * n_samples, n_features) completions of `given`, grouped by row."""
         raise ValueError(
             f"{type(self).__name__} cannot sample conditionally; call sample without `given`."
         )

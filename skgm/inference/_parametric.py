@@ -152,6 +152,6 @@ def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def _check_level(level: Any) -> float:
-    if not isinstance(level, numbers.Real) or not 0 < level < 1:
+    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
         raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
     return float(level)

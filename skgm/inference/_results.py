@@ -10,7 +10,7 @@ __all__ = ["ConfidenceIntervals", "TestResult", "parameter_labels"]
 
 
 def parameter_labels(name: str, value: Any, columns: list[str]) -> np.ndarray:
-    """Return labels such as "mu[age]" of the shape of a parameter's value (scalar: the name alone)."""
+    """Return labels such as "mu[age]", in the shape of the value (a scalar: the name alone)."""
     shape = np.shape(value)
     labels = np.empty(shape, dtype=object)
     for index in np.ndindex(shape):
