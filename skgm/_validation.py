@@ -93,8 +93,10 @@ def check_support(X: np.ndarray, support: str, names: list[str], *, model: str) 
     if inside.all():
         return
     row, column = np.argwhere(~inside)[0]
+    value = float(X[row, column])
+    sign = "Negative values in data: " if value < 0 else ""  # the words scikit-learn looks for
     raise ValueError(
-        f"{model} needs {SUPPORTS[support][1]} in every column; column {names[column]!r} holds "
-        f"{X[row, column]!r} at row {row}. Transform or drop that column, or choose a model whose "
+        f"{sign}{model} needs {SUPPORTS[support][1]} in every column; column {names[column]!r} "
+        f"holds {value!r} at row {row}. Transform or drop that column, or choose a model whose "
         "support contains it."
     )

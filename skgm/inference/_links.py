@@ -27,6 +27,7 @@ LINKS = {
     "identity": Link("identity", np.asarray, np.ones_like, np.asarray),
     "log": Link("log", np.log, np.reciprocal, np.exp),
     "logit": Link("logit", special.logit, lambda p: 1 / (p * (1 - p)), special.expit),
+    "asinh": Link("asinh", np.arcsinh, lambda x: 1 / np.sqrt(1 + x**2), np.sinh),
     "atanh": Link("atanh", np.arctanh, lambda r: 1 / (1 - r**2), np.tanh),
 }
 
@@ -42,7 +43,7 @@ def wald_interval(
         On the natural scale; the delta method moves the error to the scale of `link`.
     level : float
         Confidence level in (0, 1).
-    link : {"identity", "log", "logit", "atanh"}, default="identity"
+    link : {"identity", "log", "logit", "asinh", "atanh"}, default="identity"
         Scale of the interval.
     df : float, default=None
         Degrees of freedom of Student's t; None for the normal quantile.

@@ -36,10 +36,15 @@ class ParametricDensity(DensityEstimator):
     - ``_intervals(level, method, X, sample_weight)`` -> ``(low, high, methods)``, three dicts with
       the keys of ``params_``; `methods` says what "auto" chose.
 
-    Both get arguments that are already checked; X is an array or None. For the general Wald and
-    score tests it also writes ``_estimating_functions(X)`` -> ``(psi, bread)``, (n, k) and (k, k),
-    on the parameters flattened in the order of ``params_``.
+    Both get arguments that are already checked; X is an array or None. For the general Wald test
+    it also writes ``_estimating_functions(X)`` -> ``(psi, bread)``, (n, k) and (k, k), on the
+    parameters flattened in the order of ``params_``; a square matrix there is symmetric and
+    contributes its lower triangle, row by row. Where psi is the score of a likelihood, so that
+    the bread is the Fisher information, it sets ``_bread_is_information = True``; elsewhere only
+    robust tests are right.
     """
+
+    _bread_is_information = False
 
     params_: dict[str, Any]
     loglik_: float
@@ -131,6 +136,17 @@ class ParametricDensity(DensityEstimator):
         columns = self._column_names()
         labels = {k: parameter_labels(k, v, columns) for k, v in self.params_.items()}
         return ConfidenceIntervals(self.params_, low, high, level, method, methods, labels)
+
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes in which `wald_test` reads a null hypothesis."""
+        return {name: np.shape(value) for name, value in self.params_.items()}
+
+    def _check_wald(self, null: dict[str, np.ndarray]) -> None:
+        """Raise a ValueError where a Wald test of `null` (NaN: free) does not exist."""
+
+    def _wald_estimate(self) -> dict[str, Any]:
+        """Return the estimates, shaped as in `_parameter_shapes`."""
+        return self.params_
 
     def _check_inference_data(self, X: Any, sample_weight: Any) -> tuple[Any, Any]:
         if X is None:

@@ -54,7 +54,13 @@ class ConfidenceIntervals(Mapping):
         return len(self.estimate)
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame: one row per entry; columns estimate, low, high, method."""
+        """Return the intervals as a table.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per entry; columns estimate, low, high, method.
+        """
         import pandas as pd  # statsmodels brings pandas; nothing else here needs it
 
         def flat(values: Mapping[str, Any], dtype: Any) -> np.ndarray:

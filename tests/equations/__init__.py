@@ -8,6 +8,8 @@ the truth and that the wrong one does not.
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 EQUATIONS: dict[str, Callable[[], None]] = {}
@@ -20,6 +22,12 @@ def equation(label: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 def mistake(label: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     return _registrar(MISTAKES, label)
+
+
+def load_registries() -> None:
+    """Import every topic, which fills EQUATIONS and MISTAKES."""
+    for topic in iter_modules(__path__):
+        import_module(f"{__name__}.{topic.name}")
 
 
 def _registrar(registry: dict[str, Any], label: str) -> Callable[[Any], Any]:

@@ -1,0 +1,118 @@
+"""Inference from the statistics that a fitted family keeps."""
+
+from typing import Any
+
+import numpy as np
+
+from skgm._validation import check_support
+from skgm.inference._flattening import flat_information, flat_scores
+from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
+from skgm.inference._nulls import check_parameter_space
+from skgm.inference._parametric import ParametricDensity
+from skgm.inference.families import Family, get_family
+
+__all__ = ["FamilyInference", "refuse_overflow"]
+
+
+class FamilyInference(ParametricDensity):
+    """The inference half of MLEDensity.
+
+    It reads the constructor's `family` and what `fit` leaves: ``_statistics`` (the fields of the
+    family's statistics) and ``_estimate`` (name -> float64 array).
+    """
+
+    _bread_is_information = True
+
+    family: Any
+    _statistics: dict[str, Any]
+    _estimate: dict[str, np.ndarray]
+
+    def _fit_record(self) -> Fit:
+        family = get_family(self.family)
+        statistics = family.statistics_type(**self._statistics)
+        return Fit(family, statistics, self._estimate, self._column_names())
+
+    def _public(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return floats for one column of an independent family, arrays otherwise."""
+        if self.n_features_in_ > 1 or get_family(self.family).joint:
+            return dict(values)
+        return {
+            name: value[0] if value.dtype == object else float(value[0])
+            for name, value in values.items()
+        }
+
+    def _check_support(self, family: Family, rows: np.ndarray) -> None:
+        if family.support != "real":  # finite already
+            model = f"The {family.name} family"
+            check_support(rows, family.support, self._column_names(), model=model)
+
+    def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        fit = self._fit_record()
+        for name in self._estimate:
+            refuse_boundary(fit, name, "Standard errors")
+        if cov == "robust":
+            errors = self._robust_errors(fit, X, sample_weight)
+        elif cov == "observed":
+            errors = fit.family.observed_standard_errors(fit.statistics, fit.params)
+        else:
+            errors = fit.family.standard_errors(fit.params, fit.statistics.n)
+        refuse_overflow(errors, "standard errors")
+        return self._public(errors)
+
+    def _errors_or_nan(self) -> dict[str, Any]:
+        """Return standard errors, NaN for estimates on the edge of their space."""
+        fit = self._fit_record()
+        edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inner = {k: np.where(edge[k], 0.5, v) for k, v in fit.params.items()}
+            errors = fit.family.standard_errors(inner, fit.statistics.n)
+        return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
+
+    def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+        if X is None:
+            raise ValueError(
+                "Robust standard errors need the training table: pass it as X= (and its weights "
+                "as sample_weight=); the stored sufficient statistics cannot answer."
+            )
+        self._check_support(fit.family, X)
+        return fit.family.robust_standard_errors(X, sample_weight, fit.params)
+
+    def _intervals(
+        self, level: float, method: str, X: Any, sample_weight: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        fit = self._fit_record()
+        if method == "robust":
+            for name in self._estimate:
+                refuse_boundary(fit, name, "Robust intervals")
+            fit = fit._replace(robust_errors=self._robust_errors(fit, X, sample_weight))
+        found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
+        low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
+        refuse_overflow(low | {f"{k} (high)": v for k, v in high.items()}, "intervals")
+        return self._public(low), self._public(high), methods
+
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        family, d = get_family(self.family), self.n_features_in_
+        return {p.name: (d,) * len(family.free_entries(p.name, d)) for p in family.parameters}
+
+    def _check_wald(self, null: dict[str, np.ndarray]) -> None:
+        fit = self._fit_record()
+        check_parameter_space(fit.family, null)
+        for name in null:
+            refuse_boundary(fit, name, "Wald tests")
+
+    def _wald_estimate(self) -> dict[str, np.ndarray]:
+        return self._estimate
+
+    def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return parameter scores (n, k) and information (k, k), flat in the order of params_."""
+        fit = self._fit_record()
+        return flat_scores(fit.family, X, fit.params), flat_information(fit.family, fit.params)
+
+
+def refuse_overflow(values: Any, what: str) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
+                "before fitting."
+            )

@@ -1,0 +1,323 @@
+"""Maximum-likelihood fits of parametric families, as a density estimator with inference."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._sklearn import check_sample_weight, fit_task, transactional
+from skgm._validation import validate_table
+from skgm.base import DensityTags
+from skgm.inference._family_inference import FamilyInference, refuse_overflow
+from skgm.inference._summary import FitSummary, summarize_fit
+from skgm.inference.families import Family, get_family
+
+__all__ = ["MLEDensity"]
+
+
+def _is_continuous(estimator: "MLEDensity") -> bool:
+    return not get_family(estimator.family).discrete
+
+
+class MLEDensity(FamilyInference):
+    r"""Maximum-likelihood fit of a parametric family, with tests and intervals.
+
+    .. math:: \hat\theta = \arg\max_\theta \sum_i w_i \log p(x_i; \theta)
+
+    Columns are independent, each with parameters of its own, except in the multivariate normal
+    family. Prefer it where a standard family describes the columns and their parameters are of
+    interest. Where columns depend on each other, independent families miss that;
+    :class:`skgm.score_matching.ScoreMatchingGaussian` also takes tables with more columns than
+    rows, which no maximum-likelihood fit does.
+
+    Parameters
+    ----------
+    family : str or Family, default="normal"
+        "normal" ("norm", "gaussian"), "exponential" ("expon"), "bernoulli", "poisson",
+        "multivariate_normal" ("mvn"), or an instance of
+        :class:`skgm.inference.Family`.
+
+    Attributes
+    ----------
+    params_ : dict of str to float or ndarray
+        Estimates: mu, sigma (normal); rate (exponential); p (Bernoulli); mu (Poisson). Floats for
+        one column, arrays (n_features,) otherwise. Multivariate normal: mean, (n_features,), and
+        covariance, (n_features, n_features), always arrays.
+    loglik_ : float
+        Total (weighted) log-likelihood at the estimate, in nats.
+    n_params_ : int
+        Number of free parameters.
+    n_observations_ : float
+        Number of rows, or sum of their weights.
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : str
+        "exact".
+
+    Raises
+    ------
+    ValueError
+        Data outside the support (column and row named); a column for which no estimate exists
+        (constant for the normal, all zero for the exponential, singular covariance); statistics
+        that overflow or underflow.
+
+    Notes
+    -----
+    eq. mle-asymptotic-normality. Everything but robust errors comes from stored sufficient
+    statistics, which merge: `partial_fit` on the parts of a table is as good as `fit` on the
+    whole. Until the rows seen determine the parameters, `partial_fit` leaves the estimator not
+    fitted.
+
+    A column of zeros or ones (Bernoulli) or zeros (Poisson) is fitted on the boundary: it has
+    intervals by score, profile and exact methods, but no standard errors.
+
+    References
+    ----------
+    E. L. Lehmann and G. Casella, "Theory of Point Estimation", 2nd edition, Springer, 1998,
+    chapter 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm import MLEDensity
+    >>> waits = np.array([[0.3], [1.2], [0.5], [2.0]])
+    >>> model = MLEDensity("exponential").fit(waits)
+    >>> round(model.params_["rate"], 3), model.confidence_intervals().methods["rate"]
+    (1.0, 'exact')
+    """
+
+    _parameter_constraints = {"family": [str, Family]}
+
+    def __init__(self, family: Any = "normal") -> None:
+        self.family = family
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that some families take no negative data."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self.__density_tags__().support != "real"
+        return tags
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises of the family."""
+        try:
+            family = get_family(self.family)
+        except (TypeError, ValueError):  # tags must exist before `fit` refuses the family
+            return DensityTags()
+        return DensityTags(
+            support=family.support,
+            independent_columns=not family.joint,
+            equivariance=family.equivariance,
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the rows seen so far determine the parameters."""
+        return hasattr(self, "params_")
+
+    def _begin_scoring(self, X: Any) -> np.ndarray:
+        if hasattr(self, "_obstacle"):
+            raise NotFittedError(f"partial_fit has not seen enough data yet: {self._obstacle}")
+        return super()._begin_scoring(X)
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLEDensity":
+        """Fit the family to X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training table, inside the family's support.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+
+        Returns
+        -------
+        self : MLEDensity
+            The fitted estimator.
+        """
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+            family = get_family(self.family)
+            rows, weight = self._begin_fit(X, sample_weight)
+            statistics = self._summarize(family, rows, weight)
+            family.check_statistics(statistics, self._column_names())
+            self._commit(family, statistics)
+        return self
+
+    @transactional
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLEDensity":
+        """Add the rows of X to those seen so far.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            More rows.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+
+        Returns
+        -------
+        self : MLEDensity
+            The estimator, fitted if the rows seen so far determine the parameters.
+        """
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+            family = get_family(self.family)
+            seen = getattr(self, "_statistics", None)
+            if seen is None:
+                rows, weight = self._begin_fit(X, sample_weight)
+                statistics = self._summarize(family, rows, weight)
+            else:
+                rows = validate_table(self, X, reset=False)
+                weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
+                added = self._summarize(family, rows, weight)
+                statistics = family.statistics_type(**seen) + added
+            try:
+                family.check_statistics(statistics, self._column_names())
+            except ValueError as error:
+                self._wait(statistics, str(error))
+            else:
+                self._commit(family, statistics)
+        return self
+
+    def _summarize(self, family: Family, rows: np.ndarray, weight: np.ndarray | None) -> Any:
+        """Return the statistics of validated rows; zero-weight rows are as if absent."""
+        if weight is not None and not weight.all():
+            rows, weight = rows[weight > 0], weight[weight > 0]
+        self._check_support(family, rows)
+        statistics = family.summarize(rows, weight)
+        refuse_overflow(vars(statistics), "sufficient statistics")
+        return statistics
+
+    def _wait(self, statistics: Any, obstacle: str) -> None:
+        for name in ("params_", "loglik_", "n_params_", "n_observations_", "_estimate"):
+            self.__dict__.pop(name, None)
+        self._statistics = dict(vars(statistics))
+        self._obstacle = obstacle
+
+    def _commit(self, family: Family, statistics: Any) -> None:
+        """Set all fitted attributes from the statistics."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            estimate = family.estimate(statistics)
+            loglik = float(np.sum(family.log_likelihood(statistics, estimate)))
+            public = {name: self._cast(value) for name, value in estimate.items()}
+        refuse_overflow(estimate | {"log-likelihood": loglik}, "fit")
+        refuse_overflow(public, f"fit in {self._sample_dtype}")
+        self.__dict__.pop("_obstacle", None)
+        self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
+        self._estimate = estimate
+        self.params_ = self._public(public)
+        self.loglik_ = loglik
+        d = self.n_features_in_
+        self.n_params_ = sum(len(family.free_entries(name, d)[0]) for name in estimate)
+        self.n_observations_ = float(statistics.n)
+
+    def _cast(self, value: np.ndarray) -> np.ndarray:
+        """Return `value` in the floating dtype of the training data."""
+        single = value.ndim == 1 and len(value) == 1
+        cast = value if single else value.astype(self._sample_dtype)
+        if ((cast == 0) & (value != 0)).any():
+            raise ValueError(
+                f"The fit underflows {self._sample_dtype}; rescale the columns, or pass float64."
+            )
+        return cast
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats, -inf outside the support (and where a boundary estimate rules a value out).
+        """
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(over="ignore"):
+            log_density = get_family(self.family).log_density(rows, self._estimate)
+        return log_density if log_density.ndim == 1 else log_density.sum(axis=1)
+
+    @available_if(_is_continuous)
+    def score_function(self, X: Any) -> np.ndarray:
+        """Return the gradient of the log-density with respect to x; continuous families only.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features)
+            Stein's score; zero outside the support.
+        """
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        return get_family(self.family).score_function(rows, self._estimate)
+
+    def aic(self) -> float:
+        """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
+
+        Returns
+        -------
+        aic : float
+            Smaller is better.
+        """
+        check_is_fitted(self)
+        return 2 * self.n_params_ - 2 * self.loglik_
+
+    def bic(self) -> float:
+        """Return Schwarz's criterion of the fit, n_params log(n) - 2 log-likelihood.
+
+        Returns
+        -------
+        bic : float
+            Smaller is better; n is the number of rows, or the sum of their weights.
+        """
+        check_is_fitted(self)
+        return self.n_params_ * float(np.log(self.n_observations_)) - 2 * self.loglik_
+
+    def summary(self, level: float = 0.95) -> FitSummary:
+        """Return estimates, standard errors and intervals, made to be printed.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level of the intervals (method "auto").
+
+        Returns
+        -------
+        summary : FitSummary
+            Prints as a table; ``.to_frame()`` gives a pandas DataFrame.
+        """
+        return summarize_fit(self, level)
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        return get_family(self.family).sample(self._estimate, n_samples, rng)
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        family = get_family(self.family)
+        inner = 0.5 if family.support == "unit" else 1.0  # stands in for what is to be drawn
+        observed = np.where(np.isnan(given), inner, given)
+        self._check_support(family, observed)
+        return family.sample_given(self._estimate, given, n_samples, rng)
+
+    def _begin_test(
+        self, X: Any, sample_weight: Any
+    ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
+        """Return the family, float64 rows of positive weight, their weights and statistics."""
+        family = get_family(self.family)
+        rows, weight = self._begin_fit(X, sample_weight)
+        if weight is not None:
+            rows, weight = rows[weight > 0], weight[weight > 0]
+        rows = rows.astype(np.float64, copy=False)
+        return family, rows, weight, self._summarize(family, rows, weight)

@@ -1,0 +1,81 @@
+"""The three test statistics as formulas on scores, information and estimates."""
+
+import numpy as np
+
+from skgm.inference._estimating_equations import meat, total_weight
+
+__all__ = ["masked_quadratic", "robust_score_statistic"]
+
+
+def masked_quadratic(
+    difference: np.ndarray, covariance: np.ndarray, fixed: np.ndarray
+) -> np.ndarray:
+    """Return (C d)' (C V C')^-1 (C d), C picking the entries of `fixed` (eq. wald-test).
+
+    Parameters
+    ----------
+    difference : ndarray of shape (..., k)
+        Estimate minus null; entries that are not fixed are ignored.
+    covariance : ndarray of shape (..., k, k)
+        Covariance of the estimate.
+    fixed : ndarray of bool, shape (..., k)
+        Which entries the null restricts.
+
+    Returns
+    -------
+    statistic : ndarray of shape (...)
+        Zero where nothing is restricted.
+
+    Raises
+    ------
+    ValueError
+        The covariance of the restricted entries is singular.
+    """
+    both = fixed[..., :, None] & fixed[..., None, :]
+    identity = np.eye(covariance.shape[-1])
+    scale = np.sqrt(np.where(fixed, np.diagonal(covariance, axis1=-2, axis2=-1), 1.0))
+    d = np.where(fixed, difference, 0.0) / np.where(scale > 0, scale, 1.0)
+    correlation = np.where(both, covariance, identity)
+    correlation = correlation / np.where(both, scale[..., :, None] * scale[..., None, :], 1.0)
+    _refuse_singular(correlation)
+    return np.einsum("...i,...i->...", d, np.linalg.solve(correlation, d[..., None])[..., 0])
+
+
+def _refuse_singular(correlation: np.ndarray) -> None:
+    k = correlation.shape[-1]
+    usable = np.isfinite(correlation).all()
+    if not usable or np.linalg.eigvalsh(correlation).min() <= 64 * k * np.finfo(np.float64).eps:
+        raise ValueError(
+            "The covariance of the restricted estimates is singular, so the test does not exist: "
+            "restrict fewer parameters, or use more rows (robust tests need more rows than "
+            "restrictions)."
+        )
+
+
+def robust_score_statistic(
+    psi: np.ndarray, bread: np.ndarray, fixed: np.ndarray, sample_weight: np.ndarray | None
+) -> float:
+    """Return U' A^-1 C' (C A^-1 B A^-T C' n)^-1 C A^-1 U at the restricted estimate.
+
+    Parameters
+    ----------
+    psi : ndarray of shape (n, k)
+        Parameter scores of the rows at the restricted estimate.
+    bread : ndarray of shape (k, k)
+        Information per observation there.
+    fixed : ndarray of bool, shape (k,)
+        Which entries the null restricts.
+    sample_weight : ndarray of shape (n,) or None
+        A weight w counts its row w times.
+
+    Returns
+    -------
+    statistic : float
+        Chi-square with one degree of freedom per restriction, also where the model is wrong.
+    """
+    n = total_weight(psi, sample_weight)
+    total = psi.sum(axis=0) if sample_weight is None else sample_weight @ psi
+    step = np.linalg.solve(bread, total) / n
+    half = np.linalg.solve(bread, meat(psi, sample_weight))
+    covariance = np.linalg.solve(bread, half.T) / n
+    return float(masked_quadratic(step, covariance, fixed))

@@ -1,0 +1,262 @@
+"""What a family of distributions must know to be fitted, tested and given intervals."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skgm.inference._estimating_equations import total_weight
+from skgm.inference._information import (
+    columnwise_meat,
+    columnwise_total,
+    errors_from_information,
+    errors_from_sandwich,
+)
+from skgm.inference._links import wald_interval
+from skgm.inference._profile import profile_interval
+
+__all__ = ["ExponentialFamily", "Family", "Parameter"]
+
+Params = Mapping[str, np.ndarray]
+Interval = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a family: its name, its space, and how its intervals are made.
+
+    Attributes
+    ----------
+    name : str
+        Key in ``params_``.
+    low, high : float
+        Ends of the parameter space; an estimate on an end is a boundary estimate.
+    link : {"identity", "log", "logit", "atanh"}
+        Scale of the transformed Wald interval.
+    methods : tuple of str
+        Interval methods that the family has for it.
+    auto : str
+        The one of them that "auto" takes.
+    """
+
+    name: str
+    low: float = -np.inf
+    high: float = np.inf
+    link: str = "identity"
+    methods: tuple[str, ...] = ("wald", "wald-transformed", "profile", "robust")
+    auto: str = "profile"
+
+    def on_boundary(self, value: np.ndarray) -> np.ndarray:
+        """Return which values lie on an end of the parameter space."""
+        return (value <= self.low) | (value >= self.high)
+
+    def describe_space(self) -> str:
+        """Return the open parameter space in words."""
+        if np.isfinite(self.low) and np.isfinite(self.high):
+            return f"strictly between {self.low:g} and {self.high:g}"
+        return f"a number > {self.low:g}" if np.isfinite(self.low) else "a finite number"
+
+
+class Family(ABC):
+    r"""A parametric family of distributions, the unit that MLEDensity works with.
+
+    A family is stateless. It fits d columns at once, each with parameters of its own: `params` is
+    a dict from a parameter's name to an array (d,), and every method is vectorised over columns.
+    (A *joint* family, such as the multivariate normal, sets ``joint = True``; its parameters have
+    shapes of their own and its results lack the axis of columns.)
+
+    A subclass sets the class attributes below and writes the abstract methods; pass an instance
+    as ``MLEDensity(family=MyFamily())``. Standard errors, Wald, transformed Wald, profile and
+    robust intervals and the three tests then work. It may add ``exact_interval`` and
+    ``score_interval``, named in the `methods` of its parameters.
+
+    Statistics are objects with the attribute ``n`` (number of rows, or sum of weights), arrays as
+    other fields, and ``+`` for merging; frozen dataclasses, rebuilt from their fields by
+    ``statistics_type(**fields)``. ``Sums`` and ``Moments`` are ready for use.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    aliases : tuple of str
+        Other names, among them scipy's.
+    support : {"real", "positive", "non-negative", "unit", "binary", "counts"}
+        Where the data must lie.
+    discrete : bool
+        A mass, not a density: no score function.
+    joint : bool
+        One distribution of the whole row.
+    equivariance : {"affine", "location-scale", "scale", "none"}
+        See :class:`skgm.base.DensityTags`.
+    parameters : tuple of Parameter
+        In the order of ``params_``.
+    statistics_type : type
+        Class of the statistics.
+
+    Notes
+    -----
+    eq. score-mean-zero, information-identity: the support must not depend on the parameters, and
+    the density must be smooth in them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm.inference import MLEDensity
+    >>> from skgm.inference.families import Exponential
+    >>> MLEDensity(Exponential()).fit(np.array([[1.0], [3.0]])).params_
+    {'rate': 0.5}
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    support: str = "real"
+    discrete: bool = False
+    joint: bool = False
+    equivariance: str = "none"
+    parameters: tuple[Parameter, ...]
+    statistics_type: type
+
+    @abstractmethod
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Any:
+        """Return the mergeable statistics of float64 rows X, (n, d), with weights (n,) or None."""
+
+    @abstractmethod
+    def check_statistics(self, statistics: Any, names: list[str]) -> None:
+        """Raise a ValueError naming the columns for which no maximum-likelihood estimate exists."""
+
+    @abstractmethod
+    def restricted_estimate(self, statistics: Any, null: Params) -> dict[str, np.ndarray]:
+        """Return the estimate with the entries of `null` held fixed; NaN marks the free ones."""
+
+    @abstractmethod
+    def log_likelihood(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the total log-likelihood per column, (d,); () for a joint family."""
+
+    @abstractmethod
+    def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log densities (n, d), -inf outside the support; (n,) for a joint family."""
+
+    @abstractmethod
+    def score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the parameter score of each row, (n, d, k); (n, k) for a joint family."""
+
+    @abstractmethod
+    def information(self, params: Params) -> np.ndarray:
+        """Return the expected information per observation, (d, k, k); (k, k) for a joint one."""
+
+    @abstractmethod
+    def observed_information(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return minus the mean Hessian at the estimate `params`, shaped as `information`."""
+
+    @abstractmethod
+    def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, d) draws."""
+
+    def estimate(self, statistics: Any) -> dict[str, np.ndarray]:
+        """Return the maximum-likelihood estimate: the restricted one without restrictions."""
+        return self.restricted_estimate(statistics, self.no_restriction(statistics))
+
+    def no_restriction(self, statistics: Any) -> dict[str, Any]:
+        """Return a null hypothesis that leaves every entry free."""
+        return {parameter.name: np.nan for parameter in self.parameters}
+
+    def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the gradient of the log-density with respect to x, (n, d); continuous only."""
+        raise NotImplementedError(f"{type(self).__name__} does not define score_function.")
+
+    def sample_given(
+        self, params: Params, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return completions (m * n_samples, d) of rows with NaN; independent columns: draws."""
+        return self.sample(params, len(given) * n_samples, rng)
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return the model's standard errors from the expected information, (d,) each."""
+        return self._by_name(errors_from_information(self.information(params), n))
+
+    def observed_standard_errors(self, statistics: Any, params: Params) -> dict[str, np.ndarray]:
+        """Return standard errors from the curvature at the estimate, (d,) each."""
+        information = self.observed_information(statistics, params)
+        return self._by_name(errors_from_information(information, statistics.n))
+
+    def robust_standard_errors(
+        self, X: np.ndarray, weight: np.ndarray | None, params: Params
+    ) -> dict[str, np.ndarray]:
+        """Return the sandwich's standard errors, (d,) each."""
+        statistics = self.summarize(X, weight)
+        bread = self.observed_information(statistics, params)
+        meat = columnwise_meat(lambda rows: self.score(rows, params), X, weight)
+        return self._by_name(errors_from_sandwich(bread, meat, statistics.n))
+
+    def score_statistic(
+        self, X: np.ndarray, weight: np.ndarray | None, restricted: Params
+    ) -> np.ndarray:
+        """Return U' I^-1 U at the restricted estimate, (d,); eq. score-test.
+
+        The free parameters' scores are zero there, so the full quadratic form equals that of the
+        efficient score of the restricted ones.
+        """
+        n = total_weight(X, weight)
+        total = columnwise_total(lambda rows: self.score(rows, restricted), X, weight)
+        solved = np.linalg.solve(self.information(restricted), total[..., None])[..., 0]
+        return np.einsum("dk,dk->d", total, solved) / n
+
+    def check_restriction(self, null: Params) -> None:  # noqa: B027 (nothing to check is common)
+        """Raise a ValueError for restrictions that `restricted_estimate` cannot handle."""
+
+    def _by_name(self, errors: np.ndarray) -> dict[str, np.ndarray]:
+        return {parameter.name: errors[:, k] for k, parameter in enumerate(self.parameters)}
+
+    def small_sample(self, name: str, n: float) -> tuple[float, float]:
+        """Return factors for the estimate and its standard error in transformed intervals."""
+        return 1.0, 1.0
+
+    def transformed_interval(
+        self, name: str, estimate: np.ndarray, error: np.ndarray, level: float, df: Any = None
+    ) -> Interval:
+        """Return the Wald interval on the scale of the parameter's link."""
+        return wald_interval(estimate, error, level, link=self.parameter(name).link, df=df)
+
+    def auto_interval(
+        self, name: str, statistics: Any, params: Params, level: float
+    ) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Return the interval by the parameter's `auto` method, and which that is."""
+        method = self.parameter(name).auto
+        low, high = getattr(self, f"{method}_interval")(name, statistics, params, level)
+        return low, high, method
+
+    def exact_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
+        """Return the interval from the exact distribution of the estimate."""
+        raise NotImplementedError(f"{type(self).__name__} does not define exact_interval.")
+
+    def score_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
+        """Return the values that the score test does not reject."""
+        raise NotImplementedError(f"{type(self).__name__} does not define score_interval.")
+
+    def profile_interval(
+        self, name: str, statistics: Any, params: Params, level: float
+    ) -> Interval:
+        """Return the values that the likelihood-ratio test does not reject, found by search."""
+        return profile_interval(self, name, statistics, params, level)
+
+    def parameter(self, name: str) -> Parameter:
+        """Return the parameter called `name`."""
+        return {parameter.name: parameter for parameter in self.parameters}[name]
+
+    def free_entries(self, name: str, n_features: int) -> tuple[np.ndarray, ...]:
+        """Return the indices of the entries of `name` that are free parameters, (d,) by default.
+
+        A symmetric matrix has its lower triangle here, so that the flat vector of parameters
+        holds each free number once.
+        """
+        return (np.arange(n_features),)
+
+
+class ExponentialFamily(Family):
+    """A full exponential family: at the estimate, observed and expected information agree."""
+
+    def observed_information(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the expected information, which the observed one equals at the estimate."""
+        return self.information(params)

@@ -1,0 +1,196 @@
+"""The normal family, and the intervals of normal means and variances."""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from skgm.inference._rootfinding import find_root
+from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._statistics import Moments, reduce_chunks
+
+__all__ = [
+    "Normal",
+    "constant_columns",
+    "mean_interval",
+    "refuse_unbounded",
+    "student_df",
+    "variance_interval",
+]
+
+_ALL = ("wald", "wald-transformed", "score", "profile", "exact", "robust")
+# A spread below four rounding errors of the mean is rounding, not data.
+_RELATIVE_SPREAD = 4 * np.finfo(np.float64).eps
+
+
+def student_df(n: float) -> float:
+    """Return n - 1, the degrees of freedom of a sample variance."""
+    if n <= 1:
+        raise ValueError(
+            f"Exact and small-sample intervals need more than one observation; the sample weights "
+            f"sum to {n:g}. Weights count repetitions: scale them so that they do."
+        )
+    return n - 1
+
+
+def refuse_unbounded(unbounded: Any, method: str, n: float) -> None:
+    """Raise where an interval would reach to infinity."""
+    if np.any(unbounded):
+        raise ValueError(
+            f"The {method} interval at this level is unbounded with n = {n:g} observations; use "
+            "method='exact' (or 'auto'), or a lower level."
+        )
+
+
+def constant_columns(moments: Moments) -> np.ndarray:
+    """Return a boolean array (d,): columns that are constant to rounding."""
+    scatter = moments.scatter if moments.scatter.ndim == 1 else np.diag(moments.scatter)
+    spread = np.sqrt(np.maximum(scatter, 0) / moments.n)
+    return spread <= _RELATIVE_SPREAD * np.abs(moments.mean)
+
+
+def mean_interval(
+    method: str, mean: np.ndarray, variance: np.ndarray, n: float, level: float
+) -> Interval:
+    """Return the interval of a normal mean; `variance` is the maximum-likelihood one."""
+    q = stats.chi2.ppf(level, 1)
+    if method == "exact":  # Student's t
+        df = student_df(n)
+        half = stats.t.ppf((1 + level) / 2, df) * np.sqrt(variance / df)
+    elif method == "score":  # n d^2 / (variance + d^2) <= q
+        refuse_unbounded(n <= q, "score", n)
+        half = np.sqrt(variance * q / (n - q))
+    else:  # profile: n log(1 + d^2 / variance) <= q
+        half = np.sqrt(variance * np.expm1(q / n))
+    return mean - half, mean + half
+
+
+def variance_interval(method: str, variance: np.ndarray, n: float, level: float) -> Interval:
+    """Return the interval of a normal variance; `variance` is the maximum-likelihood one."""
+    q = stats.chi2.ppf(level, 1)
+    if method == "exact":
+        tail = (1 - level) / 2
+        small, large = stats.chi2.ppf([tail, 1 - tail], student_df(n)) / n
+    elif method == "score":  # n/2 (u - 1)^2 <= q with u = variance_hat / variance
+        refuse_unbounded(n <= 2 * q, "score", n)
+        small, large = 1 - np.sqrt(2 * q / n), 1 + np.sqrt(2 * q / n)
+    else:  # profile: n (u - 1 - log u) <= q
+        small, large = _deviance_roots(q / n)
+    return variance / large, variance / small
+
+
+def _deviance_roots(c: float) -> np.ndarray:
+    """Return the two solutions of u - 1 - log u = c, solved in log u, where nothing cancels."""
+
+    def excess(v: np.ndarray) -> np.ndarray:
+        return np.expm1(v) - v - c
+
+    far = np.array([-c - 1.0, 2 * np.sqrt(c)])  # e^v - 1 - v >= v^2/2 for v > 0
+    return np.exp(find_root(excess, np.zeros(2), far))
+
+
+class Normal(ExponentialFamily):
+    r"""Normal distribution with mean mu and standard deviation sigma, per column.
+
+    .. math:: \log p(x) = -\tfrac12 \log 2\pi - \log\sigma - (x-\mu)^2 / (2\sigma^2)
+
+    Notes
+    -----
+    eq. normal-score, normal-mean-information. Constant columns have no estimate (the likelihood
+    is unbounded) and are refused. Exact intervals: Student's t and chi-square.
+    """
+
+    name = "normal"
+    aliases = ("norm", "gaussian")
+    equivariance = "location-scale"
+    parameters = (
+        Parameter("mu", methods=_ALL, auto="exact"),
+        Parameter("sigma", low=0.0, link="log", methods=_ALL, auto="exact"),
+    )
+    statistics_type = Moments
+
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Moments:
+        """Return the moments of the columns."""
+        return reduce_chunks(Moments.from_chunk, X, weight)
+
+    def check_statistics(self, statistics: Moments, names: list[str]) -> None:
+        """Raise for constant columns."""
+        constant = [names[j] for j in np.flatnonzero(constant_columns(statistics))]
+        if constant:
+            raise ValueError(
+                f"The normal family has no estimate for constant columns ({', '.join(constant)}; "
+                f"n_samples = {statistics.n:g}): the likelihood grows without bound as sigma -> 0. "
+                "Drop them or collect more rows."
+            )
+
+    def restricted_estimate(self, statistics: Moments, null: Params) -> dict[str, np.ndarray]:
+        """Return mean and root mean square deviation, or what `null` fixes."""
+        mu = np.where(np.isnan(null["mu"]), statistics.mean, null["mu"])
+        spread = np.sqrt(
+            np.where(
+                np.isnan(null["mu"]), statistics.covariance(), statistics.covariance(null["mu"])
+            )
+        )
+        return {"mu": mu, "sigma": np.where(np.isnan(null["sigma"]), spread, null["sigma"])}
+
+    def log_likelihood(self, statistics: Moments, params: Params) -> np.ndarray:
+        """Return the total log-likelihood per column, (d,)."""
+        mu, sigma = params["mu"], params["sigma"]
+        mean_square = statistics.covariance(mu) / sigma**2
+        return -statistics.n * (0.5 * np.log(2 * np.pi) + np.log(sigma) + 0.5 * mean_square)
+
+    def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log densities, (n, d)."""
+        z = (X - params["mu"]) / params["sigma"]
+        return -0.5 * z * z - np.log(params["sigma"]) - 0.5 * np.log(2 * np.pi)
+
+    def score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the scores of mu and sigma, (n, d, 2); eq. normal-score."""
+        z = (X - params["mu"]) / params["sigma"]
+        return np.stack([z, z * z - 1], axis=-1) / params["sigma"][..., None]
+
+    def information(self, params: Params) -> np.ndarray:
+        """Return diag(1, 2) / sigma^2, (d, 2, 2); eq. normal-mean-information."""
+        return np.diag([1.0, 2.0]) / (params["sigma"] ** 2)[..., None, None]
+
+    def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, d) draws."""
+        mu = params["mu"]
+        return mu + params["sigma"] * rng.standard_normal((n_samples, len(mu)))
+
+    def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return -(x - mu) / sigma^2, (n, d)."""
+        return -(X - params["mu"]) / params["sigma"] ** 2
+
+    def small_sample(self, name: str, n: float) -> tuple[float, float]:
+        """Return the factors of the unbiased variance: sigma is centred on its root."""
+        factor = float(np.sqrt(n / student_df(n)))
+        return (factor if name == "sigma" else 1.0), factor
+
+    def exact_interval(
+        self, name: str, statistics: Moments, params: Params, level: float
+    ) -> Interval:
+        """Return Student's t interval of mu or the chi-square interval of sigma."""
+        return _interval("exact", name, statistics, params, level)
+
+    def score_interval(
+        self, name: str, statistics: Moments, params: Params, level: float
+    ) -> Interval:
+        """Return the inverted score test, in closed form."""
+        return _interval("score", name, statistics, params, level)
+
+    def profile_interval(
+        self, name: str, statistics: Moments, params: Params, level: float
+    ) -> Interval:
+        """Return the inverted likelihood-ratio test, in closed form."""
+        return _interval("profile", name, statistics, params, level)
+
+
+def _interval(
+    method: str, name: str, statistics: Moments, params: Params, level: float
+) -> Interval:
+    variance = params["sigma"] ** 2
+    if name == "mu":
+        return mean_interval(method, params["mu"], variance, statistics.n, level)
+    low, high = variance_interval(method, variance, statistics.n, level)
+    return np.sqrt(low), np.sqrt(high)

@@ -1,0 +1,46 @@
+"""The families by name."""
+
+from skgm.inference.families._base import Family
+from skgm.inference.families._bernoulli import Bernoulli
+from skgm.inference.families._exponential import Exponential
+from skgm.inference.families._multivariate_normal import MultivariateNormal
+from skgm.inference.families._normal import Normal
+from skgm.inference.families._poisson import Poisson
+
+__all__ = ["FAMILIES", "get_family"]
+
+# One line per family: MLEDensity, its tests and its documentation follow.
+FAMILIES: tuple[Family, ...] = (
+    Normal(),
+    Exponential(),
+    Bernoulli(),
+    Poisson(),
+    MultivariateNormal(),
+)
+
+_BY_NAME = {name: family for family in FAMILIES for name in (family.name, *family.aliases)}
+
+
+def get_family(family: str | Family) -> Family:
+    """Return the family of that name.
+
+    Parameters
+    ----------
+    family : str or Family
+        A name or alias from the registry; a Family instance is returned as it is.
+
+    Returns
+    -------
+    family : Family
+        The family.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; the message lists the known ones.
+    """
+    if isinstance(family, Family):
+        return family
+    if family not in _BY_NAME:
+        raise ValueError(f"family must be one of {', '.join(map(repr, _BY_NAME))}; got {family!r}.")
+    return _BY_NAME[family]

@@ -1,0 +1,226 @@
+"""Score matching: the two losses, what they share, the Gaussian in closed form."""
+
+import numpy as np
+from numpy.testing import assert_allclose
+from scipy import integrate, stats
+
+from skgm import ScoreMatchingGaussian
+from skgm.score_matching._objectives import explicit_loss, gaussian_implicit_loss, implicit_loss
+from tests.equations import equation, mistake
+
+MU, SIGMA = 0.7, 1.3  # the model, N(MU, SIGMA^2); the data are a mixture of two normals
+SHARES, CENTRES, SPREADS = np.array([0.6, 0.4]), np.array([-1.0, 2.0]), np.array([0.5, 0.8])
+MEAN = SHARES @ CENTRES
+VARIANCE = SHARES @ (SPREADS**2 + CENTRES**2) - MEAN**2
+GRID = np.linspace(-10, 12, 4001)
+
+
+def data_density(x):
+    return stats.norm.pdf(np.asarray(x)[..., None], CENTRES, SPREADS) @ SHARES
+
+
+def slope(function, at, step=1e-4):
+    """Richardson-extrapolated central difference: error of order step^4."""
+    d1 = (function(at + step) - function(at - step)) / (2 * step)
+    d2 = (function(at + 2 * step) - function(at - 2 * step)) / (4 * step)
+    return (4 * d1 - d2) / 3
+
+
+def data_score(x):
+    return slope(lambda t: np.log(data_density(t)), x)
+
+
+def model_score(x, mu=MU, sigma=SIGMA):
+    return slope(lambda t: stats.norm.logpdf(t, mu, sigma), x)
+
+
+def expectation(function):
+    """Under the data, by adaptive quadrature."""
+    integrand = lambda x: function(x) * data_density(x)  # noqa: E731
+    return integrate.quad(integrand, -10, 12, epsabs=1e-11, epsrel=1e-11, limit=200)[0]
+
+
+def explicit_by_quadrature(mu=MU, sigma=SIGMA):
+    return expectation(lambda x: 0.5 * (model_score(x, mu, sigma) - data_score(x)) ** 2)
+
+
+def constant_by_quadrature():
+    return expectation(lambda x: 0.5 * data_score(x) ** 2)
+
+
+# The library's losses take averages over rows: the rows of a grid, weighted by the data density.
+WEIGHT = data_density(GRID)
+
+
+def score_on_grid(mu=MU, sigma=SIGMA):
+    return -(GRID - mu)[:, None] / sigma**2
+
+
+def implicit_on_grid(mu=MU, sigma=SIGMA):
+    return implicit_loss(score_on_grid(mu, sigma), -1 / sigma**2, WEIGHT)
+
+
+def explicit_on_grid(mu=MU, sigma=SIGMA):
+    return explicit_loss(score_on_grid(mu, sigma), data_score(GRID)[:, None], WEIGHT)
+
+
+@equation("sm-explicit")
+def sm_explicit():
+    assert_allclose(explicit_on_grid(), explicit_by_quadrature(), rtol=1e-7)
+
+
+@equation("sm-implicit")
+def sm_implicit():
+    divergence = slope(model_score, 0.3, step=1e-2)
+    truth = expectation(lambda x: 0.5 * model_score(x) ** 2) + divergence
+    assert_allclose(implicit_on_grid(), truth, rtol=1e-6)
+
+
+@equation("sm-equivalence")
+def sm_equivalence():
+    """The difference does not depend on the model; also for a fitted density in three columns."""
+    for mu, sigma in ((MU, SIGMA), (-3.0, 0.4), (5.0, 7.0)):
+        difference = explicit_by_quadrature(mu, sigma) - implicit_on_grid(mu, sigma)
+        assert_allclose(difference, constant_by_quadrature(), rtol=1e-6)
+    for table in ([[0.0], [1.0], [5.0]], [[-3.0], [-2.5]]):
+        density, rows = ScoreMatchingGaussian().fit(table), GRID[:, None]
+        explicit = density.loss(
+            rows, "explicit", score_data=data_score(GRID)[:, None], sample_weight=WEIGHT
+        )
+        implicit = density.loss(rows, sample_weight=WEIGHT)
+        assert_allclose(explicit - implicit, constant_by_quadrature(), rtol=1e-6)
+
+
+@equation("sm-data-score-mean-zero")
+def sm_data_score_mean_zero():
+    """By quadrature; it fails on a half-line, where the density does not vanish at the edge."""
+    assert_allclose(expectation(data_score), 0, atol=1e-8)
+    X = np.random.default_rng(0).normal([1.0, 2.0, 3.0], size=(50, 3))
+    assert_allclose(ScoreMatchingGaussian().fit(X).score_function(X).mean(axis=0), 0, atol=1e-13)
+    on_half_line = integrate.quad(lambda x: slope(stats.expon.logpdf, x) * np.exp(-x), 0.01, 50)[0]
+    assert_allclose(on_half_line, -np.exp(-0.01), rtol=1e-6)
+
+
+@equation("sm-mean-gradient")
+def sm_mean_gradient():
+    truth = (MU - MEAN) / SIGMA**4
+
+    def in_closed_form(mu):
+        second_moment = np.array([[VARIANCE + (MEAN - mu) ** 2]])
+        return gaussian_implicit_loss(np.array([[1 / SIGMA**2]]), second_moment)
+
+    for loss in (explicit_by_quadrature, explicit_on_grid, implicit_on_grid, in_closed_form):
+        assert_allclose(slope(loss, MU, step=1e-2), truth, rtol=1e-6)
+        assert_allclose(slope(loss, MEAN, step=1e-2), 0, atol=1e-7)
+
+
+def three_columns():
+    rng = np.random.default_rng(3)
+    return rng.standard_t(9, size=(40, 3)) @ rng.standard_normal((3, 3)) + [0.0, 1.0, 2.0]
+
+
+@equation("sm-gaussian")
+def sm_gaussian():
+    X = three_columns()
+    S = np.cov(X, rowvar=False, bias=True)
+    K = np.linalg.inv(S) + 0.3 * np.eye(3)
+    log_p = stats.multivariate_normal(X.mean(axis=0), np.linalg.inv(K)).logpdf
+    steps = 1e-3 * np.eye(3)
+    forward, back = (np.stack([log_p(X + s * h) for h in steps], axis=1) for s in (1, -1))
+    psi = (forward - back) / 2e-3  # exact for a quadratic, up to rounding
+    laplacian = (forward + back - 2 * log_p(X)[:, None]) / 1e-6
+    by_rows = np.mean(0.5 * (psi**2).sum(axis=1) + laplacian.sum(axis=1))
+    assert_allclose(gaussian_implicit_loss(K, S), by_rows, rtol=1e-7)
+    best = ScoreMatchingGaussian().fit(X)
+    assert_allclose(best.precision_, np.linalg.inv(S), rtol=1e-10)
+    for i in range(3):  # a minimum along every symmetric direction
+        for j in range(3):
+            D = np.zeros((3, 3))
+            D[i, j] = D[j, i] = 1e-3
+            for sign in (-1, 1):
+                assert gaussian_implicit_loss(best.precision_ + sign * D, S) > best.loss_
+
+
+@equation("sm-covariance")
+def sm_covariance():
+    """Bread and meat from differences of the per-row loss, which the library never forms."""
+    X = three_columns()
+    density = ScoreMatchingGaussian().fit(X)
+    lower = np.tril_indices(3)
+    theta = np.concatenate([density.location_, density.covariance_[lower]])
+
+    def row_losses(theta):
+        S = np.zeros((3, 3))
+        S[lower] = theta[3:]
+        K = np.linalg.inv(S + np.tril(S, -1).T)
+        psi = -(X - theta[:3]) @ K
+        return 0.5 * (psi**2).sum(axis=1) - np.trace(K)
+
+    def gradient(theta, step=1e-4):
+        return np.stack(
+            [slope(lambda t, h=h: row_losses(theta + t * h), 0.0, step) for h in E], axis=1
+        )
+
+    E = np.eye(9)
+    g = gradient(theta)
+    bread = np.stack(
+        [slope(lambda t, h=h: gradient(theta + t * h).mean(axis=0), 0.0, 1e-3) for h in E]
+    )
+    inverse = np.linalg.inv(bread)
+    errors = np.sqrt(np.diag(inverse @ (g.T @ g / len(X)) @ inverse.T) / len(X))
+    robust = density.standard_errors("robust", X=X)
+    assert_allclose(robust["location"], errors[:3], rtol=1e-5)
+    assert_allclose(robust["covariance"][lower], errors[3:], rtol=1e-5)
+    curvature_alone = np.sqrt(np.diag(inverse) / len(X))
+    assert np.abs(curvature_alone / errors - 1).max() > 0.1
+
+
+@mistake("sm-implicit-without-trace")
+def sm_implicit_without_trace():
+    """Half the squared score alone, which the flattest model would minimise."""
+    wrong = implicit_loss(score_on_grid(), 0.0, WEIGHT)
+    return implicit_on_grid(), wrong, explicit_by_quadrature() - constant_by_quadrature()
+
+
+@mistake("sm-implicit-called-explicit")
+def sm_implicit_called_explicit():
+    """The implicit loss under the name of the explicit one, or the other way round."""
+    return explicit_on_grid(), implicit_on_grid(), explicit_by_quadrature()
+
+
+@mistake("sm-gaussian-score-sign")
+def sm_gaussian_score_sign():
+    """(x - mu) / sigma^2 without its minus points away from the mean."""
+    at = np.array([-1.0, 0.2, 3.0])
+    density = ScoreMatchingGaussian().fit([[MU - SIGMA], [MU + SIGMA]])
+    right = density.score_function(at[:, None])[:, 0]
+    return right, (at - MU) / SIGMA**2, slope(lambda x: stats.norm.logpdf(x, MU, SIGMA), at)
+
+
+@mistake("sm-half-in-one-loss-only")
+def sm_half_in_one_loss_only():
+    """||psi||^2 + div psi beside half the squared distance: two models are compared differently."""
+
+    def doubled(mu, sigma):
+        return implicit_loss(np.sqrt(2) * score_on_grid(mu, sigma), -1 / sigma**2, WEIGHT)
+
+    one, other = (MU, SIGMA), (0.0, 2.0)
+    right = implicit_on_grid(*one) - implicit_on_grid(*other)
+    wrong = doubled(*one) - doubled(*other)
+    return right, wrong, explicit_by_quadrature(*one) - explicit_by_quadrature(*other)
+
+
+@mistake("sm-constant-sign")
+def sm_constant_sign():
+    """The constant is added to the implicit loss, not subtracted from it."""
+    constant = constant_by_quadrature()
+    implicit = implicit_on_grid()
+    return implicit + constant, implicit - constant, explicit_by_quadrature()
+
+
+@mistake("sm-mean-gradient-power")
+def sm_mean_gradient_power():
+    """(mu - E x) / sigma^2 has the right root and the wrong size."""
+    difference = MU - MEAN
+    truth = slope(explicit_by_quadrature, MU, step=1e-2)
+    return difference / SIGMA**4, difference / SIGMA**2, truth

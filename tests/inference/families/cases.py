@@ -1,0 +1,48 @@
+"""One parameter point and one scipy distribution per column of each columnwise family."""
+
+import numpy as np
+from scipy import stats
+
+from skgm.inference.families import Bernoulli, Exponential, Normal, Poisson
+
+# family, parameters (d = 2), frozen scipy distributions of the two columns
+COLUMNWISE = [
+    (
+        Normal(),
+        {"mu": np.array([0.3, -2.0]), "sigma": np.array([0.7, 3.0])},
+        [stats.norm(0.3, 0.7), stats.norm(-2.0, 3.0)],
+    ),
+    (
+        Exponential(),
+        {"rate": np.array([0.5, 4.0])},
+        [stats.expon(scale=2.0), stats.expon(scale=0.25)],
+    ),
+    (
+        Bernoulli(),
+        {"p": np.array([0.2, 0.85])},
+        [stats.bernoulli(0.2), stats.bernoulli(0.85)],
+    ),
+    (Poisson(), {"mu": np.array([0.6, 5.0])}, [stats.poisson(0.6), stats.poisson(5.0)]),
+]
+IDS = [family.name for family, _, _ in COLUMNWISE]
+
+
+def nodes(distribution):
+    """Values (m,) and probabilities (m,) that integrate smooth functions under `distribution`."""
+    if isinstance(distribution.dist, stats.rv_discrete):
+        values = np.arange(0, int(distribution.ppf(1 - 1e-15)) + 30)
+        return values.astype(float), distribution.pmf(values)
+    low, high = distribution.support()
+    low = low if np.isfinite(low) else distribution.mean() - 15 * distribution.std()
+    high = high if np.isfinite(high) else distribution.mean() + 50 * distribution.std()
+    x, w = np.polynomial.legendre.leggauss(60)  # composite: 60 nodes on each of 80 panels
+    edges = np.linspace(low, high, 81)
+    half = np.diff(edges)[:, None] / 2
+    values = (edges[:-1, None] + half * (x + 1)).ravel()
+    return values, (half * w).ravel() * distribution.pdf(values)
+
+
+def table(distributions, n, seed=0):
+    rng = np.random.default_rng(seed)
+    columns = [d.rvs(size=n, random_state=rng) for d in distributions]
+    return np.column_stack(columns).astype(float)

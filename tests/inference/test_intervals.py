@@ -1,0 +1,294 @@
+"""Intervals against scipy, statsmodels, brute-force optimisation and inverted tests."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize, stats
+
+from skgm.inference import MLEDensity, likelihood_ratio_test, score_test
+from tests.inference.test_mle import data
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from statsmodels.stats.proportion import proportion_confint
+    from statsmodels.stats.rates import confint_poisson
+
+
+def interval(name, X, parameter, method, level=0.95, **kwargs):
+    return MLEDensity(name).fit(X, **kwargs).confidence_intervals(level, method)[parameter]
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.999])
+def test_normal_exact(level):
+    x = data("normal", n=12, d=1)
+    n, s = 12, x.std(ddof=1)
+    t = stats.t(n - 1, x.mean(), s / np.sqrt(n)).interval(level)
+    assert_allclose(interval("normal", x, "mu", "auto", level), t, rtol=1e-12)
+    low, high = stats.chi2(n - 1).interval(level)
+    expected = s * np.sqrt((n - 1) / np.array([high, low]))
+    assert_allclose(interval("normal", x, "sigma", "auto", level), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.999])
+def test_exponential_exact(level):
+    """rate * sum(x) is Gamma(n)."""
+    x = data("exponential", n=12, d=1)
+    expected = np.array(stats.gamma(12).interval(level)) / x.sum()
+    assert_allclose(interval("exponential", x, "rate", "auto", level), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ones", [0, 1, 7, 19, 20])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bernoulli_against_scipy_and_statsmodels(ones, level):
+    x = np.r_[np.ones(ones), np.zeros(20 - ones)][:, None]
+    test = stats.binomtest(ones, 20)
+    for method, theirs in (("auto", "wilson"), ("score", "wilson"), ("exact", "exact")):
+        peer = tuple(test.proportion_ci(level, theirs))
+        assert_allclose(interval("bernoulli", x, "p", method, level), peer, rtol=1e-9, atol=1e-15)
+    low, high = interval("bernoulli", x, "p", "exact", level)
+    assert_allclose((low, high), proportion_confint(ones, 20, 1 - level, "beta"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("total", [1, 4, 60])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_poisson_against_statsmodels(total, level):
+    x = np.zeros((15, 1))
+    x[0] = total
+    for method, theirs in (("auto", "score"), ("exact", "exact-c")):
+        peer = confint_poisson(total, 15, method=theirs, alpha=1 - level)
+        assert_allclose(interval("poisson", x, "mu", method, level), peer, rtol=1e-9, atol=1e-12)
+
+
+def test_poisson_of_zeros():
+    """exact: exp(-n mu) = alpha/2; score: n mu = q; profile: 2 n mu = q."""
+    x, q = np.zeros((15, 1)), stats.chi2.ppf(0.95, 1)
+    for method, top in (("exact", -np.log(0.025)), ("score", q), ("profile", q / 2)):
+        assert_allclose(interval("poisson", x, "mu", method), (0, top / 15), rtol=1e-9)
+
+
+def test_plain_wald_is_the_textbooks():
+    """eq. wald-interval: estimate -+ 1.96 standard errors."""
+    x = data("normal", d=1)
+    n, s = len(x), x.std()
+    z = stats.norm.ppf(0.975)
+    assert_allclose(
+        interval("normal", x, "mu", "wald"), x.mean() + s / n**0.5 * z * np.array([-1, 1])
+    )
+    assert_allclose(
+        interval("normal", x, "sigma", "wald"), s + s / (2 * n) ** 0.5 * z * np.array([-1, 1])
+    )
+    x = data("bernoulli", d=1)
+    peer = proportion_confint(int(x.sum()), len(x), 0.05, "normal")
+    assert_allclose(interval("bernoulli", x, "p", "wald"), peer, rtol=1e-9)
+
+
+def test_transformed_wald_has_the_small_sample_factor():
+    """log sigma: centre log s with s^2 unbiased, variance 1 / (2 (n - 1)); logit p."""
+    x = data("normal", n=10, d=1)
+    z = stats.norm.ppf(0.975)
+    expected = x.std(ddof=1) * np.exp(np.array([-1, 1]) * z / np.sqrt(18))
+    assert_allclose(interval("normal", x, "sigma", "wald-transformed"), expected)
+    x = data("bernoulli", d=1)
+    p = x.mean()
+    logit = np.log(p / (1 - p)) + z / np.sqrt(len(x) * p * (1 - p)) * np.array([-1, 1])
+    mine = interval("bernoulli", x, "p", "wald-transformed")
+    assert_allclose(mine, 1 / (1 + np.exp(-logit)), rtol=1e-12)
+
+
+def test_robust_is_hc1_with_t():
+    """Poisson mean: sample variance / n, on the log scale with n - 1 degrees of freedom."""
+    x = np.random.default_rng(0).negative_binomial(2, 0.3, (40, 1)).astype(float)
+    mean, error = x.mean(), x.std(ddof=1) / np.sqrt(40)
+    half = stats.t.ppf(0.975, 39) * error / mean
+    model = MLEDensity("poisson").fit(x)
+    mine = model.confidence_intervals(method="robust", X=x)["mu"]
+    assert_allclose(mine, mean * np.exp([-half, half]), rtol=1e-10)
+    assert_allclose(model.standard_errors("robust", X=x)["mu"], x.std() / np.sqrt(40), rtol=1e-10)
+
+
+CASES = [
+    (name, parameter)
+    for name, parameters in [
+        ("normal", ["mu", "sigma"]),
+        ("exponential", ["rate"]),
+        ("bernoulli", ["p"]),
+        ("poisson", ["mu"]),
+    ]
+    for parameter in parameters
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+@pytest.mark.parametrize(
+    ("method", "test"), [("profile", likelihood_ratio_test), ("score", score_test)]
+)
+def test_ends_are_where_the_test_rejects(name, parameter, method, test):
+    """The statistic at either end is the chi-square quantile."""
+    X = data(name, n=25)
+    low, high = interval(name, X, parameter, method, 0.9)
+    for end in (low, high):
+        for column in range(3):
+            null = np.full(3, np.nan)
+            null[column] = end[column]
+            result = test(MLEDensity(name), X, {parameter: null})
+            assert_allclose(result.statistic, stats.chi2.ppf(0.9, 1), rtol=1e-7)
+
+
+def brute_profile(X, start, fixed, value):
+    """Largest log-likelihood of a trivariate normal with one flat entry held, by search."""
+    d = X.shape[1]
+    lower = np.tril_indices(d)
+
+    def unpack(free):
+        vector = np.insert(free, fixed, value)
+        covariance = np.zeros((d, d))
+        covariance[lower] = vector[d:]
+        return vector[:d], covariance + np.tril(covariance, -1).T
+
+    def objective(free):
+        mean, covariance = unpack(free)
+        values, vectors = np.linalg.eigh(covariance)
+        if values[0] <= 1e-9:
+            return 1e10
+        z = (X - mean) @ vectors / np.sqrt(values)
+        return 0.5 * (len(X) * (d * np.log(2 * np.pi) + np.log(values).sum()) + np.sum(z * z))
+
+    found = optimize.minimize(
+        objective,
+        np.delete(start, fixed),
+        method="Nelder-Mead",
+        options={
+            "maxiter": 40000,
+            "maxfev": 40000,
+            "xatol": 1e-9,
+            "fatol": 1e-11,
+            "adaptive": True,
+        },
+    )
+    return -found.fun
+
+
+@pytest.mark.parametrize("fixed", range(5))
+def test_multivariate_profile_against_brute_force(fixed):
+    """At the ends of the profile interval a searched maximum has fallen by q / 2."""
+    X = data("mvn", n=30)[:, :2] / 2
+    lower = np.tril_indices(2)
+    model = MLEDensity("mvn").fit(X)
+    inflated = model.params_["covariance"] * [[2, 1], [1, 2]]  # feasible for every covariance
+    start = np.r_[model.params_["mean"], inflated[lower]]
+    ends = model.confidence_intervals(0.95, "profile")
+    for side in (0, 1):
+        value = np.r_[ends["mean"][side], ends["covariance"][side][lower]][fixed]
+        fall = model.loglik_ - brute_profile(X, start, fixed, value)
+        assert_allclose(2 * fall, stats.chi2.ppf(0.95, 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("correlation", [-0.9, -0.2, 0.0, 0.6, 0.97])
+def test_covariance_curve_is_the_cubics_root(correlation):
+    """The restricted variance a solves a^3 - a^2 + (2 c r - c^2) a - c^2 = 0; others do worse."""
+    from skgm.inference.families import _covariance_intervals as module
+
+    r = np.array([correlation])
+    low, high = module.covariance_interval("profile", r, 50.0, 0.95)
+    for c in (low[0], high[0]):
+        roots = np.roots([1, -1, 2 * c * r[0] - c**2, -(c**2)])
+        real = roots[np.isclose(roots.imag, 0)].real
+        real = real[real > abs(c)]
+        fall = [
+            np.log(a**2 - c**2) + 2 * (a - c * r[0]) / (a**2 - c**2) - np.log(1 - r[0] ** 2) - 2
+            for a in real
+        ]
+        assert_allclose(50 * min(fall), stats.chi2.ppf(0.95, 1), rtol=1e-8)
+
+
+def test_multivariate_score_ends_solve_the_score_equation():
+    """U' I^-1 U of the dense score and information, at the restricted pair, equals q."""
+    from skgm.inference.families import MultivariateNormal, _covariance_intervals
+
+    X = data("mvn", n=60, d=2)
+    family = MultivariateNormal()
+    model = MLEDensity(family).fit(X)
+    S = model.params_["covariance"]
+    sd = np.sqrt(np.diag(S))
+    r = np.array([S[0, 1] / sd.prod()])
+    for end in _covariance_intervals.covariance_interval("score", r, 60.0, 0.95):
+        c = end[0]
+
+        def negative(log_a, c=c, r=r[0]):
+            a = np.exp(log_a) + abs(c)
+            return np.log(a**2 - c**2) + 2 * (a - c * r) / (a**2 - c**2)
+
+        a = np.exp(optimize.minimize_scalar(negative, tol=1e-12).x) + abs(c)
+        covariance = np.array([[a, c], [c, a]]) * np.outer(sd, sd)
+        params = {"mean": model.params_["mean"], "covariance": covariance}
+        total = family.score(X, params).sum(axis=0)
+        statistic = total @ np.linalg.solve(60 * family.information(params), total)
+        assert_allclose(statistic, stats.chi2.ppf(0.95, 1), rtol=1e-5)
+
+
+def test_multivariate_margins_are_the_normal_familys():
+    X = data("mvn")
+    joint, columns = MLEDensity("mvn").fit(X), MLEDensity("normal").fit(X)
+    for method in ("auto", "score", "profile", "wald-transformed"):
+        wide, narrow = (m.confidence_intervals(method=method) for m in (joint, columns))
+        for side in (0, 1):
+            assert_allclose(wide["mean"][side], narrow["mu"][side], rtol=1e-10)
+            variance = np.diag(wide["covariance"][side])
+            rtol = 1e-10 if method != "wald-transformed" else 1e-2
+            assert_allclose(variance, narrow["sigma"][side] ** 2, rtol=rtol)
+
+
+def test_auto_says_what_it_chose():
+    found = MLEDensity("mvn").fit(data("mvn")).confidence_intervals()
+    frame = found.to_frame()
+    assert set(frame.loc[["covariance[x0, x0]", "mean[x1]"], "method"]) == {"exact"}
+    assert frame.loc["covariance[x1, x0]", "method"] == "profile"
+    assert found.method == "auto"
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "words"),
+    [
+        ("mvn", "exact", "No exact interval.*off the diagonal"),
+        ("normal", "robust", "need the training table: pass it as X="),
+        ("normal", "bootstrap", "method must be one of 'auto', 'wald'"),
+    ],
+)
+def test_refusals(name, method, words):
+    with pytest.raises(ValueError, match=words):
+        MLEDensity(name).fit(data(name)).confidence_intervals(method=method)
+
+
+def test_unbounded_intervals_are_refused():
+    x = data("normal", n=5, d=1)
+    with pytest.raises(ValueError, match=r"unbounded with n = 5.*exact"):
+        MLEDensity().fit(x).confidence_intervals(method="score")
+    with pytest.raises(ValueError, match=r"weights sum to 0.2"):
+        MLEDensity().fit(x, sample_weight=np.full(5, 0.04)).confidence_intervals()
+
+
+def test_a_missing_method_names_the_parameter_and_the_available():
+    from skgm.inference.families import Normal, Parameter
+
+    class Plain(Normal):
+        parameters = (Parameter("mu"), Parameter("sigma", low=0.0, link="log"))
+
+    model = MLEDensity(Plain()).fit(data("normal"))
+    with pytest.raises(ValueError, match="no 'exact' interval for 'mu'; available: auto, wald"):
+        model.confidence_intervals(method="exact")
+
+
+def test_search_agrees_with_the_closed_form():
+    """The generic profile search against the normal family's closed form."""
+    from skgm.inference.families import Family, Normal
+
+    class Searched(Normal):
+        profile_interval = Family.profile_interval
+
+    X = data("normal", n=30)
+    a = MLEDensity(Normal()).fit(X).confidence_intervals(0.99, "profile")
+    b = MLEDensity(Searched()).fit(X).confidence_intervals(0.99, "profile")
+    for name in ("mu", "sigma"):
+        assert_allclose(a[name], b[name], rtol=1e-9)
