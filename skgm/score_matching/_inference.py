@@ -1,0 +1,89 @@
+"""Inference for a fitted Gaussian: from its stored moments, or from the training table."""
+
+from typing import Any
+
+import numpy as np
+
+from skgm.inference._parametric import ParametricDensity
+from skgm.score_matching._intervals import gaussian_intervals
+from skgm.score_matching._moments import GaussianMoments
+from skgm.score_matching._sandwich import gaussian_psi, model_errors, robust_errors
+
+__all__ = ["METHODS", "GaussianInference"]
+
+METHODS = ("auto", "wald", "wald-transformed", "robust")
+
+
+class GaussianInference(ParametricDensity):
+    """Standard errors, intervals and estimating functions of location and covariance."""
+
+    # A Gaussian's score-matching estimate is the maximum-likelihood one, so psi may be scaled to
+    # the parameter score, whose bread is the Fisher information.
+    _bread_is_information = True
+
+    covariance_type: str
+    assume_centered: bool
+    ridge_: float
+    _center: np.ndarray
+    _moments: dict[str, Any]
+
+    def _inference_state(self) -> tuple[np.ndarray, Any, float]:
+        """Return location, covariance in float64, and n; refuse where a ridge was added."""
+        if self.ridge_:
+            raise ValueError(
+                "The covariance is singular and was given a ridge (ridge_ > 0), so there are no "
+                "standard errors or intervals. Drop constant and collinear columns, collect more "
+                "rows, or use another covariance_type."
+            )
+        moments = GaussianMoments(**self._moments)
+        covariance = moments.covariance(centered_at_zero=self.assume_centered)
+        if self.covariance_type == "spherical":
+            return self._center, float(covariance.mean()), moments.weight
+        return self._center, covariance, moments.weight
+
+    def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        location, covariance, n = self._inference_state()
+        if cov == "robust":
+            self._check_training_table(X, sample_weight, n)
+            errors = robust_errors(X - location, sample_weight, np.ndim(covariance))
+        else:  # at the optimum the observed information is the expected one
+            errors = model_errors(covariance, len(location), n)
+        return {k: v for k, v in zip(("location", "covariance"), errors) if k in self.params_}
+
+    def _check_training_table(self, X: Any, sample_weight: Any, n: float) -> None:
+        if X is None:
+            raise ValueError(
+                "Robust standard errors need the training table: pass it as X= (and its weights "
+                "as sample_weight=); the stored moments cannot answer."
+            )
+        total = len(X) if sample_weight is None else sample_weight.sum()
+        if not np.isclose(total, n, rtol=1e-9):
+            raise ValueError(
+                f"X must be the whole training table, of total weight {n:g}; got {total:g}."
+            )
+
+    def _intervals(
+        self, level: float, method: str, X: Any, sample_weight: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        location, covariance, n = self._inference_state()
+        if method not in METHODS:
+            raise ValueError(
+                f"{type(self).__name__} has intervals by {', '.join(map(repr, METHODS))}; "
+                f"got method={method!r}."
+            )
+        if method == "auto":
+            method = "wald-transformed" if X is None else "robust"
+        cov = "robust" if method == "robust" else "model"
+        errors = self._standard_errors(cov, X, sample_weight)
+        found = gaussian_intervals(
+            method, level, location, covariance, errors, n, centered=self.assume_centered
+        )
+        low, high = ({k: v[end] for k, v in found.items()} for end in (0, 1))
+        return low, high, dict.fromkeys(found, method)
+
+    def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return psi (n, k) and bread (k, k); a full covariance as its lower triangle."""
+        location, covariance, _ = self._inference_state()
+        psi, bread = gaussian_psi(X, location, covariance)
+        free = slice(len(location) if self.assume_centered else 0, None)
+        return psi[:, free], bread[free, free]
