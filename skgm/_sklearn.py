@@ -5,7 +5,7 @@ one place. Supported: scikit-learn >= 1.6.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -14,16 +14,21 @@ import sklearn
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.fixes import parse_version
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "SKLEARN_VERSION",
+    "BaseComposition",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
     "check_sample_weight",
     "fit_task",
+    "power_scaler",
+    "progress_bar",
+    "step_task",
     "transactional",
 ]
 
@@ -37,7 +42,23 @@ except ImportError:
         """Stand-in for scikit-learn < 1.9, where estimators have no callbacks."""
 
         def set_callbacks(self, *callbacks: Any) -> "CallbackSupportMixin":
-            """Raise: callbacks need scikit-learn 1.9."""
+            """Refuse: callbacks need scikit-learn 1.9.
+
+            Parameters
+            ----------
+            *callbacks : callback instances
+                Ignored.
+
+            Returns
+            -------
+            self : estimator
+                Never.
+
+            Raises
+            ------
+            RuntimeError
+                Always.
+            """
             raise RuntimeError(
                 "set_callbacks needs scikit-learn >= 1.9 (sklearn.callback); "
                 f"scikit-learn {sklearn.__version__} is installed."
@@ -50,6 +71,16 @@ def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
     Constructor parameters are checked against ``_parameter_constraints``. If the method raises, or
     is interrupted from the keyboard, the estimator's attributes are put back as they were; for
     that, the method must bind new arrays and never write into fitted ones.
+
+    Parameters
+    ----------
+    method : callable
+        A method of an estimator that returns self.
+
+    Returns
+    -------
+    method : callable
+        The same, all or nothing.
     """
     validated = _fit_context(prefer_skip_nested_validation=False)(method)
 
@@ -67,16 +98,53 @@ def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def fit_task(estimator: Any, *, X: Any, y: Any = None, sample_weight: Any = None) -> Iterator[None]:
-    """Announce one whole `fit` to the callbacks; does nothing below scikit-learn 1.9."""
+def fit_task(
+    estimator: Any, *, X: Any, y: Any = None, sample_weight: Any = None, n_subtasks: int | None = 0
+) -> Iterator[Any]:
+    """Announce one whole `fit` to the callbacks; yield their context, None below 1.9.
+
+    `n_subtasks` is how many subtasks may be opened on the context; None where nobody knows.
+    """
     if not hasattr(estimator, "_init_callback_context"):
-        yield
+        yield None
         return
-    context = estimator._init_callback_context()
+    context = estimator._init_callback_context(max_subtasks=n_subtasks)
     told = {"estimator": estimator, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
     context.call_on_fit_task_begin(**told)
-    yield
+    yield context
     context.call_on_fit_task_end(**told, reconstruction_attributes={})
+
+
+@contextmanager
+def step_task(context: Any, estimator: Any, *, name: str, step: Any, X: Any) -> Iterator[None]:
+    """Announce the fit of one step of a composition, and hand the callbacks down to the step.
+
+    Steps without callback support fit silently, where scikit-learn's Pipeline would warn.
+    """
+    if context is None:
+        yield
+        return
+    task = context.subcontext(task_name=f"fit-{name}")
+    supported = hasattr(step, "set_callbacks")
+    with task.propagate_callback_context(step) if supported else nullcontext():
+        task.call_on_fit_task_begin(estimator=estimator, X=X)
+        yield
+        task.call_on_fit_task_end(estimator=estimator, X=X)
+
+
+def power_scaler(transformer: Any) -> Any:
+    """Return the fitted StandardScaler inside a PowerTransformer; None without one."""
+    return transformer._scaler if transformer.standardize else None
+
+
+def progress_bar() -> Any:
+    """Return a progress display of one estimator; None below scikit-learn 1.9 or without rich."""
+    try:
+        from sklearn.callback import ProgressBar
+
+        return ProgressBar(max_propagation_depth=0)  # not a bar for every fit of a grid search
+    except ImportError:
+        return None
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:

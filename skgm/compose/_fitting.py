@@ -1,0 +1,116 @@
+"""Fitting the steps one after the other: weights, domains, callbacks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from skgm._frames import frame_schema
+from skgm._sklearn import step_task
+from skgm.compose._columns import names_of
+from skgm.compose._compile import Table, build, domain_of, examine
+from skgm.compose._registry import is_passthrough, leaves
+
+__all__ = ["fit_steps", "fit_transformer", "keep_rows"]
+
+
+def keep_rows(X: Any, kept: np.ndarray) -> Any:
+    """Return the rows of an array or data frame where `kept`, (n,), is True."""
+    if frame_schema(X) is None:
+        return X[kept]
+    return nw.from_native(X, eager_only=True).filter(kept.tolist()).to_native()
+
+
+def fit_steps(
+    owner: Any, table: Table, weight: np.ndarray | None, context: Any
+) -> tuple[Pipeline, dict[str, Any]]:
+    """Fit clones of the owner's steps; return them, and the frames that custom steps saw."""
+    rows, labels, fitted, schemas = table.X, table.labels, [], {}
+    for name, unfitted in owner.steps[:-1]:
+        step = unfitted if is_passthrough(unfitted) else clone(unfitted)
+        if name in owner._custom:
+            schemas[name] = frame_schema(rows)
+        with step_task(context, owner, name=name, step=step, X=rows):
+            rows, labels = fit_transformer(step, name, rows, labels, weight, owner._custom)
+        fitted.append((name, step))
+    name, density = owner.steps[-1][0], clone(owner.steps[-1][1])
+    rows = np.asarray(rows, dtype=owner._sample_dtype)
+    with step_task(context, owner, name=name, step=density, X=rows):
+        density.fit(rows, **({} if weight is None else {"sample_weight": weight}))
+    return Pipeline([*fitted, (name, density)]), schemas
+
+
+def fit_transformer(
+    step: Any, path: str, X: Any, labels: list[str], weight: Any, custom: Mapping[str, Any]
+) -> tuple[Any, list[str]]:
+    """Fit one step in place; return its output and labels for the output columns.
+
+    Raises
+    ------
+    ValueError
+        A step that cannot be undone, a value outside its domain (column and row named), or one
+        that the step turns into NaN or infinity.
+    """
+    if is_passthrough(step):
+        return X, labels
+    table = Table(X, names_of(X), labels, len(X))
+    examine(step, path, table, custom)
+    _check_domain(step, path, table, custom)
+    with np.errstate(all="ignore"):  # the check below says more than a RuntimeWarning
+        Z = _fit_transform(step, X, weight)
+    examine(step, path, None, custom)
+    labels = build(step, path, custom).names_out(labels)
+    _check_output(Z, path, labels)
+    return Z, labels
+
+
+def _fit_transform(step: Any, X: Any, weight: Any) -> Any:
+    if weight is None:
+        return _fit_then_transform(step, X)
+    if type(step) not in (Pipeline, ColumnTransformer):
+        takes = has_fit_parameter(step, "sample_weight")
+        return _fit_then_transform(step, X, **({"sample_weight": weight} if takes else {}))
+    # Metadata routing is scikit-learn's only way to hand weights to the parts of a composition.
+    with config_context(enable_metadata_routing=True):
+        takers = [t for _, t in leaves(step, "") if has_fit_parameter(t, "sample_weight")]
+        for taker in takers:
+            taker.set_fit_request(sample_weight=True)
+        return _fit_then_transform(step, X, **({"sample_weight": weight} if takers else {}))
+
+
+def _fit_then_transform(step: Any, X: Any, **weights: Any) -> Any:
+    if hasattr(step, "fit_transform"):
+        return step.fit_transform(X, **weights)
+    return step.fit(X, **weights).transform(X)
+
+
+def _check_domain(step: Any, path: str, table: Table, custom: Mapping[str, Any]) -> None:
+    low, high = domain_of(step, path, table, custom)
+    array = np.asarray(table.X, dtype=np.float64)
+    outside = ~((array > low) & (array < high))
+    if not outside.any():
+        return
+    row, column = np.argwhere(outside)[0]
+    raise ValueError(
+        f"Step {path!r} ({type(step).__name__}) needs numbers > {low[column]:g} in column "
+        f"{table.labels[column]!r}; got {float(array[row, column])!r} at row {row}. Drop such "
+        "rows, shift the column, or choose another transformer for it."
+    )
+
+
+def _check_output(Z: Any, path: str, labels: list[str]) -> None:
+    bad = ~np.isfinite(np.asarray(Z, dtype=np.float64))
+    if not bad.any():
+        return
+    row, column = np.argwhere(bad)[0]
+    raise ValueError(
+        f"Step {path!r} turns row {row} into NaN or infinity in column {labels[column]!r}: the "
+        "row lies outside the domain of the step, or overflows. Drop it or choose another "
+        "transformer."
+    )

@@ -1,0 +1,336 @@
+"""A density of the original table from transformers and a density of what they make of it."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.metaestimators import available_if
+
+from skgm._sklearn import Interval, fit_task
+from skgm._validation import column_names
+from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.compose._bijections import Chain
+from skgm.compose._checks import check_steps, refuse_early
+from skgm.compose._columns import names_of
+from skgm.compose._compile import Table, build
+from skgm.compose._derived import acts_by_column, derive_tags, knows_score_function
+from skgm.compose._drawing import complete_rows, draw_rows
+from skgm.compose._fitting import fit_steps, keep_rows
+from skgm.compose._image import log_image_probability
+from skgm.compose._steps import NamedSteps
+
+__all__ = ["DensityPipeline", "make_density_pipeline"]
+
+
+def _require_last_step_has(pipeline: "DensityPipeline", name: str) -> None:
+    last = pipeline.steps[-1] if pipeline.steps else None
+    if not hasattr(last[1] if last else None, name):
+        raise AttributeError(f"The last step, {last!r}, has no {name}.")
+
+
+def _has_score_function(pipeline: "DensityPipeline") -> bool:
+    _require_last_step_has(pipeline, "score_function")
+    if knows_score_function(pipeline.steps, pipeline._custom):
+        return True
+    raise AttributeError(
+        "DensityPipeline has no score_function where log_jacobians are given: their derivatives "
+        f"are not known ({', '.join(pipeline._custom)})."
+    )
+
+
+def _can_condition(pipeline: "DensityPipeline") -> bool:
+    _require_last_step_has(pipeline, "impute")
+    if acts_by_column(pipeline.steps, pipeline._custom):
+        return True
+    raise AttributeError(f"DensityPipeline has no conditional draws: {_NOT_BY_COLUMN}")
+
+
+def _score_far_rows(density: DensityEstimator, Z: np.ndarray) -> np.ndarray:
+    """Score rows that exp may have sent so far out that a quadratic form overflows: -inf."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_density = density.score_samples(Z)
+    overflown = np.isnan(log_density) & (np.abs(Z) > 1e150).any(axis=1)
+    return np.where(overflown, -np.inf, log_density)
+
+
+_NOT_BY_COLUMN = (
+    "observed values only pass through transformers that act on each column alone. Leave out PCA "
+    "and steps with log_jacobians."
+)
+
+
+class DensityPipeline(DensityEstimator, NamedSteps):
+    r"""Transformers followed by a density, as one density of the original table.
+
+    With :math:`z = T(x)` the chain of fitted transformers and :math:`q` the fitted last step,
+
+    .. math::
+
+        \log p(x) = \log q(T(x)) + \log|\det \partial T / \partial x| - \log Q(T(\mathbb{R}^d)),
+
+    so log-densities are in the units of the original table and comparable between pipelines with
+    different transformers. The last term is zero unless the transformers cannot reach every
+    value that q can take (``sqrt`` reaches positive numbers only): then q is restricted to the
+    values they reach.
+
+    Prefer it to :class:`sklearn.pipeline.Pipeline`, whose `score` is in transformed units, where
+    pipelines are compared, rows are drawn, or the table has units that matter. Use Pipeline where
+    the transformers are not invertible (feature selection, PCA to fewer dimensions).
+
+    Parameters
+    ----------
+    steps : list of (str, estimator)
+        Transformers, or "passthrough", and last a :class:`skgm.DensityEstimator`. Known
+        transformers: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer,
+        PCA that keeps every component, FunctionTransformer of numpy's log, log1p, exp, expm1 or
+        sqrt (`inverse_func` may be left out: the inverse is supplied), ColumnTransformer whose
+        parts partition the columns, and Pipeline of these. They are cloned by `fit`.
+    log_jacobians : dict of str to callable, default=None
+        For other invertible transformers: ``function(X)`` returns the log of the absolute Jacobian
+        determinant at each row of the step's input X, (n_samples,). Keys are names of steps; a
+        transformer inside a step is called ``step__part``.
+    normalizer_draws : int, default=65536
+        Number of draws from the last step that estimate the last term of the formula where the
+        transformers cannot reach every value, there is more than one column, and so no exact
+        value is at hand.
+
+    Attributes
+    ----------
+    pipeline_ : sklearn.pipeline.Pipeline
+        The fitted steps. Its own `score_samples` is in transformed units.
+    named_steps : Bunch
+        The steps by name: the fitted ones after `fit`, those of `steps` before. Indexing
+        (``pipe["pca"]``, ``pipe[-1]``, ``pipe[:-1]``) reads the same.
+    log_image_probability_ : float
+        Log-probability that the last step gives to the values that the transformers reach; 0
+        where they reach every value.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : {"exact", "estimate", "lower_bound"}
+        That of the last step; "estimate" where ``log_image_probability_`` is an estimate.
+
+    Raises
+    ------
+    ValueError
+        From `fit`: a step that is not invertible or whose Jacobian is unknown, a value outside
+        the domain of a step, or `sample_weight` with a transformer that learns but takes no
+        weights; the message names the step, the column and the cure.
+
+    See Also
+    --------
+    make_density_pipeline : The same without naming the steps.
+
+    Notes
+    -----
+    Rows outside the domain of a transformer (the logarithm of a negative number) have log-density
+    -inf in `score_samples`; in `fit` they are errors. `sample_weight` goes to every step whose
+    `fit` takes it. The last step never sees a data frame: its messages call columns by position.
+
+    A probability mass (support "binary" or "counts") has no Jacobian: such a last step is only
+    accepted without transformers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skgm import ScoreMatchingGaussian, make_density_pipeline
+    >>> X = np.exp(np.random.default_rng(0).normal(size=(500, 2)))
+    >>> pipe = make_density_pipeline(FunctionTransformer(np.log), ScoreMatchingGaussian()).fit(X)
+    >>> bool(pipe.sample(100, random_state=0).min() > 0), pipe.score_samples([[-1.0, 1.0]])
+    (True, array([-inf]))
+    """
+
+    _parameter_constraints = {
+        "steps": [list],
+        "log_jacobians": [dict, None],
+        "normalizer_draws": [Interval(numbers.Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self, steps: Any, *, log_jacobians: Any = None, normalizer_draws: int = 65536
+    ) -> None:
+        self.steps = steps
+        self.log_jacobians = log_jacobians
+        self.normalizer_draws = normalizer_draws
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DensityPipeline":
+        """Fit clones of the steps, one after the other.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training table; the first step gets the data frame itself.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Given to every step whose `fit` takes it. A transformer that learns but takes no
+            weights is then an error.
+
+        Returns
+        -------
+        self : DensityPipeline
+            The fitted pipeline.
+        """
+        self._validate_names([name for name, _ in check_steps(self.steps)])
+        n_steps = len(self.steps)
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
+            array, weight = self._begin_fit(X, sample_weight)
+            rows = array if self._frame_schema is None else X
+            if weight is not None and not weight.all():  # a row of weight zero is absent
+                rows, weight = keep_rows(rows, weight > 0), weight[weight > 0]
+            table = Table(rows, names_of(rows), column_names(self, array.shape[1]), len(rows))
+            refuse_early(self.steps, self._custom, table, weighted=weight is not None)
+            self.pipeline_, self._step_schemas = fit_steps(self, table, weight, context)
+            self._settle()
+        return self
+
+    def _settle(self) -> None:
+        """Derive the remaining fitted attributes from the fitted steps."""
+        density = self._density
+        value, exact = log_image_probability(density, self._chain, self.normalizer_draws)
+        self.log_image_probability_ = value
+        self.log_density_kind_ = density.log_density_kind_ if exact else "estimate"
+
+    @property
+    def _custom(self) -> dict[str, Any]:
+        return self.log_jacobians or {}
+
+    @property
+    def _density(self) -> DensityEstimator:
+        return self.pipeline_.steps[-1][1]
+
+    @property
+    def _chain(self) -> Chain:
+        """The fitted transformers as one map; cheap to build, so never stored."""
+        schemas = self._step_schemas
+        return Chain(
+            tuple(
+                build(step, name, self._custom, schemas.get(name))
+                for name, step in self.pipeline_.steps[:-1]
+            )
+        )
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row in the units of the original table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats; -inf outside the domain of a transformer.
+        """
+        X = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):  # rows outside the domain are dealt with below
+            Z, log_det = self._chain.forward_and_log_det(X)
+        log_density = np.full(len(X), -np.inf)
+        inside = np.isfinite(Z).all(axis=1) & np.isfinite(log_det)
+        if inside.any():
+            log_density[inside] = _score_far_rows(self._density, Z[inside]) + log_det[inside]
+        return log_density - self.log_image_probability_
+
+    @available_if(_has_score_function)
+    def score_function(self, X: Any) -> np.ndarray:
+        """Return the gradient of the log-density with respect to each row.
+
+        The chain rule through the transformers. Available if the last step has it and no step
+        depends on `log_jacobians`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows inside the domain of every transformer.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples, n_features)
+            Stein score, per unit of the original columns.
+
+        Raises
+        ------
+        ValueError
+            A row outside the domain of a transformer, where there is no gradient.
+        """
+        X = self._begin_scoring(X).astype(np.float64, copy=False)
+        chain = self._chain
+        with np.errstate(all="ignore"):
+            Z = chain.forward(X)
+        outside = ~np.isfinite(Z).all(axis=1)
+        if outside.any():
+            raise ValueError(
+                f"Row {int(np.argmax(outside))} of X lies outside the support of the pipeline, "
+                "where the log-density is -inf and has no gradient. Drop such rows."
+            )
+        return chain.pull_back(X, self._density.score_function(Z))
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        return draw_rows(self._density, self._chain, n_samples, rng)
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        if not acts_by_column(self.pipeline_.steps, self._custom):
+            raise ValueError(f"Cannot draw conditionally: {_NOT_BY_COLUMN}")
+        names = column_names(self, self.n_features_in_)
+        return complete_rows(self._density, self._chain, given, n_samples, rng, names)
+
+    @available_if(_can_condition)
+    def impute(self, X: Any, random_state: Any = None) -> Any:
+        """Fill the NaN of X with one draw from the model given the observed values.
+
+        Available if the last step can, and every transformer acts on each column alone.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (m, n_features)
+            Rows with NaN where values are missing.
+        random_state : None, int, RandomState or Generator, default=None
+            As in :meth:`sample`.
+
+        Returns
+        -------
+        rows : ndarray or data frame of shape (m, n_features)
+            X with its NaN filled; ``sample(1, given=X)``.
+        """
+        return self.sample(1, random_state, given=X)
+
+    def __density_tags__(self) -> DensityTags:
+        return derive_tags(self.steps, self._custom)
+
+
+def make_density_pipeline(
+    *steps: Any, log_jacobians: Any = None, normalizer_draws: int = 65536
+) -> DensityPipeline:
+    """Build a :class:`DensityPipeline`, naming each step after its class in lower case.
+
+    Parameters
+    ----------
+    *steps : transformers and, last, a density
+        The steps in order.
+    log_jacobians : dict of str to callable, default=None
+        As in :class:`DensityPipeline`.
+    normalizer_draws : int, default=65536
+        As in :class:`DensityPipeline`.
+
+    Returns
+    -------
+    pipeline : DensityPipeline
+        Not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skgm import ScoreMatchingGaussian, make_density_pipeline
+    >>> pipe = make_density_pipeline(StandardScaler(), ScoreMatchingGaussian())
+    >>> list(pipe.named_steps)
+    ['standardscaler', 'scorematchinggaussian']
+    """
+    named = make_pipeline(*steps).steps
+    return DensityPipeline(named, log_jacobians=log_jacobians, normalizer_draws=normalizer_draws)
