@@ -1,0 +1,163 @@
+"""Checks of `sample`: what it returns, how it is seeded, and that it follows the density."""
+
+# ruff: noqa: D401 -- the first line of a check states the promise that it checks
+
+import pickle
+from typing import Any
+from unittest import SkipTest
+
+import joblib
+import numpy as np
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skgm._validation import inside_support
+from skgm.testing._data import clustered_table, table_for
+from skgm.testing._quadrature import cell_pvalue, make_grid
+from skgm.testing._registry import density_check
+from skgm.testing._rules import accepts
+from skgm.testing._tags import get_density_tags
+from skgm.testing._tools import (
+    FALSE_ALARM,
+    draw,
+    expect_error,
+    fit_clone,
+    log_density,
+    require,
+    rows_of,
+)
+
+__all__: list[str] = []
+
+
+def _fitted(estimator: Any) -> Any:
+    return fit_clone(estimator, table_for(estimator))
+
+
+def _require_random_state(fitted: Any) -> None:
+    require(accepts(fitted, "sample", "random_state"), "sample takes no random_state")
+
+
+@density_check()
+def check_sample_shape(estimator: Any) -> None:
+    """`sample(n)` is an array (n, n_features); `sample()` draws one row."""
+    fitted = _fitted(estimator)
+    for arguments in ((), (1,), (7,)):
+        rows = fitted.sample(*arguments)
+        require(isinstance(rows, np.ndarray), f"sample returned a {type(rows).__name__}")
+        wanted = (*arguments, 1)[0], 2
+        require(rows.shape == wanted, f"sample{arguments} has shape {rows.shape}, not {wanted}")
+
+
+@density_check()
+def check_sample_dtype(estimator: Any) -> None:
+    """Samples are float64 after float64 and integer tables, and float32 after float32."""
+    X = np.ceil(table_for(estimator)) if _takes_integers(estimator) else table_for(estimator)
+    kinds = [np.float64, np.float32] + [np.int64] * _takes_integers(estimator)
+    for kind in kinds:
+        dtype = draw(fit_clone(estimator, X.astype(kind)), 3).dtype
+        wanted = np.float32 if kind == np.float32 else np.float64
+        require(dtype == wanted, f"fitted to {kind.__name__}, sample returned {dtype}")
+
+
+def _takes_integers(estimator: Any) -> bool:
+    return get_density_tags(estimator).support != "unit"
+
+
+@density_check()
+def check_sample_inside_support(estimator: Any) -> None:
+    """Samples are finite and lie inside the support."""
+    rows = draw(_fitted(estimator), 500)
+    require(np.isfinite(rows).all(), "sample returned values that are not finite")
+    support = get_density_tags(estimator).support
+    inside = inside_support(rows, support)
+    require(inside.all(), f"outside the support ({support}): {rows[~inside][:3]}")
+
+
+@density_check()
+def check_sample_seeded(estimator: Any) -> None:
+    """The same int gives the same samples, another int others."""
+    fitted = _fitted(estimator)
+    _require_random_state(fitted)
+    assert_array_equal(draw(fitted, 50, 3), draw(fitted, 50, 3))
+    require(not np.array_equal(draw(fitted, 50, 3), draw(fitted, 50, 4)), "the seed has no effect")
+
+
+@density_check()
+def check_sample_accepts_generators(estimator: Any) -> None:
+    """`sample` takes a RandomState or a Generator, which reproduces and is used up."""
+    fitted = _fitted(estimator)
+    _require_random_state(fitted)
+    for make in (np.random.RandomState, np.random.default_rng):
+        first = make(3)
+        one, two = draw(fitted, 50, first), draw(fitted, 50, first)
+        assert_array_equal(one, draw(fitted, 50, make(3)))
+        require(not np.array_equal(one, two), f"{type(first).__name__} is not advanced by use")
+
+
+@density_check()
+def check_unseeded_samples_differ(estimator: Any) -> None:
+    """Without a seed each call draws fresh rows, whatever seed the constructor was given."""
+    fitted = _fitted(estimator)
+    one, two = fitted.sample(50), fitted.sample(50)
+    require(not np.array_equal(rows_of(one), rows_of(two)), "two calls of sample are equal")
+
+
+@density_check()
+def check_sample_rows_exchangeable(estimator: Any) -> None:
+    """Rows come in random order, not sorted by value or by component.
+
+    Lag-one autocorrelation and correlation with the row number have standard deviation
+    n**-0.5 for exchangeable rows; five of those are allowed (about 1e-6 false alarms each).
+    """
+    n_samples = 600
+    fitted = fit_clone(estimator, clustered_table(get_density_tags(estimator).support))
+    rows = draw(fitted, n_samples)
+    for column in rows.T[rows.std(axis=0) > 0]:
+        lagged = np.corrcoef(column[1:], column[:-1])[0, 1]
+        trend = np.corrcoef(column, np.arange(n_samples))[0, 1]
+        worst = max(abs(lagged), abs(trend))
+        require(worst < 5 / np.sqrt(n_samples), f"rows depend on their place: r = {worst:.2f}")
+
+
+@density_check()
+def check_sample_leaves_estimator_unchanged(estimator: Any) -> None:
+    """`sample` changes nothing in the estimator."""
+    fitted = _fitted(estimator)
+    before = joblib.hash(fitted)
+    fitted.sample(5)
+    draw(fitted, 5)
+    require(joblib.hash(fitted) == before, "sample changed the estimator")
+
+
+@density_check()
+def check_sample_validates_n_samples(estimator: Any) -> None:
+    """A number of rows that is no integer >= 1 raises an error that names `n_samples`."""
+    fitted = _fitted(estimator)
+    for n_samples in (0, -3, 2.5, "5"):
+        with expect_error(f"sample({n_samples!r})", ValueError, TypeError, words=("n_samples",)):
+            fitted.sample(n_samples)
+
+
+@density_check()
+def check_samples_follow_density(estimator: Any) -> None:
+    """Samples fall into cells as often as the density says (chi-square, false alarms 1e-6)."""
+    X = table_for(estimator)
+    fitted = fit_clone(estimator, X)
+    if getattr(fitted, "log_density_kind_", "exact") == "lower_bound":
+        raise SkipTest("score_samples is a lower bound: cells have no known probability")
+    grid = make_grid(get_density_tags(estimator).support, X)
+    pvalue = cell_pvalue(grid, log_density(fitted, grid.nodes), draw(fitted, 3000))
+    require(pvalue > FALSE_ALARM, f"samples do not follow the density: p-value {pvalue:.2g}")
+
+
+@density_check()
+def check_pickle(estimator: Any) -> None:
+    """A pickled estimator scores the same, and draws the same rows under a seed."""
+    fitted = _fitted(estimator)
+    twin = pickle.loads(pickle.dumps(fitted))
+    X = table_for(estimator, seed=1)
+    assert_allclose(log_density(twin, X), log_density(fitted, X), rtol=1e-12)
+    if accepts(fitted, "sample", "random_state"):
+        assert_array_equal(draw(twin, 9), draw(fitted, 9))
+    else:
+        rows_of(twin.sample(9))

@@ -1,0 +1,83 @@
+"""Rules: when a density check does not apply, and why, in words for the record."""
+
+import inspect
+from typing import Any
+
+from sklearn.utils import get_tags
+
+from skgm.testing._registry import Rule
+from skgm.testing._tags import get_density_tags
+
+__all__ = [
+    "accepts",
+    "continuous",
+    "equivariant",
+    "has_method",
+    "has_random_state",
+    "limited_support",
+    "refuses_nan",
+    "score_is_gradient",
+    "takes",
+]
+
+DISCRETE = ("binary", "counts")
+
+
+def accepts(estimator: Any, method: str, parameter: str) -> bool:
+    """Tell whether a method of the estimator names this parameter."""
+    function = getattr(estimator, method, None)
+    return function is not None and parameter in inspect.signature(function).parameters
+
+
+def has_method(name: str) -> Rule:
+    """Make the rule: the estimator has this method."""
+
+    def rule(estimator: Any) -> str | None:
+        return None if hasattr(estimator, name) else f"it has no {name}"
+
+    return rule
+
+
+def takes(method: str, parameter: str) -> Rule:
+    """Make the rule: this method takes this parameter."""
+
+    def rule(estimator: Any) -> str | None:
+        taken = accepts(estimator, method, parameter)
+        return None if taken else f"its {method} takes no {parameter}"
+
+    return rule
+
+
+def has_random_state(estimator: Any) -> str | None:
+    """Rule: the constructor has a `random_state`."""
+    return None if "random_state" in estimator.get_params() else "it has no random_state parameter"
+
+
+def continuous(estimator: Any) -> str | None:
+    """Rule: the model has a density, not a mass function."""
+    support = get_density_tags(estimator).support
+    return f"its support is {support}: it has no density" if support in DISCRETE else None
+
+
+def limited_support(estimator: Any) -> str | None:
+    """Rule: some finite tables lie outside the support."""
+    real = get_density_tags(estimator).support == "real"
+    return "its support is real: no finite value lies outside" if real else None
+
+
+def score_is_gradient(estimator: Any) -> str | None:
+    """Rule: `score_function` is the exact gradient of `score_samples`."""
+    exact = get_density_tags(estimator).score_function_is_gradient
+    return None if exact else "its tags say that score_function is not the exact gradient"
+
+
+def equivariant(estimator: Any) -> str | None:
+    """Rule: the fit commutes with some change of variables."""
+    group = get_density_tags(estimator).equivariance
+    return "its tags promise no equivariance" if group == "none" else None
+
+
+def refuses_nan(estimator: Any) -> str | None:
+    """Rule: the estimator does not declare that it takes NaN."""
+    allowed = get_tags(estimator).input_tags.allow_nan
+    return "its scikit-learn tags say that it takes NaN" if allowed else None

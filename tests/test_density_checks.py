@@ -1,0 +1,53 @@
+"""The density checks, for every public estimator in every guise that changes what it promises."""
+
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from skgm import MLEDensity, ScoreMatchingGaussian, make_density_pipeline
+from skgm.testing import parametrize_with_density_checks
+from skgm.testing._registry import CHECKS
+from tests.documented_warnings import DOCUMENTED, only_documented_warnings
+
+ALL_REAL = {"check_minus_infinity_outside_support", "check_fit_outside_support_raises"}
+NO_SEED = {"check_random_state_in_constructor"}
+DISCRETE = {
+    "check_score_function_shape",
+    "check_score_function_is_gradient",
+    "check_equivariance",
+}
+
+# An estimator, and the checks that its tags or its methods rule out: nothing drops out unseen.
+ESTIMATORS = [
+    (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
+    (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
+    (
+        ScoreMatchingGaussian(covariance_type="spherical"),
+        ALL_REAL | NO_SEED | {"check_equivariance"},
+    ),
+    (MLEDensity("normal"), ALL_REAL | NO_SEED),
+    (MLEDensity("exponential"), NO_SEED),
+    (MLEDensity("bernoulli"), DISCRETE | NO_SEED),
+    (MLEDensity("poisson"), DISCRETE | NO_SEED),
+    (MLEDensity("multivariate_normal"), ALL_REAL | NO_SEED),
+    (
+        make_density_pipeline(StandardScaler(), ScoreMatchingGaussian()),
+        ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},
+    ),
+]
+
+
+@parametrize_with_density_checks([estimator for estimator, _ in ESTIMATORS])
+def test_density_checks(estimator, check):
+    with only_documented_warnings(estimator):
+        check(estimator)
+
+
+@pytest.mark.parametrize(("estimator", "expected"), ESTIMATORS)
+def test_checks_that_do_not_apply_are_the_ones_listed(estimator, expected):
+    assert {name for name, check in CHECKS.items() if check.reason_not_applicable(estimator)} == (
+        expected
+    )
+
+
+def test_every_public_estimator_is_among_them():
+    assert {type(estimator) for estimator, _ in ESTIMATORS} == set(DOCUMENTED)
