@@ -1,0 +1,317 @@
+"""The main job, end to end: what it prints, what it writes, and how it fails."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from skgm import DensityEstimator, DensityPipeline
+from skgm.__main__ import main
+from skgm._main._models import MODELS, Model
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}  # skgm need not be installed
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Run every test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def skewed_table(n_rows=120):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n_rows)
+    y = np.exp(0.8 * x + 0.5 * rng.normal(size=n_rows))
+    return pd.DataFrame({"change, %": 100 * x, "size": y, "age": rng.integers(20, 70, n_rows)})
+
+
+@pytest.fixture
+def table(folder):
+    skewed_table().to_csv(folder / "table.csv", index=False)
+    return "table.csv"
+
+
+class Probe(DensityEstimator):
+    """A density of the tests: uniform over a box that leaves out the tails, or one that fails."""
+
+    def __init__(self, failure=None):
+        self.failure = failure
+
+    def fit(self, X, y=None, sample_weight=None):
+        X, _ = self._begin_fit(X, sample_weight)
+        if self.failure is not None:
+            raise self.failure
+        self.low_, self.high_ = np.quantile(X, [0.05, 0.95], axis=0)
+        return self
+
+    def score_samples(self, X):
+        X = self._begin_scoring(X)
+        inside = ((self.low_ <= X) & (self.high_ >= X)).all(axis=1)
+        return np.where(inside, -np.log(self.high_ - self.low_).sum(), -np.inf)
+
+    def _draw(self, n_samples, rng):
+        return rng.uniform(self.low_, self.high_, (n_samples, self.n_features_in_))
+
+
+@pytest.fixture
+def register(monkeypatch):
+    def add(name, density):
+        build = lambda random_state: (DensityPipeline([("density", density)]), {})  # noqa: E731
+        monkeypatch.setitem(MODELS, name, Model("of the tests", build))
+
+    return add
+
+
+# What it prints and writes
+
+
+def test_default_job_from_the_shell(folder):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "skgm"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("178 rows, 13 columns")
+    for name in (*MODELS, "independent normals", "joint normal", "alcohol", "proline"):
+        assert any(line.startswith(name + " ") for line in lines), name
+    assert "95% confidence" in done.stdout
+    assert "\x1b" not in done.stdout  # no progress bar outside a terminal
+    written = pd.read_csv(folder / "synthetic.csv")
+    assert written.shape == (178, 13)
+    assert list(written.columns[:2]) == ["alcohol", "malic_acid"]
+    assert np.isfinite(written.to_numpy()).all()
+
+
+def test_help_names_every_model_and_option(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    options = ("--model", "--n-samples", "--output", "--level", "--random-state", "table.csv")
+    for word in (*MODELS, *options):
+        assert word in text
+
+
+def test_help_is_quick_to_import():
+    """--help loads neither statsmodels nor matplotlib, nor skgm's own estimators."""
+    program = (
+        "import sys; from skgm.__main__ import main; main(['--help']); "
+        "assert not {'statsmodels', 'matplotlib', 'skgm.inference'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
+
+
+def cells(lines, name):
+    """The row of the comparison table that starts with `name`, as words."""
+    row = next(line for line in lines if line.startswith(name + " "))
+    return row.removeprefix(name).split()
+
+
+def test_comparison_is_that_of_the_test_rows(table, capsys):
+    """The joint normal's figures, computed here with scipy alone."""
+    assert main([table, "--model", "mle-multivariate-normal", "--level", "0.9"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "30 rows put aside" in "\n".join(lines)
+
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(
+        skewed_table().astype(float).to_numpy(), test_size=0.25, random_state=0
+    )
+    joint = stats.multivariate_normal(train.mean(axis=0), np.cov(train.T, bias=True))
+    log_joint = joint.logpdf(test)
+    log_apart = stats.norm.logpdf(test, train.mean(axis=0), train.std(axis=0)).sum(axis=1)
+    paired = stats.ttest_rel(log_joint, log_apart)
+    low, high = paired.confidence_interval(0.9)
+    expected = [
+        f"{log_joint.mean():.3f}",
+        f"{(log_joint - log_apart).mean():+.3f}",
+        f"[{low:+.3f},",
+        f"{high:+.3f}]",
+        "-",
+    ]
+    assert cells(lines, "joint normal")[1:] == expected
+
+
+def test_a_power_transform_is_chosen_for_skewed_columns_and_wins(table, capsys):
+    assert main([table, "--model", "score-matching-gaussian"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = cells(lines, "score-matching-gaussian")
+    assert "PowerTransformer," in row
+    assert "covariance_type=full" in row
+    low = float(row[6].strip("[,"))
+    assert low > 0  # the lower end of the difference from the joint normal
+
+
+def test_parameter_intervals_contain_the_estimates(table, capsys):
+    assert main([table, "--model", "mle-normal", "--level", "0.8"]) == 0
+    out = capsys.readouterr().out
+    assert "80% confidence" in out
+    mean, low, high, sd = cells(out.splitlines(), "size")[:4]
+    column = skewed_table()["size"]
+    assert float(mean) == pytest.approx(column.mean(), rel=1e-4)
+    assert float(sd) == pytest.approx(column.std(ddof=0), rel=0.02)  # whichever divisor
+    half_width = stats.t.isf(0.1, 119) * stats.sem(column)
+    assert float(low.strip("[,")) == pytest.approx(column.mean() - half_width, rel=0.01)
+    assert float(high.strip("]")) == pytest.approx(column.mean() + half_width, rel=0.01)
+
+
+def test_output_mirrors_the_input(folder, capsys):
+    frame = skewed_table()
+    frame.to_csv("plain.csv", index=False, header=False, sep=";")
+    words = ["--model", "mle-normal", "--n-samples", "7", "--output", "out.txt"]
+    assert main(["plain.csv", *words]) == 0
+    written = pd.read_csv("out.txt", sep=";", header=None)
+    assert written.shape == (7, 3)
+    assert "real numbers: x2" in capsys.readouterr().out
+    assert sorted(os.listdir(folder)) in (
+        ["out.png", "out.txt", "plain.csv"],
+        ["out.txt", "plain.csv"],  # without matplotlib
+    )
+
+
+def test_names_with_a_delimiter_survive(table):
+    assert main([table, "--model", "mle-normal"]) == 0
+    assert list(pd.read_csv("synthetic.csv").columns) == ["change, %", "size", "age"]
+
+
+def test_same_seed_same_bytes(table, folder):
+    def synthetic(*words):
+        assert main([table, "--model", "mle-normal", *words]) == 0
+        return (folder / "synthetic.csv").read_bytes()
+
+    first = synthetic()
+    assert synthetic() == first
+    assert synthetic("--random-state", "1") != first
+
+
+def test_one_column_is_enough(folder):
+    skewed_table()[["size"]].to_csv("one.csv", index=False)
+    assert main(["one.csv"]) == 0
+    assert pd.read_csv("synthetic.csv").shape == (120, 1)
+
+
+# Models that misbehave
+
+
+def test_zero_density_is_shown_as_such(table, register, capsys):
+    register("box", Probe())
+    assert main([table, "--model", "box,mle-normal"]) == 0
+    out = capsys.readouterr().out
+    assert "rows of zero density" in out
+    assert "synthetic rows of mle-normal" in out  # the box cannot be the best
+
+
+def test_a_failing_model_becomes_a_note(table, register, capsys):
+    register("broken", Probe(ValueError("no luck\nat all")))
+    assert main([table, "--model", "broken", "--model", "mle-normal"]) == 0
+    assert "note: broken failed: no luck at all" in capsys.readouterr().out
+
+
+def assert_one_line(capsys, *culprits):
+    error = capsys.readouterr().err
+    assert error.startswith("skgm: ")
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    for culprit in culprits:
+        assert culprit in error
+
+
+def test_no_model_left_is_an_error(table, register, capsys, folder):
+    register("broken", Probe(ValueError("no luck")))
+    assert main([table, "--model", "broken"]) == 2
+    assert_one_line(capsys, "no model could be fitted", "broken failed: no luck")
+    assert os.listdir(folder) == ["table.csv"]
+
+
+def test_an_interrupt_leaves_nothing_behind(table, register, capsys, folder):
+    register("slow", Probe(KeyboardInterrupt()))
+    assert main([table, "--model", "slow"]) == 130
+    assert_one_line(capsys, "interrupted")
+    assert os.listdir(folder) == ["table.csv"]
+
+
+def test_too_little_memory_is_an_error(table, register, capsys):
+    register("large", Probe(MemoryError()))
+    assert main([table, "--model", "large"]) == 2
+    assert_one_line(capsys, "not enough memory")
+
+
+def test_a_failure_while_plotting_leaves_nothing_behind(table, capsys, folder, monkeypatch):
+    def full_disk(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skgm._main._job.can_plot", lambda: True)
+    monkeypatch.setattr("skgm._main._job.pair_plot", full_disk)
+    assert main([table, "--model", "mle-normal"]) == 2
+    assert_one_line(capsys, "synthetic.png", "No space left on device")
+    assert os.listdir(folder) == ["table.csv"]
+
+
+def test_without_matplotlib_the_table_is_still_written(table, capsys, monkeypatch, folder):
+    monkeypatch.setattr("skgm._main._job.can_plot", lambda: False)
+    assert main([table, "--model", "mle-normal"]) == 0
+    assert "matplotlib is not installed" in capsys.readouterr().out
+    assert sorted(os.listdir(folder)) == ["synthetic.csv", "table.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes close otherwise there")
+def test_a_reader_that_leaves_is_no_error(table):
+    command = f'"{sys.executable}" -m skgm {table} --model mle-normal | head -n 1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.stderr == ""
+
+
+# What the user can put right: one line, status 2, no file
+
+
+@pytest.mark.parametrize(
+    ("content", "culprit"),
+    [
+        (None, "cannot read bad.csv: No such file or directory"),
+        ("", "bad.csv is empty"),
+        ("a,b\n", "bad.csv has a header but no rows"),
+        ("a,b\n" + "1,2\n3,5\n" * 5, "too few rows: 10"),
+        ("a,b\n" + "1,2\n3,\n" * 30, "column 'b' has a missing value in row 2"),
+        ("a,b\n" + "1,2\n3,red\n" * 30, "column 'b' holds text ('red' in row 2)"),
+        ("a,b\n" + "1,2\n3,2\n" * 30, "column 'b' is constant"),
+        ("a,a\n" + "1,2\n3,4\n" * 30, "column name 'a' occurs 2 times"),
+        ("a,b\n" + "1,2\n3,4\n5,6\n" * 30, "is a linear combination"),
+    ],
+)
+def test_an_unusable_table(folder, capsys, content, culprit):
+    if content is not None:
+        (folder / "bad.csv").write_text(content)
+    before = os.listdir(folder)
+    assert main(["bad.csv"]) == 2
+    assert_one_line(capsys, culprit)
+    assert os.listdir(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"),
+    [
+        (["--model", "nonsense"], "unknown model 'nonsense'"),
+        (["--level", "95"], "argument --level"),
+        (["--n-samples", "0"], "argument --n-samples"),
+        (["--random-state", "x"], "argument --random-state"),
+        (["--output", "nowhere/out.csv"], "cannot write nowhere/out.csv: there is no folder"),
+        (["--output", "."], "cannot write .: it is a directory"),
+        (["--output", "table.csv"], "cannot write table.csv: it is the table itself"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_an_unusable_option(table, folder, capsys, words, culprit):
+    assert main([table, *words]) == 2
+    assert_one_line(capsys, culprit)
+    assert os.listdir(folder) == ["table.csv"]
