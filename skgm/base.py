@@ -108,11 +108,37 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DensityEstimator":
-        """Fit the density to X, (n_samples, n_features); `y` is ignored."""
+        """Fit the density to the rows of X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training table.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+
+        Returns
+        -------
+        self : DensityEstimator
+            The fitted estimator.
+        """
 
     @abstractmethod
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row in nats, (n_samples,)."""
+        """Return the log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats, float64; -inf outside the support.
+        """
 
     @abstractmethod
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,71 @@
+"""Build with ``python -m sphinx -W --keep-going docs docs/_build`` from the checkout."""
+
+import re
+import sys
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
+
+import skgm  # noqa: E402
+
+project = "skgm"
+author = "the skgm developers"
+copyright = "2026, the skgm developers"
+version = release = skgm.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "equations",
+]
+exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb"]
+templates_path = ["_templates"]
+numfig = True  # equations are numbered by page: 1.1, 1.2, 2.1
+math_eqref_format = "eq. {number}"
+
+autosummary_generate = True
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(ROOT / "examples"),
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+    "plot_gallery": True,
+}
+suppress_warnings = ["config.cache"]  # the gallery's settings cannot be pickled; nothing is wrong
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skgm"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_prev_next": True}
+html_sidebars: dict[str, list[str]] = {
+    "index": [],
+    "quickstart": [],
+    "extending": [],
+    "comparison": [],
+}
+html_static_path = ["_static"]
+html_css_files = ["skgm.css"]
+html_show_sourcelink = False
+
+warnings.filterwarnings("error", module="skgm")
+
+
+def quote_fitted_names(app, what, name, obj, options, lines):
+    """Quote names such as n_features_in_ in shapes: the underscore would make them references."""
+    for i, line in enumerate(lines):
+        if " of shape (" in line:
+            lines[i] = re.sub(r"\b(\w+_)(?=[,)])", r"``\1``", line)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)  # before numpydoc

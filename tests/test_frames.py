@@ -1,0 +1,79 @@
+"""Data frames: recognised, described, restored with their dtypes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skgm._frames import frame_schema, non_numeric_column, restore_frame
+
+COLUMNS = {
+    "price": np.array([1.5, 2.5], dtype=np.float32),
+    "weight": np.array([1.25, 0.5]),
+    "count": np.array([3, 4], dtype=np.int32),
+    "flag": np.array([True, False]),
+}
+
+
+def make_frame(library):
+    return pytest.importorskip(library).DataFrame(COLUMNS)
+
+
+def dtype_names(frame):
+    kinds = [str(dtype).lower() for dtype in frame.dtypes]
+    return ["bool" if kind == "boolean" else kind for kind in kinds]
+
+
+libraries = pytest.mark.parametrize("library", ["pandas", "polars"])
+
+
+@libraries
+def test_schema_describes_a_frame_with_plain_objects(library):
+    schema = frame_schema(make_frame(library))
+    assert schema["backend"] == library
+    assert schema["columns"] == list(COLUMNS)
+    assert schema["dtypes"] == ["Float32", "Float64", "Int32", "Boolean"]
+    assert {type(value) for values in schema.values() for value in values} == {str}
+
+
+@pytest.mark.parametrize("other", [np.eye(2), [[1.0, 2.0]], None])
+def test_other_tables_have_no_schema(other):
+    assert frame_schema(other) is None
+
+
+@libraries
+def test_a_real_valued_model_restores_floats_and_keeps_draws_for_integers_real(library):
+    rows = np.array([[1.5, 2.25, 3.75, 0.5]])
+    frame = restore_frame(rows, frame_schema(make_frame(library)))
+    assert type(frame).__module__.startswith(library)
+    assert list(frame.columns) == list(COLUMNS)
+    assert dtype_names(frame) == ["float32", "float64", "float64", "float64"]
+    np.testing.assert_array_equal(frame.to_numpy(), rows)
+
+
+@libraries
+def test_a_discrete_model_restores_integers(library):
+    rows = np.array([[1, 2, 3, 1]])
+    frame = restore_frame(rows, frame_schema(make_frame(library)), discrete=True)
+    assert dtype_names(frame) == ["float32", "float64", "int32", "bool"]
+    np.testing.assert_array_equal(frame.to_numpy().astype(float), rows)
+
+
+def test_pandas_columns_need_not_be_text():
+    frame = pd.DataFrame(np.eye(2), columns=[("a", 1), 7])
+    assert list(restore_frame(np.zeros((1, 2)), frame_schema(frame)).columns) == [("a", 1), 7]
+
+
+@libraries
+def test_text_column_is_found(library):
+    frame = pytest.importorskip(library).DataFrame({"size": [1.0, 2.0], "city": ["Oslo", "Rome"]})
+    assert non_numeric_column(frame) == "city"
+
+
+@libraries
+def test_numbers_of_any_kind_are_no_culprits(library):
+    assert non_numeric_column(make_frame(library)) is None
+    assert non_numeric_column(np.array([["a"]])) is None
+
+
+def test_numbers_stored_as_objects_are_no_culprits():
+    assert non_numeric_column(pd.DataFrame({"a": np.array([1, 2.5], dtype=object)})) is None

@@ -1,0 +1,157 @@
+"""The rules of the house, asserted: sizes, layers, privacy, no printing."""
+
+import ast
+import statistics
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted((ROOT / "skgm").rglob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+MAX_MODULE, MAX_MEDIAN, MAX_FUNCTION, MAX_EXAMPLE = 400, 150, 40, 60
+
+# Who may import whom; everything may import the modules at the top of skgm (base, _random, ...).
+BELOW = {
+    "inference": set(),
+    "nce": {"inference"},
+    "score_matching": {"inference", "nce"},
+    "rbm": {"inference"},
+    "diffusion": {"inference"},
+}
+FOUNDATION = {"base", "_sklearn", "_random", "_frames", "_validation"}
+MAY_PRINT = {"__main__", "_main"}  # the main job and the package behind it
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def line_count(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def functions(tree):
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def body_length(function):
+    """Lines from the first statement after the docstring to the last."""
+    body = function.body
+    has_docstring = ast.get_docstring(function) is not None
+    body = body[1:] if has_docstring else body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def imports(tree):
+    """All imports, at any depth, as dotted (module, name)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def package_of(path):
+    """The part of skgm that a module belongs to: a sub-package, or the module itself."""
+    return path.relative_to(ROOT / "skgm").parts[0].removesuffix(".py")
+
+
+def imported_packages(path):
+    """Parts of skgm that a module imports, other than its own."""
+    for module, name in imports(tree_of(path)):
+        parts = f"{module}.{name}".rstrip(".").split(".")
+        if parts[0] == "skgm" and len(parts) > 1 and parts[1] != package_of(path):
+            yield parts[1], parts[2:]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_is_small(path):
+    assert line_count(path) <= MAX_MODULE
+
+
+def test_median_module_is_small():
+    assert statistics.median(line_count(path) for path in MODULES) <= MAX_MEDIAN
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_small(path):
+    long = {f.name: body_length(f) for f in functions(tree_of(path))}
+    assert {name: n for name, n in long.items() if n > MAX_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_example_is_short(path):
+    assert line_count(path) < MAX_EXAMPLE
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_declares_what_it_exports(path):
+    if path.name == "__main__.py":
+        return
+    body = tree_of(path).body
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    assert any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_private_names_of_scikit_learn_stay_in_one_file(path):
+    if path.name == "_sklearn.py":
+        return
+    private = [
+        f"{module}.{name}"
+        for module, name in imports(tree_of(path))
+        if module.split(".")[0] == "sklearn"
+        and any(part.startswith("_") for part in f"{module}.{name}".split("."))
+    ]
+    assert private == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_prints_but_the_main_job(path):
+    if package_of(path) in MAY_PRINT:
+        return
+    calls = [node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    assert not any(isinstance(f, ast.Name) and f.id == "print" for f in calls)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_run_one_way(path):
+    package = package_of(path)
+    imported = {p for p, _ in imported_packages(path)} - FOUNDATION - {"__version__"}
+    if package in FOUNDATION | {"__init__"}:
+        assert imported == set()
+    elif package in BELOW:
+        assert imported <= BELOW[package]
+
+
+def test_imports_have_no_cycle():
+    graph = {}
+    for path in MODULES:
+        names = {p for p, _ in imported_packages(path)} - FOUNDATION
+        graph.setdefault(package_of(path), set()).update(names)
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_private_modules_are_private_to_their_package(path):
+    """`inference` is the exception: it is where sub-packages share their machinery."""
+    foreign = [
+        f"{package}.{'.'.join(rest)}"
+        for package, rest in imported_packages(path)
+        if package not in FOUNDATION | {"inference"} and any(part.startswith("_") for part in rest)
+    ]
+    assert foreign == []

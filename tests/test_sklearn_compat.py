@@ -1,0 +1,114 @@
+"""What `_sklearn.py` promises on every supported scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.utils.fixes import parse_version
+
+from skgm._sklearn import SKLEARN_VERSION, check_sample_weight
+from tests.toy import ToyNormal
+
+HAS_CALLBACKS = parse_version("1.9") <= SKLEARN_VERSION
+TABLE = np.random.default_rng(0).normal(size=(20, 2))
+
+
+@pytest.mark.parametrize("trouble", [ValueError("no"), KeyboardInterrupt(), SystemExit()])
+def test_an_interrupted_fit_leaves_the_estimator_as_it_was(trouble):
+    estimator = ToyNormal().fit(TABLE)
+    estimator.trouble = trouble
+    before = dict(vars(estimator))
+    with pytest.raises(type(trouble)):
+        estimator.fit(TABLE[:, :1] * 100)
+    after = vars(estimator)
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    assert estimator.sample(2).shape == (2, 2)
+
+
+def test_a_failed_first_fit_leaves_nothing_behind():
+    estimator = ToyNormal(trouble=ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        estimator.fit(TABLE)
+    assert set(vars(estimator)) == {"trouble", "random_state"}
+
+
+def test_constructor_parameters_are_checked_by_fit():
+    with pytest.raises(ValueError, match="'random_state' parameter of ToyNormal"):
+        ToyNormal(random_state="seed").fit(TABLE)
+    ToyNormal(random_state=np.random.default_rng(0)).fit(TABLE)
+
+
+def test_the_decorated_method_keeps_its_name_and_signature():
+    assert ToyNormal.fit.__name__ == "fit"
+    assert ToyNormal().fit(TABLE, None, np.ones(20)).n_features_in_ == 2
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.zeros(3), "at least one non-zero"),
+        ([1.0, -1.0, 1.0], "[Nn]egative"),
+        ([1.0, np.nan, 1.0], "NaN"),
+        ([1.0, np.inf, 1.0], "infinity"),
+        ([1.0, 1.0], "inconsistent|shape"),
+        (np.ones((3, 2)), "1D array|shape"),
+    ],
+)
+def test_wrong_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_sample_weight(weight, np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("weight", [[1, 2, 0], np.array([1, 2, 0], dtype=np.float32)])
+def test_weights_become_doubles(weight):
+    checked = check_sample_weight(weight, np.zeros((3, 1)))
+    assert checked.dtype == np.float64
+    assert checked.tolist() == [1.0, 2.0, 0.0]
+
+
+@pytest.mark.skipif(HAS_CALLBACKS, reason="this scikit-learn has callbacks")
+def test_callbacks_need_a_newer_scikit_learn():
+    with pytest.raises(RuntimeError, match=r"set_callbacks needs scikit-learn >= 1\.9"):
+        ToyNormal().set_callbacks(object())
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="callbacks came with scikit-learn 1.9")
+def test_callbacks_hear_of_every_fit():
+    heard = recorder()
+    estimator = ToyNormal().set_callbacks(heard)
+    weight = np.ones(20)
+    estimator.fit(TABLE, sample_weight=weight)
+    assert [event for event, _ in heard.events] == ["setup", "begin", "end", "teardown"]
+    told = heard.events[1][1]
+    assert told["X"] is TABLE
+    assert told["metadata"]["sample_weight"] is weight
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="callbacks came with scikit-learn 1.9")
+def test_callbacks_are_torn_down_when_fit_fails():
+    heard = recorder()
+    estimator = ToyNormal(trouble=ValueError("no")).set_callbacks(heard)
+    with pytest.raises(ValueError, match="no"):
+        estimator.fit(TABLE)
+    assert heard.events[-1][0] == "teardown"
+
+
+def recorder():
+    """A callback that writes down what it hears (the protocol of sklearn.callback)."""
+
+    class Recorder:
+        def __init__(self):
+            self.events = []
+
+        def setup(self, estimator, context):
+            self.events.append(("setup", {}))
+
+        def on_fit_task_begin(self, estimator, context, *, X, metadata, **told):
+            self.events.append(("begin", {"X": X, "metadata": metadata}))
+
+        def on_fit_task_end(self, estimator, context, **told):
+            self.events.append(("end", told))
+
+        def teardown(self, estimator, context):
+            self.events.append(("teardown", {}))
+
+    return Recorder()

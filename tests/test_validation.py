@@ -1,0 +1,88 @@
+"""Wrong tables: each error names the column, the row and the cure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skgm._validation import SUPPORTS, check_finite, check_support, inside_support
+from tests.toy import ToyNormal
+
+
+@pytest.mark.parametrize("method", ["fit", "score_samples"])
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "inf")])
+def test_the_first_non_finite_value_is_located(method, value, what):
+    table = pd.DataFrame({"age": [1.0, 2.0, 4.0], "height": [1.0, 3.0, 2.0]})
+    estimator = ToyNormal().fit(table)
+    table.loc[2, "height"] = value
+    with pytest.raises(ValueError, match=rf"{what}.* column 'height' \(first at row 2\)"):
+        getattr(estimator, method)(table)
+
+
+def test_arrays_have_numbered_columns():
+    with pytest.raises(ValueError, match="NaN in column 'x1'"):
+        ToyNormal().fit([[1.0, np.nan], [2.0, 1.0]])
+
+
+def test_large_finite_values_pass():
+    """Their sum overflows; that alone must not raise."""
+    check_finite(np.full((2, 2), 1.7e308), ["a", "b"])
+    check_finite(np.array([[1.7e308, -1.7e308]] * 2), ["a", "b"])
+
+
+def test_a_text_column_is_named():
+    table = pd.DataFrame({"age": [1.0, 2.0], "city": ["Oslo", "Rome"]})
+    with pytest.raises(ValueError, match=r"Column 'city' of X holds values that are not numbers"):
+        ToyNormal().fit(table)
+
+
+def test_a_text_array_is_refused():
+    with pytest.raises(ValueError, match="could not convert"):
+        ToyNormal().fit(np.array([["a"], ["b"]]))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (np.empty((0, 2)), "0 sample"),
+        (np.empty((3, 0)), r"0 feature\(s\)"),
+        (np.zeros(3), "Expected 2D array, got 1D"),
+        (np.zeros((2, 2, 2)), "dim 3"),
+    ],
+)
+def test_wrong_shapes_are_refused(table, message):
+    with pytest.raises(ValueError, match=message):
+        ToyNormal().fit(table)
+
+
+def test_width_and_names_must_be_those_of_fit():
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
+    estimator = ToyNormal().fit(table)
+    with pytest.raises(ValueError, match="expecting 2 features"):
+        ToyNormal().fit(table.to_numpy()).score_samples(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="feature names should match"):
+        estimator.score_samples(table.rename(columns={"b": "c"}))
+
+
+@pytest.mark.parametrize(
+    ("support", "inside", "outside"),
+    [
+        ("real", [-1.5, 0.0], [np.inf, np.nan]),
+        ("positive", [1e-300, 2.0], [0.0, -1.0]),
+        ("non-negative", [0.0, 2.0], [-1e-300, -1.0]),
+        ("unit", [1e-9, 0.5], [0.0, 1.0]),
+        ("binary", [0.0, 1.0], [0.5, 2.0]),
+        ("counts", [0.0, 7.0], [1.5, -1.0]),
+    ],
+)
+def test_supports(support, inside, outside):
+    assert inside_support(np.array([inside]), support).tolist() == [[True, True]]
+    assert inside_support(np.array([outside]), support).tolist() == [[False, False]]
+    check_support(np.array([inside]), support, ["a", "b"], model="Model")
+    with pytest.raises(ValueError, match=r"Model needs .* column 'b' holds .* at row 1"):
+        check_support(
+            np.array([inside, [inside[0], outside[1]]]), support, ["a", "b"], model="Model"
+        )
+
+
+def test_every_support_is_tested():
+    assert set(SUPPORTS) == {"real", "positive", "non-negative", "unit", "binary", "counts"}
