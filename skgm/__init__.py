@@ -4,35 +4,63 @@ Public names resolve on first use (PEP 562): ``import skgm`` costs next to nothi
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what the table below says, for type checkers and editors
+    from skgm.base import DensityEstimator, DensityTags
+    from skgm.compose import DensityPipeline, make_density_pipeline
+    from skgm.inference import (
+        ConfidenceIntervals,
+        MLEDensity,
+        TestResult,
+        likelihood_ratio_test,
+        score_test,
+        wald_test,
+    )
+    from skgm.metrics import DensityComparison, compare_densities
+    from skgm.score_matching import ScoreMatchingGaussian
 
 __version__ = "0.1.0"
 
-# One line per public name: this table is also what `__all__`, `dir` and the API page are made of.
-_HOME = {
-    "ConfidenceIntervals": "skgm.inference",
-    "DensityEstimator": "skgm.base",
-    "DensityPipeline": "skgm.compose",
-    "DensityTags": "skgm.base",
-    "MLEDensity": "skgm.inference",
-    "ScoreMatchingGaussian": "skgm.score_matching",
-    "TestResult": "skgm.inference",
-    "compare_densities": "skgm.metrics",
-    "likelihood_ratio_test": "skgm.inference",
-    "make_density_pipeline": "skgm.compose",
-    "score_test": "skgm.inference",
-    "wald_test": "skgm.inference",
-}
+__all__ = [
+    "ConfidenceIntervals",
+    "DensityComparison",
+    "DensityEstimator",
+    "DensityPipeline",
+    "DensityTags",
+    "MLEDensity",
+    "ScoreMatchingGaussian",
+    "TestResult",
+    "compare_densities",
+    "likelihood_ratio_test",
+    "make_density_pipeline",
+    "score_test",
+    "wald_test",
+]
 
-__all__ = [*_HOME]
+_HOME = {
+    "base": ("DensityEstimator", "DensityTags"),
+    "compose": ("DensityPipeline", "make_density_pipeline"),
+    "inference": (
+        "ConfidenceIntervals",
+        "MLEDensity",
+        "TestResult",
+        "likelihood_ratio_test",
+        "score_test",
+        "wald_test",
+    ),
+    "metrics": ("DensityComparison", "compare_densities"),
+    "score_matching": ("ScoreMatchingGaussian",),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'skgm' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    for module, names in _HOME.items():
+        if name in names:
+            value = getattr(import_module(f"skgm.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'skgm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

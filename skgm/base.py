@@ -45,8 +45,8 @@ class DensityTags:
     equivariance: str = "none"
 
 
-def _has_conditional_draw(estimator: "DensityEstimator") -> bool:
-    return type(estimator)._draw_given is not DensityEstimator._draw_given
+def _can_condition(estimator: "DensityEstimator") -> bool:
+    return estimator._can_condition()
 
 
 class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -211,7 +211,8 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         n_samples = _check_n_samples(n_samples)
         rng = as_generator(random_state)
         if given is None:
-            drawn = self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
+            with np.errstate(over="ignore"):  # an overflow is reported by _to_container
+                drawn = self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
             return self._to_container(drawn, self._frame_schema)
         observed = self._begin_conditioning(given)
         drawn = self._draw_given(observed, n_samples, rng)
@@ -223,7 +224,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
             schema = self._frame_schema | {"dtypes": ["Float64"] * rows.shape[1]}
         return self._to_container(rows, schema)
 
-    @available_if(_has_conditional_draw)
+    @available_if(_can_condition)
     def impute(self, X: Any, random_state: Any = None) -> Any:
         """Fill the NaN of X with one draw from the model given the observed values.
 
@@ -240,6 +241,10 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
             X with its NaN filled; ``sample(1, given=X)``.
         """
         return self.sample(1, random_state, given=X)
+
+    def _can_condition(self) -> bool:
+        """Whether `impute` is available; may raise an AttributeError that says why it is not."""
+        return type(self)._draw_given is not DensityEstimator._draw_given
 
     def _begin_fit(
         self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, finite: bool = True

@@ -50,9 +50,21 @@ def body_length(function):
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
+def is_for_type_checkers(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def executed(tree):
+    """All nodes but those that only type checkers read."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not is_for_type_checkers(child):
+            yield from executed(child)
+
+
 def imports(tree):
-    """All imports, at any depth, as dotted (module, name)."""
-    for node in ast.walk(tree):
+    """All imports that run, at any depth, as dotted (module, name)."""
+    for node in executed(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -1,5 +1,6 @@
 """Every public name: exported once, on the API page, with a docstring that numpydoc accepts."""
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -120,3 +121,13 @@ def test_docstring_is_numpydoc_valid(path):
 def attribute_headings(cls):
     section = inspect.getdoc(cls).split("Attributes\n----------\n")[1]
     return [line.split(" : ")[0] for line in section.splitlines() if re.match(r"\S.* : ", line)]
+
+
+def test_type_checkers_see_the_public_names():
+    """The imports under TYPE_CHECKING, which nothing runs, name the same things."""
+    tree = ast.parse(Path(skgm.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {(node.module, alias.name) for node in block.body for alias in node.names}
+    homes = {(f"skgm.{m}", name) for m, names in skgm._HOME.items() for name in names}
+    assert seen == homes
+    assert sorted(name for _, name in homes) == skgm.__all__

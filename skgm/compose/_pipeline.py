@@ -39,13 +39,6 @@ def _has_score_function(pipeline: "DensityPipeline") -> bool:
     )
 
 
-def _can_condition(pipeline: "DensityPipeline") -> bool:
-    _require_last_step_has(pipeline, "impute")
-    if acts_by_column(pipeline.steps, pipeline._custom):
-        return True
-    raise AttributeError(f"DensityPipeline has no conditional draws: {_NOT_BY_COLUMN}")
-
-
 def _score_far_rows(density: DensityEstimator, Z: np.ndarray) -> np.ndarray:
     """Score rows that exp may have sent so far out that a quadratic form overflows: -inf."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -104,7 +97,8 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         (``pipe["pca"]``, ``pipe[-1]``, ``pipe[:-1]``) reads the same.
     log_image_probability_ : float
         Log-probability that the last step gives to the values that the transformers reach; 0
-        where they reach every value.
+        where they reach every value. An estimate has standard error sqrt((1 - p) / (p m)) nats
+        for m draws; 0 from m = 65536 draws means that 1 - p < 5e-5, with 95% confidence.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -281,25 +275,11 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         names = column_names(self, self.n_features_in_)
         return complete_rows(self._density, self._chain, given, n_samples, rng, names)
 
-    @available_if(_can_condition)
-    def impute(self, X: Any, random_state: Any = None) -> Any:
-        """Fill the NaN of X with one draw from the model given the observed values.
-
-        Available if the last step can, and every transformer acts on each column alone.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (m, n_features)
-            Rows with NaN where values are missing.
-        random_state : None, int, RandomState or Generator, default=None
-            As in :meth:`sample`.
-
-        Returns
-        -------
-        rows : ndarray or data frame of shape (m, n_features)
-            X with its NaN filled; ``sample(1, given=X)``.
-        """
-        return self.sample(1, random_state, given=X)
+    def _can_condition(self) -> bool:
+        _require_last_step_has(self, "impute")
+        if acts_by_column(self.steps, self._custom):
+            return True
+        raise AttributeError(f"DensityPipeline has no conditional draws: {_NOT_BY_COLUMN}")
 
     def __density_tags__(self) -> DensityTags:
         return derive_tags(self.steps, self._custom)
