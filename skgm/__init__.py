@@ -54,13 +54,15 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            value = getattr(import_module(f"skgm.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'skgm' has no attribute {name!r}")
+if not TYPE_CHECKING:  # with it, type checkers would take any name for one of skgm
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _HOME.items():
+            if name in names:
+                value = getattr(import_module(f"skgm.{module}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'skgm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 """``python -m skgm [table.csv]``: the main job, end to end."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,20 +19,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader (head, less) has gone; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return EXIT_BROKEN_PIPE
+    except OSError as error:  # a full disk behind stdout, or under an output file
+        _silence_stdout()
+        return _complain(f"cannot write: {error.strerror or error}", EXIT_USER_ERROR)
 
 
 def _print_job(argv: Sequence[str] | None) -> int:
     # Imported here: these imports take a second, in which Ctrl-C must be as quiet as later.
     from skgm._main import JobError, one_line, parse, run
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # column names that the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         for line in run(parse(argv)):
             print(line, flush=True)
     except JobError as error:
         return _complain(one_line(error), EXIT_USER_ERROR)
     return EXIT_OK
+
+
+def _silence_stdout() -> None:
+    """Let what is left in the buffer of stdout go nowhere, for Python flushes it at exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, status: int) -> int:

@@ -7,7 +7,7 @@ one place. Supported: scikit-learn >= 1.6.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import sklearn
@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 SKLEARN_VERSION = parse_version(sklearn.__version__)
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -65,7 +67,7 @@ except ImportError:
             )
 
 
-def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
+def transactional(method: Method) -> Method:
     """Decorate `fit` or `partial_fit`: validate parameters, and commit all fitted state or none.
 
     Constructor parameters are checked against ``_parameter_constraints``. If the method raises, or
@@ -94,7 +96,7 @@ def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
             vars(estimator).update(before)
             raise
 
-    return wrapper
+    return cast(Method, wrapper)  # type checkers keep the signature of the method
 
 
 @contextmanager
@@ -153,9 +155,17 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        Wrong length, negative, non-finite, or all zero (scikit-learn before 1.8 let that pass).
+        Wrong length, negative, non-finite, or all zero (scikit-learn before 1.8 let that pass);
+        weights whose sum overflows.
     """
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"The sum of sample_weight overflows float64 (largest weight {weight.max():g}). "
+            "Weights count repetitions of a row; divide them by a common factor."
+        )
     return weight

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skgm._frames import non_numeric_column
+from skgm._frames import frame_fault, non_numeric_column
 
 __all__ = [
     "SUPPORTS",
@@ -35,9 +35,13 @@ def validate_table(
     Raises
     ------
     ValueError
-        A text column (named), NaN or infinity (column and row named), a wrong number of columns
-        or other column names than `fit` saw, no rows, fewer than `min_samples` rows.
+        A text or date column (named), columns of one name, a lazy frame, NaN or infinity (column
+        and row named), a wrong number of columns or other column names than `fit` saw, no rows,
+        fewer than `min_samples` rows.
     """
+    fault = frame_fault(X)
+    if fault is not None:
+        raise ValueError(fault)
     try:
         array = validate_data(
             estimator,
@@ -55,6 +59,8 @@ def validate_table(
             f"Column {culprit!r} of X holds values that are not numbers. "
             "Drop it or encode it (for example with sklearn.preprocessing.OrdinalEncoder)."
         ) from error
+    if reset and not hasattr(estimator, "n_features_in_"):  # X knows __array__, but no shape
+        estimator.n_features_in_ = array.shape[1]
     if finite:
         check_finite(array, column_names(estimator, array.shape[1]))
     return array

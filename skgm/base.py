@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._frames import frame_schema, restore_frame
+from skgm._frames import frame_schema, keep_index, restore_frame
 from skgm._random import as_generator
 from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
 from skgm._validation import check_finite, validate_table
@@ -36,6 +36,9 @@ class DensityTags:
     equivariance : {"affine", "location-scale", "scale", "none"}, default="none"
         The largest group of maps x -> A x + b under which fitting commutes with change of
         variables: "location-scale" allows a diagonal A, "scale" a diagonal A and b = 0.
+    takes_weights : bool, default=True
+        The fit can use `sample_weight`, if it has such a parameter. False for a composition one
+        of whose parts cannot.
     """
 
     support: str = "real"
@@ -43,6 +46,7 @@ class DensityTags:
     deterministic_fit: bool = True
     score_function_is_gradient: bool = True
     equivariance: str = "none"
+    takes_weights: bool = True
 
 
 def _can_condition(estimator: "DensityEstimator") -> bool:
@@ -197,7 +201,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         rows : ndarray or data frame of shape (n_samples, n_features)
             In random order, with the floating dtype of the training data; a data frame with the
             same columns where `fit` saw one. With `given`: (m * n_samples, n_features), grouped
-            by row of `given`, observed values bit for bit.
+            by row of `given`, observed values bit for bit; a pandas frame keeps its index.
 
         Raises
         ------
@@ -222,7 +226,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         schema = frame_schema(given)
         if schema is None and self._frame_schema is not None:  # bits of `given` outrank dtypes
             schema = self._frame_schema | {"dtypes": ["Float64"] * rows.shape[1]}
-        return self._to_container(rows, schema)
+        return keep_index(self._to_container(rows, schema), given, n_samples)
 
     @available_if(_can_condition)
     def impute(self, X: Any, random_state: Any = None) -> Any:

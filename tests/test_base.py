@@ -154,6 +154,16 @@ def test_the_callers_table_is_left_alone():
     np.testing.assert_array_equal(given, [[np.nan, 1.0, 2.0]])
 
 
+def test_completions_keep_the_pandas_index():
+    given = make_frame("pandas", TABLE[:3].copy())
+    given.iloc[1, 0] = np.nan
+    given.index = [7, 8, 9]
+    estimator = ToyConditional().fit(make_frame("pandas"))
+    assert list(estimator.impute(given, 0).index) == [7, 8, 9]
+    assert list(estimator.sample(2, 0, given=given).index) == [7, 7, 8, 8, 9, 9]
+    assert not given.fillna(estimator.impute(given, 0)).isna().any(axis=None)
+
+
 def test_wrong_given_is_refused():
     estimator = ToyConditional().fit(make_frame("pandas"))
     with pytest.raises(ValueError, match="infinity in column 'b'"):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skgm._frames import frame_schema, non_numeric_column, restore_frame
+from skgm._frames import frame_fault, frame_schema, non_numeric_column, restore_frame
+from tests.toy import ToyNormal
 
 COLUMNS = {
     "price": np.array([1.5, 2.5], dtype=np.float32),
@@ -77,3 +78,70 @@ def test_numbers_of_any_kind_are_no_culprits(library):
 
 def test_numbers_stored_as_objects_are_no_culprits():
     assert non_numeric_column(pd.DataFrame({"a": np.array([1, 2.5], dtype=object)})) is None
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["letter", None]),
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]),
+        pd.Index(["a", "b"], name="measure"),
+        pd.Index([7, 9]),
+    ],
+)
+def test_levels_and_their_names_come_back(columns):
+    frame = pd.DataFrame(np.eye(2), columns=columns)
+    restored = restore_frame(np.zeros((1, 2)), frame_schema(frame)).columns
+    assert type(restored) is type(columns)
+    assert list(restored) == list(columns)
+    assert list(restored.names) == list(columns.names)
+
+
+@libraries
+def test_a_count_too_large_for_its_column_widens_it(library):
+    seen = {"bytes": np.array([250], np.uint8), "small": np.array([3], np.uint8), "flag": [True]}
+    schema = frame_schema(pytest.importorskip(library).DataFrame(seen))
+    rows = np.array([[300.0, 255.0, 2.0]])
+    frame = restore_frame(rows, schema, discrete=True)
+    assert dtype_names(frame) == ["int64", "uint8", "int64"]
+    np.testing.assert_array_equal(frame.to_numpy(), rows)
+
+
+@pytest.mark.parametrize("names", [[0, "b"], [100, 101], [("a", 1), ("a", 2)]])
+def test_text_columns_are_found_under_names_that_are_no_text(names):
+    frame = pd.DataFrame([[1.0, "x"], [2.0, "y"]])
+    frame.columns = pd.Index(names, tupleize_cols=False)
+    assert non_numeric_column(frame) == names[1]
+
+
+def polars_frame(**columns):
+    return pytest.importorskip("polars").DataFrame(columns)
+
+
+DAY = np.array(["2020-01-01", "2020-01-02"], dtype="M8[us]")
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (lambda: pd.DataFrame({"day": DAY}), "Column 'day' of X .* dates"),
+        (lambda: pd.DataFrame({"wait": DAY - DAY[0]}), "Column 'wait' of X .* durations"),
+        (lambda: polars_frame(size=[1.0, 2.0], day=DAY), "Column 'day' of X .* dates"),
+        (lambda: DAY[:, None], "X holds .* dates"),
+        (lambda: pd.DataFrame(np.eye(2), columns=["a", "a"]), "several columns called 'a'"),
+        (lambda: pd.DataFrame(index=[1, 2]), "0 columns"),
+        (lambda: polars_frame(a=[1.0, 2.0]).lazy(), "collect"),
+    ],
+)
+def test_a_frame_that_is_no_table_of_numbers_is_refused_by_name(table, fault):
+    X = table()
+    assert frame_fault(X) is not None
+    with pytest.raises(ValueError, match=fault):
+        ToyNormal().fit(X)
+
+
+@libraries
+def test_tables_of_numbers_have_no_fault(library):
+    assert frame_fault(make_frame(library)) is None
+    assert frame_fault(np.eye(2)) is None
+    assert frame_fault([[1.0, 2.0]]) is None

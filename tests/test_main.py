@@ -315,3 +315,37 @@ def test_an_unusable_option(table, folder, capsys, words, culprit):
     assert main([table, *words]) == 2
     assert_one_line(capsys, culprit)
     assert os.listdir(folder) == ["table.csv"]
+
+
+# Where it prints to
+
+
+def job(*words, **options):
+    """Run the job in a shell of its own; its output streams are what the test is about."""
+    command = [sys.executable, "-m", "skgm", *words]
+    environment = ENVIRONMENT | options.pop("env", {})
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, **options)
+
+
+def test_a_terminal_that_lacks_letters_shows_escapes(folder):
+    skewed_table().rename(columns={"size": "größe 日"}).to_csv(folder / "table.csv", index=False)
+    done = job("table.csv", stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")  # nor a word about the font of the plot
+    assert r"gr\xf6\xdfe \u65e5" in done.stdout
+    assert "größe 日" in (folder / "synthetic.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_takes_one_line(table, folder):
+    with open("/dev/full", "w") as full:
+        done = job(table, stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("skgm: cannot write: ")
+    assert sorted(path.name for path in folder.iterdir()) == [table]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor")
+def test_a_closed_stdout_stops_nothing(table, folder):
+    done = job(table, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "synthetic.csv").exists()

@@ -198,6 +198,8 @@ A, B = RNG.normal(size=40), RNG.normal(size=40)
         ({"a": A, "b": 3 * A + 5}, "is a linear combination"),
         ({"a": A, "b": B, "c": 1e3 * A - B}, "is a linear combination"),
         ({"a": A, "b": 1e308 * np.sign(B)}, "column 'b' holds numbers whose squares overflow"),
+        ({"a": A, "b": 1e150 * B}, "column 'b' holds numbers whose squares overflow"),
+        ({"a": A, "b": 1e-160 * B}, "column 'b' holds differences so small"),
     ],
 )
 def test_table_without_a_density_is_refused_by_name(columns, culprit):

@@ -49,6 +49,7 @@ def test_the_decorated_method_keeps_its_name_and_signature():
         ([1.0, -1.0, 1.0], "[Nn]egative"),
         ([1.0, np.nan, 1.0], "NaN"),
         ([1.0, np.inf, 1.0], "infinity"),
+        (np.full(3, 1e308), "sum of sample_weight overflows"),
         ([1.0, 1.0], "inconsistent|shape"),
         (np.ones((3, 2)), "1D array|shape"),
     ],

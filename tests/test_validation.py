@@ -86,3 +86,16 @@ def test_supports(support, inside, outside):
 
 def test_every_support_is_tested():
     assert set(SUPPORTS) == {"real", "positive", "non-negative", "unit", "binary", "counts"}
+
+
+class OnlyArray:
+    """A table that converts to an array and has neither a shape nor items."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1.0, 2.0], [3.0, 5.0]], dtype=dtype)
+
+
+def test_the_width_is_known_whatever_the_container():
+    estimator = ToyNormal().fit(OnlyArray())
+    assert estimator.n_features_in_ == 2
+    assert estimator.sample(3).shape == (3, 2)

@@ -80,7 +80,8 @@ def _write(winner: Fitted, table: Table, options: Options, path: Path) -> Iterat
     plot = path.with_suffix(".png")
     if can_plot():
         writers[plot] = partial(_write_plot, synthetic, table, options.random_state)
-    write_files(writers)
+    # quietly: a font without a column's letters still draws the figures
+    quietly("writing", write_files, writers)
     yield f"{n_samples} synthetic rows of {winner.name} (best cv): {path}"
     if plot in writers:
         shown = min(MAX_COLUMNS, table.frame.shape[1])

@@ -39,7 +39,8 @@ def fit_model(name: str, split: Split, random_state: int) -> Fitted:
 
     pipeline, grid = MODELS[name].build(random_state)
     search = GridSearchCV(pipeline, dict(grid), cv=split.folds, error_score="raise")
-    bar = progress_bar() if sys.stdout.isatty() else None
+    shown = sys.stdout is not None and sys.stdout.isatty()  # None: stdout was closed
+    bar = progress_bar() if shown else None
     if bar is not None:
         search.set_callbacks(bar)
     search.fit(split.train)
@@ -58,7 +59,9 @@ def fit_baselines(split: Split) -> list[Fitted]:
 
     fitted = []
     for name, family in BASELINES.items():
-        scores = cross_val_score(MLEDensity(family), split.train, cv=split.folds)
+        scores = cross_val_score(
+            MLEDensity(family), split.train, cv=split.folds, error_score="raise"
+        )
         density = MLEDensity(family).fit(split.train)
         log_density = density.score_samples(split.test)
         fitted.append(Fitted(name, density, float(np.mean(scores)), log_density))

@@ -14,6 +14,7 @@ __all__ = ["N_FOLDS", "Split", "split_table"]
 TEST_SHARE = 0.25
 N_FOLDS = 5
 MIN_ROWS = 20
+MAX_SPREAD = 1e100  # products of three still fit, as power transforms and moments need
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,15 @@ def _check_part(part: Any, origin: str) -> None:
             "rows of a fold); drop it",
         )
         _refuse_column(
-            ~np.isfinite(values.sum(axis=0)) | ~np.isfinite(spread * spread * len(part)),
+            ~(spread < MAX_SPREAD),
             part,
             f"{origin}: column {{!r}} holds numbers whose squares overflow; rescale it",
+        )
+        _refuse_column(
+            ~(spread > 1 / MAX_SPREAD),
+            part,
+            f"{origin}: column {{!r}} holds differences so small that their squares underflow; "
+            "rescale it",
         )
     standardised = (values - values.mean(axis=0)) / spread
     name = _dependent_column(standardised, part.columns)

@@ -10,7 +10,7 @@ from skgm.base import DensityEstimator
 from skgm.compose._compile import Table, examine
 from skgm.compose._registry import is_passthrough, leaves
 
-__all__ = ["check_steps", "refuse_early"]
+__all__ = ["check_steps", "refuse_early", "refuses_weights"]
 
 Steps = list[tuple[str, Any]]
 
@@ -78,9 +78,16 @@ def _check_continuous(steps: Steps) -> None:
             )
 
 
+def refuses_weights(transformer: Any) -> bool:
+    """Return whether a transformer learns from the rows, but not with weights."""
+    return (
+        not has_fit_parameter(transformer, "sample_weight") and get_tags(transformer).requires_fit
+    )
+
+
 def _check_weights_are_taken(step: Any, path: str) -> None:
     for leaf_path, leaf in leaves(step, path):
-        if has_fit_parameter(leaf, "sample_weight") or not get_tags(leaf).requires_fit:
+        if not refuses_weights(leaf):
             continue
         raise ValueError(
             f"Step {leaf_path!r} ({type(leaf).__name__}) learns from the rows but its fit takes "

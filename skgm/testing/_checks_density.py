@@ -29,7 +29,13 @@ def check_tags_are_valid(estimator: Any) -> None:
     tags = get_density_tags(estimator)
     require(tags.support in SUPPORTS, f"support {tags.support!r} is none of {[*SUPPORTS]}")
     require(tags.equivariance in GROUPS, f"equivariance {tags.equivariance!r}: none of {GROUPS}")
-    for name in ("independent_columns", "deterministic_fit", "score_function_is_gradient"):
+    flags = (
+        "independent_columns",
+        "deterministic_fit",
+        "score_function_is_gradient",
+        "takes_weights",
+    )
+    for name in flags:
         require(isinstance(getattr(tags, name), bool), f"{name} must be True or False")
 
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from skgm.testing._data import far_tables, table_for
 from skgm.testing._registry import density_check
-from skgm.testing._rules import takes
+from skgm.testing._rules import fit_takes_weights
 from skgm.testing._tags import get_density_tags
 from skgm.testing._tools import (
     RTOL,
@@ -22,10 +22,8 @@ from skgm.testing._tools import (
 
 __all__: list[str] = []
 
-weighted = takes("fit", "sample_weight")
 
-
-@density_check(weighted)
+@density_check(fit_takes_weights)
 def check_weights_are_repetitions(estimator: Any) -> None:
     """A row of integer weight w counts as w rows."""
     X = table_for(estimator, 60)
@@ -35,7 +33,7 @@ def check_weights_are_repetitions(estimator: Any) -> None:
     assert_same_density(estimator, one, other, table_for(estimator, seed=1), "weighted, repeated")
 
 
-@density_check(weighted)
+@density_check(fit_takes_weights)
 def check_weights_move_the_fit(estimator: Any) -> None:
     """Weights raise the weighted mean log-density of the rows above that of a fit without."""
     X = table_for(estimator, 60)
@@ -45,7 +43,7 @@ def check_weights_move_the_fit(estimator: Any) -> None:
     require(gain > 0, f"weighting rows tenfold changed their mean log-density by {gain:.3g}")
 
 
-@density_check(weighted)
+@density_check(fit_takes_weights)
 def check_unit_weights_change_nothing(estimator: Any) -> None:
     """Weights of one give the fit without weights."""
     X = table_for(estimator, 60)
@@ -54,7 +52,7 @@ def check_unit_weights_change_nothing(estimator: Any) -> None:
     assert_allclose(log_density(one, X), log_density(none, X), rtol=RTOL)
 
 
-@density_check(weighted)
+@density_check(fit_takes_weights)
 def check_zero_weight_rows_are_absent(estimator: Any) -> None:
     """Rows of weight zero, however far away, have no influence."""
     X = table_for(estimator, 60)
@@ -65,7 +63,7 @@ def check_zero_weight_rows_are_absent(estimator: Any) -> None:
     assert_same_density(estimator, one, other, X, "with rows of weight zero, and without")
 
 
-@density_check(weighted)
+@density_check(fit_takes_weights)
 def check_bad_weights_raise(estimator: Any) -> None:
     """Weights that are negative, NaN, all zero or of the wrong length raise a ValueError."""
     X = table_for(estimator, 30)

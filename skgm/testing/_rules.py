@@ -12,6 +12,7 @@ __all__ = [
     "accepts",
     "continuous",
     "equivariant",
+    "fit_takes_weights",
     "has_method",
     "has_random_state",
     "limited_support",
@@ -46,6 +47,14 @@ def takes(method: str, parameter: str) -> Rule:
         return None if taken else f"its {method} takes no {parameter}"
 
     return rule
+
+
+def fit_takes_weights(estimator: Any) -> str | None:
+    """Rule: `fit` has a `sample_weight`, and the tags do not say that it refuses it."""
+    if not accepts(estimator, "fit", "sample_weight"):
+        return "its fit takes no sample_weight"
+    taken = get_density_tags(estimator).takes_weights
+    return None if taken else "its tags say that a part of it takes no sample_weight"
 
 
 def has_random_state(estimator: Any) -> str | None:

@@ -150,3 +150,21 @@ def test_weights_reach_the_parts():
     scaler = weighted[0].named_transformers_["remainder"]
     np.testing.assert_allclose(scaler.mean_, np.average(X[:, [0, 2]], axis=0, weights=weight))
     np.testing.assert_allclose(weighted.score_samples(X), repeated.score_samples(X), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_nested_column_transformers_choose_by_name(kind):
+    inner = ColumnTransformer([("log", LOG, ["d"])], remainder="passthrough")
+    chosen = ColumnTransformer(
+        [("inner", inner, ["b", "d"]), ("log", LOG, lambda X: ["a"])], remainder="passthrough"
+    )
+    pipe = make_density_pipeline(chosen, FullNormal()).fit(table(kind))
+    np.testing.assert_allclose(pipe.score_samples(table(kind)), expected([3, 0], X))
+    assert list(pipe.sample(2, random_state=0).columns) == NAMES
+
+
+def test_nested_column_transformers_choose_by_a_callable_of_their_columns():
+    inner = ColumnTransformer([("log", LOG, lambda part: [part.shape[1] - 1])], remainder=LOG)
+    chosen = ColumnTransformer([("inner", inner, [1, 3])], remainder="passthrough")
+    pipe = make_density_pipeline(chosen, FullNormal()).fit(X)
+    np.testing.assert_allclose(pipe.score_samples(X), expected([1, 3], X))

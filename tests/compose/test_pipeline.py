@@ -370,3 +370,17 @@ def test_callbacks_reach_the_steps_and_hear_of_every_step():
     assert sorted(set(heard), key=heard.index) == begun
     assert len(recorder.heard) == len(heard) + 2
     assert not hasattr(pipe[-1], "_skl_callbacks")
+
+
+def test_set_params_of_log_jacobians_does_not_change_a_fitted_density():
+    class Shift(FunctionTransformer):
+        """Unknown to skgm."""
+
+    rows = np.random.default_rng(3).normal(size=(50, 2))
+    zero = {"shift": lambda X: np.zeros(len(X))}
+    steps = [("shift", Shift(np.sinh, inverse_func=np.arcsinh)), ("last", FullNormal())]
+    pipe = DensityPipeline(steps, log_jacobians=zero).fit(rows)
+    before = pipe.score_samples(rows)
+    pipe.set_params(log_jacobians={"shift": lambda X: np.ones(len(X))})
+    np.testing.assert_array_equal(pipe.score_samples(rows), before)
+    np.testing.assert_allclose(pipe.fit(rows).score_samples(rows), before + 1)
