@@ -9,9 +9,16 @@ An M-estimator solves :math:`\sum_i \psi(x_i; \theta) = 0`. With
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lstsq, solve
+from scipy.linalg import inv, lstsq, solve
 
-__all__ = ["meat", "quadratic_form", "sandwich", "total_weight"]
+__all__ = [
+    "diagonal_units",
+    "inverse_information",
+    "meat",
+    "quadratic_form",
+    "sandwich",
+    "total_weight",
+]
 
 
 def total_weight(psi: np.ndarray, sample_weight: np.ndarray | None) -> float:
@@ -49,8 +56,25 @@ def meat(
 
 def sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.ndarray:
     """Return the covariance A^-1 B A^-T / n of the estimate, (k, k)."""
-    half = solve(bread, meat)
-    return solve(bread, half.T).T / n
+    unit = diagonal_units(bread)
+    scaled = bread * unit * unit[:, None]
+    half = solve(scaled, meat * unit * unit[:, None])
+    return solve(scaled, half.T).T * unit * unit[:, None] / n
+
+
+def inverse_information(information: np.ndarray, n: float) -> np.ndarray:
+    """Return the covariance I^-1 / n of a maximum-likelihood estimate, (k, k)."""
+    unit = diagonal_units(information)
+    return inv(information * unit * unit[:, None]) * unit * unit[:, None] / n
+
+
+def diagonal_units(bread: np.ndarray) -> np.ndarray:
+    """Return units of the parameters, (k,), in which the diagonal of the bread is one.
+
+    Solving is not invariant to units: columns in units of 1e-12 and 1e12 lose every digit.
+    """
+    diagonal = np.abs(np.diagonal(bread))
+    return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
 
 
 def quadratic_form(vector: np.ndarray, covariance: np.ndarray) -> float:

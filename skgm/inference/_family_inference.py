@@ -8,7 +8,11 @@ from skgm._validation import check_support
 from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
 from skgm.inference._nulls import check_parameter_space
-from skgm.inference._parametric import ParametricDensity
+from skgm.inference._parametric import (
+    ParametricDensity,
+    check_robust_errors,
+    check_training_table,
+)
 from skgm.inference.families import Family, get_family
 
 __all__ = ["FamilyInference", "refuse_overflow"]
@@ -69,13 +73,11 @@ class FamilyInference(ParametricDensity):
         return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
 
     def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
-        if X is None:
-            raise ValueError(
-                "Robust standard errors need the training table: pass it as X= (and its weights "
-                "as sample_weight=); the stored sufficient statistics cannot answer."
-            )
+        check_training_table(X, sample_weight, fit.statistics.n)
         self._check_support(fit.family, X)
-        return fit.family.robust_standard_errors(X, sample_weight, fit.params)
+        errors = fit.family.robust_standard_errors(X, sample_weight, fit.params)
+        check_robust_errors(errors, fit.family.standard_errors(fit.params, fit.statistics.n))
+        return errors
 
     def _intervals(
         self, level: float, method: str, X: Any, sample_weight: Any
@@ -106,7 +108,8 @@ class FamilyInference(ParametricDensity):
     def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return parameter scores (n, k) and information (k, k), flat in the order of params_."""
         fit = self._fit_record()
-        return flat_scores(fit.family, X, fit.params), flat_information(fit.family, fit.params)
+        bread = flat_information(fit.family, fit.params, fit.statistics)
+        return flat_scores(fit.family, X, fit.params), bread
 
 
 def refuse_overflow(values: Any, what: str) -> None:

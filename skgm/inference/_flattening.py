@@ -20,9 +20,16 @@ def flat_scores(family: Family, X: np.ndarray, params: Any) -> np.ndarray:
     return psi if psi.ndim == 2 else np.swapaxes(psi, 1, 2).reshape(len(psi), -1)
 
 
-def flat_information(family: Family, params: Any) -> np.ndarray:
-    """Return the information per observation of the flat parameter vector, (k, k)."""
-    information = family.information(params)
+def flat_information(family: Family, params: Any, statistics: Any = None) -> np.ndarray:
+    """Return the information per observation of the flat parameter vector, (k, k).
+
+    Observed where `statistics` are given: a sandwich needs it, as its bread is right in a wrong
+    model too (the two agree in exponential families).
+    """
+    if statistics is None:
+        information = family.information(params)
+    else:
+        information = family.observed_information(statistics, params)
     if information.ndim == 2:
         return information
     d, k, _ = information.shape

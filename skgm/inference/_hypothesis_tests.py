@@ -6,7 +6,12 @@ import numpy as np
 from scipy import stats
 from sklearn.base import clone
 
-from skgm.inference._estimating_equations import meat, sandwich, total_weight
+from skgm.inference._estimating_equations import (
+    inverse_information,
+    meat,
+    sandwich,
+    total_weight,
+)
 from skgm.inference._flattening import flat_information, flat_scores, flat_values
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nulls import check_parameter_space, parse_null
@@ -84,7 +89,7 @@ def score_test(
     params = problem.restricted()
     if robust:
         psi = flat_scores(problem.family, problem.rows, params)
-        bread = flat_information(problem.family, params)
+        bread = flat_information(problem.family, params, problem.statistics)
         statistic = robust_score_statistic(psi, bread, problem.fixed, problem.weight)
     else:
         per_column = problem.family.score_statistic(problem.rows, problem.weight, params)
@@ -163,8 +168,8 @@ def wald_test(
     .. math:: (C\hat\theta - c)^\top \{C V C^\top\}^{-1} (C\hat\theta - c)
 
     V is the estimated covariance of the estimate. Works for every estimator with estimating
-    functions, and for any subset of parameters, but depends on the parametrisation, and its size
-    in small samples is the worst of the three tests: prefer the others where they exist.
+    functions, and for any subset of parameters, but depends on the parametrisation, and in
+    small samples it is the least reliable of the three: prefer the others where they exist.
 
     Parameters
     ----------
@@ -228,7 +233,7 @@ def wald_test(
     rows, weight = fitted._check_inference_data(X, sample_weight)
     psi, bread = fitted._estimating_functions(rows)
     n = total_weight(psi, weight)
-    covariance = sandwich(bread, meat(psi, weight), n) if robust else np.linalg.inv(bread) / n
+    covariance = sandwich(bread, meat(psi, weight), n) if robust else inverse_information(bread, n)
     values = flat_values(parsed)
     difference = flat_values(fitted._wald_estimate()) - values
     statistic = float(masked_quadratic(difference, covariance, ~np.isnan(values)))

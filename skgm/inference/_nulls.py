@@ -7,7 +7,7 @@ import numpy as np
 
 from skgm.inference.families._base import Family
 
-__all__ = ["check_parameter_space", "parse_null"]
+__all__ = ["check_covariance", "check_parameter_space", "parse_null"]
 
 
 def parse_null(null: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -68,6 +68,24 @@ def _values(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
+def check_covariance(name: str, null: np.ndarray) -> None:
+    """Raise a ValueError for entries (NaN: free) that no covariance, (p, p) or (p,), can have."""
+    variance = np.diag(null) if null.ndim == 2 else null
+    if (variance <= 0).any():
+        raise ValueError(
+            f"null[{name!r}] must have positive variances; got {np.nanmin(variance):g}."
+        )
+    if null.ndim < 2:
+        return
+    off_diagonal = ~np.eye(len(null), dtype=bool)
+    if (null**2 >= np.outer(variance, variance))[off_diagonal].any():
+        raise ValueError(f"null[{name!r}] must be positive definite.")
+    if not np.isnan(null).any():
+        sd = np.sqrt(variance)  # eigenvalues in the table's own units would drown in rounding
+        if np.linalg.eigvalsh(null / sd / sd[:, None]).min() <= 0:
+            raise ValueError(f"null[{name!r}] must be positive definite.")
+
+
 def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> None:
     """Raise a ValueError for values outside, or on the edge of, the parameter space.
 
@@ -81,3 +99,5 @@ def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> Non
                 f"null[{parameter.name!r}] must be {parameter.describe_space()} for the "
                 f"{family.name} family; got {value[outside][0]:g}."
             )
+        if value.ndim == 2:  # the one kind of matrix among parameters
+            check_covariance(parameter.name, value)

@@ -13,7 +13,13 @@ from skgm._validation import column_names
 from skgm.base import DensityEstimator
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 
-__all__ = ["COVARIANCES", "INTERVAL_METHODS", "ParametricDensity"]
+__all__ = [
+    "COVARIANCES",
+    "INTERVAL_METHODS",
+    "ParametricDensity",
+    "check_robust_errors",
+    "check_training_table",
+]
 
 COVARIANCES = ("model", "observed", "robust")
 INTERVAL_METHODS = (
@@ -156,10 +162,37 @@ class ParametricDensity(DensityEstimator):
                 )
             return None, None
         X = self._begin_scoring(X).astype(np.float64, copy=False)
-        return X, None if sample_weight is None else check_sample_weight(sample_weight, X)
+        if sample_weight is None:
+            return X, None
+        weight = check_sample_weight(sample_weight, X)
+        return X[weight > 0], weight[weight > 0]  # rows of zero weight are as if absent
 
     def _column_names(self) -> list[str]:
         return column_names(self, self.n_features_in_)
+
+
+def check_training_table(X: Any, sample_weight: Any, n: float) -> None:
+    """Raise a ValueError unless X is there and stands for as many rows, n, as were fitted."""
+    if X is None:
+        raise ValueError(
+            "Robust standard errors need the training table: pass it as X= (and its weights "
+            "as sample_weight=); the stored statistics cannot answer."
+        )
+    total = len(X) if sample_weight is None else sample_weight.sum()
+    if not np.isclose(total, n, rtol=1e-9):
+        raise ValueError(
+            f"X must be the whole training table, of total weight {n:g}; got {total:g}."
+        )
+
+
+def check_robust_errors(robust: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """Raise a ValueError where a sandwich error is zero, to rounding, beside the model's."""
+    for name, error in robust.items():
+        if np.any(np.asarray(error) <= 1e-6 * np.asarray(model[name])):
+            raise ValueError(
+                f"The robust standard error of {name!r} is zero: the rows vary too little in "
+                "what it rests on. Use more rows, or cov='model' (method='auto')."
+            )
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

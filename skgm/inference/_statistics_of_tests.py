@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgm.inference._estimating_equations import meat, total_weight
+from skgm.inference._estimating_equations import diagonal_units, meat, sandwich, total_weight
 
 __all__ = ["masked_quadratic", "robust_score_statistic"]
 
@@ -75,7 +75,7 @@ def robust_score_statistic(
     """
     n = total_weight(psi, sample_weight)
     total = psi.sum(axis=0) if sample_weight is None else sample_weight @ psi
-    step = np.linalg.solve(bread, total) / n
-    half = np.linalg.solve(bread, meat(psi, sample_weight))
-    covariance = np.linalg.solve(bread, half.T) / n
+    unit = diagonal_units(bread)
+    step = unit * np.linalg.solve(bread * unit * unit[:, None], unit * total) / n
+    covariance = sandwich(bread, meat(psi, sample_weight), n)
     return float(masked_quadratic(step, covariance, fixed))

@@ -6,16 +6,18 @@ import numpy as np
 from scipy.linalg import LinAlgWarning
 
 from skgm._validation import check_finite
-from skgm.score_matching._factor import RIDGE, Factor
-from skgm.score_matching._moments import GaussianMoments, underflowing_columns
+from skgm.inference._factor import RIDGE, Factor
+from skgm.inference._moments import Moments
 
 __all__ = ["refuse_extreme_scales", "warn_singular"]
 
 _MOST_NAMES = 10
+# A variance below this has lost digits to underflow (or its inverse would overflow).
+_MIN_VARIANCE = 1e-280
 
 
 def refuse_extreme_scales(
-    X: np.ndarray, weight: np.ndarray | None, moments: GaussianMoments, names: list[str]
+    X: np.ndarray, weight: np.ndarray | None, moments: Moments, names: list[str]
 ) -> None:
     """Raise for non-finite values, which the moments show for free, and for extreme scales.
 
@@ -28,12 +30,23 @@ def refuse_extreme_scales(
         in_range = np.isfinite(moments.variance) & np.isfinite(moments.mean**2)
     if not in_range.all() or (weight is not None and not weight.all()):
         check_finite(X, names)  # the moments say nothing about rows of zero weight
-    culprits = [*np.flatnonzero(~in_range), *underflowing_columns(X, weight, moments)]
+    culprits = [*np.flatnonzero(~in_range), *_underflowing_columns(X, weight, moments)]
     if culprits:
         raise ValueError(
             f"The squares of column {names[culprits[0]]!r} leave the range of float64. Rescale it "
             "before fitting (for example with sklearn.preprocessing.StandardScaler)."
         )
+
+
+def _underflowing_columns(X: np.ndarray, weight: np.ndarray | None, moments: Moments) -> list[int]:
+    """Return which columns vary, but by so little that their squares underflow.
+
+    X is the table that `moments` summarises, or the last chunk of it.
+    """
+    variance = moments.variance
+    small = np.flatnonzero(variance < _MIN_VARIANCE)
+    counted = slice(None) if weight is None else weight > 0
+    return [int(j) for j in small if variance[j] > 0 or np.ptp(X[counted, j]) > 0]
 
 
 def warn_singular(factor: Factor, n_rows: int, names: list[str]) -> None:

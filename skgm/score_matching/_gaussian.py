@@ -1,25 +1,28 @@
 """The Gaussian fitted by score matching, in closed form."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_solve, solve_triangular
 from sklearn.utils.validation import check_array
 
 from skgm._sklearn import StrOptions, check_sample_weight, fit_task
 from skgm._validation import validate_table
 from skgm.base import DensityTags, transactional
-from skgm.inference.families._gaussian import conditional_draws
+from skgm.inference._factor import Factor, factorise, factorise_diagonal
+from skgm.inference._gaussian import (
+    Scaled,
+    conditional_draws,
+    draws,
+    gaussian_log_density,
+    gaussian_score_function,
+    log_determinant,
+)
+from skgm.inference._moments import Moments
 from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
-from skgm.score_matching._factor import Factor, factorise, factorise_diagonal
 from skgm.score_matching._inference import GaussianInference
-from skgm.score_matching._moments import GaussianMoments
 from skgm.score_matching._objectives import explicit_loss, gaussian_implicit_loss, implicit_loss
 
 __all__ = ["ScoreMatchingGaussian"]
-
-_BLOCK_VALUES = 2**18
 
 
 class ScoreMatchingGaussian(GaussianInference):
@@ -198,38 +201,40 @@ class ScoreMatchingGaussian(GaussianInference):
                 return self._absorb(table, weight)
             table = validate_table(self, X, reset=False, finite=False)
             weight = None if sample_weight is None else check_sample_weight(sample_weight, table)
-            return self._absorb(table, weight, GaussianMoments(**self._moments))
+            return self._absorb(table, weight, Moments(**self._moments))
 
     def _absorb(
-        self, table: np.ndarray, weight: np.ndarray | None, before: GaussianMoments | None = None
+        self, table: np.ndarray, weight: np.ndarray | None, before: Moments | None = None
     ) -> "ScoreMatchingGaussian":
-        diagonal = self.covariance_type != "full"
-        moments = GaussianMoments.from_chunk(table, weight, diagonal=diagonal)
+        moments = Moments.from_chunk(table, weight, joint=self.covariance_type == "full")
         moments = moments if before is None else before + moments
         refuse_extreme_scales(table, weight, moments, self._column_names())
-        self._moments = vars(moments)
+        n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
+        self._n_rows = n_rows if before is None else self._n_rows + n_rows
+        self._moments = dict(vars(moments))
         self._store(moments)
         return self
 
-    def _store(self, moments: GaussianMoments) -> None:
+    def _store(self, moments: Moments) -> None:
         """Turn moments into fitted attributes."""
         p = len(moments.mean)
         self._center = np.zeros(p) if self.assume_centered else moments.mean
-        second_moment = moments.covariance(centered_at_zero=self.assume_centered)
+        second_moment = moments.covariance(0.0 if self.assume_centered else None)
         if self.covariance_type == "full":
             factor = factorise(second_moment, self._center)
         else:
             pooled = self.covariance_type == "spherical"
             factor = factorise_diagonal(second_moment, self._center, pooled=pooled)
-        self._sd, self._cholesky = factor.sd, factor.cholesky
-        self._log_det, self.ridge_ = factor.log_det, factor.ridge
-        self.n_samples_seen_ = moments.weight
+        self._sd, self._cholesky = factor.scaled
+        self.ridge_ = factor.ridge
+        self.n_samples_seen_ = moments.n
         trace = float(p)  # of precision times second moment
         if factor.ridge:
             trace = float(np.vdot(factor.precision, second_moment))
-            warn_singular(factor, moments.n_rows, self._column_names())
+            warn_singular(factor, self._n_rows, self._column_names())
         self.loss_ = self._loss_of(factor, second_moment)
-        self.loglik_ = -0.5 * moments.weight * (p * np.log(2 * np.pi) + factor.log_det + trace)
+        log_det = log_determinant(factor.scaled)
+        self.loglik_ = -0.5 * moments.n * (p * np.log(2 * np.pi) + log_det + trace)
         self._publish(factor)
 
     def _loss_of(self, factor: Factor, second_moment: np.ndarray) -> float:
@@ -262,11 +267,9 @@ class ScoreMatchingGaussian(GaussianInference):
         if self.assume_centered:
             del self.params_["location"]
 
-    def _standardised(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield (x - location) / sd for blocks of rows, in float64."""
-        step = max(1, _BLOCK_VALUES // X.shape[1])
-        for start in range(0, len(X), step):
-            yield (X[start : start + step] - self._center) / self._sd
+    def _scaled(self) -> Scaled:
+        # not covariance_: rounded to float32 it need not be positive definite
+        return Scaled(self._sd, self._cholesky)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row.
@@ -281,16 +284,7 @@ class ScoreMatchingGaussian(GaussianInference):
         log_density : ndarray of shape (n_samples,)
             In nats, float64; -inf for rows so far away that it leaves the range of float64.
         """
-        X = self._begin_scoring(X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            distance = np.concatenate([self._squared_distance(z) for z in self._standardised(X)])
-        distance[np.isnan(distance)] = np.inf
-        return -0.5 * (X.shape[1] * np.log(2 * np.pi) + self._log_det + distance)
-
-    def _squared_distance(self, z: np.ndarray) -> np.ndarray:
-        if self._cholesky is not None:
-            z = solve_triangular(self._cholesky, z.T, lower=True, check_finite=False).T
-        return np.einsum("ij,ij->i", z, z)
+        return gaussian_log_density(self._begin_scoring(X), self._center, self._scaled())
 
     def score_function(self, X: Any) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, -(x - location) precision.
@@ -312,8 +306,7 @@ class ScoreMatchingGaussian(GaussianInference):
             A row so far away that the gradient overflows.
         """
         X = self._begin_scoring(X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            gradient = np.concatenate([self._pull(z) for z in self._standardised(X)])
+        gradient = gaussian_score_function(X, self._center, self._scaled())
         if not np.isfinite(gradient).all():
             row = int(np.argwhere(~np.isfinite(gradient))[0, 0])
             raise ValueError(
@@ -322,25 +315,13 @@ class ScoreMatchingGaussian(GaussianInference):
             )
         return gradient
 
-    def _pull(self, z: np.ndarray) -> np.ndarray:
-        if self._cholesky is not None:
-            z = cho_solve((self._cholesky, True), z.T, check_finite=False).T
-        return -z / self._sd
-
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        noise = rng.standard_normal((n_samples, len(self._sd)))
-        if self._cholesky is not None:
-            noise = noise @ self._cholesky.T
-        return self._center + self._sd * noise
+        return draws(self._center, self._scaled(), n_samples, rng)
 
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        if self._cholesky is None:
-            return self._draw(len(given) * n_samples, rng)  # independent columns
-        # not covariance_: rounded to float32 it need not be positive definite
-        covariance = (self._cholesky @ self._cholesky.T) * self._sd * self._sd[:, None]
-        return conditional_draws(self._center, covariance, given, n_samples, rng)
+        return conditional_draws(self._center, self._scaled(), given, n_samples, rng)
 
     def loss(
         self, X: Any, kind: str = "implicit", *, score_data: Any = None, sample_weight: Any = None

@@ -4,9 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference._parametric import ParametricDensity
+from skgm.inference._moments import Moments
+from skgm.inference._nulls import check_covariance
+from skgm.inference._parametric import (
+    ParametricDensity,
+    check_robust_errors,
+    check_training_table,
+)
 from skgm.score_matching._intervals import gaussian_intervals
-from skgm.score_matching._moments import GaussianMoments
 from skgm.score_matching._sandwich import gaussian_psi, model_errors, robust_errors
 
 __all__ = ["METHODS", "GaussianInference"]
@@ -26,6 +31,7 @@ class GaussianInference(ParametricDensity):
     ridge_: float
     _center: np.ndarray
     _moments: dict[str, Any]
+    _n_rows: int
 
     def _inference_state(self) -> tuple[np.ndarray, Any, float]:
         """Return location, covariance in float64, and n; refuse where a ridge was added."""
@@ -35,32 +41,24 @@ class GaussianInference(ParametricDensity):
                 "standard errors or intervals. Drop constant and collinear columns, collect more "
                 "rows, or use another covariance_type."
             )
-        moments = GaussianMoments(**self._moments)
-        covariance = moments.covariance(centered_at_zero=self.assume_centered)
+        moments = Moments(**self._moments)
+        covariance = moments.covariance(0.0 if self.assume_centered else None)
         if self.covariance_type == "spherical":
-            return self._center, float(covariance.mean()), moments.weight
-        return self._center, covariance, moments.weight
+            return self._center, float(covariance.mean()), moments.n
+        return self._center, covariance, moments.n
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         location, covariance, n = self._inference_state()
         if cov == "robust":
-            self._check_training_table(X, sample_weight, n)
-            errors = robust_errors(X - location, sample_weight, np.ndim(covariance))
+            check_training_table(X, sample_weight, n)
+            errors = robust_errors(X - location, sample_weight, covariance)
+            check_robust_errors(self._named(errors), self._standard_errors("model", None, None))
         else:  # at the optimum the observed information is the expected one
             errors = model_errors(covariance, len(location), n)
-        return {k: v for k, v in zip(("location", "covariance"), errors) if k in self.params_}
+        return self._named(errors)
 
-    def _check_training_table(self, X: Any, sample_weight: Any, n: float) -> None:
-        if X is None:
-            raise ValueError(
-                "Robust standard errors need the training table: pass it as X= (and its weights "
-                "as sample_weight=); the stored moments cannot answer."
-            )
-        total = len(X) if sample_weight is None else sample_weight.sum()
-        if not np.isclose(total, n, rtol=1e-9):
-            raise ValueError(
-                f"X must be the whole training table, of total weight {n:g}; got {total:g}."
-            )
+    def _named(self, errors: tuple[Any, Any]) -> dict[str, Any]:
+        return {k: v for k, v in zip(("location", "covariance"), errors) if k in self.params_}
 
     def _intervals(
         self, level: float, method: str, X: Any, sample_weight: Any
@@ -80,6 +78,14 @@ class GaussianInference(ParametricDensity):
         )
         low, high = ({k: v[end] for k, v in found.items()} for end in (0, 1))
         return low, high, dict.fromkeys(found, method)
+
+    def _wald_estimate(self) -> dict[str, Any]:
+        location, covariance, _ = self._inference_state()  # params_ may be rounded to float32
+        values = {"location": location, "covariance": covariance}
+        return {name: values[name] for name in self.params_}
+
+    def _check_wald(self, null: dict[str, np.ndarray]) -> None:
+        check_covariance("covariance", null["covariance"])
 
     def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return psi (n, k) and bread (k, k); a full covariance as its lower triangle."""

@@ -6,8 +6,9 @@ import numpy as np
 from scipy import stats
 
 from skgm.inference._links import wald_interval
+from skgm.inference.families import MultivariateNormal
 
-__all__ = ["asinh_interval", "covariance_interval", "gaussian_intervals", "log_interval"]
+__all__ = ["covariance_interval", "gaussian_intervals"]
 
 
 def gaussian_intervals(
@@ -53,28 +54,25 @@ def gaussian_intervals(
     factor = n / df  # makes the covariance unbiased, and its sandwich the one called HC1
     unbiased, error = covariance * factor, errors["covariance"] * factor**1.5
     with np.errstate(over="ignore", invalid="ignore"):
-        quantile = float(stats.t.ppf((1 + level) / 2, df))
         if np.ndim(covariance) < 2:
-            found = {"covariance": log_interval(unbiased, error / unbiased, quantile)}
+            pair = wald_interval(unbiased, error, level, link="log", df=df)
         elif method == "robust":
-            found = {"covariance": asinh_interval(unbiased, error, quantile)}
+            family = MultivariateNormal()
+            pair = family.transformed_interval("covariance", unbiased, error, level, df)
         else:
-            found = {"covariance": covariance_interval(unbiased, df, quantile)}
-    if "location" in errors:
-        half = quantile * errors["location"] * np.sqrt(factor)
-        found = {"location": (location - half, location + half)} | found
+            pair = covariance_interval(unbiased, df, float(stats.t.ppf((1 + level) / 2, df)))
+        found = {"covariance": pair}
+        if "location" in errors:
+            of_location = wald_interval(
+                location, errors["location"] * np.sqrt(factor), level, df=df
+            )
+            found = {"location": of_location} | found
     if not np.isfinite(np.concatenate([np.ravel(pair) for pair in found.values()])).all():
         raise ValueError(
             f"The {method} interval at this level is unbounded with n = {n:g} observations; use a "
             "lower level or more rows."
         )
     return found
-
-
-def log_interval(variance: Any, relative_error: Any, quantile: float) -> tuple[Any, Any]:
-    """Return the interval of a variance on the log scale."""
-    factor = np.exp(quantile * np.asarray(relative_error))
-    return variance / factor, variance * factor
 
 
 def covariance_interval(
@@ -109,27 +107,3 @@ def covariance_interval(
     low = covariance - unit * np.hypot(of_sum * down, of_difference * up)
     high = covariance + unit * np.hypot(of_sum * up, of_difference * down)
     return low, high
-
-
-def asinh_interval(
-    covariance: np.ndarray, error: np.ndarray, quantile: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return intervals of covariance entries from their standard errors, whatever the model.
-
-    Off the diagonal on the scale asinh(S_ij / (sd_i sd_j)), on which the Gaussian error does not
-    depend on the covariance; on the diagonal on the log scale.
-    """
-    variance = covariance.diagonal()
-    sd = np.sqrt(variance)
-    unit = np.outer(sd, sd)
-    ratio = covariance / unit
-    centre, width = np.arcsinh(ratio), quantile * error / unit / np.hypot(1, ratio)
-    low, high = unit * np.sinh(centre - width), unit * np.sinh(centre + width)
-    ends = log_interval(variance, error.diagonal() / variance, quantile)
-    np.einsum("ii->i", low)[:], np.einsum("ii->i", high)[:] = ends
-    return low, high
-
-
-def student_quantile(level: float, df: float) -> float:
-    """Return the two-sided quantile of Student's t."""
-    return float(stats.t.ppf((1 + level) / 2, df))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skgm.inference._estimating_equations import total_weight
-from skgm.inference.families._multivariate_normal import MultivariateNormal
+from skgm.inference.families import MultivariateNormal
 
 __all__ = ["gaussian_psi", "model_errors", "robust_errors"]
 
@@ -34,16 +34,15 @@ def model_errors(covariance: Any, p: int, n: float) -> tuple[np.ndarray, Any]:
         sqrt((S_ii S_jj + S_ij^2) / n); the variance of a spherical model pools p columns.
     """
     if np.ndim(covariance) == 2:
-        variance = covariance.diagonal()
-        square = np.outer(variance, variance) + covariance**2
-        return np.sqrt(variance / n), np.sqrt(square / n)
+        errors = MultivariateNormal().standard_errors({"covariance": covariance}, n)
+        return errors["mean"], errors["covariance"]
     pooled = p if np.ndim(covariance) == 0 else 1
     of_location = np.broadcast_to(np.sqrt(covariance / n), (p,)).copy()
     return of_location, covariance * np.sqrt(2 / (n * pooled))
 
 
 def robust_errors(
-    centred: np.ndarray, sample_weight: np.ndarray | None, ndim: int
+    centred: np.ndarray, sample_weight: np.ndarray | None, covariance: Any
 ) -> tuple[np.ndarray, Any]:
     """Return sandwich standard errors of location and covariance.
 
@@ -53,23 +52,23 @@ def robust_errors(
         Training rows minus the location.
     sample_weight : ndarray of shape (n,) or None
         A weight w counts the row w times.
-    ndim : {2, 1, 0}
-        Dimensions of the covariance: full, diagonal or spherical.
+    covariance : ndarray of shape (p, p) or (p,), or float
+        Full, diagonal or spherical estimate from the same rows; divisor n.
 
     Returns
     -------
     of_location : ndarray of shape (p,)
     of_covariance : ndarray or float
     """
+    if np.ndim(covariance) == 2:
+        params = {"mean": np.zeros(len(covariance)), "covariance": covariance}
+        errors = MultivariateNormal().robust_standard_errors(centred, sample_weight, params)
+        return errors["mean"], errors["covariance"]
     n = total_weight(centred, sample_weight)
     weight = np.ones(len(centred)) if sample_weight is None else sample_weight
     square = centred**2
     variance = weight @ square / n
-    if ndim == 2:
-        weighted = square * weight[:, None]
-        second = (centred * weight[:, None]).T @ centred / n
-        spread = weighted.T @ square / n - second**2
-    elif ndim == 1:
+    if np.ndim(covariance) == 1:
         spread = weight @ (square - variance) ** 2 / n
     else:
         mean_square = square.mean(axis=1)

@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
+from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._links import wald_interval as interval
 from skgm.inference.families import Exponential, Normal
 from tests.equations import equation, mistake
@@ -92,11 +93,14 @@ def exponential_score():
 @equation("score-mean-zero")
 def score_mean_zero():
     params = {"mu": np.array([MU]), "sigma": np.array([SIGMA])}
-    mean = expectation(lambda x: Normal().score(x, params)[0], stats.norm(MU, SIGMA))
-    assert_allclose(mean, 0, atol=1e-9)
+    law, rows = stats.norm(MU, SIGMA), np.array([[0.3]])
+    mean = expectation(lambda x: flat_scores(Normal(), np.array([[x]]), params)[0], law)
+    assert_allclose(mean, [0, 0], atol=1e-9)
+    by_sigma = slope(lambda s: log_normal(MU, s, rows), SIGMA)  # zero on average, not everywhere
+    assert_allclose(flat_scores(Normal(), rows, params)[0, 1], by_sigma, rtol=1e-8)
+    rate = {"rate": np.array([RATE])}
     mean = expectation(
-        lambda x: Exponential().score(x, {"rate": np.array([RATE])})[0],
-        stats.expon(scale=1 / RATE),
+        lambda x: flat_scores(Exponential(), np.array([[x]]), rate)[0], stats.expon(scale=1 / RATE)
     )
     assert_allclose(mean, 0, atol=1e-9)
 
@@ -104,7 +108,7 @@ def score_mean_zero():
 @equation("information-identity")
 def information_identity():
     params = {"mu": np.array([MU]), "sigma": np.array([SIGMA])}
-    law, information = stats.norm(MU, SIGMA), Normal().information(params)[0]
+    law, information = stats.norm(MU, SIGMA), flat_information(Normal(), params)
     at = np.array([MU, SIGMA])
 
     def outer(x):
@@ -132,12 +136,20 @@ def mle_asymptotic_normality():
     information = 1 / expectation(lambda x: (1 / RATE - x) ** 2, stats.expon(scale=1 / RATE))
     assert_allclose(root_n.var(), information, rtol=0.08)
     assert_allclose(np.mean(root_n <= 0), 0.5, atol=0.04)
+    errors = rates.standard_errors()["rate"]
+    assert_allclose(n * np.mean(errors**2), information, rtol=0.03)
     # a wrong model: A^-1 B A^-1 with A = 1/mu, B = Var(x)/mu^2 gives Var(x), not mu
     wrong = rng.negative_binomial(2, 1 / 3, (n, replicates)).astype(float)
     means = MLEDensity("poisson").fit(wrong)
     assert_allclose((np.sqrt(n) * means.params_["mu"]).var(), 12.0, rtol=0.08)
     robust = means.standard_errors("robust", X=wrong)["mu"]
     assert_allclose(n * np.mean(robust**2), 12.0, rtol=0.03)
+    # two columns, with an off-diagonal: the sandwich of two means is their sample covariance / n
+    pair = wrong[:, :2] + wrong[:, 2:3]
+    gap = pair.mean(axis=0) - 8.0
+    distance = n * gap @ np.linalg.solve(np.cov(pair, rowvar=False, bias=True), gap)
+    result = wald_test(MLEDensity("poisson"), pair, {"mu": 8.0}, robust=True)
+    assert_allclose(result.statistic, distance, rtol=1e-9)
 
 
 @equation("score-test")

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from skgm import ScoreMatchingGaussian
 from skgm.inference import (
     MLEDensity,
     TestResult,
@@ -283,9 +284,44 @@ def test_covariance_nulls_without_a_closed_form(test):
     chain = [[nan, 0, nan], [0, nan, nan], [nan, nan, nan]]  # one zero: no partition
     with pytest.raises(ValueError, match="use wald_test"):
         test(MLEDensity("mvn"), data("mvn"), {"covariance": chain})
-    indefinite = np.ones((3, 3)) - 2 * np.eye(3)
-    with pytest.raises(ValueError, match="positive definite"):
-        test(MLEDensity("mvn"), data("mvn"), {"covariance": indefinite})
+
+
+IMPOSSIBLE = {
+    "negative": (np.diag([1.0, -1.0, 1.0]), "positive variances"),
+    "beyond one": ([[1, 5, 0], [5, 1, 0], [0, 0, 1]], "positive definite"),
+    "together": ([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]], "positive definite"),
+}
+
+
+@pytest.mark.parametrize("model", [MLEDensity("mvn"), ScoreMatchingGaussian()])
+@pytest.mark.parametrize("kind", IMPOSSIBLE)
+def test_impossible_covariances_are_refused(model, kind):
+    null, message = IMPOSSIBLE[kind]
+    for test in TESTS if isinstance(model, MLEDensity) else [wald_test]:
+        with pytest.raises(ValueError, match=message):
+            test(model, data("mvn"), {"covariance": null})
+
+
+@pytest.mark.parametrize("model", [MLEDensity("mvn"), ScoreMatchingGaussian()])
+@pytest.mark.parametrize("robust", [False, True])
+def test_wald_test_of_a_covariance_does_not_depend_on_units(model, robust):
+    nan = np.nan
+    null = {"covariance": [[nan, 0, 0], [0, nan, nan], [0, nan, nan]]}
+    x = data("mvn")
+    plain = wald_test(model, x, null, robust=robust).statistic
+    for units in ([1e-6, 1.0, 1e6], [1e-12, 1.0, 1e12]):
+        scaled = wald_test(model, x * units, null, robust=robust).statistic
+        assert_allclose(scaled, plain, rtol=1e-8)
+    full = np.cov(x.T) * np.outer([1e-12, 1.0, 1e12], [1e-12, 1.0, 1e12])
+    wald_test(model, x * [1e-12, 1.0, 1e12], {"covariance": full}, robust=robust)
+
+
+def test_wald_test_of_float32_data_does_not_use_rounded_estimates():
+    x = np.random.default_rng(0).normal(1e4, 1.0, (100_000, 1)).astype(np.float32)
+    for model in (ScoreMatchingGaussian(), MLEDensity("mvn")):
+        name = "location" if isinstance(model, ScoreMatchingGaussian) else "mean"
+        wide = wald_test(model, x.astype(np.float64), {name: [1e4]}).statistic
+        assert_allclose(wald_test(model, x, {name: [1e4]}).statistic, wide, rtol=1e-9)
 
 
 class Location(ParametricDensity):

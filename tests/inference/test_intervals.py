@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test
+from skgm.inference.families._covariance_intervals import covariance_interval
 from tests.inference.test_mle import data
 
 with warnings.catch_warnings():
@@ -292,3 +293,56 @@ def test_search_agrees_with_the_closed_form():
     b = MLEDensity(Searched()).fit(X).confidence_intervals(0.99, "profile")
     for name in ("mu", "sigma"):
         assert_allclose(a[name], b[name], rtol=1e-9)
+
+
+def profile_statistic(c, r):
+    """W / n of a covariance c in the standardised bivariate normal, by numerical minimisation."""
+    deviance = optimize.minimize_scalar(
+        lambda t: (
+            np.log((abs(c) + np.exp(t)) ** 2 - c**2)
+            + 2 * ((abs(c) + np.exp(t)) - c * r) / ((abs(c) + np.exp(t)) ** 2 - c**2)
+        ),
+        bounds=(-14, 6),
+        method="bounded",
+        options={"xatol": 1e-12},
+    ).fun
+    return deviance - np.log(1 - r**2) - 2
+
+
+def test_profile_of_a_covariance_near_correlation_one_reaches_its_outermost_end():
+    """For |r| > 0.962 the profile crosses its limit more than once; the interval is the hull."""
+    r, n, level = 0.995, 3, 0.9999
+    (low,), (high,) = covariance_interval("profile", np.array([r]), n, level)
+    limit = stats.chi2.ppf(level, 1) / n
+    assert_allclose([profile_statistic(c, r) for c in (low, high)], limit, rtol=1e-6)
+    beyond = np.concatenate([low - np.geomspace(1e-3, 1e3, 40), high + np.geomspace(1e-3, 1e3, 40)])
+    assert min(profile_statistic(c, r) for c in beyond) > limit
+
+
+def test_rows_of_zero_weight_are_absent_from_robust_errors():
+    x = np.array([[1.0], [2.0], [4.0], [-1.0]])
+    weight = np.array([1.0, 1.0, 2.0, 0.0])
+    model = MLEDensity("exponential").fit(x, sample_weight=weight)
+    repeated = np.array([[1.0], [2.0], [4.0], [4.0]])
+    expected = MLEDensity("exponential").fit(repeated).standard_errors("robust", X=repeated)
+    found = model.standard_errors("robust", X=x, sample_weight=weight)
+    assert_allclose(found["rate"], expected["rate"])
+
+
+@pytest.mark.parametrize(
+    ("family", "x"),
+    [("poisson", [3.0, 3.0]), ("exponential", [1.0, 1.0]), ("normal", [0.0, 1.0])],
+)
+def test_a_sandwich_of_zero_is_no_standard_error(family, x):
+    X = np.array(x)[:, None]
+    model = MLEDensity(family).fit(X)
+    for ask in (model.standard_errors, lambda how, X: model.confidence_intervals(method=how, X=X)):
+        with pytest.raises(ValueError, match=r"robust standard error of .* is zero"):
+            ask("robust", X=X)
+
+
+def test_robust_intervals_want_the_whole_training_table():
+    x = data("normal")
+    model = MLEDensity().fit(x)
+    with pytest.raises(ValueError, match="must be the whole training table"):
+        model.confidence_intervals(method="robust", X=x[:10])

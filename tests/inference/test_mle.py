@@ -246,6 +246,7 @@ def test_registry():
         ("mvn", [[1.0, 2.0], [2.0, 3.0]], "linear combinations.*n_samples = 2, n_features = 2"),
         ("mvn", [[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]], "constant columns .x1"),
         ("normal", [[1e200], [-1e200]], "overflow.*rescale"),
+        ("mvn", [[1e-160, 0.0], [0.0, 1.0], [3e-160, 3.0]], "overflow.*rescale"),
         ("exponential", [[1e308], [1e308]], "overflow.*rescale"),
         ("exponential", [[1e-310]], "overflow.*rescale"),
     ],

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.linalg import LinAlgWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._factor import RIDGE
+from skgm.inference._factor import RIDGE
 
 SINGULAR = pytest.warns(LinAlgWarning, match="covariance is singular")
 
@@ -72,6 +72,10 @@ def test_too_few_rows_are_counted(rng):
     with pytest.raises(ValueError, match="no standard errors or intervals"):
         density.confidence_intervals(X=X)
     assert ScoreMatchingGaussian("diag").fit(X).ridge_ == 0.0
+    weight = np.arange(15.0) * 10  # one row is absent, the others count once
+    fitted(X, match=r"too few rows \(14\) for 30", weight=weight)
+    with pytest.warns(LinAlgWarning, match=r"too few rows \(29\) for 30"):
+        density.partial_fit(X, sample_weight=weight)
 
 
 def test_just_enough_rows_need_no_ridge(rng):

@@ -148,7 +148,10 @@ class Family(ABC):
 
     @abstractmethod
     def observed_information(self, statistics: Any, params: Params) -> np.ndarray:
-        """Return minus the mean Hessian at the estimate `params`, shaped as `information`."""
+        """Return minus the mean Hessian at `params`, shaped as `information`.
+
+        The bread of sandwiches: at the estimate, and for robust score tests at restricted ones.
+        """
 
     @abstractmethod
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -42,10 +42,40 @@ def covariance_interval(
     def excess(angle: np.ndarray) -> np.ndarray:
         return statistic(np.tanh(angle), correlation) - quantile
 
-    centre = np.arctanh(correlation)
-    ends = (find_root(excess, centre, _bracket(excess, centre, sign)) for sign in (-1.0, 1.0))
-    low, high = (_curve(np.tanh(end), correlation)[0] for end in ends)
+    low, high = (_end(excess, correlation, sign) for sign in (-1.0, 1.0))
     return low, high
+
+
+def _end(excess: Any, r: np.ndarray, sign: float) -> np.ndarray:
+    centre = np.arctanh(r)
+    hump, dip = _turning_angles(r, sign)
+    split = (excess(hump) > 0) & (excess(dip) <= 0)  # accepted, rejected, accepted again
+    start = np.where(split, dip, centre)
+    outer = _bracket(excess, start, sign)
+    end = _curve(np.tanh(find_root(excess, start, outer)), r)[0]
+    if not split.any():
+        return end
+    first = _curve(np.tanh(find_root(excess, centre, np.where(split, hump, outer))), r)[0]
+    return sign * np.maximum(sign * end, sign * first)
+
+
+def _turning_angles(r: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the covariance turns on the way from r outwards; atanh(r) where it does not.
+
+    dc/drho = 0 where 1 - 4 rho r + 4 rho^2 - rho^4 = 0, which has roots in (-1, 1) where |r|
+    exceeds 5 / sqrt(27) = 0.962, on the side of zero.
+    """
+    hump, dip = np.arctanh(r), np.arctanh(r)
+    turns = -sign * r > 5 / np.sqrt(27)
+    if turns.any():
+        size, middle = np.abs(r[turns]), np.full(turns.sum(), 1 / np.sqrt(3))
+
+        def slope(rho: np.ndarray) -> np.ndarray:
+            return 1 - 4 * rho * size + 4 * rho**2 - rho**4
+
+        hump[turns] = -sign * np.arctanh(find_root(slope, middle, size))
+        dip[turns] = -sign * np.arctanh(find_root(slope, np.full_like(middle, 0.41), middle))
+    return hump, dip
 
 
 def _curve(rho: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +104,6 @@ def _bracket(excess: Any, centre: np.ndarray, sign: float) -> np.ndarray:
         if (excess(outer) > 0).all():
             return outer
     raise ValueError(
-        "The interval of a covariance is unbounded at this level with so few observations; use "
-        "method='profile', or a lower level."
+        "The interval of a covariance is unbounded at this level with so few observations; use a "
+        "lower level or more rows."
     )

@@ -4,9 +4,11 @@ A null may fix any entries of the mean, and of the covariance either nothing, ev
 blocks to zero (independence of groups of columns).
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from skgm.inference.families._statistics import Moments
+from skgm.inference._moments import Moments
 
 __all__ = ["check_covariance_null", "independent_groups", "restricted_gaussian"]
 
@@ -18,6 +20,8 @@ def independent_groups(null: np.ndarray) -> list[np.ndarray] | None:
     blocks of a partition of the columns.
     """
     free = np.isnan(null)
+    if free.all():
+        return [np.arange(len(null))]
     if not np.all(null[~free] == 0) or not np.diag(free).all():
         return None
     groups = [np.flatnonzero(row) for row in np.unique(free, axis=0)]
@@ -27,19 +31,13 @@ def independent_groups(null: np.ndarray) -> list[np.ndarray] | None:
 
 def check_covariance_null(null: np.ndarray) -> None:
     """Raise a ValueError for restrictions of the covariance without a closed-form estimate."""
-    fixed = ~np.isnan(null)
-    if not fixed.all():
-        if independent_groups(null) is None:
-            raise ValueError(
-                "null['covariance'] must be free (left out), a full positive-definite matrix, or "
-                "zeros that separate groups of columns, NaN elsewhere (independence). Other "
-                "restrictions have no closed-form restricted estimate: use wald_test, which needs "
-                "none, or confidence_intervals(method='profile') for one entry."
-            )
-        return
-    symmetric = np.array_equal(null, null.T)
-    if not symmetric or np.linalg.eigvalsh(null).min() <= 0:
-        raise ValueError("null['covariance'] must be symmetric and positive definite.")
+    if np.isnan(null).any() and independent_groups(null) is None:
+        raise ValueError(
+            "null['covariance'] must be free (left out), a full positive-definite matrix, or "
+            "zeros that separate groups of columns, NaN elsewhere (independence). Other "
+            "restrictions have no closed-form restricted estimate: use wald_test, which needs "
+            "none, or confidence_intervals(method='profile') for one entry."
+        )
 
 
 def restricted_gaussian(
@@ -58,11 +56,11 @@ def restricted_gaussian(
 
 
 def _subset(statistics: Moments, columns: np.ndarray) -> Moments:
-    return Moments(
-        statistics.n,
-        statistics.mean[columns],
-        statistics.mean_error[columns],
-        statistics.scatter[np.ix_(columns, columns)],
+    return replace(
+        statistics,
+        mean=statistics.mean[columns],
+        mean_error=statistics.mean_error[columns],
+        scatter=statistics.scatter[np.ix_(columns, columns)],
     )
 
 

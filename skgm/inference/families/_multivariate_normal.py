@@ -5,25 +5,23 @@ from typing import Any
 import numpy as np
 
 from skgm.inference._estimating_equations import total_weight
-from skgm.inference._links import wald_interval
-from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
-from skgm.inference.families._covariance_intervals import covariance_interval
-from skgm.inference.families._gaussian import (
+from skgm.inference._factor import factorise
+from skgm.inference._gaussian import (
     conditional_draws,
-    dependent_columns,
+    draws,
     gaussian_log_density,
+    gaussian_score_function,
+    log_determinant,
     precision,
     scaled_cholesky,
     whiten,
 )
+from skgm.inference._links import wald_interval
+from skgm.inference._moments import Moments
+from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._covariance_intervals import covariance_interval
 from skgm.inference.families._gaussian_null import check_covariance_null, restricted_gaussian
-from skgm.inference.families._normal import (
-    constant_columns,
-    mean_interval,
-    student_df,
-    variance_interval,
-)
-from skgm.inference.families._statistics import Moments, reduce_chunks
+from skgm.inference.families._normal import mean_interval, student_df, variance_interval
 
 __all__ = ["MultivariateNormal"]
 
@@ -63,22 +61,27 @@ class MultivariateNormal(ExponentialFamily):
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Moments:
         """Return means and scatter matrix."""
-        return reduce_chunks(lambda rows, w: Moments.from_chunk(rows, w, joint=True), X, weight)
+        return Moments.from_chunk(X, weight, joint=True)
 
     def check_statistics(self, statistics: Moments, names: list[str]) -> None:
-        """Raise for a singular covariance."""
-        singular = np.flatnonzero(constant_columns(statistics))
-        problem = "constant columns"
-        if not len(singular):
-            singular = dependent_columns(statistics.covariance())
-            problem = "columns that are linear combinations of the others"
-        if len(singular):
+        """Raise for a singular covariance, or one whose inverse overflows."""
+        factor = factorise(statistics.covariance(), statistics.mean)
+        if factor.ridge:
+            singular, problem = factor.constant, "constant columns"
+            if not len(singular):
+                singular = factor.dependent
+                problem = "columns that are linear combinations of the others"
             culprits = ", ".join(names[j] for j in singular)
             raise ValueError(
                 f"The multivariate normal family has no estimate with {problem} ({culprits}; "
                 f"n_samples = {statistics.n:g}, n_features = {len(names)}): the covariance is "
                 "singular and the likelihood unbounded. Drop them, or collect more rows than "
                 "columns."
+            )
+        if not np.isfinite(factor.precision).all():
+            raise ValueError(
+                "The inverse covariance of the multivariate normal family overflows; rescale the "
+                "columns before fitting."
             )
 
     def no_restriction(self, statistics: Moments) -> dict[str, Any]:
@@ -93,11 +96,12 @@ class MultivariateNormal(ExponentialFamily):
 
     def log_likelihood(self, statistics: Moments, params: Params) -> np.ndarray:
         """Return the total log-likelihood, ()."""
-        scaled = scaled_cholesky(params["covariance"])
-        spread = statistics.covariance(params["mean"])
-        log_det = 2 * (np.log(scaled.sd).sum() + np.log(np.diag(scaled.factor)).sum())
-        trace = np.sum(precision(scaled) * spread)
-        return -statistics.n / 2 * (len(spread) * np.log(2 * np.pi) + log_det + trace)
+        covariance, spread = params["covariance"], statistics.covariance(params["mean"])
+        scaled, d = scaled_cholesky(covariance), len(spread)
+        at_estimate = np.array_equal(covariance, spread)
+        # of precision times spread; spares the inverse where that is the identity
+        trace = d if at_estimate else np.vdot(precision(scaled), spread)
+        return -statistics.n / 2 * (d * np.log(2 * np.pi) + log_determinant(scaled) + trace)
 
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities, (n,)."""
@@ -172,19 +176,18 @@ class MultivariateNormal(ExponentialFamily):
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""
-        scaled = scaled_cholesky(params["covariance"])
-        noise = rng.standard_normal((n_samples, len(scaled.sd)))
-        return params["mean"] + scaled.sd * (noise @ scaled.factor.T)
+        return draws(params["mean"], scaled_cholesky(params["covariance"]), n_samples, rng)
 
     def sample_given(
         self, params: Params, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Return draws from the conditional distributions, (m * n_samples, d)."""
-        return conditional_draws(params["mean"], params["covariance"], given, n_samples, rng)
+        scaled = scaled_cholesky(params["covariance"])
+        return conditional_draws(params["mean"], scaled, given, n_samples, rng)
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return -(x - mean) times the precision, (n, d)."""
-        return -(X - params["mean"]) @ precision(scaled_cholesky(params["covariance"]))
+        return gaussian_score_function(X, params["mean"], scaled_cholesky(params["covariance"]))
 
     def free_entries(self, name: str, n_features: int) -> tuple[np.ndarray, ...]:
         """Return the lower triangle for the covariance."""
@@ -267,7 +270,8 @@ def _transformed_covariances(
     With the variances held, asinh(c / (sd_i sd_j)) has variance 1 / n whatever the covariance c.
     """
     variance = np.diag(estimate)
-    unit = np.sqrt(np.outer(variance, variance))
+    sd = np.sqrt(variance)
+    unit = np.outer(sd, sd)
     low, high = wald_interval(estimate / unit, error / unit, level, link="asinh", df=df)
     low, high = low * unit, high * unit
     ends = wald_interval(variance, np.diag(error), level, link="log", df=df)

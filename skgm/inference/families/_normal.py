@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from skgm.inference._factor import constant_columns
+from skgm.inference._moments import Moments
 from skgm.inference._rootfinding import find_root
 from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
-from skgm.inference.families._statistics import Moments, reduce_chunks
 
 __all__ = [
     "Normal",
-    "constant_columns",
     "mean_interval",
     "refuse_unbounded",
     "student_df",
@@ -19,8 +19,6 @@ __all__ = [
 ]
 
 _ALL = ("wald", "wald-transformed", "score", "profile", "exact", "robust")
-# A spread below four rounding errors of the mean is rounding, not data.
-_RELATIVE_SPREAD = 4 * np.finfo(np.float64).eps
 
 
 def student_df(n: float) -> float:
@@ -40,13 +38,6 @@ def refuse_unbounded(unbounded: Any, method: str, n: float) -> None:
             f"The {method} interval at this level is unbounded with n = {n:g} observations; use "
             "method='exact' (or 'auto'), or a lower level."
         )
-
-
-def constant_columns(moments: Moments) -> np.ndarray:
-    """Return a boolean array (d,): columns that are constant to rounding."""
-    scatter = moments.scatter if moments.scatter.ndim == 1 else np.diag(moments.scatter)
-    spread = np.sqrt(np.maximum(scatter, 0) / moments.n)
-    return spread <= _RELATIVE_SPREAD * np.abs(moments.mean)
 
 
 def mean_interval(
@@ -111,14 +102,15 @@ class Normal(ExponentialFamily):
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Moments:
         """Return the moments of the columns."""
-        return reduce_chunks(Moments.from_chunk, X, weight)
+        return Moments.from_chunk(X, weight)
 
     def check_statistics(self, statistics: Moments, names: list[str]) -> None:
         """Raise for constant columns."""
-        constant = [names[j] for j in np.flatnonzero(constant_columns(statistics))]
-        if constant:
+        constant = np.flatnonzero(constant_columns(statistics.variance, statistics.mean))
+        if len(constant):
+            culprits = ", ".join(names[j] for j in constant)
             raise ValueError(
-                f"The normal family has no estimate for constant columns ({', '.join(constant)}; "
+                f"The normal family has no estimate for constant columns ({culprits}; "
                 f"n_samples = {statistics.n:g}): the likelihood grows without bound as sigma -> 0. "
                 "Drop them or collect more rows."
             )

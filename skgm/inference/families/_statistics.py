@@ -1,4 +1,4 @@
-"""Sufficient statistics as mergeable objects: ``from_chunk`` and ``+``."""
+"""Sums as mergeable statistics (``from_chunk`` and ``+``), and the loop over chunks of rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moments", "Sums", "reduce_chunks"]
+__all__ = ["Sums", "reduce_chunks"]
 
-# Values per chunk: 256 KiB of float64 stay in the cache between the two passes over a chunk, and
-# partial sums of short chunks keep rounding far below that of one long running sum.
-_CHUNK_VALUES = 32_768
+# Values per chunk: 1 MiB of float64 stays in the cache for what is computed of a chunk, and partial
+# sums keep rounding far below that of one long running sum.
+_CHUNK_VALUES = 2**17
 
 
 def reduce_chunks(
@@ -55,13 +55,6 @@ def _weighted_sum(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return (np.ones(len(values)) if weight is None else weight) @ values  # where BLAS is faster
 
 
-def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a + b rounded, and the rounding error, exactly."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
 @dataclass(frozen=True)
 class Sums:
     """Number of rows, column sums, and the sums of the log base measure.
@@ -101,67 +94,3 @@ class Sums:
     def mean(self) -> np.ndarray:
         """Column means, (d,)."""
         return self.total / self.n
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Number of rows, column means, and the scatter about the means.
-
-    Centred in two passes within a chunk and merged by the formula of Chan, Golub and LeVeque. The
-    mean is kept as a rounded value plus its rounding error, so that a mean of 1e7 standard
-    deviations costs the scatter nothing.
-
-    Attributes
-    ----------
-    n : float
-        Number of rows, or sum of their weights.
-    mean : ndarray of shape (d,)
-        Column means, rounded.
-    mean_error : ndarray of shape (d,)
-        What rounding took from the means.
-    scatter : ndarray of shape (d,) or (d, d)
-        Sums of squares (and products, for a joint family) of deviations from the means.
-    """
-
-    n: float
-    mean: np.ndarray
-    mean_error: np.ndarray
-    scatter: np.ndarray
-
-    @classmethod
-    def from_chunk(
-        cls, X: np.ndarray, weight: np.ndarray | None = None, *, joint: bool = False
-    ) -> "Moments":
-        """Summarise the rows of X, (n, d), with their weights; `joint` for (d, d) scatter."""
-        n = float(len(X) if weight is None else weight.sum())
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            mean = _weighted_sum(X, weight) / n
-            deviation = X - mean
-            error = _weighted_sum(deviation, weight) / n
-            if joint:
-                left = deviation if weight is None else deviation * weight[:, None]
-                scatter = left.T @ deviation - n * np.outer(error, error)
-            else:
-                scatter = _weighted_sum(deviation * deviation, weight) - n * error**2
-        return cls(n, *_two_sum(mean, error), scatter)
-
-    def __add__(self, other: "Moments") -> "Moments":
-        n = self.n + other.n
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            delta = (other.mean - self.mean) + (other.mean_error - self.mean_error)
-            mean = _two_sum(self.mean, self.mean_error + delta * (other.n / n))
-            square = np.outer(delta, delta) if self.scatter.ndim == 2 else delta**2
-            scatter = self.scatter + other.scatter + square * (self.n * other.n / n)
-        return Moments(n, *mean, scatter)
-
-    def deviation(self, mean: Any) -> np.ndarray:
-        """Return the sample means minus `mean`, without the rounding of the sample means."""
-        return np.asarray((self.mean - mean) + self.mean_error)
-
-    def covariance(self, mean: Any = None) -> np.ndarray:
-        """Return scatter / n, about the sample means or about `mean`."""
-        if mean is None:
-            return self.scatter / self.n
-        shift = self.deviation(mean)
-        square = np.outer(shift, shift) if self.scatter.ndim == 2 else shift**2
-        return self.scatter / self.n + square
