@@ -3,7 +3,7 @@
 ``python benchmarks/score_matching_gaussian.py [repeats]``
 
 `gram` is ``X.T @ X`` alone. `skgm` is a whole ``ScoreMatchingGaussian().fit(X)``: validation, mean,
-covariance, precision. numpy.cov computes no precision. The contenders take turns, and the best of
+covariance, precision. numpy.cov computes no precision. The contenders take turns, and the median of
 the repeats counts. Between two runs the process sleeps, because the idle threads of numpy's and
 scipy's BLAS go on spinning for a while and would slow whoever comes next.
 """
@@ -24,22 +24,22 @@ SIZES = ((1_000_000, 20), (10_000, 1_000), (200_000, 100))
 SETTLE_SECONDS = 0.1
 
 
-def interleaved_best(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return the shortest wall time of each contender in seconds; they take turns."""
-    best = dict.fromkeys(contenders, float("inf"))
+def interleaved_median(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Return the median wall time of each contender in seconds; they take turns."""
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
             time.sleep(SETTLE_SECONDS)
             start = time.perf_counter()
             run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+            taken[name].append(time.perf_counter() - start)
+    return {name: float(np.median(seconds)) for name, seconds in taken.items()}
 
 
 def speed_row(n: int, p: int, offset: float, repeats: int) -> list[Any]:
     X = np.random.default_rng(0).standard_normal((n, p))
     X += offset
-    best = interleaved_best(
+    median = interleaved_median(
         {
             "gram": lambda: X.T @ X,
             "skgm": lambda: ScoreMatchingGaussian().fit(X),
@@ -48,9 +48,9 @@ def speed_row(n: int, p: int, offset: float, repeats: int) -> list[Any]:
         },
         repeats,
     )
-    times = [1e3 * seconds for seconds in best.values()]
-    ours = best["skgm"]
-    return [n, p, offset, *times, ours / best["gram"], best["sklearn"] / ours]
+    times = [1e3 * seconds for seconds in median.values()]
+    ours = median["skgm"]
+    return [n, p, offset, *times, ours / median["gram"], median["sklearn"] / ours]
 
 
 def exact_covariance(X: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def accuracy_rows(offset: float) -> list[list[Any]]:
 
 
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     header("Fitting a Gaussian: wall time in ms and ratios")
     headings = ("n", "p", "mean / sd", "gram", "skgm", "EmpiricalCovariance", "numpy.cov")
     rows = [speed_row(n, p, offset, repeats) for offset in (0.0, 1e7) for n, p in SIZES]

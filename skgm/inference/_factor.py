@@ -69,7 +69,7 @@ def factorise(covariance: np.ndarray, location: np.ndarray) -> Factor:
         if scaled is not None:
             inverse = inverse_correlation(scaled)
             if (1 / inverse.diagonal() > 1e3 * _EPS * max(len(sd), 10)).all():
-                return Factor(covariance, in_units(inverse, sd), scaled)
+                return Factor(covariance, in_units(inverse, sd, out=inverse), scaled)
     scaled = cholesky_in_units(covariance, sd, RIDGE)
     if scaled is None:
         raise ValueError("The covariance has non-finite entries or is far from symmetric.")
@@ -78,7 +78,7 @@ def factorise(covariance: np.ndarray, location: np.ndarray) -> Factor:
     np.einsum("ii->i", ridged)[:] += RIDGE * scale
     dependent = np.flatnonzero(~constant & (1 / inverse.diagonal() < 1e3 * RIDGE))
     found = np.flatnonzero(constant), dependent
-    return Factor(ridged, in_units(inverse, sd), scaled, RIDGE, *found)
+    return Factor(ridged, in_units(inverse, sd, out=inverse), scaled, RIDGE, *found)
 
 
 def factorise_diagonal(variance: np.ndarray, location: np.ndarray, *, pooled: bool) -> Factor:

@@ -39,9 +39,9 @@ class Scaled(NamedTuple):
     factor: np.ndarray | None
 
 
-def in_units(matrix: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Return a matrix, (d, d), with rows and columns divided by `sd`."""
-    divided = matrix / sd
+def in_units(matrix: np.ndarray, sd: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return a matrix, (d, d), with rows and columns divided by `sd`; `out` may be the matrix."""
+    divided = np.divide(matrix, sd, out=out)
     divided /= sd[:, None]
     return divided
 
@@ -93,7 +93,8 @@ def inverse_correlation(scaled: Scaled) -> np.ndarray:
 
 def precision(scaled: Scaled) -> np.ndarray:
     """Return the inverse covariance, (d, d)."""
-    return in_units(inverse_correlation(scaled), scaled.sd)
+    inverse = inverse_correlation(scaled)
+    return in_units(inverse, scaled.sd, out=inverse)
 
 
 def whiten(X: np.ndarray, mean: np.ndarray, scaled: Scaled) -> np.ndarray:
