@@ -108,7 +108,7 @@ class ScoreMatchingGaussian(GaussianInference):
     a covariance as the difference of the variances of sum and difference of the two scaled
     columns, which are independent. "robust": sandwich errors with factor n / (n - 1), variances
     on the log scale, covariances on an inverse hyperbolic sine scale. In simulations with 200 rows
-    their 95% intervals cover 94.5 to 95.5% (model-based) and 94 to 95% (robust) on Gaussian data;
+    their 95% intervals cover 94.5 to 96% (model-based) and 93 to 95.5% (robust) on Gaussian data;
     on Student's t data with 7 degrees of freedom "robust" covers about 93% for variances, and
     "wald-transformed" about 85%.
 

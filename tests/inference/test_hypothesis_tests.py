@@ -335,6 +335,7 @@ class Location(ParametricDensity):
     def _estimating_functions(self, X):
         return 2 * (X - self.params_["location"]), 2 * np.eye(X.shape[1])
 
+    # abstract in the base class, and never called here: a Wald test needs none of them
     def _standard_errors(self, cov, X, sample_weight):
         raise NotImplementedError
 

@@ -165,6 +165,7 @@ class Family(ABC):
         """Return a null hypothesis that leaves every entry free."""
         return {parameter.name: np.nan for parameter in self.parameters}
 
+    # Not abstract, as a family may lack it: a mass has no gradient, and few have exact intervals.
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d); continuous only."""
         raise NotImplementedError(f"{type(self).__name__} does not define score_function.")
