@@ -17,7 +17,12 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         score_test,
         wald_test,
     )
-    from skgm.metrics import DensityComparison, compare_densities
+    from skgm.metrics import (
+        DensityComparison,
+        InformationCriteria,
+        compare_densities,
+        information_criteria,
+    )
     from skgm.score_matching import ScoreMatchingGaussian
 
 __version__ = "0.1.0"
@@ -28,10 +33,12 @@ __all__ = [
     "DensityEstimator",
     "DensityPipeline",
     "DensityTags",
+    "InformationCriteria",
     "MLEDensity",
     "ScoreMatchingGaussian",
     "TestResult",
     "compare_densities",
+    "information_criteria",
     "likelihood_ratio_test",
     "make_density_pipeline",
     "score_test",
@@ -49,7 +56,12 @@ _HOME = {
         "score_test",
         "wald_test",
     ),
-    "metrics": ("DensityComparison", "compare_densities"),
+    "metrics": (
+        "DensityComparison",
+        "InformationCriteria",
+        "compare_densities",
+        "information_criteria",
+    ),
     "score_matching": ("ScoreMatchingGaussian",),
 }
 

@@ -1,5 +1,11 @@
-"""Comparisons of densities on rows that neither was fitted to."""
+"""Comparisons of densities: on held-out rows, or by information criteria."""
 
 from skgm.metrics._comparison import DensityComparison, compare_densities
+from skgm.metrics._information_criteria import InformationCriteria, information_criteria
 
-__all__ = ["DensityComparison", "compare_densities"]
+__all__ = [
+    "DensityComparison",
+    "InformationCriteria",
+    "compare_densities",
+    "information_criteria",
+]
