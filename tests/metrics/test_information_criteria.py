@@ -82,9 +82,12 @@ def densities():
     yield "spherical", ScoreMatchingGaussian("spherical"), spherical
 
 
+CASES = list(densities())
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
-    ("name", "model", "log_density"), list(densities()), ids=lambda v: str(v)[:9]
+    ("model", "log_density"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )
 def test_penalty_of_tic_is_that_of_numerical_derivatives(model, log_density, weighted):
     X = POSITIVE
