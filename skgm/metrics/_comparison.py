@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skgm._sklearn import check_sample_weight
+from skgm.metrics._nesting import find_nesting
 from skgm.metrics._paired import (
     PairedMean,
     agree_to_rounding,
@@ -46,6 +47,11 @@ class DensityComparison:
         Share of the rows to which `a` gives the higher density; ties count half.
     kind_a, kind_b : {"exact", "estimate", "lower_bound", "unknown"}
         What the log-densities are; "unknown" for arrays and for estimators that do not say.
+    nested : {"a in b", "b in a", "same model"} or None
+        Whether one of two :class:`skgm.MLEDensity` is a special case of the other. Then
+        :func:`skgm.likelihood_ratio_test` tests the smaller one on the rows they were fitted to.
+    note : str
+        At which parameter values, in words.
     """
 
     difference: float
@@ -62,6 +68,8 @@ class DensityComparison:
     win_rate: float
     kind_a: str
     kind_b: str
+    nested: str | None = None
+    note: str = ""
 
     def to_frame(self) -> Any:
         """Return the comparison as a table.
@@ -86,7 +94,7 @@ class DensityComparison:
         for name, kind in (("a", self.kind_a), ("b", self.kind_b)):
             if kind in ("estimate", "lower_bound"):
                 lines.append(f"the log-density of {name} is {_KIND_IN_WORDS[kind]}")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.note] if self.note else lines)
 
     def _repr_html_(self) -> str:
         return self.to_frame()._repr_html_()
@@ -152,7 +160,12 @@ def compare_densities(
 
     Densities that agree on every row to 1e-7 (relative), the precision of the density contract,
     count as equal: difference 0, p-value 1. Unlike in Vuong's test, which uses the training rows,
-    the densities may be nested or overlap.
+    the densities may be nested or overlap: held-out rows were not used to choose the parameters.
+    Where one parametric model is a special case of the other, the result says so (``nested``). The
+    question whether the restriction holds is then better asked of
+    :func:`skgm.likelihood_ratio_test`, on all rows; the question answered here is which of the two
+    fitted densities predicts better, and for few training rows that may be the smaller one even if
+    the restriction does not hold.
 
     References
     ----------
@@ -185,6 +198,7 @@ def compare_densities(
     log_a, log_b = log_a[counted], log_b[counted]
     weight = None if weight is None else weight[counted]
     paired, difference = _paired(log_a, log_b, weight)
+    nesting = find_nesting(a, b)
     low, high, statistic, pvalue = student_interval(paired, level)
     return DensityComparison(
         difference=paired.mean,
@@ -201,6 +215,8 @@ def compare_densities(
         win_rate=win_rate(difference, weight),
         kind_a=kind_a,
         kind_b=kind_b,
+        nested=nesting.kind,
+        note=nesting.note,
     )
 
 
