@@ -13,6 +13,7 @@ __all__ = [
     "check_support",
     "column_names",
     "inside_support",
+    "refuse_outside",
     "validate_table",
 ]
 
@@ -95,14 +96,20 @@ def inside_support(X: np.ndarray, support: str) -> np.ndarray:
 
 def check_support(X: np.ndarray, support: str, names: list[str], *, model: str) -> None:
     """Raise a ValueError that names the first column and row outside the support of `model`."""
-    inside = inside_support(X, support)
+    refuse_outside(X, inside_support(X, support), SUPPORTS[support][1], names, model=model)
+
+
+def refuse_outside(
+    X: np.ndarray, inside: np.ndarray, wanted: str, names: list[str], *, model: str
+) -> None:
+    """Raise a ValueError that names the first column and row of X where `inside` is false."""
     if inside.all():
         return
     row, column = np.argwhere(~inside)[0]
     value = float(X[row, column])
     sign = "Negative values in data: " if value < 0 else ""  # the words scikit-learn looks for
     raise ValueError(
-        f"{sign}{model} needs {SUPPORTS[support][1]} in every column; column {names[column]!r} "
+        f"{sign}{model} needs {wanted} in every column; column {names[column]!r} "
         f"holds {value!r} at row {row}. Transform or drop that column, or choose a model whose "
         "support contains it."
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm._validation import check_support
+from skgm._validation import refuse_outside
 from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
 from skgm.inference._nulls import check_parameter_space
@@ -48,7 +48,8 @@ class FamilyInference(ParametricDensity):
     def _check_support(self, family: Family, rows: np.ndarray) -> None:
         if family.support != "real":  # finite already
             model = f"The {family.name} family"
-            check_support(rows, family.support, self._column_names(), model=model)
+            inside, words = family.inside(rows), family.describe_support()
+            refuse_outside(rows, inside, words, self._column_names(), model=model)
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record()

@@ -14,8 +14,9 @@ from scipy.linalg.blas import dgemv, dsyr, dsyrk
 
 __all__ = ["Moments", "mirror_lower"]
 
-# Removing a mean of k standard deviations costs k^2 roundings; beyond this k^2, shift first.
-_MAX_OFFSET = 1e3
+# Removing a mean of k standard deviations costs k^2 roundings; beyond this k^2, shift first. Where
+# no products of columns are taken a shift costs little, and fewer digits are given away.
+_MAX_OFFSET, _MAX_OFFSET_COLUMNS = 1e3, 16.0
 _PILOT_ROWS = 256
 
 
@@ -56,9 +57,10 @@ class Moments:
         else:
             n, head = float(weight.sum()), X[np.flatnonzero(weight)[:_PILOT_ROWS]]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            shift = _pilot_shift(head)
+            limit = _MAX_OFFSET if joint else _MAX_OFFSET_COLUMNS
+            shift = _pilot_shift(head, limit)
             offset, scatter = _pass(X, weight, shift, n, joint)
-            if _far(offset, _diagonal(scatter) / n):  # the pilot rows misled
+            if _far(offset, _diagonal(scatter) / n, limit):  # the pilot rows misled
                 shift = shift + offset
                 offset, scatter = _pass(X, weight, shift, n, joint)
             return cls(n, *_two_sum(shift, offset), scatter)
@@ -115,18 +117,18 @@ def _diagonal(scatter: np.ndarray) -> np.ndarray:
     return scatter if scatter.ndim == 1 else scatter.diagonal()
 
 
-def _far(offset: np.ndarray, variance: np.ndarray) -> bool:
+def _far(offset: np.ndarray, variance: np.ndarray, limit: float) -> bool:
     """Whether some mean lies too many standard deviations from zero to be removed afterwards."""
-    return bool((offset**2 > _MAX_OFFSET * variance).any())
+    return bool((offset**2 > limit * variance).any())
 
 
-def _pilot_shift(head: np.ndarray) -> np.ndarray:
+def _pilot_shift(head: np.ndarray, limit: float) -> np.ndarray:
     """Return what to subtract beforehand: the mean of the first rows, or zeros if not needed."""
     first = head[0].astype(np.float64)
     centred = head - first  # exact zeros in a constant column
     offset = centred.mean(axis=0)
     shift = first + offset
-    needed = _far(shift, ((centred - offset) ** 2).mean(axis=0))
+    needed = _far(shift, ((centred - offset) ** 2).mean(axis=0), limit)
     return shift if needed else np.zeros_like(shift)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm._validation import SUPPORTS, inside_support
 from skgm.inference._estimating_equations import total_weight
 from skgm.inference._information import (
     columnwise_meat,
@@ -16,6 +17,7 @@ from skgm.inference._information import (
 )
 from skgm.inference._links import wald_interval
 from skgm.inference._profile import profile_interval
+from skgm.inference._rstar import rstar_interval
 
 __all__ = ["ExponentialFamily", "Family", "Parameter"]
 
@@ -39,6 +41,10 @@ class Parameter:
         Interval methods that the family has for it.
     auto : str
         The one of them that "auto" takes.
+    aliases : tuple of str
+        Other names, among them scipy's; understood in `fixed` and in null hypotheses.
+    may_be_infinite : bool
+        Infinity is a legitimate estimate (the family then is its own limit) and upper end.
     """
 
     name: str
@@ -47,6 +53,8 @@ class Parameter:
     link: str = "identity"
     methods: tuple[str, ...] = ("wald", "wald-transformed", "profile", "robust")
     auto: str = "profile"
+    aliases: tuple[str, ...] = ()
+    may_be_infinite: bool = False
 
     def on_boundary(self, value: np.ndarray) -> np.ndarray:
         """Return which values lie on an end of the parameter space."""
@@ -94,6 +102,8 @@ class Family(ABC):
         In the order of ``params_``.
     statistics_type : type
         Class of the statistics.
+    constants : tuple of str
+        Names of known constants that `given` takes and that are not estimated.
 
     Notes
     -----
@@ -117,6 +127,19 @@ class Family(ABC):
     equivariance: str = "none"
     parameters: tuple[Parameter, ...]
     statistics_type: type
+    constants: tuple[str, ...] = ()
+
+    def given(self, **constants: float) -> "Family":
+        """Return this family with its known constants set (the n of a binomial)."""
+        raise ValueError(f"The {self.name} family has no constants to give; got {constants}.")
+
+    def inside(self, X: np.ndarray) -> np.ndarray:
+        """Return which values of X, (n, d), lie in the support."""
+        return inside_support(X, self.support)
+
+    def describe_support(self) -> str:
+        """Return in words what every value must be."""
+        return SUPPORTS[self.support][1]
 
     @abstractmethod
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Any:
@@ -165,7 +188,41 @@ class Family(ABC):
         """Return a null hypothesis that leaves every entry free."""
         return {parameter.name: np.nan for parameter in self.parameters}
 
+    def restricted_near(self, statistics: Any, null: Params, near: Params) -> dict[str, np.ndarray]:
+        """Return the restricted estimate; a family that searches for it starts from `near`."""
+        return self.restricted_estimate(statistics, null)
+
+    def pack(self, params: Params, d: int | None = None) -> np.ndarray:
+        """Return columnwise parameters as one array (d, k), in the order of `parameters`."""
+        parts = [np.asarray(params[p.name], dtype=np.float64) for p in self.parameters]
+        if d is not None:
+            parts = [np.broadcast_to(part, (d,)) for part in parts]
+        return np.stack(parts, axis=-1)
+
+    def unpack(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return parameters by name from an array (..., k)."""
+        return {p.name: theta[..., k] for k, p in enumerate(self.parameters)}
+
     # Not abstract, as a family may lack it: a mass has no gradient, and few have exact intervals.
+    def mean_score(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the mean over rows of the parameter score, (d, k), from the statistics."""
+        raise NotImplementedError(f"{type(self).__name__} does not define mean_score.")
+
+    def canonical(
+        self, statistics: Any, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return phi (d, k) and d phi / d theta (d, k, k) at `params`, for eq. rstar.
+
+        The natural parameter of an exponential family; elsewhere the tangent exponential
+        parameter, the mean over rows of (d log p / dx) V, V being dx / dtheta at `estimate` with
+        the pivots held.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define canonical.")
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return P(x <= X), (n, d), column by column."""
+        raise NotImplementedError(f"{type(self).__name__} does not define cdf.")
+
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d); continuous only."""
         raise NotImplementedError(f"{type(self).__name__} does not define score_function.")
@@ -244,6 +301,10 @@ class Family(ABC):
     ) -> Interval:
         """Return the values that the likelihood-ratio test does not reject, found by search."""
         return profile_interval(self, name, statistics, params, level)
+
+    def rstar_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
+        """Return the values at which the modified signed root is not extreme; eq. rstar."""
+        return rstar_interval(self, name, statistics, params, level)
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called `name`."""

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import stats
 
 from skgm.inference.families import Bernoulli, Exponential, Normal, Poisson
+from tests.inference.families import cases_discrete, cases_location_scale, cases_natural
 
 # family, parameters (d = 2), frozen scipy distributions of the two columns
 COLUMNWISE = [
@@ -23,6 +24,9 @@ COLUMNWISE = [
         [stats.bernoulli(0.2), stats.bernoulli(0.85)],
     ),
     (Poisson(), {"mu": np.array([0.6, 5.0])}, [stats.poisson(0.6), stats.poisson(5.0)]),
+    *cases_location_scale.CASES,
+    *cases_natural.CASES,
+    *cases_discrete.CASES,
 ]
 IDS = [family.name for family, _, _ in COLUMNWISE]
 

@@ -1,0 +1,3 @@
+"""Cases of `tests.inference.families.cases`: family, parameters of two columns, scipy's pair."""
+
+CASES = []
