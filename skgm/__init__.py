@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         compare_densities,
         information_criteria,
     )
+    from skgm.plotting import ProfileDisplay, QQDisplay
     from skgm.score_matching import ScoreMatchingGaussian
 
 __version__ = "0.1.0"
@@ -35,6 +36,8 @@ __all__ = [
     "DensityTags",
     "InformationCriteria",
     "MLEDensity",
+    "ProfileDisplay",
+    "QQDisplay",
     "ScoreMatchingGaussian",
     "TestResult",
     "compare_densities",
@@ -62,6 +65,7 @@ _HOME = {
         "compare_densities",
         "information_criteria",
     ),
+    "plotting": ("ProfileDisplay", "QQDisplay"),
     "score_matching": ("ScoreMatchingGaussian",),
 }
 

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from skgm.inference import MLEDensity
 from skgm.inference._estimating_equations import diagonal_units, meat, total_weight
 from skgm.inference._flattening import flat_values
-from skgm.inference._nulls import parse_null
 from skgm.inference._parametric import ParametricDensity, check_training_table
 
 __all__ = ["InformationCriteria", "information_criteria"]
@@ -228,8 +227,6 @@ def _penalty(estimator: Any, rows: np.ndarray, weight: np.ndarray | None) -> flo
             f"TIC does not exist for this fit; leave X out for AIC and BIC. {error}"
         ) from error
     psi, bread = estimator._estimating_functions(rows)
-    free = _free(estimator, psi.shape[1])
-    psi, bread = psi[:, free], bread[np.ix_(free, free)]
     unit = diagonal_units(bread)  # the trace does not depend on units, its rounding does
     spread = meat(psi * unit, weight)
     penalty = float(np.trace(solve(bread * unit * unit[:, None], spread)))
@@ -239,12 +236,3 @@ def _penalty(estimator: Any, rows: np.ndarray, weight: np.ndarray | None) -> flo
             "columns before fitting, or leave X out."
         )
     return penalty
-
-
-def _free(estimator: Any, n_entries: int) -> np.ndarray:
-    """Return which entries of the estimating functions belong to free parameters."""
-    fixed = getattr(estimator, "fixed", None)
-    if not fixed:
-        return np.ones(n_entries, dtype=bool)
-    free = np.isnan(flat_values(parse_null(fixed, estimator._parameter_shapes())))
-    return free if free.size == n_entries else np.ones(n_entries, dtype=bool)

@@ -86,7 +86,7 @@ def _restriction(small: MLEDensity, large: MLEDensity) -> str | None:
     family, wider = get_family(small.family), get_family(large.family)
     held, wider_held = _fixed(small), _fixed(large)
     if _same(family, wider):
-        names = {parameter.name: parameter.name for parameter in family.parameters}
+        names = {name: name for name in (*held, *wider_held)}
         case: _Case | None = _Case(family.name, wider.name, {}, "", names)
     else:
         pair = (family.name, wider.name)
@@ -110,14 +110,15 @@ def _same(family: Any, other: Any) -> bool:
 
 
 def _fixed(model: MLEDensity) -> dict[str, Any]:
-    """Return the values that the constructor fixes, by the parameters' own names."""
-    fixed = getattr(model, "fixed", None) or {}
-    own = {
-        alias: parameter.name
-        for parameter in get_family(model.family).parameters
-        for alias in (parameter.name, *getattr(parameter, "aliases", ()))
-    }
-    return {own.get(name, name): value for name, value in fixed.items()}
+    """Return the values that the constructor fixes, by the family's own names."""
+    fixed, family = getattr(model, "fixed", None) or {}, get_family(model.family)
+    own = {name: name for name in getattr(family, "constants", ())}
+    own |= getattr(family, "constant_aliases", {})
+    for parameter in family.parameters:
+        aliases = (parameter.name, *getattr(parameter, "aliases", ()))
+        own |= dict.fromkeys(aliases, parameter.name)
+    # scipy's loc=0 and scale=1, of families that have none, fix nothing
+    return {own[name]: value for name, value in fixed.items() if name in own}
 
 
 def _agree(held: Any, wanted: Any) -> bool:

@@ -1,0 +1,6 @@
+"""Displays of fits, in scikit-learn's style: numbers as attributes, drawn with matplotlib."""
+
+from skgm.plotting._profile import ProfileDisplay
+from skgm.plotting._qq import QQDisplay
+
+__all__ = ["ProfileDisplay", "QQDisplay"]

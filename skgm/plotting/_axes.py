@@ -1,0 +1,50 @@
+"""Where to draw, which column, and what every display asks of an estimator."""
+
+import numbers
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from skgm.inference import MLEDensity
+
+__all__ = ["axes_for", "check_column", "check_level", "check_mle"]
+
+
+def axes_for(ax: Any, display: str) -> Any:
+    """Return `ax`, or the axes of a new figure of pyplot."""
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt  # only drawing needs it, and it is an extra
+    except ImportError as error:
+        raise ImportError(
+            f"{display}.plot needs matplotlib, which is not installed: pip install 'skgm[plot]'."
+        ) from error
+    return plt.subplots()[1]
+
+
+def check_mle(estimator: Any, display: str) -> None:
+    """Refuse what is no fitted MLEDensity."""
+    if not isinstance(estimator, MLEDensity):
+        raise TypeError(f"{display} needs a fitted MLEDensity; got {type(estimator).__name__}.")
+    check_is_fitted(estimator)
+
+
+def check_column(column: Any, names: list[str]) -> int:
+    """Return the position of a column that is given by position or by name."""
+    if isinstance(column, str) and column in names:
+        return names.index(column)
+    whole = isinstance(column, numbers.Integral) and not isinstance(column, bool)
+    if whole and 0 <= column < len(names):
+        return int(column)
+    raise ValueError(
+        f"column must be one of {', '.join(map(repr, names))} or a position from 0 to "
+        f"{len(names) - 1}; got {column!r}."
+    )
+
+
+def check_level(level: Any) -> float:
+    """Return a confidence level as a float strictly between 0 and 1."""
+    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
+        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
+    return float(level)
