@@ -197,6 +197,8 @@ class ProfileDisplay:
         for limit in limits:
             self.ax_.axhline(limit, color="0.6", linewidth=0.8)
         self.ax_.axvline(self.estimate_, color="0.6", linewidth=0.8, linestyle=":")
+        top = 2.5 * limits[-1]  # where the intervals end is what matters, not the far ends
+        self.ax_.set_ylim(-top if scale == "root" else -0.05 * top, top)
         self.ax_.set_xlabel(self.name_)
         self.ax_.set_ylabel("signed root" if scale == "root" else "fall of 2 log-likelihood")
         self.ax_.legend(title=f"{self.level_:.4g} intervals")
