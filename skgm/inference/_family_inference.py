@@ -1,11 +1,15 @@
 """Inference from the statistics that a fitted family keeps."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from skgm._random import as_generator
 from skgm._validation import refuse_outside
+from skgm.inference._bootstrap import bootstrap_intervals
 from skgm.inference._flattening import flat_information, flat_scores
+from skgm.inference._functions import function_interval
 from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
 from skgm.inference._nulls import check_parameter_space
 from skgm.inference._parametric import (
@@ -13,7 +17,9 @@ from skgm.inference._parametric import (
     check_robust_errors,
     check_training_table,
 )
-from skgm.inference.families import Family, get_family
+from skgm.inference._results import ConfidenceIntervals, parameter_labels
+from skgm.inference.families import Family
+from skgm.inference.families._fixed import resolve_family
 
 __all__ = ["FamilyInference", "refuse_overflow"]
 
@@ -21,24 +27,29 @@ __all__ = ["FamilyInference", "refuse_overflow"]
 class FamilyInference(ParametricDensity):
     """The inference half of MLEDensity.
 
-    It reads the constructor's `family` and what `fit` leaves: ``_statistics`` (the fields of the
+    It reads the constructor's `family` and `fixed`, and what `fit` leaves: ``_statistics`` (the fields of the
     family's statistics) and ``_estimate`` (name -> float64 array).
     """
 
     _bread_is_information = True
 
     family: Any
+    fixed: Any
     _statistics: dict[str, Any]
     _estimate: dict[str, np.ndarray]
 
+    def _family(self) -> Family:
+        """Return the family that the constructor names, without what is known of it."""
+        return resolve_family(self.family, self.fixed)
+
     def _fit_record(self) -> Fit:
-        family = get_family(self.family)
+        family = self._family()
         statistics = family.statistics_type(**self._statistics)
         return Fit(family, statistics, self._estimate, self._column_names())
 
     def _public(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return floats for one column of an independent family, arrays otherwise."""
-        if self.n_features_in_ > 1 or get_family(self.family).joint:
+        if self.n_features_in_ > 1 or self._family().joint:
             return dict(values)
         return {
             name: value[0] if value.dtype == object else float(value[0])
@@ -60,7 +71,7 @@ class FamilyInference(ParametricDensity):
         elif cov == "observed":
             errors = fit.family.observed_standard_errors(fit.statistics, fit.params)
         else:
-            errors = fit.family.standard_errors(fit.params, fit.statistics.n)
+            errors = fit.family.model_standard_errors(fit.statistics, fit.params)
         refuse_overflow(errors, "standard errors")
         return self._public(errors)
 
@@ -70,14 +81,17 @@ class FamilyInference(ParametricDensity):
         edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
             inner = {k: np.where(edge[k], 0.5, v) for k, v in fit.params.items()}
-            errors = fit.family.standard_errors(inner, fit.statistics.n)
+            errors = fit.family.model_standard_errors(fit.statistics, inner)
         return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
 
     def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
         check_training_table(X, sample_weight, fit.statistics.n)
         self._check_support(fit.family, X)
-        errors = fit.family.robust_standard_errors(X, sample_weight, fit.params)
-        check_robust_errors(errors, fit.family.standard_errors(fit.params, fit.statistics.n))
+        if fit.family.has_information:
+            errors = fit.family.robust_standard_errors(X, sample_weight, fit.params)
+        else:  # the table does not say which of its rows are censored; the statistics do
+            errors = fit.family.kept_standard_errors(fit.statistics, fit.params)
+        check_robust_errors(errors, fit.family.model_standard_errors(fit.statistics, fit.params))
         return errors
 
     def _intervals(
@@ -90,11 +104,50 @@ class FamilyInference(ParametricDensity):
             fit = fit._replace(robust_errors=self._robust_errors(fit, X, sample_weight))
         found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
-        refuse_overflow(low | {f"{k} (high)": v for k, v in high.items()}, "intervals")
+        endless = {f"{p.name} (high)" for p in fit.family.parameters if p.may_be_infinite}
+        both = low | {f"{k} (high)": v for k, v in high.items()}
+        refuse_overflow(both, "intervals", but=endless)
         return self._public(low), self._public(high), methods
 
+    def _bootstrap_intervals(
+        self, level: float, X: Any, sample_weight: Any, random_state: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        fit = self._fit_record()
+        if fit.family.joint or "event" in self._statistics:
+            raise ValueError(
+                "Bootstrap intervals are for uncensored families of independent columns; use "
+                "method='auto'."
+            )
+        check_training_table(X, sample_weight, fit.statistics.n, what="Bootstrap intervals")
+        for name in self._estimate:
+            refuse_boundary(fit, name, "Bootstrap intervals")
+        rng = as_generator(random_state)
+        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng)
+        low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
+        return self._public(low), self._public(high), dict.fromkeys(found, "bootstrap")
+
+    def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
+        """Return intervals of smooth functions of the parameters, profile or delta."""
+        fit = self._fit_record()
+        functions = of if isinstance(of, Mapping) else {"of": of}
+        if method == "auto":
+            method = "wald" if fit.family.joint else "profile"
+        for name in self._estimate:
+            refuse_boundary(fit, name, "Intervals of functions")
+        found = {
+            name: function_interval(fit, function, method, level)
+            for name, function in functions.items()
+        }
+        value, low, high = (
+            self._public({name: ends[part] for name, ends in found.items()}) for part in range(3)
+        )
+        refuse_overflow(value, "functions")
+        labels = {k: parameter_labels(k, v, self._column_names()) for k, v in value.items()}
+        methods = dict.fromkeys(found, method)
+        return ConfidenceIntervals(value, low, high, level, method, methods, labels)
+
     def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        family, d = get_family(self.family), self.n_features_in_
+        family, d = self._family(), self.n_features_in_
         return {p.name: (d,) * len(family.free_entries(p.name, d)) for p in family.parameters}
 
     def _check_wald(self, null: dict[str, np.ndarray]) -> None:
@@ -102,6 +155,9 @@ class FamilyInference(ParametricDensity):
         check_parameter_space(fit.family, null)
         for name in null:
             refuse_boundary(fit, name, "Wald tests")
+
+    def _interval_estimates(self) -> dict[str, Any]:
+        return {name: self.params_[name] for name in self._estimate}
 
     def _wald_estimate(self) -> dict[str, np.ndarray]:
         return self._estimate
@@ -113,9 +169,10 @@ class FamilyInference(ParametricDensity):
         return flat_scores(fit.family, X, fit.params), bread
 
 
-def refuse_overflow(values: Any, what: str) -> None:
+def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
+    """Raise where a value is not finite; those named in `but` may be infinite, not NaN."""
     for name, value in values.items():
-        if not np.isfinite(value).all():
+        if np.isnan(value).any() or (name not in but and np.isinf(value).any()):
             raise ValueError(
                 f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
                 "before fitting."

@@ -79,14 +79,14 @@ def refuse_boundary(fit: Fit, name: str, what: str) -> None:
 def _wald(fit: Fit, name: str, level: float) -> Interval:
     """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
     refuse_boundary(fit, name, "Wald intervals")
-    errors = fit.family.standard_errors(fit.params, fit.statistics.n)[name]
+    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
     return wald_interval(fit.params[name], errors, level)
 
 
 def _transformed(fit: Fit, name: str, level: float) -> Interval:
     refuse_boundary(fit, name, "Transformed Wald intervals")
     centre, widen = fit.family.small_sample(name, fit.statistics.n)
-    errors = fit.family.standard_errors(fit.params, fit.statistics.n)[name]
+    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
     return fit.family.transformed_interval(
         name, fit.params[name] * centre, errors * centre * widen, level
     )
@@ -114,6 +114,15 @@ def _profile(fit: Fit, name: str, level: float) -> Interval:
     return fit.family.profile_interval(name, fit.statistics, fit.params, level)
 
 
+def _rstar(fit: Fit, name: str, level: float) -> Interval:
+    refuse_boundary(fit, name, "r* intervals")
+    return fit.family.rstar_interval(name, fit.statistics, fit.params, level)
+
+
+def _bartlett(fit: Fit, name: str, level: float) -> Interval:
+    return fit.family.bartlett_interval(name, fit.statistics, fit.params, level)
+
+
 def _exact(fit: Fit, name: str, level: float) -> Interval:
     return fit.family.exact_interval(name, fit.statistics, fit.params, level)
 
@@ -123,6 +132,8 @@ _METHODS: dict[str, Callable[[Fit, str, float], Interval]] = {
     "wald-transformed": _transformed,
     "score": _score,
     "profile": _profile,
+    "bartlett": _bartlett,
+    "rstar": _rstar,
     "exact": _exact,
     "robust": _robust,
 }

@@ -8,7 +8,7 @@ from scipy import special
 
 from skgm.inference._rootfinding import find_root
 
-__all__ = ["Profile", "invert"]
+__all__ = ["Profile", "invert", "may_follow"]
 
 Params = Mapping[str, np.ndarray]
 Root = Callable[[np.ndarray], np.ndarray]
@@ -44,6 +44,14 @@ class Profile:
         """Return the signed root of the likelihood-ratio statistic, positive below the estimate."""
         fall = self.at(value)[1]
         return np.sign(self.params[self.name] - value) * np.sqrt(2 * fall)
+
+
+def may_follow(profile: Profile) -> bool:
+    """Whether ends may be followed by Newton's method from an estimate inside the space."""
+    family, params = profile.family, profile.params
+    if not family.one_maximum or family.joint:
+        return False
+    return not any(p.on_boundary(params[p.name]).any() for p in family.parameters)
 
 
 def invert(
@@ -92,7 +100,7 @@ def _typical_width(profile: Profile) -> np.ndarray:
     family, estimate, n = profile.family, profile.params[profile.name], profile.statistics.n
     with np.errstate(all="ignore"):
         try:
-            width = family.standard_errors(profile.params, n)[profile.name]
+            width = family.model_standard_errors(profile.statistics, profile.params)[profile.name]
         except np.linalg.LinAlgError:  # another parameter lies on its boundary
             width = np.full(np.shape(estimate), np.nan)
     usable = np.isfinite(width) & (width > 0)
@@ -127,8 +135,9 @@ def _search(
     for step in range(1, _MAX_STEPS):
         if not waiting.any():
             break
-        inner, outer = np.where(waiting & (step > 1), outer, inner), np.where(
-            waiting, at(step), outer
+        inner, outer = (
+            np.where(waiting & (step > 1), outer, inner),
+            np.where(waiting, at(step), outer),
         )
         waiting &= (excess(outer) <= 0) & (outer != bound)
     if not np.isfinite(outer[~endless]).all() or waiting.any():

@@ -1,5 +1,6 @@
 """Maximum-likelihood fits of parametric families, as a density estimator with inference."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ from skgm._validation import validate_table
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference, refuse_overflow
 from skgm.inference._summary import FitSummary, summarize_fit
-from skgm.inference.families import Family, get_family
+from skgm.inference.families import Family
 
 __all__ = ["MLEDensity"]
 
 
 def _is_continuous(estimator: "MLEDensity") -> bool:
-    return not get_family(estimator.family).discrete
+    return not estimator._family().discrete
 
 
 class MLEDensity(FamilyInference):
@@ -90,10 +91,12 @@ class MLEDensity(FamilyInference):
     (1.0, 'exact')
     """
 
-    _parameter_constraints = {"family": [str, Family]}
+    # scipy's distributions are told apart, and refused by name, in `get_family`
+    _parameter_constraints = {"family": "no_validation", "fixed": [Mapping, None]}
 
-    def __init__(self, family: Any = "normal") -> None:
+    def __init__(self, family: Any = "normal", *, fixed: Any = None) -> None:
         self.family = family
+        self.fixed = fixed
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that some families take no negative data."""
@@ -104,7 +107,7 @@ class MLEDensity(FamilyInference):
     def __density_tags__(self) -> DensityTags:
         """Return the promises of the family."""
         try:
-            family = get_family(self.family)
+            family = self._family()
         except (TypeError, ValueError):  # tags must exist before `fit` refuses the family
             return DensityTags()
         return DensityTags(
@@ -141,7 +144,7 @@ class MLEDensity(FamilyInference):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = get_family(self.family)
+            family = self._family()
             rows, weight = self._begin_fit(X, sample_weight)
             statistics = self._summarize(family, rows, weight)
             family.check_statistics(statistics, self._column_names())
@@ -167,7 +170,7 @@ class MLEDensity(FamilyInference):
             The estimator, fitted if the rows seen so far determine the parameters.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = get_family(self.family)
+            family = self._family()
             seen = getattr(self, "_statistics", None)
             if seen is None:
                 rows, weight = self._begin_fit(X, sample_weight)
@@ -205,9 +208,10 @@ class MLEDensity(FamilyInference):
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
             estimate = family.estimate(statistics)
             loglik = float(np.sum(family.log_likelihood(statistics, estimate)))
-            public = {name: self._cast(value) for name, value in estimate.items()}
-        refuse_overflow(estimate | {"log-likelihood": loglik}, "fit")
-        refuse_overflow(public, f"fit in {self._sample_dtype}")
+            public = {name: self._cast(v) for name, v in family.full(estimate).items()}
+        endless = {p.name for p in family.parameters if p.may_be_infinite}
+        refuse_overflow(estimate | {"log-likelihood": loglik}, "fit", but=endless)
+        refuse_overflow(public, f"fit in {self._sample_dtype}", but=endless)
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
         self._estimate = estimate
@@ -242,7 +246,7 @@ class MLEDensity(FamilyInference):
         """
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
         with np.errstate(over="ignore"):
-            log_density = get_family(self.family).log_density(rows, self._estimate)
+            log_density = self._family().log_density(rows, self._estimate)
         return log_density if log_density.ndim == 1 else log_density.sum(axis=1)
 
     @available_if(_is_continuous)
@@ -260,7 +264,7 @@ class MLEDensity(FamilyInference):
             Stein's score; zero outside the support.
         """
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
-        return get_family(self.family).score_function(rows, self._estimate)
+        return self._family().score_function(rows, self._estimate)
 
     def aic(self) -> float:
         """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
@@ -300,12 +304,12 @@ class MLEDensity(FamilyInference):
         return summarize_fit(self, level)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        return get_family(self.family).sample(self._estimate, n_samples, rng)
+        return self._family().sample(self._estimate, n_samples, rng)
 
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        family = get_family(self.family)
+        family = self._family()
         inner = 0.5 if family.support == "unit" else 1.0  # stands in for what is to be drawn
         observed = np.where(np.isnan(given), inner, given)
         self._check_support(family, observed)
@@ -315,7 +319,7 @@ class MLEDensity(FamilyInference):
         self, X: Any, sample_weight: Any
     ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
         """Return the family, float64 rows of positive weight, their weights and statistics."""
-        family = get_family(self.family)
+        family = self._family()
         rows, weight = self._begin_fit(X, sample_weight)
         if weight is not None:
             rows, weight = rows[weight > 0], weight[weight > 0]

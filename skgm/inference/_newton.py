@@ -41,7 +41,7 @@ def maximise(
     point = np.array(start, dtype=np.float64)
     height = _finite(value(point))
     active = free.any(axis=1)
-    converged = ~active
+    converged = np.asarray(~active)
     for _ in range(_MAX_ITERATIONS):
         gradient, curvature = derivatives(point)
         step, decrement = _newton_step(gradient, curvature, free)

@@ -28,8 +28,11 @@ INTERVAL_METHODS = (
     "wald-transformed",
     "score",
     "profile",
+    "bartlett",
+    "rstar",
     "exact",
     "robust",
+    "bootstrap",
 )
 
 
@@ -105,8 +108,10 @@ class ParametricDensity(DensityEstimator):
         *,
         X: Any = None,
         sample_weight: Any = None,
+        of: Any = None,
+        random_state: Any = None,
     ) -> ConfidenceIntervals:
-        """Return a confidence interval for each parameter.
+        """Return a confidence interval for each parameter, or for functions of them.
 
         Parameters
         ----------
@@ -115,12 +120,19 @@ class ParametricDensity(DensityEstimator):
         method : str, default="auto"
             "auto" takes the best known for each parameter, never plain Wald for a variance, a
             rate or a proportion. Others: "wald", "wald-transformed" (on the log or logit scale),
-            "score", "profile" (likelihood), "exact", "robust" (sandwich, Student's t, transformed
-            scale). Not every model has every method.
+            "score", "profile" (likelihood), "bartlett" (profile, rescaled to its mean under the
+            null), "rstar" (modified signed root), "exact", "robust" (sandwich, Student's t,
+            transformed scale), "bootstrap" (BCa). Not every model has every method.
         X : array-like of shape (n_samples, n_features), default=None
-            The training table, where the stored statistics cannot answer ("robust").
+            The training table, where the stored statistics cannot answer ("robust", "bootstrap").
         sample_weight : array-like of shape (n_samples,), default=None
             Its weights, as given to `fit`.
+        of : callable or dict of str to callable, default=None
+            Smooth functions of the parameters, from a dict like ``params_`` to a number (or one
+            number per column): ``of=lambda p: p["shape"] * p["scale"]``. Methods: "profile" (and
+            "auto"), "wald" (the delta method).
+        random_state : None, int, RandomState or Generator, default=None
+            Of the bootstrap.
 
         Returns
         -------
@@ -138,10 +150,30 @@ class ParametricDensity(DensityEstimator):
         level = _check_level(level)
         _check_choice("method", method, INTERVAL_METHODS)
         X, sample_weight = self._check_inference_data(X, sample_weight)
-        low, high, methods = self._intervals(level, method, X, sample_weight)
+        if of is not None:
+            return self._function_intervals(of, level, method)
+        if method == "bootstrap":
+            low, high, methods = self._bootstrap_intervals(level, X, sample_weight, random_state)
+        else:
+            low, high, methods = self._intervals(level, method, X, sample_weight)
         columns = self._column_names()
-        labels = {k: parameter_labels(k, v, columns) for k, v in self.params_.items()}
-        return ConfidenceIntervals(self.params_, low, high, level, method, methods, labels)
+        estimates = self._interval_estimates()
+        labels = {k: parameter_labels(k, v, columns) for k, v in estimates.items()}
+        return ConfidenceIntervals(estimates, low, high, level, method, methods, labels)
+
+    def _bootstrap_intervals(
+        self, level: float, X: Any, sample_weight: Any, random_state: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Return what `_intervals` returns, by resampling."""
+        raise ValueError(f"{type(self).__name__} has no bootstrap intervals; use method='auto'.")
+
+    def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
+        """Return intervals of functions of the parameters."""
+        raise ValueError(f"{type(self).__name__} has no intervals of functions; of must be None.")
+
+    def _interval_estimates(self) -> dict[str, Any]:
+        """Return the parameters that have intervals: those that were estimated."""
+        return self.params_
 
     def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes in which `wald_test` reads a null hypothesis."""
@@ -171,11 +203,13 @@ class ParametricDensity(DensityEstimator):
         return column_names(self, self.n_features_in_)
 
 
-def check_training_table(X: Any, sample_weight: Any, n: float) -> None:
+def check_training_table(
+    X: Any, sample_weight: Any, n: float, *, what: str = "Robust standard errors"
+) -> None:
     """Raise a ValueError unless X is there and stands for as many rows, n, as were fitted."""
     if X is None:
         raise ValueError(
-            "Robust standard errors need the training table: pass it as X= (and its weights "
+            f"{what} need the training table: pass it as X= (and its weights "
             "as sample_weight=); the stored statistics cannot answer."
         )
     total = len(X) if sample_weight is None else sample_weight.sum()

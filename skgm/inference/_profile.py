@@ -1,13 +1,15 @@
-"""Profile-likelihood intervals of any family, by search on the stored statistics."""
+"""Likelihood-ratio and score tests of any columnwise family turned into intervals, by search."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import special
 
-from skgm.inference._inversion import Profile, invert
+from skgm.inference._inversion import Profile, invert, may_follow
+from skgm.inference._likelihood_ends import LikelihoodEnds
 
-__all__ = ["profile_interval"]
+__all__ = ["profile_interval", "score_interval"]
 
 Params = Mapping[str, np.ndarray]
 
@@ -36,4 +38,58 @@ def profile_interval(
         An end of the parameter space where the profile never falls far enough on that side.
     """
     profile = Profile(family, name, statistics, params)
-    return invert(profile.root, profile, level, "profile")
+    found = _followed(profile, level)
+    return invert(profile.root, profile, level, "profile") if found is None else found
+
+
+def _followed(profile: Profile, level: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return both ends by Newton's method from the estimate; None where that fails."""
+    if not may_follow(profile):
+        return None
+    ends = LikelihoodEnds(profile)
+    root = np.full(np.shape(profile.params[profile.name]), special.ndtri((1 + level) / 2))
+    try:
+        low, high = ends.find(root), ends.find(-root)
+    except NotImplementedError:  # a family of one's own need not define `mean_score`
+        return None
+    return None if low is None or high is None else (ends.value(low), ends.value(high))
+
+
+def score_interval(
+    family: Any, name: str, statistics: Any, params: Params, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of `name` around the estimate that the score test does not reject.
+
+    Parameters
+    ----------
+    family : Family
+        One that defines `mean_score`.
+    name : str
+        The parameter.
+    statistics : object
+        The family's statistics.
+    params : dict of str to ndarray of shape (d,)
+        The maximum-likelihood estimate.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    low, high : ndarray of shape (d,)
+        An end of the parameter space where the statistic never grows large enough on that side.
+    """
+    profile = Profile(family, name, statistics, params)
+
+    def root(value: np.ndarray) -> np.ndarray:
+        restricted, _ = profile.at(value)
+        with np.errstate(all="ignore"):
+            slope = family.mean_score(statistics, restricted)
+            information = family.model_information(statistics, restricted)
+            usable = np.isfinite(information).all(axis=(1, 2)) & np.isfinite(slope).all(axis=1)
+            safe = np.where(usable[:, None, None], information, np.eye(slope.shape[1]))
+            solved = np.linalg.solve(safe, slope[..., None])[..., 0]
+            statistic = statistics.n * np.einsum("dk,dk->d", slope, solved)
+        size = np.where(usable, np.sqrt(np.maximum(statistic, 0.0)), np.inf)
+        return np.sign(params[name] - value) * size
+
+    return invert(root, profile, level, "score")

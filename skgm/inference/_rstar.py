@@ -17,8 +17,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import special
 
-from skgm.inference._inversion import Profile, invert
+from skgm.inference._inversion import Profile, invert, may_follow
+from skgm.inference._likelihood_ends import LikelihoodEnds
 
 __all__ = ["rstar", "rstar_interval"]
 
@@ -26,6 +28,7 @@ Params = Mapping[str, np.ndarray]
 # Where |r| is smaller than this, log(q / r) / r is 0 / 0 to rounding; it is a smooth function of
 # the parameter, so its values at either side stand in for it.
 _NEAR_ZERO = 0.03
+_SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the estimate
 
 
 def rstar_interval(
@@ -53,7 +56,25 @@ def rstar_interval(
     """
     profile = Profile(family, name, statistics, params)
     at_estimate = _AtEstimate(profile)
-    return invert(lambda value: at_estimate.rstar(value), profile, level, "rstar")
+    found = _followed(profile, at_estimate, level)
+    return invert(at_estimate.rstar, profile, level, "rstar") if found is None else found
+
+
+def _followed(
+    profile: Profile, at_estimate: "_AtEstimate", level: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return both ends by Newton's method from the estimate; None where that fails."""
+    quantile = special.ndtri((1 + level) / 2)
+    if not may_follow(profile) or quantile < _SAFE_QUANTILE:
+        return None
+    ends = LikelihoodEnds(profile)
+    root = np.full(np.shape(profile.params[profile.name]), quantile)
+
+    def correction(root: np.ndarray, u: np.ndarray) -> np.ndarray:
+        return (at_estimate.log_q(ends.params(u)) - np.log(np.abs(root))) / root
+
+    low, high = (ends.find_corrected(sign * root, correction) for sign in (1.0, -1.0))
+    return None if low is None or high is None else (ends.value(low), ends.value(high))
 
 
 def rstar(
@@ -111,11 +132,12 @@ class _AtEstimate:
         restricted, fall = profile.at(value)
         r = np.sign(profile.params[profile.name] - value) * np.sqrt(2 * fall)
         with np.errstate(all="ignore"):
-            log_q = self._log_q(restricted)
+            log_q = self.log_q(restricted)
             correction = (log_q - np.log(np.abs(r))) / r
         return r, np.where(np.isfinite(correction), correction, 0.0)
 
-    def _log_q(self, restricted: Params) -> np.ndarray:
+    def log_q(self, restricted: Params) -> np.ndarray:
+        """Return log |q| at restricted estimates, (d,)."""
         profile = self.profile
         family, statistics, j = profile.family, profile.statistics, profile.index
         phi, jacobian = family.canonical(statistics, profile.params, restricted)

@@ -254,7 +254,7 @@ def test_auto_says_what_it_chose():
     [
         ("mvn", "exact", "No exact interval.*off the diagonal"),
         ("normal", "robust", "need the training table: pass it as X="),
-        ("normal", "bootstrap", "method must be one of 'auto', 'wald'"),
+        ("normal", "jackknife", "method must be one of 'auto', 'wald'"),
     ],
 )
 def test_refusals(name, method, words):

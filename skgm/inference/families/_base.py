@@ -15,8 +15,9 @@ from skgm.inference._information import (
     errors_from_information,
     errors_from_sandwich,
 )
+from skgm.inference._bartlett import bartlett_factor, bartlett_interval
 from skgm.inference._links import wald_interval
-from skgm.inference._profile import profile_interval
+from skgm.inference._profile import profile_interval, score_interval
 from skgm.inference._rstar import rstar_interval
 
 __all__ = ["ExponentialFamily", "Family", "Parameter"]
@@ -90,8 +91,9 @@ class Family(ABC):
         Name in the registry.
     aliases : tuple of str
         Other names, among them scipy's.
-    support : {"real", "positive", "non-negative", "unit", "binary", "counts"}
-        Where the data must lie.
+    support : str
+        "real", "positive", "non-negative", "unit", "binary", "counts" or "positive-counts":
+        where the data must lie.
     discrete : bool
         A mass, not a density: no score function.
     joint : bool
@@ -102,8 +104,18 @@ class Family(ABC):
         In the order of ``params_``.
     statistics_type : type
         Class of the statistics.
+    has_information : bool
+        Whether `information` exists. Under censoring it would need the law of the censoring; the
+        observed information stands in for it.
+    one_maximum : bool
+        Whether the likelihood has one maximum also where some parameters are held; where it may
+        have several, ends of intervals are bracketed, not followed.
     constants : tuple of str
         Names of known constants that `given` takes and that are not estimated.
+    constants_given : bool
+        Whether they have their values.
+    constant_aliases : mapping of str to str
+        Other names of constants, among them scipy's, to the family's own.
 
     Notes
     -----
@@ -127,7 +139,11 @@ class Family(ABC):
     equivariance: str = "none"
     parameters: tuple[Parameter, ...]
     statistics_type: type
+    has_information: bool = True
+    one_maximum: bool = True
     constants: tuple[str, ...] = ()
+    constants_given: bool = False
+    constant_aliases: Mapping[str, str] = {}
 
     def given(self, **constants: float) -> "Family":
         """Return this family with its known constants set (the n of a binomial)."""
@@ -188,6 +204,10 @@ class Family(ABC):
         """Return a null hypothesis that leaves every entry free."""
         return {parameter.name: np.nan for parameter in self.parameters}
 
+    def full(self, params: Params) -> dict[str, Any]:
+        """Return all parameters by name: those estimated, and those held where some are."""
+        return dict(params)
+
     def restricted_near(self, statistics: Any, null: Params, near: Params) -> dict[str, np.ndarray]:
         """Return the restricted estimate; a family that searches for it starts from `near`."""
         return self.restricted_estimate(statistics, null)
@@ -208,6 +228,19 @@ class Family(ABC):
         """Return the mean over rows of the parameter score, (d, k), from the statistics."""
         raise NotImplementedError(f"{type(self).__name__} does not define mean_score.")
 
+    def expansion(
+        self, statistics: Any, params: Params
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean log-likelihood, mean score and observed information, together.
+
+        A family that gets all three from one pass over its rows overrides it.
+        """
+        return (
+            self.log_likelihood(statistics, params) / statistics.n,
+            self.mean_score(statistics, params),
+            self.observed_information(statistics, params),
+        )
+
     def canonical(
         self, statistics: Any, estimate: Params, params: Params
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -218,6 +251,21 @@ class Family(ABC):
         the pivots held.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define canonical.")
+
+    def canonical_free(
+        self, statistics: Any, estimate: Params, params: Params, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `canonical` where only the parameters at positions `free` are unknown.
+
+        With the others held an exponential family may be curved: its natural parameter is
+        projected on the directions in which the free parameters move the mean of the sufficient
+        statistics at `estimate`, Cov(t) d eta / d theta.
+        """
+        phi, jacobian = self.canonical(statistics, estimate, params)
+        _, there = self.canonical(statistics, estimate, estimate)
+        # information = there' Cov(t) there, so that there' Cov(t) = information there^-1
+        turn = (self.information(estimate) @ np.linalg.inv(there))[:, free]
+        return (turn @ phi[..., None])[..., 0], turn @ jacobian[:, :, free]
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d), column by column."""
@@ -237,10 +285,36 @@ class Family(ABC):
         """Return the model's standard errors from the expected information, (d,) each."""
         return self._by_name(errors_from_information(self.information(params), n))
 
+    def model_information(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the expected information per observation, or the observed one in its place."""
+        if self.has_information:
+            return self.information(params)
+        return self.observed_information(statistics, params)
+
+    def model_standard_errors(self, statistics: Any, params: Params) -> dict[str, np.ndarray]:
+        """Return the model's standard errors, (d,) each."""
+        if self.has_information:
+            return self.standard_errors(params, statistics.n)
+        return self.observed_standard_errors(statistics, params)
+
     def observed_standard_errors(self, statistics: Any, params: Params) -> dict[str, np.ndarray]:
         """Return standard errors from the curvature at the estimate, (d,) each."""
         information = self.observed_information(statistics, params)
         return self._by_name(errors_from_information(information, statistics.n))
+
+    def kept_scores(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the scores (m, d, k) of the rows in the statistics, where these say more than X.
+
+        A censored family, whose rows do not tell which of them are censored, defines it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define kept_scores.")
+
+    def kept_standard_errors(self, statistics: Any, params: Params) -> dict[str, np.ndarray]:
+        """Return the sandwich's standard errors from the rows in the statistics, (d,) each."""
+        bread = self.observed_information(statistics, params)
+        scores = self.kept_scores(statistics, params)
+        meat = columnwise_meat(lambda rows: rows, scores, statistics.weight)
+        return self._by_name(errors_from_sandwich(bread, meat, statistics.n))
 
     def robust_standard_errors(
         self, X: np.ndarray, weight: np.ndarray | None, params: Params
@@ -293,8 +367,8 @@ class Family(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not define exact_interval.")
 
     def score_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
-        """Return the values that the score test does not reject."""
-        raise NotImplementedError(f"{type(self).__name__} does not define score_interval.")
+        """Return the values that the score test does not reject, found by search."""
+        return score_interval(self, name, statistics, params, level)
 
     def profile_interval(
         self, name: str, statistics: Any, params: Params, level: float
@@ -305,6 +379,18 @@ class Family(ABC):
     def rstar_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
         """Return the values at which the modified signed root is not extreme; eq. rstar."""
         return rstar_interval(self, name, statistics, params, level)
+
+    def bartlett_interval(
+        self, name: str, statistics: Any, params: Params, level: float
+    ) -> Interval:
+        """Return the values that the Bartlett-corrected test does not reject; eq. bartlett."""
+        return bartlett_interval(self, name, statistics, params, level)
+
+    def bartlett_factor(
+        self, name: str, statistics: Any, params: Params, value: np.ndarray
+    ) -> np.ndarray:
+        """Return the mean of the likelihood-ratio statistic if `name` equals `value`, (d,)."""
+        return bartlett_factor(self, name, statistics, params, value)
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called `name`."""

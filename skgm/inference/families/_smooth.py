@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm.inference._line import Line
 from skgm.inference._newton import maximise
 from skgm.inference.families._base import Family, Params
 
@@ -32,6 +33,7 @@ class SmoothFamily(Family):
         self, statistics: Any, null: Params, near: Params
     ) -> dict[str, np.ndarray]:
         """Return the restricted estimate, searched from `near`."""
+        line = Line(self.parameters)
         theta = self.pack(near)
         held = self.pack(null, len(theta))
         free = np.isnan(held)
@@ -39,14 +41,14 @@ class SmoothFamily(Family):
 
         def value(u: np.ndarray) -> np.ndarray:
             with np.errstate(all="ignore"):
-                params = self.unpack(_inward(self, u))
+                params = self.unpack(line.inward(u))
                 return self.log_likelihood(statistics, params) / statistics.n
 
         def derivatives(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with np.errstate(all="ignore"):
-                point = _inward(self, u)
+                point = line.inward(u)
                 params = self.unpack(point)
-                slope, turn = _chain(self, u)
+                slope, turn = line.slopes(point)
                 gradient = self.mean_score(statistics, params)
                 curvature = self.observed_information(statistics, params)
                 curvature = curvature * slope[:, :, None] * slope[:, None, :]
@@ -54,9 +56,9 @@ class SmoothFamily(Family):
                 curvature[:, k, k] -= gradient * turn
                 return gradient * slope, curvature
 
-        moved, converged = maximise(value, derivatives, _outward(self, theta), free)
+        moved, converged = maximise(value, derivatives, line.outward(theta), free)
         # what is held keeps its digits: it does not go through the scale and back
-        found = self.unpack(np.where(free, _inward(self, moved), theta))
+        found = self.unpack(np.where(free, line.inward(moved), theta))
         return self.settle(statistics, null, found, converged)
 
     def settle(
@@ -74,43 +76,3 @@ class SmoothFamily(Family):
                 "extreme values, or fix a parameter."
             )
         return found
-
-
-_TINY = np.finfo(np.float64).tiny
-
-
-def _kinds(family: Family) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    low = np.array([p.low for p in family.parameters])
-    high = np.array([p.high for p in family.parameters])
-    return low, high, np.where(np.isfinite(high) & np.isfinite(low), 2, np.isfinite(low) * 1)
-
-
-def _outward(family: Family, theta: np.ndarray) -> np.ndarray:
-    low, high, kind = _kinds(family)
-    with np.errstate(all="ignore"):
-        log = np.log(np.maximum(theta - low, _TINY))
-        logit = np.log((theta - low) / (high - theta))
-    return np.where(kind == 2, logit, np.where(kind == 1, log, theta))
-
-
-def _inward(family: Family, u: np.ndarray) -> np.ndarray:
-    low, high, kind = _kinds(family)
-    with np.errstate(all="ignore"):
-        positive = low + np.exp(u)
-        between = low + (high - low) / (1 + np.exp(-u))
-    return np.where(kind == 2, between, np.where(kind == 1, positive, u))
-
-
-def _chain(family: Family, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return d theta / du and d^2 theta / du^2, (d, k) each."""
-    low, high, kind = _kinds(family)
-    with np.errstate(all="ignore"):
-        grown = np.exp(u)
-        share = 1 / (1 + np.exp(-u))
-        slope = (high - low) * share * (1 - share)
-        turn = slope * (1 - 2 * share)
-    one, zero = np.ones_like(u), np.zeros_like(u)
-    return (
-        np.where(kind == 2, slope, np.where(kind == 1, grown, one)),
-        np.where(kind == 2, turn, np.where(kind == 1, grown, zero)),
-    )
