@@ -78,7 +78,7 @@ class ProfileDisplay:
     >>> fit = MLEDensity("exponential").fit([[0.3], [1.2], [0.5], [2.0]])
     >>> display = ProfileDisplay.from_estimator(fit, "rate")
     >>> {method: round(low, 2) for method, (low, high) in display.intervals_.items()}
-    {'profile': 0.31, 'wald': 0.02}
+    {'profile': 0.31, 'rstar': 0.27, 'wald': 0.02}
     """
 
     def __init__(

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from skgm import MLEDensity, compare_densities
+from skgm.inference._nesting import _CASES
 from skgm.inference.families import FAMILIES, Exponential, get_family
-from skgm.metrics._nesting import _CASES, find_nesting
+from skgm.metrics._nesting import find_nesting
 
 RNG = np.random.default_rng(0)
 TRAIN, TEST = RNG.gamma(2.0, size=(60, 2)), RNG.gamma(2.0, size=(40, 2))
@@ -20,10 +21,7 @@ class Sized(Exponential):
 
 
 def fixed(family, **values):
-    """A model whose constructor fixes parameters; `find_nesting` reads nothing else."""
-    model = MLEDensity(family)
-    model.fixed = values
-    return model
+    return MLEDensity(family, fixed=values)
 
 
 def test_normal_is_nested_in_multivariate_normal_and_says_so():
@@ -32,7 +30,7 @@ def test_normal_is_nested_in_multivariate_normal_and_says_so():
     assert result.nested == "a in b"
     assert str(result).splitlines()[-1] == (
         "a (normal) is nested in b (multivariate_normal): no covariances; on the rows they were "
-        "fitted to, likelihood_ratio_test of b tests that"
+        "fitted to, likelihood_ratio_test(b, X, a) tests that"
     )
     swapped = compare_densities(b, a, TEST)
     assert swapped.nested == "b in a"
@@ -59,22 +57,21 @@ def test_one_model_fitted_twice():
 @pytest.mark.parametrize(
     ("a", "b", "kind", "words"),
     [
-        (fixed("normal", mu=0.0), MLEDensity("normal"), "a in b", ": mu = 0.0;"),
-        (MLEDensity("normal"), fixed("normal", sigma=2.0), "b in a", ": sigma = 2.0;"),
+        (fixed("normal", mu=0.0), MLEDensity("normal"), "a in b", ": mu = 0;"),
+        (fixed("normal", mu=[0.0, 1.0]), MLEDensity("normal"), "a in b", ": mu = [0, 1];"),
+        (MLEDensity("normal"), fixed("normal", sigma=2.0), "b in a", ": sigma = 2;"),
         (fixed("normal", mu=0.0), fixed("normal", mu=0.0), "same model", ""),
         (fixed("normal", mu=0.0), fixed("normal", mu=[0.0, 0.0]), "same model", ""),
         (fixed("normal", mu=0.0), fixed("normal", mu=1.0), None, ""),
         (fixed("normal", mu=0.0), fixed("normal", sigma=1.0), None, ""),
-        (fixed("normal", mu=0.0, sigma=1.0), fixed("normal", sigma=1.0), "a in b", ": mu = 0.0;"),
-        (fixed("normal", mu=1.0), fixed("mvn", mean=1.0), "a in b", ": no covariances;"),
-        (fixed("normal", mu=1.0), MLEDensity("mvn"), "a in b", "no covariances, mean = 1.0;"),
-        (fixed("normal", sigma=1.0), MLEDensity("mvn"), "a in b", "sigma of the normal = 1.0;"),
-        (MLEDensity("normal"), fixed("mvn", mean=1.0), None, ""),
+        (fixed("normal", mu=1.0), MLEDensity("mvn"), "a in b", "mean = 1, no covariances;"),
+        (fixed("normal", sigma=1.0), MLEDensity("mvn"), "a in b", "no covariances, variances giv"),
         (MLEDensity(Sized(3)), MLEDensity(Sized(3)), "same model", ""),
         (MLEDensity(Sized(3)), MLEDensity(Sized(4)), None, ""),
     ],
 )
 def test_fixed_values_decide(a, b, kind, words):
+    a.fit(TRAIN), b.fit(TRAIN)
     found = find_nesting(a, b)
     assert found.kind == kind
     assert words in found.note
@@ -90,7 +87,6 @@ SCIPY = {
     ("rayleigh", "weibull"): (stats.rayleigh(scale=3), stats.weibull_min(2, scale=3 * np.sqrt(2))),
     ("cauchy", "student_t"): (stats.cauchy(1, 3), stats.t(1.0, 1, 3)),
     ("normal", "student_t"): (stats.norm(1, 3), stats.t(FAR, 1, 3)),
-    ("geometric", "negative_binomial"): (stats.geom(0.4, loc=-1), stats.nbinom(1.0, 0.4)),
     ("poisson", "negative_binomial"): (stats.poisson(3), stats.nbinom(1e7, 1e7 / (1e7 + 3))),
     ("normal", "multivariate_normal"): (stats.norm(0, 2), stats.multivariate_normal(0, 4)),
 }
@@ -110,4 +106,5 @@ def test_the_table_names_parameters_that_exist():
         if {case.small, case.large} <= registered:
             small, large = get_family(case.small), get_family(case.large)
             assert {*case.null, *case.shared} <= {p.name for p in large.parameters}
-            assert set(case.shared.values()) <= {p.name for p in small.parameters}
+            sources = {source for source, _ in case.shared.values()}
+            assert sources <= {p.name for p in small.parameters}
