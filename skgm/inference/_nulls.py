@@ -1,16 +1,140 @@
 """Null hypotheses: from what the user writes to arrays with NaN for what is left free."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from skgm.inference._flattening import flat_values
+from skgm.inference._model_null import linear_restriction
+from skgm.inference._results import parameter_labels
 from skgm.inference.families._base import Family
 
-__all__ = ["check_covariance", "check_parameter_space", "parse_null"]
+__all__ = ["Null", "check_covariance", "check_parameter_space", "parse_null", "read_null"]
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def parse_null(null: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Null:
+    """A null hypothesis about the flat vector of parameters.
+
+    Attributes
+    ----------
+    shown : mapping
+        What the result shows of it.
+    values : dict of str to ndarray
+        Values by parameter, NaN where free; all NaN where restrictions couple entries.
+    matrix, target : ndarray of shape (r, k) and (r,), or None
+        R and q of R theta = q, where restrictions couple entries.
+    """
+
+    shown: Mapping[str, Any]
+    values: dict[str, np.ndarray]
+    matrix: np.ndarray | None = field(default=None)
+    target: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether restrictions couple entries."""
+        return self.matrix is not None
+
+    @property
+    def flat(self) -> np.ndarray:
+        """Values as one vector, NaN where free."""
+        return flat_values(self.values)
+
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,), also of a null that holds entries at values."""
+        if self.matrix is not None:
+            return self.matrix, self.target
+        fixed = ~np.isnan(self.flat)
+        return np.eye(len(fixed))[fixed], self.flat[fixed]
+
+
+def read_null(
+    null: Any,
+    shapes: Shapes,
+    columns: list[str],
+    *,
+    aliases: Mapping[str, str] | None = None,
+    endless: tuple[str, ...] = (),
+) -> Null:
+    """Return what the user wrote as a null hypothesis.
+
+    Parameters
+    ----------
+    null : mapping or (R, q)
+        Values by parameter, or a matrix and a vector (or number) for R theta = q, theta being the
+        parameters in the order of `shapes`, of a symmetric matrix the lower triangle by rows.
+    shapes : mapping of str to tuple
+        The shape of each parameter.
+    columns : list of str
+        Names of the columns, for messages.
+    aliases : mapping of str to str, default=None
+        Other names of parameters.
+    endless : tuple of str
+        Parameters that may be infinite.
+
+    Returns
+    -------
+    null : Null
+
+    Raises
+    ------
+    ValueError
+        As in :func:`parse_null`; a matrix or vector of the wrong shape, or of dependent rows.
+    """
+    if not isinstance(null, tuple):
+        return Null(_shown(null), parse_null(null, shapes, aliases, endless))
+    free = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
+    labels = flat_labels(free, columns)
+    found = linear_restriction(null, labels)
+    used = found.matrix != 0
+    if (used.sum(axis=1) > 1).any():
+        return Null(found.null, free, found.matrix, found.values)
+    flat = np.full(len(labels), np.nan)  # every row picks one entry: the same as a dict
+    flat[used.argmax(axis=1)] = found.values / found.matrix[used]
+    return Null(found.null, _unflatten(flat, free))
+
+
+def flat_labels(params: Mapping[str, np.ndarray], columns: list[str]) -> list[str]:
+    """Return the names of the entries of the flat vector of parameters."""
+    labels: list[str] = []
+    for name, value in params.items():
+        entries = parameter_labels(name, value, columns)
+        part = entries[np.tril_indices(len(entries))] if entries.ndim == 2 else entries
+        labels += [str(label) for label in np.ravel(part)]
+    return labels
+
+
+def _unflatten(flat: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    values, start = {}, 0
+    for name, value in like.items():
+        array = np.full(value.shape, np.nan)
+        if value.ndim == 2:
+            i, j = np.tril_indices(len(value))
+            array[i, j] = array[j, i] = flat[start : start + len(i)]
+            start += len(i)
+        else:
+            array[...] = flat[start : start + value.size].reshape(value.shape)
+            start += value.size
+        values[name] = array
+    return values
+
+
+def _shown(null: Any) -> Any:
+    return dict(null) if isinstance(null, Mapping) else null
+
+
+def parse_null(
+    null: Any,
+    shapes: Shapes,
+    aliases: Mapping[str, str] | None = None,
+    endless: tuple[str, ...] = (),
+) -> dict[str, np.ndarray]:
     """Return one float64 array per parameter, NaN where the null leaves it free.
 
     Parameters
@@ -20,6 +144,10 @@ def parse_null(null: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np
         not restricted.
     shapes : mapping of str to tuple
         The shape of each parameter.
+    aliases : mapping of str to str, default=None
+        Other names of parameters.
+    endless : tuple of str
+        Parameters that may be infinite.
 
     Returns
     -------
@@ -35,15 +163,18 @@ def parse_null(null: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np
     if not isinstance(null, Mapping):
         raise ValueError(
             f"null must be a dict from parameter names to values, such as "
-            f"{{{next(iter(shapes))!r}: 1.0}}; got {null!r}."
+            f"{{{next(iter(shapes))!r}: 1.0}}, or a tuple (R, q) for R theta = q; got {null!r}."
         )
+    null = {(aliases or {}).get(name, name): value for name, value in null.items()}
     unknown = [name for name in null if name not in shapes]
     if unknown:
         raise ValueError(
             f"null names unknown parameters {unknown}; this model has {', '.join(shapes)}."
         )
     parsed = {
-        name: _values(name, null[name], shape) if name in null else np.full(shape, np.nan)
+        name: _values(name, null[name], shape, name in endless)
+        if name in null
+        else np.full(shape, np.nan)
         for name, shape in shapes.items()
     }
     if all(np.isnan(value).all() for value in parsed.values()):
@@ -51,7 +182,7 @@ def parse_null(null: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np
     return parsed
 
 
-def _values(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _values(name: str, value: Any, shape: tuple[int, ...], may_be_infinite: bool) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -61,7 +192,7 @@ def _values(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape:
         wanted = f"shape {shape}" + (" or a single number" if len(shape) < 2 else "")
         raise ValueError(f"null[{name!r}] must have {wanted}; got shape {array.shape}.")
-    if np.isinf(array).any():
+    if np.isneginf(array).any() or (np.isinf(array).any() and not may_be_infinite):
         raise ValueError(f"null[{name!r}] must be finite (NaN: not restricted).")
     if array.ndim == 2 and not np.array_equal(array, array.T, equal_nan=True):
         raise ValueError(f"null[{name!r}] must be symmetric.")
@@ -89,15 +220,25 @@ def check_covariance(name: str, null: np.ndarray) -> None:
 def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> None:
     """Raise a ValueError for values outside, or on the edge of, the parameter space.
 
-    On the edge the statistics are not chi-square, so it is refused as well.
+    On the edge the statistics are not chi-square. Infinity, where a parameter may be infinite, is
+    let through: its law is known (see `likelihood_ratio_test`).
     """
     for parameter in family.parameters:
         value = null[parameter.name]
         outside = parameter.on_boundary(value)  # false for NaN
+        if parameter.may_be_infinite:
+            outside &= ~np.isposinf(value)
         if outside.any():
+            got = value[outside][0]
+            edge = (
+                " On that edge the model is not regular (its support or its scores degenerate), "
+                "and no test statistic has a known law there."
+                if got in (parameter.low, parameter.high)
+                else ""
+            )
             raise ValueError(
                 f"null[{parameter.name!r}] must be {parameter.describe_space()} for the "
-                f"{family.name} family; got {value[outside][0]:g}."
+                f"{family.name} family; got {got:g}.{edge}"
             )
         if value.ndim == 2:  # the one kind of matrix among parameters
             check_covariance(parameter.name, value)

@@ -85,21 +85,26 @@ class TestResult:
     Attributes
     ----------
     statistic : float
-        Chi-square on `df` degrees of freedom under the null, asymptotically.
+        Two-sided: chi-square on `df` degrees of freedom under the null, asymptotically. One-sided:
+        its signed root, standard normal under the null.
     df : int
         Number of restrictions.
     pvalue : float
-        Probability of a statistic at least as large under the null.
+        Probability, under the null, of a statistic at least as far in the direction of the
+        alternative.
     method : str
         Which test.
     null : dict
         The restrictions tested.
-    alternative : str
-        "two-sided".
+    alternative : {"two-sided", "greater", "less"}
+        Where the restricted parameter (or row of R theta) lies if the null is wrong.
     correction : str or None
         Small-sample correction applied to the statistic.
     restricted_params : dict
         Estimates under the null (empty for Wald tests, which need none).
+    signed_root : float or None
+        Root of the statistic, positive where the data point above the null; None for more than
+        one restriction.
     """
 
     statistic: float
@@ -110,5 +115,57 @@ class TestResult:
     alternative: str = "two-sided"
     correction: str | None = None
     restricted_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    signed_root: float | None = field(default=None, repr=False)
 
     __test__ = False  # the name starts with Test; pytest must not collect it
+
+    def to_frame(self) -> Any:
+        """Return the outcome as a table of one row.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns test, null, alternative, correction, statistic, df, pvalue.
+        """
+        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+
+        row = {
+            "test": self.method,
+            "null": describe_null(self.null),
+            "alternative": self.alternative,
+            "correction": self.correction or "none",
+            "statistic": self.statistic,
+            "df": self.df,
+            "pvalue": self.pvalue,
+        }
+        return pd.DataFrame([row])
+
+    def __str__(self) -> str:
+        corrected = f", {self.correction} correction" if self.correction else ""
+        if self.alternative == "two-sided":
+            law = f"chi-square = {self.statistic:.4g}, df = {self.df}"
+        else:
+            law = f"z = {self.statistic:.4g}"
+        return (
+            f"{self.method[0].upper()}{self.method[1:]} test{corrected}\n"
+            f"null: {describe_null(self.null)}; alternative: {self.alternative}\n"
+            f"{law}, p-value = {self.pvalue:.4g}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_frame()._repr_html_()
+
+
+def describe_null(null: Mapping[str, Any]) -> str:
+    """Return a null hypothesis in one line; values of many entries are cut short."""
+    if set(null) == {"R", "q"}:
+        rows = len(np.atleast_1d(null["q"]))
+        return f"{rows} linear restriction{'s' if rows > 1 else ''} R theta = q"
+    parts = []
+    for name, value in null.items():
+        array = np.asarray(value, dtype=np.float64)
+        words = ["free" if np.isnan(v) else f"{v:g}" for v in array.ravel()[:6]]
+        text = " ".join(words)
+        dots = " ..." if array.size > 6 else ""
+        parts.append(f"{name} = {text}" if array.ndim == 0 else f"{name} = [{text}{dots}]")
+    return ", ".join(parts)

@@ -1,10 +1,48 @@
 """The three test statistics as formulas on scores, information and estimates."""
 
 import numpy as np
+from scipy import special
 
 from skgm.inference._estimating_equations import diagonal_units, meat, sandwich, total_weight
 
-__all__ = ["masked_quadratic", "robust_score_statistic"]
+__all__ = [
+    "linear_quadratic",
+    "masked_quadratic",
+    "newton_step",
+    "robust_score_statistic",
+    "tail_probability",
+]
+
+
+def tail_probability(
+    statistic: float, df: int, alternative: str = "two-sided", *, on_edge: bool = False
+) -> float:
+    """Return the p-value of a chi-square statistic, or of a standard normal one.
+
+    Parameters
+    ----------
+    statistic : float
+        Chi-square where `alternative` is "two-sided", else its signed root.
+    df : int
+        Degrees of freedom.
+    alternative : {"two-sided", "greater", "less"}
+        Which tail of the signed root counts.
+    on_edge : bool, default=False
+        The null lies on the edge of the parameter space: half the time the estimate is the null
+        itself, so that the law is half a point mass at zero and half a chi-square.
+
+    Returns
+    -------
+    pvalue : float
+    """
+    if alternative == "greater":
+        return float(special.ndtr(-statistic))
+    if alternative == "less":
+        return float(special.ndtr(statistic))
+    upper = float(special.chdtrc(df, statistic))
+    if on_edge:
+        return upper / 2 if statistic > 0 else 1.0
+    return upper
 
 
 def masked_quadratic(
@@ -53,9 +91,12 @@ def _refuse_singular(correlation: np.ndarray) -> None:
 
 
 def robust_score_statistic(
-    psi: np.ndarray, bread: np.ndarray, fixed: np.ndarray, sample_weight: np.ndarray | None
+    psi: np.ndarray,
+    bread: np.ndarray,
+    restriction: np.ndarray,
+    sample_weight: np.ndarray | None,
 ) -> float:
-    """Return U' A^-1 C' (C A^-1 B A^-T C' n)^-1 C A^-1 U at the restricted estimate.
+    """Return U' A^-1 R' (R A^-1 B A^-T R' n)^-1 R A^-1 U at the restricted estimate.
 
     Parameters
     ----------
@@ -63,8 +104,8 @@ def robust_score_statistic(
         Parameter scores of the rows at the restricted estimate.
     bread : ndarray of shape (k, k)
         Information per observation there.
-    fixed : ndarray of bool, shape (k,)
-        Which entries the null restricts.
+    restriction : ndarray of shape (r, k)
+        R; rows of the identity where the null fixes entries.
     sample_weight : ndarray of shape (n,) or None
         A weight w counts its row w times.
 
@@ -74,8 +115,20 @@ def robust_score_statistic(
         Chi-square with one degree of freedom per restriction, also where the model is wrong.
     """
     n = total_weight(psi, sample_weight)
+    step = newton_step(psi, bread, sample_weight)
+    covariance = sandwich(bread, meat(psi, sample_weight), n)
+    return linear_quadratic(restriction @ step, covariance, restriction)
+
+
+def newton_step(psi: np.ndarray, bread: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+    """Return A^-1 times the mean of psi, (k,): from the restricted estimate to the full one."""
+    n = total_weight(psi, sample_weight)
     total = psi.sum(axis=0) if sample_weight is None else sample_weight @ psi
     unit = diagonal_units(bread)
-    step = unit * np.linalg.solve(bread * unit * unit[:, None], unit * total) / n
-    covariance = sandwich(bread, meat(psi, sample_weight), n)
-    return float(masked_quadratic(step, covariance, fixed))
+    return unit * np.linalg.solve(bread * unit * unit[:, None], unit * total) / n
+
+
+def linear_quadratic(gap: np.ndarray, covariance: np.ndarray, restriction: np.ndarray) -> float:
+    """Return g' (R V R')^-1 g (eq. wald-test), g (r,) being the distance from R theta to q."""
+    turned = restriction @ covariance @ restriction.T
+    return float(masked_quadratic(gap, turned, np.ones(len(turned), dtype=bool)))

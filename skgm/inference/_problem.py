@@ -1,0 +1,206 @@
+"""A null hypothesis about a family, and the data it is tested on."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from skgm.inference._constrained import constrained_estimate
+from skgm.inference._flattening import flat_information, flat_scores, flat_values
+from skgm.inference._mle import MLEDensity
+from skgm.inference._nesting import limit_case, nested_null
+from skgm.inference._nulls import Null, check_parameter_space, read_null
+from skgm.inference._results import TestResult
+from skgm.inference._statistics_of_tests import newton_step, tail_probability
+from skgm.inference.families import get_family
+from skgm.inference.families._base import Family
+
+__all__ = ["ALTERNATIVES", "Problem", "check_alternative", "family_null", "outcome", "side"]
+
+ALTERNATIVES = ("two-sided", "greater", "less")
+
+
+def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Null:
+    """Return what the user wrote as a null hypothesis about `family`."""
+    if isinstance(null, MLEDensity):
+        null = nested_null(model, null, model.n_features_in_).null
+    aliases = {alias: p.name for p in family.parameters for alias in p.aliases}
+    endless = tuple(p.name for p in family.parameters if p.may_be_infinite)
+    names = model._column_names()
+    return read_null(null, shapes, names, aliases=aliases, endless=endless)
+
+
+def check_alternative(alternative: Any, n_restrictions: int) -> None:
+    """Raise a ValueError for an unknown alternative, or one side of several restrictions."""
+    if alternative not in ALTERNATIVES:
+        allowed = ", ".join(map(repr, ALTERNATIVES))
+        raise ValueError(f"alternative must be one of {allowed}; got {alternative!r}.")
+    if alternative != "two-sided" and n_restrictions != 1:
+        raise ValueError(
+            f"alternative={alternative!r} needs a null with one restriction; this one has "
+            f"{n_restrictions}, and no direction. Test one entry (NaN for the others of an array)."
+        )
+
+
+class Problem:
+    """A null hypothesis about a family, and the data it is tested on."""
+
+    def __init__(
+        self, estimator: Any, X: Any, null: Any, sample_weight: Any, test: str, alternative: str
+    ) -> None:
+        if not isinstance(estimator, MLEDensity):
+            raise TypeError(
+                f"{test} needs the likelihood of an MLEDensity; got {type(estimator).__name__}. "
+                "Use wald_test, which works for every estimator with estimating functions."
+            )
+        self.model = clone(estimator)
+        self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
+            X, sample_weight
+        )
+        self.shapes = self.model._parameter_shapes()
+        self.null = family_null(self.model, self.family, null, self.shapes)
+        if not self.null.is_linear:
+            check_parameter_space(self.family, self.null.values)
+            self.family.check_restriction(self.null.values)
+        self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
+        self.alternative = alternative
+        check_alternative(alternative, self.df)
+
+    @property
+    def on_edge(self) -> bool:
+        """Whether the null holds a parameter at infinity."""
+        return bool(np.isinf(self.null.flat).any())
+
+    def estimate(self) -> Any:
+        """Return the full estimate, or raise where there is none."""
+        self.family.check_statistics(self.statistics, self.model._column_names())
+        return self.family.estimate(self.statistics)
+
+    def restricted(self) -> Any:
+        """Return the restricted estimate, which must lie inside the parameter space."""
+        if self.null.is_linear:
+            return constrained_estimate(
+                self.family, self.statistics, self.rows, self.weight, self.null.rows
+            )
+        with np.errstate(all="ignore"):
+            params = self.family.restricted_estimate(self.statistics, self.null.values)
+        for parameter in self.family.parameters:
+            value = params[parameter.name]
+            bad = ~np.isfinite(value) | parameter.on_boundary(value)
+            free = bad & np.isnan(self.null.values[parameter.name])
+            if free.any():
+                column = self.model._column_names()[int(np.argwhere(free)[0][0])]
+                raise ValueError(
+                    f"The restricted estimate of {parameter.name!r} for column {column!r} does "
+                    "not exist or lies on the edge of the parameter space, so the test does not "
+                    "exist. Drop the column, or restrict all of its parameters."
+                )
+        return params
+
+    def refuse_edge(self, test: str) -> None:
+        """Raise for a null at infinity, which only the likelihood ratio can test."""
+        if self.on_edge:
+            raise ValueError(
+                f"{test} does not exist for a null at infinity, where the parameter has neither "
+                "score nor standard error; use likelihood_ratio_test."
+            )
+
+    def refuse_options_on_edge(self, correction: str | None) -> None:
+        """Raise for what a null at infinity does not have: a second side, and corrections."""
+        if correction is not None or self.alternative != "two-sided":
+            raise ValueError(
+                "A null at infinity has one side only and no known correction; leave alternative "
+                "and correction at their defaults."
+            )
+
+    def limit(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the restricted estimate at infinity and its log-likelihood per column."""
+        values = self.null.values
+        name = next(name for name, value in values.items() if np.isinf(value).any())
+        case = limit_case(self.family.name, name)
+        if self.df > 1 or case is None or self.model.fixed or self.rows.shape[1] > 1:
+            raise ValueError(
+                f"null[{name!r}] = inf lies on the edge of the parameter space, where the law of "
+                "the statistic is known for one restricted parameter of one column, no other "
+                "parameter being restricted or fixed. Test the columns one by one."
+            )
+        small = get_family(case.small)
+        statistics = small.summarize(self.rows, self.weight)
+        small.check_statistics(statistics, self.model._column_names())
+        found = small.estimate(statistics)
+        params = {key: translate(found[s]) for key, (s, translate) in case.shared.items()}
+        return params | {name: values[name]}, small.log_likelihood(statistics, found)
+
+    def direction(self, params: Any) -> float | None:
+        """Return the sign in which the score at `params` pulls the one restriction, or None."""
+        if self.df != 1 or self.on_edge:
+            return None
+        bread = flat_information(self.family, params)
+        step = newton_step(flat_scores(self.family, self.rows, params), bread, self.weight)
+        return float(np.sign(self.null.rows[0] @ step)[0])
+
+    def distance(self, params: Any) -> float | None:
+        """Return the sign of R theta - q, or None for several restrictions."""
+        if self.df != 1 or self.on_edge:
+            return None
+        return side(self.null, flat_values(params))
+
+    def result(self, statistic: float, method: str, params: Any, **details: Any) -> TestResult:
+        """Return the outcome of the test."""
+        return outcome(
+            statistic,
+            self.df,
+            method,
+            self.null.shown,
+            alternative=self.alternative,
+            restricted_params=self.model._public(params),
+            on_edge=self.on_edge,
+            **details,
+        )
+
+
+def side(null: Null, theta: np.ndarray) -> float:
+    """Return the sign of R theta - q, of one restriction; what R leaves out may be infinite."""
+    matrix, target = null.rows
+    used = matrix[0] != 0
+    return float(np.sign(matrix[0, used] @ theta[used] - target[0]))
+
+
+def count_restrictions(family: Family, null: Null, n_features: int) -> int:
+    """Return the number of free numbers that the null takes away."""
+    if null.matrix is not None:
+        return len(null.matrix)
+    return sum(
+        min(int(np.sum(~np.isnan(part))), len(family.free_entries(name, n_features)[0]))
+        for name, part in ((name, _lower(value)) for name, value in null.values.items())
+    )
+
+
+def _lower(value: np.ndarray) -> np.ndarray:
+    return value[np.tril_indices(len(value))] if value.ndim == 2 else value
+
+
+def outcome(
+    statistic: float,
+    df: int,
+    method: str,
+    null: Any,
+    *,
+    sign: float | None = None,
+    alternative: str = "two-sided",
+    correction: str | None = None,
+    restricted_params: Any = None,
+    on_edge: bool = False,
+) -> TestResult:
+    """Return the result of a test with this chi-square statistic."""
+    if not np.isfinite(statistic):
+        raise ValueError(
+            f"The {method} statistic overflows: the data and the null are too far apart for "
+            "floating point. Rescale the columns, or test a nearer value."
+        )
+    root = None if sign is None else sign * float(np.sqrt(max(statistic, 0.0)))
+    shown = statistic if alternative == "two-sided" or root is None else root
+    pvalue = tail_probability(shown, df, alternative, on_edge=on_edge)
+    return TestResult(
+        shown, df, pvalue, method, null, alternative, correction, restricted_params or {}, root
+    )
