@@ -5,8 +5,10 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
+from skgm.inference._bartlett import bartlett_factor
 from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._links import wald_interval as interval
+from skgm.inference._rstar import rstar
 from skgm.inference.families import Exponential, Normal
 from tests.equations import equation, mistake
 
@@ -204,6 +206,66 @@ def wald():
     part = wald_test(MLEDensity(), X[:, None], {"sigma": 1.0})
     assert_allclose(part.statistic, gap[1] ** 2 / np.linalg.inv(curvature)[1, 1], rtol=1e-5)
     assert (result.df, part.df) == (2, 1)
+
+
+@equation("bartlett")
+def bartlett():
+    """Exponential rate: W = 2 n (u - 1 - log u), n u being gamma; its mean and the size of W / E[W]
+    by quadrature. Normal: W of the mean and of sigma from Student's t and chi-square."""
+    n = 5
+    law = stats.gamma(n, scale=1 / n)
+    quantile = stats.chi2.ppf(0.95, 1)
+
+    def ratio(u):
+        return 2 * n * (u - 1 - np.log(u))
+
+    def size(factor):
+        ends = [
+            optimize.brentq(lambda u: ratio(u) / factor - quantile, *bracket)
+            for bracket in ((1e-6, 1.0), (1.0, 9.0))
+        ]
+        return law.cdf(ends[0]) + law.sf(ends[1])
+
+    mean = integrate.quad(lambda u: ratio(u) * law.pdf(u), 0, np.inf)[0]
+    rates = Exponential().summarize(X[:n, None] ** 2, None)
+    estimate, at = Exponential().estimate(rates), np.array([0.4])
+    factor = bartlett_factor(Exponential(), "rate", rates, estimate, at)
+    assert_allclose(factor, mean, rtol=1e-8)
+    assert abs(size(mean) - 0.05) < 0.0004 < 0.003 < abs(size(1.0) - 0.05)
+    result = likelihood_ratio_test(
+        MLEDensity("exponential"), X[:n, None] ** 2, {"rate": 0.4}, correction="bartlett"
+    )
+    assert_allclose(result.statistic, ratio(0.4 * np.mean(X[:n] ** 2)) / mean, rtol=1e-8)
+    t, s = stats.t(N - 1), stats.chi2(N - 1)
+    of_mean = integrate.quad(lambda z: N * np.log1p(z**2 / (N - 1)) * t.pdf(z), -np.inf, np.inf)[0]
+    of_sigma = integrate.quad(
+        lambda v: N * (v / N - 1 - np.log(v / N)) * s.pdf(v), 0, np.inf, limit=200
+    )[0]
+    moments = Normal().summarize(X[:, None], None)
+    estimate = Normal().estimate(moments)
+    for name, expected in (("mu", of_mean), ("sigma", of_sigma)):
+        factor = bartlett_factor(Normal(), name, moments, estimate, np.array([1.0]))
+        assert_allclose(factor, expected, rtol=1e-7)
+
+
+@equation("rstar")
+def modified_signed_root():
+    """Exponential rate, n = 3: q is the Wald root of the rate; the exact tail is a gamma's."""
+    x = np.array([[0.4], [1.9], [0.8]])
+    n, total = 3, x.sum()
+    estimate = n / total
+    family, statistics = Exponential(), Exponential().summarize(x, None)
+    for rate in (0.15, 0.4, 2.2, 3.0):
+        fall = n * np.log(estimate / rate) - (estimate - rate) * total
+        r = np.sign(estimate - rate) * np.sqrt(2 * fall)
+        q = (estimate - rate) * np.sqrt(n) / estimate
+        found = rstar(family, "rate", statistics, {"rate": np.array([estimate])}, np.array([rate]))
+        assert_allclose(found[0], r, rtol=1e-9)
+        assert_allclose(found[1], r + np.log(q / r) / r, rtol=1e-8)
+        law = stats.gamma(n)  # of rate * total; an estimate at least as far as this one
+        exact = law.cdf(rate * total) if r > 0 else law.sf(rate * total)
+        assert_allclose(stats.norm.sf(np.abs(found[1])), exact, rtol=0.01)
+        assert abs(stats.norm.sf(np.abs(r)) / exact - 1) > 0.1
 
 
 @equation("wald-interval")
