@@ -104,6 +104,18 @@ def test_penalty_of_tic_is_that_of_numerical_derivatives(model, log_density, wei
     assert_allclose(found.loglik, weight @ log_density(theta, X), rtol=1e-12)
 
 
+def test_fixed_parameters_are_not_counted():
+    """Normal with known mean: psi = (z^2 - 1) / sigma, J = 2 / sigma^2: J^-1 K = Var(z^2) / 2."""
+    model = MLEDensity("normal", fixed={"mu": 5.0}).fit(POSITIVE)
+    found = information_criteria(model, POSITIVE)
+    assert found.n_params == 2
+    sigma = np.sqrt(np.mean((POSITIVE - 5.0) ** 2, axis=0))
+    expected = np.sum(np.var(((POSITIVE - 5.0) / sigma) ** 2, axis=0)) / 2
+    assert_allclose(found.penalty, expected, rtol=1e-10)
+    assert_allclose(found.loglik, stats.norm.logpdf(POSITIVE, 5.0, sigma).sum(), rtol=1e-12)
+    assert_allclose(found.aic, model.aic(), rtol=1e-14)
+
+
 def test_penalty_of_an_exponential_fit_is_the_squared_coefficient_of_variation():
     """psi = 1/rate - x and J = 1/rate^2, so tr(J^-1 K) = Var(x) / mean(x)^2, 1/4 for gamma(4).
 

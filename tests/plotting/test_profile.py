@@ -84,6 +84,15 @@ def test_profile_of_a_family_with_a_nuisance_parameter_agrees_with_an_optimiser(
         assert_allclose(root**2, fall, rtol=1e-6, atol=1e-8)
 
 
+def test_a_fixed_parameter_stays_fixed(ax):
+    model = MLEDensity("normal", fixed={"mu": 1.0}).fit(NORMAL)
+    display = ProfileDisplay.from_estimator(model, "sigma", 1, ax=ax)
+    n, u = len(NORMAL), np.mean((NORMAL[:, 1] - 1.0) ** 2) / display.values_**2
+    assert_allclose(display.profile_**2, n * np.maximum(u - 1 - np.log(u), 0), atol=1e-6)
+    with pytest.raises(ValueError, match=r"name must be one of 'sigma' .* got 'mu'"):
+        ProfileDisplay.from_estimator(model, "mu", ax=ax)
+
+
 @pytest.mark.parametrize("name", ["loc", "scale"])
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_every_curve_crosses_the_quantile_where_its_interval_ends(name, level, ax):

@@ -12,6 +12,7 @@ from scipy import special, stats
 
 from skgm import MLEDensity, QQDisplay, ScoreMatchingGaussian
 from skgm.inference.families._gumbel import Gumbel
+from tests.inference.families.cases import COLUMNWISE, table
 
 SCIPY = stats.gumbel_r(3.0, 2.0)
 X = SCIPY.rvs(size=(40, 2), random_state=np.random.default_rng(0))
@@ -40,6 +41,28 @@ def test_residuals_of_a_multivariate_normal_are_those_of_its_margins(ax):
     display = QQDisplay.from_estimator(model, X, 1, ax=ax)
     column = np.sort(X[:, 1])
     assert_allclose(display.residuals_, (column - column.mean()) / column.std(), rtol=1e-9)
+
+
+def test_residuals_with_a_fixed_parameter(ax):
+    model = MLEDensity("normal", fixed={"mu": 3.0}).fit(X)
+    display = QQDisplay.from_estimator(model, X, ax=ax)
+    column = np.sort(X[:, 0]) - 3.0
+    assert_allclose(display.residuals_, column / np.sqrt(np.mean(column**2)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("family", "distributions"),
+    [(family, laws) for family, _, laws in COLUMNWISE if not family.discrete],
+    ids=[family.name for family, _, _ in COLUMNWISE if not family.discrete],
+)
+def test_residuals_of_every_continuous_family_are_standard_normal_where_it_is_right(
+    family, distributions, ax
+):
+    """Rows drawn by scipy; five standard errors of mean and mean square, more than fitting uses."""
+    rows = table(distributions, 400, seed=3)
+    display = QQDisplay.from_estimator(MLEDensity(family).fit(rows), rows, 1, ax=ax)
+    assert abs(np.mean(display.residuals_)) < 5 / np.sqrt(400)
+    assert abs(np.mean(display.residuals_**2) - 1) < 5 * np.sqrt(2 / 400)
 
 
 def test_band_is_that_of_order_statistics_by_enumeration(ax):
