@@ -1,0 +1,217 @@
+"""Log-likelihoods of right-censored rows: log f where the event was seen, log S where not.
+
+Each law gives its value, slopes and curvatures per row in closed form; parameters are arrays (d,)
+in the order of the family's, events e are 1 or 0.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import special
+
+from skgm.inference._gamma_tail import gamma_tail, log_gamma_tail
+from skgm.inference._special import log_minus_digamma, trigamma_excess
+from skgm.inference.families._censored_rows import CensoredRows
+
+__all__ = ["LAWS", "CensoredLaw"]
+
+Rows = list[np.ndarray]
+_FAR = 25.0
+# x (M(x) - x) - 1 in powers of 1/x^2, M being the inverse of Mills's ratio
+_MILLS = (-2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0)
+
+
+class CensoredLaw(ABC):
+    """Log-likelihood per row of one family, with derivatives, under right censoring.
+
+    Attributes
+    ----------
+    constant_refused : bool
+        Whether the likelihood is unbounded where all events fall on one value.
+    """
+
+    constant_refused = True
+
+    @abstractmethod
+    def start(self, rows: CensoredRows) -> Rows:
+        """Return rough estimates, (d,) each; the estimate itself where there is one parameter."""
+
+    @abstractmethod
+    def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
+        """Return log-likelihoods, (m, d)."""
+
+    @abstractmethod
+    def slopes(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        """Return derivatives in each parameter, (m, d) each."""
+
+    @abstractmethod
+    def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        """Return second derivatives, (m, d) each: the lower triangle by rows."""
+
+
+class _Exponential(CensoredLaw):
+    constant_refused = False
+
+    def start(self, rows: CensoredRows) -> Rows:
+        """Return events per total time: the maximum-likelihood estimate."""
+        return [rows.mean(rows.event) / rows.mean(rows.X)]
+
+    def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
+        """Return e log(rate) - rate x."""
+        return e * np.log(theta[0]) - theta[0] * X
+
+    def slopes(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        """Return e / rate - x."""
+        return [e / theta[0] - X]
+
+    def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        """Return -e / rate^2."""
+        return [-e / theta[0] ** 2]
+
+
+class _Weibull(CensoredLaw):
+    """With z = shape log(x / scale): e (log shape - log x + z) - exp(z)."""
+
+    def start(self, rows: CensoredRows) -> Rows:
+        """Return the shape of the spread of log x, and the best scale for it."""
+        log = np.log(rows.X)
+        shape = np.pi / np.sqrt(6 * _spread(rows, log))
+        top = log.max(axis=0)
+        mean_power = rows.mean(np.exp(shape * (log - top))) / rows.mean(rows.event)
+        return [shape, np.exp(top + np.log(mean_power) / shape)]
+
+    def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
+        log = np.log(X)
+        z = theta[0] * (log - np.log(theta[1]))
+        return e * (np.log(theta[0]) - log + z) - np.exp(z)
+
+    def slopes(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        shape, scale = theta
+        z = shape * (np.log(X) - np.log(scale))
+        power = np.exp(z)
+        return [(e * (1 + z) - z * power) / shape, (power - e) * shape / scale]
+
+    def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        shape, scale = theta
+        z = shape * (np.log(X) - np.log(scale))
+        power = np.exp(z)
+        return [
+            -(e + z * z * power) / shape**2,
+            (power * (1 + z) - e) / scale,
+            (e - power * (1 + shape)) * shape / scale**2,
+        ]
+
+
+class _Lognormal(CensoredLaw):
+    """With z = (log x - mu) / sigma: log phi(z) - log(sigma x) or log Phi(-z)."""
+
+    def start(self, rows: CensoredRows) -> Rows:
+        """Return mean and deviation of log x after one step of the EM algorithm."""
+        log = np.log(rows.X)
+        mu, sigma = rows.mean(log), np.sqrt(_spread(rows, log))
+        hazard, _ = _mills((log - mu) / sigma)
+        filled = np.where(rows.event == 1, log, mu + sigma * hazard)
+        mu = rows.mean(filled)
+        return [mu, np.sqrt(np.maximum(rows.mean((filled - mu) ** 2), sigma**2))]
+
+    def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
+        log = np.log(X)
+        z = (log - theta[0]) / theta[1]
+        seen = -0.5 * (z * z + np.log(2 * np.pi)) - np.log(theta[1]) - log
+        return np.where(e == 1, seen, special.log_ndtr(-z))
+
+    def slopes(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        mu, sigma = theta
+        z = (np.log(X) - mu) / sigma
+        pull = np.where(e == 1, z, _mills(z)[0])
+        return [pull / sigma, (z * pull - e) / sigma]
+
+    def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        mu, sigma = theta
+        z = (np.log(X) - mu) / sigma
+        hazard, rise = _mills(z)
+        pull, rise = np.where(e == 1, z, hazard), np.where(e == 1, 1.0, rise)
+        return [
+            -rise / sigma**2,
+            -(pull + z * rise) / sigma**2,
+            (e - z * (2 * pull + z * rise)) / sigma**2,
+        ]
+
+
+class _Gamma(CensoredLaw):
+    """With y = x / scale: (a - 1) log y - y - log Gamma(a) - log scale, or log Q(a, y)."""
+
+    def start(self, rows: CensoredRows) -> Rows:
+        """Return the shape of the spread of log x, and a mean that allows for the censoring."""
+        spread = _spread(rows, np.log(rows.X))
+        shape = (1 + np.sqrt(1 + 4 * spread)) / (2 * spread)  # trigamma(a) is about 1/a + 1/a^2
+        return [shape, rows.mean(rows.X) / shape / rows.mean(rows.event) ** (1 / (1 + shape))]
+
+    def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
+        shape, scale = theta
+        y = X / scale
+        seen = (shape - 1) * np.log(y) - y - special.gammaln(shape) - np.log(scale)
+        hidden, a_hidden, y_hidden = _hidden(e, shape, y)
+        seen[hidden] = log_gamma_tail(a_hidden, y_hidden)
+        return seen
+
+    def slopes(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        shape, scale = theta
+        y = X / scale
+        in_shape = np.log(y / shape) + log_minus_digamma(shape)
+        in_scale = y - shape
+        hidden, a_hidden, y_hidden = _hidden(e, shape, y)
+        tail = gamma_tail(a_hidden, y_hidden)
+        in_shape[hidden], in_scale[hidden] = tail.slope, tail.hazard
+        return [in_shape, in_scale / scale]
+
+    def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
+        shape, scale = theta
+        y = X / scale
+        in_shape = np.broadcast_to(-(1 + trigamma_excess(shape)) / shape, y.shape).copy()
+        mixed, in_scale = np.full(y.shape, -1.0), shape - 2 * y
+        hidden, a_hidden, y_hidden = _hidden(e, shape, y)
+        tail = gamma_tail(a_hidden, y_hidden)
+        in_shape[hidden], mixed[hidden] = tail.curvature, tail.hazard_slope
+        in_scale[hidden] = -tail.hazard * (1 + a_hidden - y_hidden + tail.hazard)
+        return [in_shape, mixed / scale, in_scale / scale**2]
+
+
+def _hidden(e: np.ndarray, shape: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return where the event is censored, with shapes and times there."""
+    hidden = e == 0
+    return hidden, np.broadcast_to(shape, y.shape)[hidden], y[hidden]
+
+
+def _spread(rows: CensoredRows, log: np.ndarray) -> np.ndarray:
+    """Return the variance of log x, one where it vanishes."""
+    variance = rows.mean((log - rows.mean(log)) ** 2)
+    return np.where(variance > 0, variance, 1.0)
+
+
+def _mills(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the normal hazard phi(z) / Phi(-z) and its derivative."""
+    with np.errstate(over="ignore"):
+        hazard = np.sqrt(2 / np.pi) / special.erfcx(z / np.sqrt(2))
+    far = z > _FAR
+    excess = hazard - z
+    if far.any():
+        inverse = 1 / np.where(far, z, 1.0) ** 2
+        excess = np.where(far, (1 + inverse * _horner(inverse)) / np.where(far, z, 1.0), excess)
+    return hazard, hazard * excess
+
+
+def _horner(u: np.ndarray) -> np.ndarray:
+    total = np.full_like(u, _MILLS[-1])
+    for coefficient in _MILLS[-2::-1]:
+        total = total * u + coefficient
+    return total
+
+
+LAWS: Mapping[str, CensoredLaw] = {
+    "exponential": _Exponential(),
+    "weibull": _Weibull(),
+    "lognormal": _Lognormal(),
+    "gamma": _Gamma(),
+}
