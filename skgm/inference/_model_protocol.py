@@ -1,0 +1,104 @@
+"""What the tests and intervals need to know of somebody else's fitted likelihood model."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Fit", "LikelihoodModel", "covariance_of"]
+
+
+class Fit(NamedTuple):
+    """A maximum of the log-likelihood, restricted or not."""
+
+    params: np.ndarray
+    loglik: float
+
+
+class LikelihoodModel:
+    """A log-likelihood with derivatives and the estimate that came with it.
+
+    Nuisance parameters outside `names` (the variance of a linear model) are profiled out:
+    `loglik` is the maximum over them, `score` its gradient, and the information is that of the
+    parameters in `names` at the value that maximises.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the k parameters.
+    estimate : ndarray of shape (k,)
+        As fitted by the other package.
+    start : ndarray of shape (k,)
+        Where searches begin: the estimate, or a point that is always allowed.
+    lower : ndarray of shape (k,)
+        Open lower ends of the parameter space.
+    n : float
+        Number of observations.
+    row_weights : ndarray or None
+        How many observations each row of `score_rows` stands for.
+    is_linear : bool
+        Normal errors of unknown variance about a linear mean: Student's t is exact.
+    """
+
+    names: list[str]
+    estimate: np.ndarray
+    start: np.ndarray
+    lower: np.ndarray
+    n: float
+    row_weights: np.ndarray | None = None
+    is_linear: bool = False
+
+    def loglik(self, params: np.ndarray) -> float:
+        """Return the log-likelihood; -inf outside the parameter space."""
+        raise NotImplementedError
+
+    def score(self, params: np.ndarray) -> np.ndarray:
+        """Return the gradient, (k,)."""
+        raise NotImplementedError
+
+    def observed_information(self, params: np.ndarray) -> np.ndarray:
+        """Return minus the Hessian, (k, k)."""
+        raise NotImplementedError
+
+    def expected_information(self, params: np.ndarray) -> np.ndarray:
+        """Return its expectation where the model offers it, else the observed one."""
+        return self.observed_information(params)
+
+    def score_rows(self, params: np.ndarray) -> np.ndarray:
+        """Return the contributions of the rows to the score, (n, k)."""
+        raise NotImplementedError
+
+    def refuse_no_estimate(self) -> None:
+        """Raise where the full estimate does not exist (separation, edge of the space)."""
+
+    def is_extreme(self, params: np.ndarray) -> bool:
+        """Tell whether fitted values are so near their ends that an estimate may be infinite."""
+        return False
+
+    def infinite_direction(self, basis: np.ndarray) -> bool:
+        """Tell whether the likelihood rises without end along the span of `basis`, (k, m)."""
+        return False
+
+
+def covariance_of(information: np.ndarray) -> np.ndarray:
+    """Return the inverse of an information matrix, (k, k).
+
+    Raises
+    ------
+    ValueError
+        Not positive definite.
+    """
+    diagonal = np.diagonal(information)
+    if not np.isfinite(information).all() or (diagonal <= 0).any():
+        raise ValueError(_NOT_IDENTIFIED)
+    unit = 1 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(information * unit * unit[:, None])
+    if values[0] <= 64 * len(unit) * np.finfo(np.float64).eps:
+        raise ValueError(_NOT_IDENTIFIED)
+    return (vectors / values) @ vectors.T * unit * unit[:, None]
+
+
+_NOT_IDENTIFIED = (
+    "The information matrix is not positive definite, so standard errors and tests do not exist: "
+    "columns of the design are collinear, or the data do not determine a parameter. Drop columns, "
+    "or fix the parameter."
+)
