@@ -82,6 +82,8 @@ def _grid(
     inside = np.isfinite(ends) & (ends > parameter.low) & (ends < parameter.high)
     reach = np.append(ends[inside], estimate)
     low, high = reach.min(), reach.max()
+    if high == estimate:  # no end above: an infinite one
+        high += estimate - low
     margin = _MARGIN * (high - low)
     start = max(low - margin, (low + parameter.low) / 2)
     stop = min(high + margin, (high + parameter.high) / 2)

@@ -12,7 +12,9 @@ from scipy import optimize, stats
 from sklearn.exceptions import NotFittedError
 
 from skgm import MLEDensity, ProfileDisplay, ScoreMatchingGaussian
+from skgm.inference.families import Parameter
 from skgm.inference.families._gumbel import Gumbel
+from skgm.plotting._curves import _grid
 
 RNG = np.random.default_rng(0)
 Z = stats.norm.ppf(0.975)
@@ -126,6 +128,15 @@ def test_a_boundary_estimate_has_no_wald_curve(ax):
     assert_allclose(display.profile_, -np.sqrt(20 * display.values_), rtol=1e-10)
     inner = ProfileDisplay.from_estimator(model, "mu", 1, ax=Figure().subplots())
     assert np.isfinite(inner.wald_).all()
+
+
+def test_values_reach_as_far_to_an_infinite_end_as_to_the_finite_one():
+    parameter = Parameter("df", low=0.0)
+    ends = {"profile": (2.0, np.inf), "wald": (-1.0, np.nan)}
+    values = _grid(parameter, 5.0, ends, 11)
+    # the interval is taken as 2 to 8; a quarter of it beyond, or half-way to the end of the space
+    assert (values[0], values[-1]) == (1.0, 9.5)
+    assert 5.0 in values
 
 
 @pytest.mark.parametrize(("scale", "power", "n_limits"), [("root", 1, 2), ("deviance", 2, 1)])
