@@ -18,6 +18,8 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
     Where the columns of a pandas frame have level names or several levels, there are
     ``"levels"``, the names of these, as well.
     """
+    if isinstance(X, np.ndarray):  # narwhals takes longer to find out than a small fit does
+        return None
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         return None
@@ -32,6 +34,8 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
 
 def frame_fault(X: Any) -> str | None:
     """Return why a data frame (or array) is no table of numbers by its types alone, or None."""
+    if isinstance(X, np.ndarray):
+        return _no_dates("X") if X.dtype.kind in ("m", "M") else None
     try:
         frame = nw.from_native(X, pass_through=True)
     except DuplicateError:

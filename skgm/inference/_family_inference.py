@@ -27,8 +27,8 @@ __all__ = ["FamilyInference", "refuse_overflow"]
 class FamilyInference(ParametricDensity):
     """The inference half of MLEDensity.
 
-    It reads the constructor's `family` and `fixed`, and what `fit` leaves: ``_statistics`` (the fields of the
-    family's statistics) and ``_estimate`` (name -> float64 array).
+    It reads the constructor's `family` and `fixed`, and what `fit` leaves: ``_statistics`` (the
+    fields of the family's statistics) and ``_estimate`` (name -> float64 array).
     """
 
     _bread_is_information = True
@@ -38,9 +38,14 @@ class FamilyInference(ParametricDensity):
     _statistics: dict[str, Any]
     _estimate: dict[str, np.ndarray]
 
-    def _family(self) -> Family:
-        """Return the family that the constructor names, without what is known of it."""
-        return resolve_family(self.family, self.fixed)
+    def _family(self, *, censored: bool | None = None) -> Family:
+        """Return the family that the constructor names, without what is known of it.
+
+        Its likelihood is that of censored rows where `censored` is true; None: where the fit was.
+        """
+        if censored is None:
+            censored = "event" in getattr(self, "_statistics", {})
+        return resolve_family(self.family, self.fixed, censored=censored)
 
     def _fit_record(self) -> Fit:
         family = self._family()

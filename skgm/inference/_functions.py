@@ -219,7 +219,7 @@ class _Region:
     def _solve(
         self, u: np.ndarray, multiplier: np.ndarray, sign: float, drop: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        d, k = u.shape
+        k = u.shape[1]
         for _ in range(_MAX_ITERATIONS):
             residual, jacobian = self._system(u, multiplier, sign, drop)
             step = -np.linalg.solve(jacobian, residual[..., None])[..., 0]

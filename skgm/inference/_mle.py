@@ -14,6 +14,7 @@ from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference, refuse_overflow
 from skgm.inference._summary import FitSummary, summarize_fit
 from skgm.inference.families import Family
+from skgm.inference.families._censored_rows import check_event
 
 __all__ = ["MLEDensity"]
 
@@ -35,17 +36,23 @@ class MLEDensity(FamilyInference):
 
     Parameters
     ----------
-    family : str or Family, default="normal"
-        "normal" ("norm", "gaussian"), "exponential" ("expon"), "bernoulli", "poisson",
-        "multivariate_normal" ("mvn"), or an instance of
-        :class:`skgm.inference.Family`.
+    family : str, Family or scipy.stats distribution, default="normal"
+        Continuous: "normal", "lognormal", "exponential", "gamma", "weibull", "beta", "laplace",
+        "cauchy", "student_t", "logistic", "gumbel", "inverse_gaussian", "rayleigh", "pareto",
+        "von_mises". Discrete: "bernoulli", "binomial", "poisson", "geometric",
+        "negative_binomial". Joint: "multivariate_normal", "categorical". scipy's names
+        ("norm", "expon", "weibull_min", ...) mean the same families. Also an instance of
+        :class:`skgm.inference.Family`, and any other distribution of ``scipy.stats``.
+    fixed : dict of str to float or array-like, default=None
+        Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
+        one per column. They are not estimated, and stay what they are in every interval and test.
 
     Attributes
     ----------
     params_ : dict of str to float or ndarray
-        Estimates: mu, sigma (normal); rate (exponential); p (Bernoulli); mu (Poisson). Floats for
-        one column, arrays (n_features,) otherwise. Multivariate normal: mean, (n_features,), and
-        covariance, (n_features, n_features), always arrays.
+        Estimates, and the values in `fixed`, by parameter name: floats for one column, arrays
+        (n_features,) otherwise. Multivariate normal: mean, (n_features,), and covariance,
+        (n_features, n_features), always arrays.
     loglik_ : float
         Total (weighted) log-likelihood at the estimate, in nats.
     n_params_ : int
@@ -126,7 +133,9 @@ class MLEDensity(FamilyInference):
         return super()._begin_scoring(X)
 
     @transactional
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLEDensity":
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None
+    ) -> "MLEDensity":
         """Fit the family to X.
 
         Parameters
@@ -137,6 +146,9 @@ class MLEDensity(FamilyInference):
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight w counts its row w times.
+        event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            1 where the value was observed, 0 where it is only known to be larger (right-censored);
+            exponential, Weibull, lognormal and gamma families.
 
         Returns
         -------
@@ -144,15 +156,17 @@ class MLEDensity(FamilyInference):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = self._family()
+            family = self._family(censored=event is not None)
             rows, weight = self._begin_fit(X, sample_weight)
-            statistics = self._summarize(family, rows, weight)
+            statistics = self._summarize(family, rows, weight, event)
             family.check_statistics(statistics, self._column_names())
             self._commit(family, statistics)
         return self
 
     @transactional
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLEDensity":
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None
+    ) -> "MLEDensity":
         """Add the rows of X to those seen so far.
 
         Parameters
@@ -163,6 +177,9 @@ class MLEDensity(FamilyInference):
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight w counts its row w times.
+        event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            1 where the value was observed, 0 where it is only known to be larger (right-censored);
+            exponential, Weibull, lognormal and gamma families.
 
         Returns
         -------
@@ -170,15 +187,20 @@ class MLEDensity(FamilyInference):
             The estimator, fitted if the rows seen so far determine the parameters.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = self._family()
+            family = self._family(censored=event is not None)
             seen = getattr(self, "_statistics", None)
             if seen is None:
                 rows, weight = self._begin_fit(X, sample_weight)
-                statistics = self._summarize(family, rows, weight)
+                statistics = self._summarize(family, rows, weight, event)
             else:
+                if ("event" in seen) != (event is not None):
+                    raise ValueError(
+                        "Pass event to all calls of partial_fit or to none; where every value was "
+                        "observed it is an array of ones."
+                    )
                 rows = validate_table(self, X, reset=False)
                 weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
-                added = self._summarize(family, rows, weight)
+                added = self._summarize(family, rows, weight, event)
                 statistics = family.statistics_type(**seen) + added
             try:
                 family.check_statistics(statistics, self._column_names())
@@ -188,12 +210,20 @@ class MLEDensity(FamilyInference):
                 self._commit(family, statistics)
         return self
 
-    def _summarize(self, family: Family, rows: np.ndarray, weight: np.ndarray | None) -> Any:
+    def _summarize(
+        self, family: Family, rows: np.ndarray, weight: np.ndarray | None, event: Any = None
+    ) -> Any:
         """Return the statistics of validated rows; zero-weight rows are as if absent."""
+        observed = None if event is None else check_event(event, rows.shape)
         if weight is not None and not weight.all():
-            rows, weight = rows[weight > 0], weight[weight > 0]
+            kept = weight > 0
+            rows, weight = rows[kept], weight[kept]
+            observed = None if observed is None else observed[kept]
         self._check_support(family, rows)
-        statistics = family.summarize(rows, weight)
+        if observed is None:
+            statistics = family.summarize(rows, weight)
+        else:
+            statistics = family.summarize(rows, weight, observed)  # type: ignore[call-arg]
         refuse_overflow(vars(statistics), "sufficient statistics")
         return statistics
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skgm.inference.families._base import Family, Interval, Params
+from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._registry import get_family
 
 __all__ = ["FixedFamily", "resolve_family"]
@@ -16,7 +17,7 @@ _GENERIC = ("wald", "wald-transformed", "score", "profile", "rstar", "robust", "
 _NEUTRAL = {"loc": 0.0, "scale": 1.0}
 
 
-def resolve_family(family: Any, fixed: Any = None) -> Family:
+def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) -> Family:
     """Return the family of that name with its constants given and its fixed parameters held.
 
     Parameters
@@ -25,6 +26,8 @@ def resolve_family(family: Any, fixed: Any = None) -> Family:
         As in :class:`skgm.MLEDensity`.
     fixed : mapping of str to float or array-like, default=None
         Known values of parameters and constants; scipy's names are understood.
+    censored : bool, default=False
+        Return the family of right-censored rows.
 
     Returns
     -------
@@ -46,6 +49,8 @@ def resolve_family(family: Any, fixed: Any = None) -> Family:
             f"The {found.name} family needs its {found.constants[0]!r}: pass "
             f"fixed={{{found.constants[0]!r}: ...}}."
         )
+    if censored:
+        found = as_censored(found)
     return FixedFamily(found, values) if values else found
 
 
@@ -100,6 +105,8 @@ class FixedFamily(Family):
         self.parameters = tuple(_generic(p, base) for p in free)
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.discrete, self.statistics_type = base.discrete, base.statistics_type
+        self.has_information = base.has_information
+        self.one_maximum = base.one_maximum
         # what moves or stretches the table no longer finds the held parameter moved along
         self.equivariance = "none"
 
@@ -124,15 +131,15 @@ class FixedFamily(Family):
         """Return in words what every value must be."""
         return self.base.describe_support()
 
-    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Any:
-        """Return the base's statistics."""
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None, *event: np.ndarray) -> Any:
+        """Return the base's statistics; `event` is for bases of right-censored rows."""
         for name, value in self.fixed.items():
             if value.ndim and len(value) != X.shape[1]:
                 raise ValueError(
                     f"fixed[{name!r}] must be a number or have one value per column "
                     f"({X.shape[1]}); got {len(value)}."
                 )
-        return self.base.summarize(X, weight)
+        return self.base.summarize(X, weight, *event)
 
     def check_statistics(self, statistics: Any, names: list[str]) -> None:
         """Raise where the base has no estimate, unless holding parameters gives it one."""
@@ -142,7 +149,7 @@ class FixedFamily(Family):
             with np.errstate(all="ignore"):
                 try:
                     estimate = self.estimate(statistics)
-                    information = self.information(estimate)
+                    information = self.model_information(statistics, estimate)
                 except (ValueError, np.linalg.LinAlgError):
                     estimate, information = {}, np.array([np.nan])
             theta = np.array(list(estimate.values()))
@@ -183,6 +190,10 @@ class FixedFamily(Family):
         """Return the scores of the rows in the statistics, of the free parameters."""
         return self.base.kept_scores(statistics, self.full(params))[..., self.free]
 
+    def kept_scores(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the scores of the free parameters from the rows in the statistics."""
+        return self.base.kept_scores(statistics, self.full(params))[..., self.free]
+
     def information(self, params: Params) -> np.ndarray:
         """Return the block of the free parameters: what is known costs no information."""
         return self._block(self.base.information(self.full(params)))
@@ -190,6 +201,13 @@ class FixedFamily(Family):
     def observed_information(self, statistics: Any, params: Params) -> np.ndarray:
         """Return the block of the free parameters."""
         return self._block(self.base.observed_information(statistics, self.full(params)))
+
+    def expansion(
+        self, statistics: Any, params: Params
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean log-likelihood, mean score and observed information, of the free ones."""
+        height, score, information = self.base.expansion(statistics, self.full(params))
+        return height, score[:, self.free], self._block(information)
 
     def canonical(
         self, statistics: Any, estimate: Params, params: Params
