@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference._events import check_event
 from skgm.inference.families._base import Family, Parameter, Params
 from skgm.inference.families._censored_laws import LAWS
-from skgm.inference.families._censored_rows import CensoredRows
+from skgm.inference.families._censored_rows import CensoredRows, check_event
 from skgm.inference.families._smooth import SmoothFamily
 
 __all__ = ["CensoredFamily", "censored"]

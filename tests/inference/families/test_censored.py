@@ -304,6 +304,21 @@ def test_a_fixed_parameter_stays_fixed(case):
     assert (estimate[other] < high).all()
 
 
+@pytest.mark.parametrize("case", CASES[1:], ids=IDS[1:])
+def test_a_fixed_spread_bounds_the_likelihood(case):
+    """All events on the last time: no estimate of both parameters, but one of the other."""
+    name = {"weibull": "shape", "lognormal": "sigma", "gamma": "shape"}[case[0].name]
+    family = FixedFamily(censored(case[0]), {name: 2.0})
+    X = np.array([[2.0], [2.0], [1.0]])
+    statistics = censored(case[0]).summarize(X, None, [1, 1, 0])
+    family.check_statistics(statistics, ["x"])
+    estimate = family.estimate(statistics)
+    assert_allclose(family.mean_score(statistics, estimate), 0, atol=1e-12)
+    none = censored(case[0]).summarize(X, None, [0, 0, 0])
+    with pytest.raises(ValueError, match="without an observed event"):
+        family.check_statistics(none, ["x"])
+
+
 @every_family
 @pytest.mark.parametrize("seen", [1, 2])
 def test_very_few_events(case, seen):
