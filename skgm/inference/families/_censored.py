@@ -89,9 +89,7 @@ class CensoredFamily(SmoothFamily):
 
     def check_statistics(self, statistics: CensoredRows, names: list[str]) -> None:
         """Raise for columns without an event, and where the likelihood is unbounded."""
-        counted = statistics.weight[:, None] > 0
-        X, seen = statistics.X, counted & (statistics.event == 1)
-        none = [names[j] for j in np.flatnonzero(~seen.any(axis=0))]
+        none = [names[j] for j in np.flatnonzero(~_seen(statistics).any(axis=0))]
         if none:
             raise ValueError(
                 f"The {self.name} family has no estimate for columns without an observed event "
@@ -99,9 +97,10 @@ class CensoredFamily(SmoothFamily):
                 "mean time grows without bound. Follow up until some event is observed, or drop "
                 "them."
             )
-        last = np.where(counted, X, -np.inf).max(axis=0)
+        X = statistics.X
+        last = np.where(statistics.weight[:, None] > 0, X, -np.inf).max(axis=0)
         if self.law.constant_refused:
-            first = np.where(seen, X, np.inf).min(axis=0)
+            first = np.where(_seen(statistics), X, np.inf).min(axis=0)
             bad, reason = last == first, "all events fall on the last time"
         else:
             bad, reason = last == 0, "all times are zero"
@@ -125,6 +124,16 @@ class CensoredFamily(SmoothFamily):
             return super().restricted_near(statistics, null, near)
         free = self.start(statistics)
         return {name: np.where(np.isnan(null[name]), free[name], null[name]) for name in free}
+
+    def settle(
+        self,
+        statistics: CensoredRows,
+        null: Params,
+        found: dict[str, np.ndarray],
+        converged: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Refuse columns without an event, whose likelihood soon rises too little to be seen."""
+        return super().settle(statistics, null, found, converged & _seen(statistics).any(axis=0))
 
     def log_likelihood(self, statistics: CensoredRows, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
@@ -185,6 +194,11 @@ class CensoredFamily(SmoothFamily):
 
     def _named(self, values: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {p.name: value for p, value in zip(self.parameters, values, strict=True)}
+
+
+def _seen(statistics: CensoredRows) -> np.ndarray:
+    """Return which values are events that count, (m, d)."""
+    return (statistics.weight[:, None] > 0) & (statistics.event == 1)
 
 
 def _pruned(parameter: Parameter, missing: set[str]) -> Parameter:
