@@ -13,6 +13,7 @@ from statsmodels.tools import eval_measures
 
 from skgm import MLEDensity, ScoreMatchingGaussian, information_criteria
 from skgm.inference._parametric import ParametricDensity
+from skgm.inference.families._gumbel import Gumbel
 
 RNG = np.random.default_rng(0)
 POSITIVE = RNG.gamma(2.0, 3.0, size=(40, 2))
@@ -75,7 +76,11 @@ def densities():
     def spherical(theta, X):
         return stats.norm.logpdf(X, theta[:d], np.sqrt(theta[d])).sum(axis=1)
 
+    def gumbel(theta, X):
+        return stats.gumbel_r.logpdf(X, theta[:d], theta[d:]).sum(axis=1)
+
     yield "normal", MLEDensity("normal"), normal
+    yield "gumbel", MLEDensity(Gumbel()), gumbel  # observed and expected information differ
     yield "mvn", MLEDensity("mvn"), gaussian
     yield "full", ScoreMatchingGaussian(), gaussian
     yield "diag", ScoreMatchingGaussian("diag"), diagonal
