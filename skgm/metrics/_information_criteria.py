@@ -117,7 +117,8 @@ def information_criteria(
         An estimator that is no ParametricDensity.
     ValueError
         An estimate that does not maximise a likelihood, or had to be regularised; an `X` that is
-        not the training table; TIC where the estimate lies on the edge of the parameter space.
+        not the training table; TIC where the estimate lies on the edge of the parameter space, or
+        rows were right-censored.
 
     See Also
     --------
@@ -200,6 +201,11 @@ def _likelihood(
     rows, weight = estimator._check_inference_data(X, sample_weight)
     if rows is None:
         return float(estimator.loglik_), n, None, None
+    if "event" in getattr(estimator, "_statistics", {}):
+        raise ValueError(
+            "TIC is not available for a fit to right-censored rows; leave X out for AIC, AICc and "
+            "BIC, which count censored rows as observations."
+        )
     check_training_table(rows, weight, n)
     loglik = n * estimator.score(X, sample_weight=sample_weight)
     # another table of that size differs by about sqrt(n), rounding by far less than this

@@ -117,14 +117,15 @@ class QQDisplay:
         TypeError
             An estimator that is no MLEDensity.
         ValueError
-            A discrete family, or one without a distribution function; an unknown column; rows
-            outside the support.
+            A discrete family, or one without a distribution function; a fit to right-censored
+            rows; an unknown column; rows outside the support.
         ImportError
             Without matplotlib.
         """
         check_mle(estimator, "QQDisplay")
         level = check_level(level)
         column = check_column(column, estimator._column_names())
+        _refuse_censored(estimator)
         rows, _ = estimator._check_inference_data(X, None)
         fit = estimator._fit_record()
         estimator._check_support(fit.family, rows)
@@ -168,6 +169,15 @@ class QQDisplay:
         self.ax_.set_ylabel(f"quantile residual of {self.name_}")
         self.ax_.legend()
         return self
+
+
+def _refuse_censored(estimator: Any) -> None:
+    """Refuse a fit to right-censored rows, whose values are no draws of the family."""
+    if "event" in estimator._statistics:
+        raise ValueError(
+            "QQDisplay does not know which rows were right-censored, and their residuals are not "
+            "normal. Compare the fitted survival function with a Kaplan-Meier estimate instead."
+        )
 
 
 def _residuals(family: Family, params: Any, rows: np.ndarray, column: int) -> np.ndarray:

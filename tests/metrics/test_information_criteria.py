@@ -219,6 +219,17 @@ def test_a_boundary_estimate_has_aic_but_no_tic():
         information_criteria(model, X)
 
 
+def test_right_censored_rows_have_aic_but_no_tic():
+    """The log-likelihood of an exponential: log rate for each event, -rate x for every row."""
+    event = np.arange(40) % 3 > 0
+    model = MLEDensity("exponential").fit(POSITIVE, event=event)
+    rate = event.sum() / POSITIVE.sum(axis=0)
+    loglik = np.sum(event.sum() * np.log(rate) - rate * POSITIVE.sum(axis=0))
+    assert information_criteria(model).aic == pytest.approx(4 - 2 * loglik)
+    with pytest.raises(ValueError, match="TIC is not available for a fit to right-censored"):
+        information_criteria(model, POSITIVE)
+
+
 def test_what_has_no_maximised_likelihood_is_refused():
     class Other(ParametricDensity):
         fit = score_samples = _draw = _standard_errors = _intervals = None

@@ -86,6 +86,16 @@ def test_profile_of_a_family_with_a_nuisance_parameter_agrees_with_an_optimiser(
         assert_allclose(root**2, fall, rtol=1e-6, atol=1e-8)
 
 
+def test_curves_of_right_censored_rows(ax):
+    """As of a sample whose size is the number of events: 2 m {log(hat / rate) - 1 + rate / hat}."""
+    event = np.arange(12) % 3 > 0
+    model = MLEDensity("exponential").fit(WAITS, event=event)
+    display = ProfileDisplay.from_estimator(model, "rate", 1, ax=ax)
+    ratio = display.values_ * WAITS[:, 1].sum() / event.sum()
+    expected = 2 * event.sum() * np.maximum(ratio - 1 - np.log(ratio), 0)
+    assert_allclose(display.profile_**2, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_a_fixed_parameter_stays_fixed(ax):
     model = MLEDensity("normal", fixed={"mu": 1.0}).fit(NORMAL)
     display = ProfileDisplay.from_estimator(model, "sigma", 1, ax=ax)
