@@ -14,7 +14,7 @@ from skgm.inference._estimating_equations import (
 )
 from skgm.inference._flattening import flat_information, flat_scores, flat_values
 from skgm.inference._mle import MLEDensity
-from skgm.inference._nulls import read_null
+from skgm.inference._nulls import read_null, refuse_edge
 from skgm.inference._parametric import ParametricDensity
 from skgm.inference._problem import Problem, check_alternative, family_null, outcome, side
 from skgm.inference._results import TestResult
@@ -97,7 +97,7 @@ def score_test(
     (16.0, 1)
     """
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative)
-    problem.refuse_edge("The score test")
+    refuse_edge(problem.null, "score_test")
     params = problem.restricted()
     if robust:
         psi = flat_scores(problem.family, problem.rows, params)
@@ -190,7 +190,7 @@ def likelihood_ratio_test(
     best = problem.family.log_likelihood(problem.statistics, estimate)
     if problem.on_edge:
         problem.refuse_options_on_edge(correction)
-        params, height = problem.limit()
+        params, height = problem.limit(estimate, best)
     else:
         params = problem.restricted()
         height = problem.family.log_likelihood(problem.statistics, params)
@@ -287,6 +287,7 @@ def wald_test(
         hypothesis = family_null(fitted, fitted._family(), null, shapes)
     else:
         hypothesis = read_null(null, shapes, fitted._column_names())
+    refuse_edge(hypothesis, "wald_test")
     fitted._check_wald(hypothesis.values)
     matrix, target = hypothesis.rows
     check_alternative(alternative, len(matrix))

@@ -11,7 +11,14 @@ from skgm.inference._model_null import linear_restriction
 from skgm.inference._results import parameter_labels
 from skgm.inference.families._base import Family
 
-__all__ = ["Null", "check_covariance", "check_parameter_space", "parse_null", "read_null"]
+__all__ = [
+    "Null",
+    "check_covariance",
+    "check_parameter_space",
+    "parse_null",
+    "read_null",
+    "refuse_edge",
+]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -39,6 +46,11 @@ class Null:
     def is_linear(self) -> bool:
         """Whether restrictions couple entries."""
         return self.matrix is not None
+
+    @property
+    def on_edge(self) -> bool:
+        """Whether a parameter is held at infinity."""
+        return bool(np.isinf(self.flat).any())
 
     @property
     def flat(self) -> np.ndarray:
@@ -215,6 +227,15 @@ def check_covariance(name: str, null: np.ndarray) -> None:
         sd = np.sqrt(variance)  # eigenvalues in the table's own units would drown in rounding
         if np.linalg.eigvalsh(null / sd / sd[:, None]).min() <= 0:
             raise ValueError(f"null[{name!r}] must be positive definite.")
+
+
+def refuse_edge(null: Null, test: str) -> None:
+    """Raise for a null at infinity, which only the likelihood ratio can test."""
+    if null.on_edge:
+        raise ValueError(
+            f"{test} does not exist for a null at infinity, where the parameter has neither score "
+            "nor standard error; use likelihood_ratio_test."
+        )
 
 
 def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> None:

@@ -69,7 +69,7 @@ class Problem:
     @property
     def on_edge(self) -> bool:
         """Whether the null holds a parameter at infinity."""
-        return bool(np.isinf(self.null.flat).any())
+        return self.null.on_edge
 
     def estimate(self) -> Any:
         """Return the full estimate, or raise where there is none."""
@@ -97,14 +97,6 @@ class Problem:
                 )
         return params
 
-    def refuse_edge(self, test: str) -> None:
-        """Raise for a null at infinity, which only the likelihood ratio can test."""
-        if self.on_edge:
-            raise ValueError(
-                f"{test} does not exist for a null at infinity, where the parameter has neither "
-                "score nor standard error; use likelihood_ratio_test."
-            )
-
     def refuse_options_on_edge(self, correction: str | None) -> None:
         """Raise for what a null at infinity does not have: a second side, and corrections."""
         if correction is not None or self.alternative != "two-sided":
@@ -113,8 +105,11 @@ class Problem:
                 "and correction at their defaults."
             )
 
-    def limit(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return the restricted estimate at infinity and its log-likelihood per column."""
+    def limit(self, estimate: Any, best: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the restricted estimate at infinity and its log-likelihood per column.
+
+        That is `best` where the full estimate is infinite itself.
+        """
         values = self.null.values
         name = next(name for name, value in values.items() if np.isinf(value).any())
         case = limit_case(self.family.name, name)
@@ -129,7 +124,9 @@ class Problem:
         small.check_statistics(statistics, self.model._column_names())
         found = small.estimate(statistics)
         params = {key: translate(found[s]) for key, (s, translate) in case.shared.items()}
-        return params | {name: values[name]}, small.log_likelihood(statistics, found)
+        height = small.log_likelihood(statistics, found)
+        params |= {name: values[name]}
+        return params, np.where(np.isinf(estimate[name]), best, height)
 
     def direction(self, params: Any) -> float | None:
         """Return the sign in which the score at `params` pulls the one restriction, or None."""
