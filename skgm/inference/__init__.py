@@ -2,6 +2,7 @@
 
 from skgm.inference._hypothesis_tests import likelihood_ratio_test, score_test, wald_test
 from skgm.inference._mle import MLEDensity
+from skgm.inference._model_intervals import confidence_intervals
 from skgm.inference._results import ConfidenceIntervals, TestResult
 from skgm.inference.families import Family
 
@@ -10,6 +11,7 @@ __all__ = [
     "Family",
     "MLEDensity",
     "TestResult",
+    "confidence_intervals",
     "likelihood_ratio_test",
     "score_test",
     "wald_test",

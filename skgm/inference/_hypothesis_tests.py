@@ -14,8 +14,12 @@ from skgm.inference._estimating_equations import (
 )
 from skgm.inference._flattening import flat_information, flat_scores, flat_values
 from skgm.inference._mle import MLEDensity
+from skgm.inference._model_tests import (
+    model_likelihood_ratio_test,
+    model_score_test,
+    model_wald_test,
+)
 from skgm.inference._nulls import read_null, refuse_edge
-from skgm.inference._parametric import ParametricDensity
 from skgm.inference._problem import Problem, check_alternative, family_null, outcome, side
 from skgm.inference._results import TestResult
 from skgm.inference._statistics_of_tests import (
@@ -23,14 +27,15 @@ from skgm.inference._statistics_of_tests import (
     masked_quadratic,
     robust_score_statistic,
 )
+from skgm.inference._statsmodels import is_statsmodels_result
 
 __all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
 
 
 def score_test(
-    estimator: MLEDensity,
-    X: Any,
-    null: Any,
+    estimator: Any,
+    X: Any = None,
+    null: Any = None,
     *,
     robust: bool = False,
     alternative: str = "two-sided",
@@ -47,11 +52,12 @@ def score_test(
 
     Parameters
     ----------
-    estimator : MLEDensity
-        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed.
-    X : array-like or data frame of shape (n_samples, n_features)
-        The data.
-    null : dict of str to float or array-like, (R, q), or MLEDensity
+    estimator : MLEDensity or statsmodels result
+        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
+        `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
+    X : array-like or data frame of shape (n_samples, n_features), default=None
+        The data; None for a statsmodels result, which holds its own.
+    null : dict of str to float or array-like, (R, q), or smaller model
         Values by parameter name: a number stands for every column; NaN entries of an array are
         not restricted. Or a matrix (r, k) and a vector (r,) for R theta = q, theta being all
         parameters in the order of ``params_``, columns within parameters. Or a smaller model.
@@ -96,6 +102,10 @@ def score_test(
     >>> round(result.statistic, 3), result.df
     (16.0, 1)
     """
+    if is_statsmodels_result(estimator):
+        return model_score_test(
+            estimator, null, X, sample_weight, robust=robust, alternative=alternative
+        )
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative)
     refuse_edge(problem.null, "score_test")
     params = problem.restricted()
@@ -111,9 +121,9 @@ def score_test(
 
 
 def likelihood_ratio_test(
-    estimator: MLEDensity,
-    X: Any,
-    null: Any,
+    estimator: Any,
+    X: Any = None,
+    null: Any = None,
     *,
     correction: str | None = None,
     alternative: str = "two-sided",
@@ -129,11 +139,12 @@ def likelihood_ratio_test(
 
     Parameters
     ----------
-    estimator : MLEDensity
-        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed.
-    X : array-like or data frame of shape (n_samples, n_features)
-        The data.
-    null : dict of str to float or array-like, (R, q), or MLEDensity
+    estimator : MLEDensity or statsmodels result
+        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
+        `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
+    X : array-like or data frame of shape (n_samples, n_features), default=None
+        The data; None for a statsmodels result, which holds its own.
+    null : dict of str to float or array-like, (R, q), or smaller model
         As in :func:`score_test`. A smaller model has more `fixed` parameters, or a family nested
         in that of `estimator` (exponential in gamma and Weibull, Rayleigh in Weibull, Cauchy and
         normal in Student's t, Poisson in negative binomial, independent normal columns in the
@@ -182,6 +193,10 @@ def likelihood_ratio_test(
     >>> round(result.statistic, 3), result.df
     (16.457, 1)
     """
+    if is_statsmodels_result(estimator):
+        return model_likelihood_ratio_test(
+            estimator, null, X, sample_weight, correction=correction, alternative=alternative
+        )
     if correction not in CORRECTIONS:
         allowed = ", ".join(map(repr, CORRECTIONS))
         raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
@@ -206,9 +221,9 @@ def likelihood_ratio_test(
 
 
 def wald_test(
-    estimator: ParametricDensity,
-    X: Any,
-    null: Any,
+    estimator: Any,
+    X: Any = None,
+    null: Any = None,
     *,
     robust: bool = False,
     alternative: str = "two-sided",
@@ -224,11 +239,12 @@ def wald_test(
 
     Parameters
     ----------
-    estimator : ParametricDensity
-        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed.
-    X : array-like or data frame of shape (n_samples, n_features)
-        The data.
-    null : dict of str to float or array-like, (R, q), or MLEDensity
+    estimator : ParametricDensity or statsmodels result
+        The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
+        `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
+    X : array-like or data frame of shape (n_samples, n_features), default=None
+        The data; None for a statsmodels result, which holds its own.
+    null : dict of str to float or array-like, (R, q), or smaller model
         As in :func:`score_test`, and any entries or linear functions of every parameter; of a
         symmetric matrix, theta holds the lower triangle row by row.
     robust : bool, default=False
@@ -270,6 +286,10 @@ def wald_test(
     >>> round(result.statistic, 3), result.df
     (19.048, 1)
     """
+    if is_statsmodels_result(estimator):
+        return model_wald_test(
+            estimator, null, X, sample_weight, robust=robust, alternative=alternative
+        )
     if not hasattr(estimator, "_estimating_functions"):
         raise TypeError(
             f"wald_test needs an estimator with estimating functions (a ParametricDensity that "

@@ -1,6 +1,6 @@
 """Confidence intervals on the likelihood of another package's model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from skgm.inference._links import wald_interval
 from skgm.inference._model_fit import full_fit
 from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
 from skgm.inference._model_search import IntervalSearch
+from skgm.inference._model_targets import LinearTarget, read_targets
 from skgm.inference._model_tests import refuse_unconverged, robust_covariance
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference._statsmodels import is_statsmodels_result, likelihood_model
@@ -41,10 +42,12 @@ def confidence_intervals(
         "wald", "robust" (sandwich times n / (n - k), Student's t with n - k degrees of freedom),
         "exact" (Student's t, linear models only); "auto" is "exact" for linear models and
         "profile" for all others.
-    of : str, list of str or dict, default=None
-        For statsmodels results: names of the parameters to look at (None: all of them), or a dict
-        from labels to linear combinations, each a dict from parameter names to coefficients:
-        ``{"difference": {"x1": 1, "x2": -1}}``.
+    of : str, list of str, callable or dict, default=None
+        For statsmodels results: names of the parameters to look at (None: all of them); a smooth
+        function from a dict of parameters to a number; or a dict from labels to such functions or
+        to linear combinations: ``{"difference": {"x1": 1, "x2": -1}, "ratio": lambda p: p["x1"] /
+        p["x2"]}``. Intervals of functions are by "profile" or by the delta method ("wald",
+        "robust").
     **options : dict
         Passed on to the method of an estimator of this package, such as `X` for "robust".
 
@@ -81,10 +84,9 @@ def confidence_intervals(
     >>> dose = np.repeat([0.0, 1.0, 2.0, 3.0], 5)
     >>> died = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1])
     >>> fit = sm.Logit(died, sm.add_constant(dose)).fit(disp=0)
-    >>> print(confidence_intervals(fit, of="x1").to_frame().round(2))
-               estimate   low  high   method
-    parameter
-    x1             2.15  0.92  4.33  profile
+    >>> low, high = confidence_intervals(fit, of="x1")["x1"]
+    >>> round(low, 2), round(high, 2)
+    (0.52, 3.45)
     """
     if is_statsmodels_result(model):
         if options:
@@ -110,61 +112,50 @@ def _model_intervals(result: Any, level: float, method: str, of: Any) -> Confide
         )
     refuse_unconverged(result)
     model = likelihood_model(result)
-    combinations = _combinations(of, model.names)
-    if method == "exact" and not model.is_linear:
-        raise ValueError("method='exact' is for linear models; use 'profile'.")
-    chosen = ("exact" if model.is_linear else "profile") if method == "auto" else method
     fit = full_fit(model)
-    estimate, low, high = {}, {}, {}
+    targets = read_targets(of, model, fit)
+    estimate, low, high, methods = {}, {}, {}, {}
     with np.errstate(all="ignore"):
-        for label, combination in combinations.items():
-            estimate[label] = float(combination @ fit.params)
-            low[label], high[label] = _METHODS[chosen](model, fit, combination, level)
-    methods = dict.fromkeys(estimate, chosen)
+        for label, target in targets.items():
+            estimate[label] = target.value(fit.params)
+            methods[label] = _choose(method, label, target, model)
+            low[label], high[label] = _METHODS[methods[label]](model, fit, target, level)
     labels = {label: parameter_labels(label, 0.0, []) for label in estimate}
     return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
 
 
-def _combinations(of: Any, names: list[str]) -> dict[str, np.ndarray]:
-    """Return the linear combinations of the parameters that intervals are wanted for."""
-    if of is None:
-        of = names
-    if isinstance(of, str):
-        of = [of]
-    wanted = dict(of) if isinstance(of, Mapping) else {name: {name: 1.0} for name in of}
-    vectors = {}
-    for label, terms in wanted.items():
-        unknown = [name for name in terms if name not in names]
-        if unknown or not terms:
-            raise ValueError(
-                f"of names unknown parameters {unknown}; this model has {', '.join(names)}."
-            )
-        vectors[label] = np.zeros(len(names))
-        for name, coefficient in terms.items():
-            vectors[label][names.index(name)] = float(coefficient)
-        if not (np.isfinite(vectors[label]).all() and vectors[label].any()):
-            raise ValueError(f"of[{label!r}] must have finite coefficients, not all zero.")
-    return vectors
+def _choose(method: str, label: str, target: Any, model: LikelihoodModel) -> str:
+    """Return the method for one target: Student's t where it is exact, else the profile."""
+    exact = model.is_linear and isinstance(target, LinearTarget)
+    if method == "exact" and not exact:
+        raise ValueError(
+            f"method='exact' is for linear combinations of the parameters of linear models, not "
+            f"for {label!r}; use 'profile'."
+        )
+    if method == "auto":
+        return "exact" if exact else "profile"
+    return method
 
 
 Interval = tuple[float, float]
 
 
 def _from_covariance(
-    covariance: np.ndarray, fit: Fit, combination: np.ndarray, level: float, df: Any = None
+    covariance: np.ndarray, fit: Fit, target: Any, level: float, df: Any = None
 ) -> Interval:
-    error = np.sqrt(combination @ covariance @ combination)
-    low, high = wald_interval(combination @ fit.params, error, level, df=df)
+    slope = target.gradient(fit.params)  # the delta method
+    error = np.sqrt(slope @ covariance @ slope)
+    low, high = wald_interval(target.value(fit.params), error, level, df=df)
     return float(low), float(high)
 
 
-def _wald(model: LikelihoodModel, fit: Fit, combination: np.ndarray, level: float) -> Interval:
+def _wald(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     covariance = covariance_of(model.observed_information(fit.params))
-    return _from_covariance(covariance, fit, combination, level)
+    return _from_covariance(covariance, fit, target, level)
 
 
 def _small_sample(
-    model: LikelihoodModel, fit: Fit, covariance: np.ndarray, combination: np.ndarray, level: float
+    model: LikelihoodModel, fit: Fit, covariance: np.ndarray, target: Any, level: float
 ) -> Interval:
     """Return the interval with variance times n / (n - k) and Student's t on n - k."""
     df = model.n - len(fit.params)
@@ -173,47 +164,48 @@ def _small_sample(
             f"The interval needs more observations ({model.n:g}) than parameters "
             f"({len(fit.params)})."
         )
-    return _from_covariance(covariance * model.n / df, fit, combination, level, df)
+    return _from_covariance(covariance * model.n / df, fit, target, level, df)
 
 
-def _exact(model: LikelihoodModel, fit: Fit, combination: np.ndarray, level: float) -> Interval:
+def _exact(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     covariance = covariance_of(model.observed_information(fit.params))
-    return _small_sample(model, fit, covariance, combination, level)
+    return _small_sample(model, fit, covariance, target, level)
 
 
-def _robust(model: LikelihoodModel, fit: Fit, combination: np.ndarray, level: float) -> Interval:
+def _robust(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     covariance = robust_covariance(model, fit.params)
-    return _small_sample(model, fit, covariance, combination, level)
+    return _small_sample(model, fit, covariance, target, level)
 
 
-def _profile(model: LikelihoodModel, fit: Fit, combination: np.ndarray, level: float) -> Interval:
+def _profile(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     def distance(restricted: Fit) -> float:
         return float(np.sqrt(2 * max(fit.loglik - restricted.loglik, 0.0)))
 
-    return _invert(model, fit, combination, level, distance)
+    return _invert(model, fit, target, level, distance)
 
 
-def _score(model: LikelihoodModel, fit: Fit, combination: np.ndarray, level: float) -> Interval:
+def _score(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     def distance(restricted: Fit) -> float:
         score = model.score(restricted.params)
         covariance = covariance_of(model.expected_information(restricted.params))
         return float(np.sqrt(score @ covariance @ score))
 
-    return _invert(model, fit, combination, level, distance)
+    return _invert(model, fit, target, level, distance)
 
 
 def _invert(
     model: LikelihoodModel,
     fit: Fit,
-    combination: np.ndarray,
+    target: Any,
     level: float,
     distance: Callable[[Fit], float],
 ) -> Interval:
     """Return where the root of a test statistic, on both sides, reaches the normal quantile."""
     quantile = float(stats.norm.ppf((1 + level) / 2))
     covariance = covariance_of(model.observed_information(fit.params))
-    width = float(np.sqrt(combination @ covariance @ combination)) * quantile
-    search = IntervalSearch(model, fit, combination, distance, quantile)
+    slope = target.gradient(fit.params)
+    width = float(np.sqrt(slope @ covariance @ slope)) * quantile
+    search = IntervalSearch(model, fit, target, distance, quantile)
     return search.end(-width), search.end(width)
 
 

@@ -9,12 +9,22 @@ from skgm.inference._model_fit import full_fit
 from skgm.inference._model_null import Restriction
 from skgm.inference._statsmodels import likelihood_model, refuse_penalised, unwrap
 
-__all__ = ["edge_of_poisson", "nested_loglik", "nested_restriction"]
+__all__ = ["is_between_fits", "nested_loglik", "nested_restriction"]
 
 _NEGATIVE_BINOMIAL = ("NegativeBinomial", "NegativeBinomialP")
 
 
-def edge_of_poisson(full: Any, null: Any) -> bool:
+def is_between_fits(full: Any, null: Any) -> bool:
+    """Tell whether the null is compared by its own likelihood, not as restrictions of the full."""
+    return _is_generic(full) or _is_poisson_edge(full, null)
+
+
+def _is_generic(result: Any) -> bool:
+    line = type(unwrap(result).model).__mro__
+    return any(base.__name__ == "GenericLikelihoodModel" for base in line)
+
+
+def _is_poisson_edge(full: Any, null: Any) -> bool:
     """Tell whether the null is the edge, without overdispersion, of a negative binomial model."""
     return (
         type(unwrap(full).model).__name__ in _NEGATIVE_BINOMIAL
@@ -22,17 +32,11 @@ def edge_of_poisson(full: Any, null: Any) -> bool:
     )
 
 
-def nested_loglik(full: Any, null: Any) -> tuple[float, int] | None:
-    """Return the log-likelihood of the smaller fit and the degrees of freedom.
-
-    None where the null is better written as restrictions of the full model.
-    """
-    generic = any(b.__name__ == "GenericLikelihoodModel" for b in type(unwrap(full).model).__mro__)
-    edge = edge_of_poisson(full, null)
-    if not (generic or edge):
-        return None
+def nested_loglik(full: Any, null: Any) -> tuple[float, int, bool]:
+    """Return the log-likelihood of the smaller fit, the degrees of freedom, and if on the edge."""
     _check_same_data(full, null)
-    if edge:
+    on_edge = _is_poisson_edge(full, null)
+    if on_edge:
         M, b = _coefficients(full, null)
         if M.shape[0] != M.shape[1] or np.abs(b).max() > 0:
             raise ValueError(
@@ -43,7 +47,7 @@ def nested_loglik(full: Any, null: Any) -> tuple[float, int] | None:
         _check_same_kind(full, null)
     df = len(unwrap(full).params) - len(unwrap(null).params)
     _check_df(df)
-    return full_fit(likelihood_model(null)).loglik, df
+    return full_fit(likelihood_model(null)).loglik, df, on_edge
 
 
 def nested_restriction(full: Any, null: Any) -> Restriction:
@@ -55,7 +59,7 @@ def nested_restriction(full: Any, null: Any) -> Restriction:
     """
     _check_same_data(full, null)
     _check_same_kind(full, null)
-    if any(b.__name__ == "GenericLikelihoodModel" for b in type(unwrap(full).model).__mro__):
+    if _is_generic(full):
         raise ValueError(
             "A nested GenericLikelihoodModel allows the likelihood-ratio test only: write the null "
             "as a dict or as (R, q)."

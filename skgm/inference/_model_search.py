@@ -1,18 +1,16 @@
 """The ends of an interval: where the root of a test statistic reaches its quantile."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import optimize
 
-from skgm.inference._model_fit import restricted_fit
-from skgm.inference._model_null import Restriction
 from skgm.inference._model_protocol import Fit, LikelihoodModel
 
 __all__ = ["IntervalSearch"]
 
 _WIDENINGS = 14  # doublings of the distance from the estimate: 16,000 standard errors
-_STRIDES = 3  # attempts at a restricted fit; a nearer value is tried after that
 _AT_EDGE = 1e-6  # nearer to an edge, relative to the estimate, likelihoods drown in rounding
 
 
@@ -23,18 +21,15 @@ class IntervalSearch:
         self,
         model: LikelihoodModel,
         fit: Fit,
-        combination: np.ndarray,
+        target: Any,
         distance: Callable[[Fit], float],
         quantile: float,
     ) -> None:
-        self.model, self.fit, self.combination = model, fit, combination
+        self.model, self.fit, self.target = model, fit, target
         self.distance, self.quantile = distance, quantile
         self.last = fit.params
         self.known: dict[float, float] = {}
-        self.centre = float(combination @ fit.params)
-        entries = np.flatnonzero(combination)
-        self.single = entries if len(entries) == 1 and combination[entries[0]] == 1 else None
-        self.edge = -np.inf if self.single is None else float(model.lower[self.single[0]])
+        self.centre, self.edge = target.value(fit.params), target.edge(model)
 
     def excess(self, value: float) -> float:
         """Return the root of the statistic at a value, less the quantile."""
@@ -43,11 +38,8 @@ class IntervalSearch:
         return self.known[value]
 
     def _excess(self, value: float) -> float:
-        restriction = Restriction(
-            self.combination[None, :], np.array([value]), {}, fixed_entries=self.single
-        )
         try:
-            restricted = restricted_fit(self.model, restriction, self.last, _STRIDES)
+            restricted = self.target.fit(self.model, value, self.last)
             excess = self.distance(restricted) - self.quantile
         except ValueError:  # outside the parameter space
             return np.inf

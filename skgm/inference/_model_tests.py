@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from skgm.inference._model_fit import full_fit, restricted_fit
-from skgm.inference._model_nested import edge_of_poisson, nested_loglik, nested_restriction
+from skgm.inference._model_nested import is_between_fits, nested_loglik, nested_restriction
 from skgm.inference._model_null import Restriction, linear_restriction
 from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
+from skgm.inference._problem import check_alternative, outcome
 from skgm.inference._results import TestResult
 from skgm.inference._statsmodels import is_statsmodels_result, likelihood_model, unwrap
 
@@ -21,7 +21,15 @@ __all__ = [
 ]
 
 
-def model_score_test(result: Any, null: Any, *, robust: bool = False) -> TestResult:
+def model_score_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    robust: bool = False,
+    alternative: str = "two-sided",
+) -> TestResult:
     """Test a null by the score at the restricted estimate; the full estimate need not exist.
 
     Parameters
@@ -30,27 +38,42 @@ def model_score_test(result: Any, null: Any, *, robust: bool = False) -> TestRes
         A fitted model; its data are in it.
     null : dict, (R, q) or statsmodels result
         Values by name, linear restrictions R theta = q, or a nested fitted regression.
+    X, sample_weight : None
+        The data are in the result.
     robust : bool, default=False
         Use the sandwich covariance of the score.
+    alternative : {"two-sided", "greater", "less"}, default="two-sided"
+        For one restriction: on which side of the null the parameter, or R theta, lies.
 
     Returns
     -------
     outcome : TestResult
     """
+    _refuse_data(X, sample_weight)
     model = likelihood_model(result)
     restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
     fit = restricted_fit(model, restriction, model.start)
     with np.errstate(all="ignore"):
         score = model.score(fit.params)
         if robust:
-            statistic = _robust_score(model, restriction, fit, score)
+            pull, statistic = _robust_score(model, restriction, fit, score)
         else:
-            information = model.expected_information(fit.params)
-            statistic = float(score @ covariance_of(information) @ score)
-    return _outcome(statistic, restriction, "robust score" if robust else "score", model, fit)
+            step = covariance_of(model.expected_information(fit.params)) @ score
+            pull, statistic = restriction.matrix @ step, float(score @ step)
+    method = "robust score" if robust else "score"
+    return _outcome(statistic, method, restriction, pull, alternative, _named(model, fit))
 
 
-def model_likelihood_ratio_test(result: Any, null: Any) -> TestResult:
+def model_likelihood_ratio_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    correction: str | None = None,
+    alternative: str = "two-sided",
+) -> TestResult:
     """Test a null by the fall of the log-likelihood.
 
     Parameters
@@ -61,19 +84,27 @@ def model_likelihood_ratio_test(result: Any, null: Any) -> TestResult:
         As in `model_score_test`; also a nested GenericLikelihoodModel, or Poisson in a negative
         binomial model, whose overdispersion is then on the edge of its space: the p-value is that
         of the mixture of chi-squares with 0 and 1 degrees of freedom.
+    X, sample_weight : None
+        The data are in the result.
+    correction : None
+        Corrections are not known for these models.
+    alternative : {"two-sided", "greater", "less"}, default="two-sided"
+        For one restriction: on which side of the null the parameter, or R theta, lies.
 
     Returns
     -------
     outcome : TestResult
     """
+    _refuse_data(X, sample_weight)
+    if correction is not None:
+        raise ValueError(f"correction must be None for a statsmodels result; got {correction!r}.")
     refuse_unconverged(result)
     model = likelihood_model(result)
     best = full_fit(model)
-    if is_statsmodels_result(null):
-        found = nested_loglik(result, null)
-        if found is not None:
-            return _between_fits(best, *found, null, edge_of_poisson(result, null))
+    if is_statsmodels_result(null) and is_between_fits(result, null):
+        return _between_fits(best, result, null, alternative)
     restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
     fit = restricted_fit(model, restriction, best.params)
     if fit.loglik > best.loglik + 1e-7 * max(abs(best.loglik), 1.0):
         raise ValueError(
@@ -82,10 +113,20 @@ def model_likelihood_ratio_test(result: Any, null: Any) -> TestResult:
             "start_params."
         )
     statistic = 2 * max(best.loglik - fit.loglik, 0.0)  # rounding may leave -1e-16
-    return _outcome(statistic, restriction, "likelihood ratio", model, fit)
+    pull = restriction.matrix @ best.params - restriction.values
+    restricted = _named(model, fit)
+    return _outcome(statistic, "likelihood ratio", restriction, pull, alternative, restricted)
 
 
-def model_wald_test(result: Any, null: Any, *, robust: bool = False) -> TestResult:
+def model_wald_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    robust: bool = False,
+    alternative: str = "two-sided",
+) -> TestResult:
     """Test a null by the distance of the estimate, with the observed information.
 
     Parameters
@@ -94,16 +135,22 @@ def model_wald_test(result: Any, null: Any, *, robust: bool = False) -> TestResu
         A fitted model; its data are in it.
     null : dict, (R, q) or statsmodels result
         As in `model_score_test`.
+    X, sample_weight : None
+        The data are in the result.
     robust : bool, default=False
         Use the sandwich covariance of the estimate.
+    alternative : {"two-sided", "greater", "less"}, default="two-sided"
+        For one restriction: on which side of the null the parameter, or R theta, lies.
 
     Returns
     -------
     outcome : TestResult
     """
+    _refuse_data(X, sample_weight)
     refuse_unconverged(result)
     model = likelihood_model(result)
     restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
     params = full_fit(model).params
     with np.errstate(all="ignore"):
         covariance = (
@@ -114,7 +161,8 @@ def model_wald_test(result: Any, null: Any, *, robust: bool = False) -> TestResu
     difference = restriction.matrix @ params - restriction.values
     inner = restriction.matrix @ covariance @ restriction.matrix.T
     statistic = float(difference @ covariance_of(inner) @ difference)
-    return _outcome(statistic, restriction, "robust Wald" if robust else "Wald", model, None)
+    method = "robust Wald" if robust else "Wald"
+    return _outcome(statistic, method, restriction, difference, alternative, {})
 
 
 def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
@@ -127,12 +175,12 @@ def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
 
 def _robust_score(
     model: LikelihoodModel, restriction: Restriction, fit: Fit, score: np.ndarray
-) -> float:
-    """Return U'A^-1 R' (R V R')^-1 R A^-1 U with V the sandwich, at the restricted estimate."""
+) -> tuple[np.ndarray, float]:
+    """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
     bread = covariance_of(model.observed_information(fit.params))
     step = restriction.matrix @ bread @ score
     inner = restriction.matrix @ robust_covariance(model, fit.params) @ restriction.matrix.T
-    return float(step @ covariance_of(inner) @ step)
+    return step, float(step @ covariance_of(inner) @ step)
 
 
 def _restriction(result: Any, model: LikelihoodModel, null: Any) -> Restriction:
@@ -167,30 +215,48 @@ def refuse_unconverged(result: Any) -> None:
         )
 
 
-def _between_fits(best: Fit, loglik: float, df: int, null: Any, edge: bool) -> TestResult:
+def _between_fits(best: Fit, result: Any, null: Any, alternative: str) -> TestResult:
+    """Return the likelihood ratio of two fits, whose parameters need not be comparable."""
+    loglik, df, on_edge = nested_loglik(result, null)
+    if alternative != "two-sided":
+        raise ValueError("alternative must be 'two-sided' where null is a model of this kind.")
     if loglik > best.loglik + 1e-6 * max(abs(best.loglik), 1.0):
         raise ValueError(
             f"The restricted model has a higher log-likelihood ({loglik:.6g}) than the full one "
             f"({best.loglik:.6g}): it is not nested in it, or the full fit is not the maximum."
         )
     statistic = 2 * max(best.loglik - loglik, 0.0)
-    pvalue = float(stats.chi2.sf(statistic, df))
-    if edge:
-        pvalue = pvalue / 2 if statistic > 0 else 1.0
-    method = "likelihood ratio, chi-bar-square" if edge else "likelihood ratio"
-    description = {"nested": type(unwrap(null).model).__name__}
-    return TestResult(statistic, df, pvalue, method, description)
+    shown = {"nested": type(unwrap(null).model).__name__}
+    return outcome(statistic, df, "likelihood ratio", shown, on_edge=on_edge)
 
 
 def _outcome(
-    statistic: float, restriction: Restriction, method: str, model: LikelihoodModel, fit: Fit | None
+    statistic: float,
+    method: str,
+    restriction: Restriction,
+    pull: np.ndarray,
+    alternative: str,
+    restricted: dict[str, float],
 ) -> TestResult:
-    if not np.isfinite(statistic):
+    """Return the result; `pull` points from the null to the estimate, in R theta."""
+    return outcome(
+        statistic,
+        len(restriction.values),
+        method,
+        restriction.null,
+        sign=float(np.sign(pull[0])) if len(pull) == 1 else None,
+        alternative=alternative,
+        restricted_params=restricted,
+    )
+
+
+def _named(model: LikelihoodModel, fit: Fit) -> dict[str, float]:
+    return dict(zip(model.names, fit.params.tolist()))
+
+
+def _refuse_data(X: Any, sample_weight: Any) -> None:
+    if X is not None or sample_weight is not None:
         raise ValueError(
-            f"The {method} statistic is not finite: data and null are too far apart for floating "
-            "point. Standardise the columns, or test a nearer value."
+            "X and sample_weight must be None for a statsmodels result: its data and weights are "
+            "in it. Write score_test(result, None, null)."
         )
-    df = len(restriction.values)
-    restricted = {} if fit is None else dict(zip(model.names, fit.params.tolist()))
-    pvalue = float(stats.chi2.sf(statistic, df))
-    return TestResult(statistic, df, pvalue, method, restriction.null, restricted_params=restricted)

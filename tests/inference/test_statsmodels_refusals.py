@@ -5,14 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm.inference import MLEDensity
-from skgm.inference._model_intervals import confidence_intervals
+from skgm import MLEDensity, confidence_intervals, likelihood_ratio_test, score_test, wald_test
 from skgm.inference._model_separation import is_separated
-from skgm.inference._model_tests import (
-    model_likelihood_ratio_test,
-    model_score_test,
-    model_wald_test,
-)
 from skgm.inference._statsmodels import is_statsmodels_result
 from tests.inference.test_statsmodels_results import (
     FAMILIES,
@@ -25,7 +19,7 @@ from tests.inference.test_statsmodels_results import (
     sm,
 )
 
-FULL = [model_likelihood_ratio_test, model_wald_test]
+FULL = [likelihood_ratio_test, wald_test]
 
 
 def poisson_data():
@@ -50,9 +44,9 @@ def test_a_kinked_likelihood_is_refused(n):
     for method in ("wald", "profile", "score", "robust"):
         with pytest.raises(ValueError, match="not smooth in 'const'"):
             confidence_intervals(fit, method=method)
-    for test in (model_score_test, *FULL):
+    for test in (score_test, *FULL):
         with pytest.raises(ValueError, match="not smooth in 'const'"):
-            test(fit, {"const": 0.0})
+            test(fit, null={"const": 0.0})
 
 
 @pytest.mark.parametrize("n", [5, 50, 5000])
@@ -81,15 +75,15 @@ def test_separation():
     ):
         for test in FULL:
             with pytest.raises(ValueError, match=r"separates the outcomes perfectly.*score_test"):
-                test(fit, {"x1": 0.0})
+                test(fit, null={"x1": 0.0})
         with pytest.raises(ValueError, match="estimate is infinite"):
             confidence_intervals(fit)
         with pytest.raises(ValueError, match="restricted estimate is infinite"):
-            model_score_test(fit, {"x2": 0.0})
+            score_test(fit, null={"x2": 0.0})
     fit = quiet(sm.Logit(y, X).fit, disp=0)
     small = sm.GLM(y, X[:, [0, 2, 3]], family=FAMILIES.Binomial()).fit(tol=1e-12)
     theirs = small.score_test(exog_extra=X[:, [1]], observed=False, return_object=True)
-    assert_allclose(model_score_test(fit, {"x1": 0.0}).statistic, theirs.statistic, rtol=1e-7)
+    assert_allclose(score_test(fit, null={"x1": 0.0}).statistic, theirs.statistic, rtol=1e-7)
 
 
 def test_quasi_separation_of_counts():
@@ -100,7 +94,7 @@ def test_quasi_separation_of_counts():
     fit = quiet(sm.Poisson(y, X).fit, disp=0)
     with pytest.raises(ValueError, match="estimate is infinite"):
         confidence_intervals(fit)
-    assert model_score_test(fit, {"x4": 0.0}).pvalue < 0.05
+    assert score_test(fit, null={"x4": 0.0}).pvalue < 0.05
 
 
 @pytest.mark.parametrize(
@@ -129,14 +123,14 @@ def test_fits_that_are_not_maxima():
     with pytest.raises(ValueError, match="regularised"):
         confidence_intervals(regularized)
     with pytest.raises(ValueError, match="regularised"):
-        model_likelihood_ratio_test(sm.Logit(y, X).fit(disp=0), regularized)
+        likelihood_ratio_test(sm.Logit(y, X).fit(disp=0), null=regularized)
     glm = sm.GLM(y, X, family=FAMILIES.Binomial())
     with pytest.raises(ValueError, match="regularised"):
         confidence_intervals(glm.fit_regularized(alpha=0.1))
     with pytest.raises(ValueError, match="under constraints"):
         confidence_intervals(glm.fit_constrained("x1 = 0"))
     with pytest.raises(ValueError, match="regularised"):
-        model_score_test(sm.OLS(y, X).fit_regularized(alpha=0.1), {"x1": 0})
+        score_test(sm.OLS(y, X).fit_regularized(alpha=0.1), null={"x1": 0})
 
 
 def test_models_without_a_likelihood():
@@ -152,7 +146,7 @@ def test_models_without_a_likelihood():
         fit = quiet(model.fit)
         assert is_statsmodels_result(fit)
         with pytest.raises(ValueError, match=f"{type(model).__name__} is not supported.*{reason}"):
-            model_wald_test(fit, {"x1": 0})
+            wald_test(fit, null={"x1": 0})
     glm = sm.GLM(y, X, family=FAMILIES.Poisson())
     with pytest.raises(ValueError, match=r"quasi-likelihood.*robust=True"):
         confidence_intervals(glm.fit(scale="X2"))
@@ -191,7 +185,7 @@ def test_generic_models_that_failed():
 
     ones = np.repeat([1.0, 0.0], [3, 7])
     fit = quiet(Bernoulli(ones, np.ones(10)).fit, start_params=[0.5], disp=0)
-    assert_allclose(model_likelihood_ratio_test(fit, {"const": 0.5}).statistic, 1.6457, atol=1e-4)
+    assert_allclose(likelihood_ratio_test(fit, null={"const": 0.5}).statistic, 1.6457, atol=1e-4)
     fit.params = np.array([-819.0])  # what bfgs returns for these data
     with pytest.raises(ValueError, match="not finite at the estimate"):
         confidence_intervals(fit)
@@ -204,7 +198,7 @@ def test_generic_models_that_failed():
 
     model = GenericLikelihoodModel(x, np.ones(len(x)), loglike=total, extra_params_names=["sd"])
     fit = quiet(model.fit, start_params=[4.0, 2.0], disp=0, maxiter=2000)
-    assert model_wald_test(fit, {"const": 4.0}).statistic >= 0
+    assert wald_test(fit, null={"const": 4.0}).statistic >= 0
     with pytest.raises(ValueError, match="loglikeobs or nloglikeobs"):
         confidence_intervals(fit, method="robust")
 
@@ -224,7 +218,23 @@ def test_nulls():
         ((np.eye(4)[:1], np.inf), "finite"),
     ):
         with pytest.raises(ValueError, match=reason):
-            model_score_test(fit, null)
+            score_test(fit, null=null)
+
+
+def test_arguments_of_tests():
+    X, y = poisson_data()
+    fit = sm.Poisson(y, X).fit(disp=0)
+    for test in (score_test, *FULL):
+        with pytest.raises(ValueError, match="its data and weights are in it"):
+            test(fit, X, {"x1": 0})
+        with pytest.raises(ValueError, match="its data and weights are in it"):
+            test(fit, null={"x1": 0}, sample_weight=y)
+        with pytest.raises(ValueError, match="alternative must be one of"):
+            test(fit, null={"x1": 0}, alternative="left")
+        with pytest.raises(ValueError, match="needs a null with one restriction"):
+            test(fit, null={"x1": 0, "x2": 0}, alternative="less")
+    with pytest.raises(ValueError, match="correction must be None"):
+        likelihood_ratio_test(fit, null={"x1": 0}, correction="bartlett")
 
 
 def test_nested_models_that_are_not():
@@ -242,9 +252,9 @@ def test_nested_models_that_are_not():
         (fit, "restricts nothing"),
     ):
         with pytest.raises(ValueError, match=reason):
-            model_likelihood_ratio_test(fit, small)
+            likelihood_ratio_test(fit, null=small)
     with pytest.raises(ValueError, match="not nested"):
-        model_likelihood_ratio_test(sm.GLM(y, X[:, :2], family=FAMILIES.Poisson()).fit(), fit)
+        likelihood_ratio_test(sm.GLM(y, X[:, :2], family=FAMILIES.Poisson()).fit(), null=fit)
 
 
 def test_arguments_of_intervals():
@@ -256,6 +266,17 @@ def test_arguments_of_intervals():
         confidence_intervals(fit, method="rstar")
     with pytest.raises(ValueError, match="linear models"):
         confidence_intervals(fit, method="exact")
+    for function, reason in (
+        (lambda p: 3.0, "smooth function"),
+        (lambda p: np.log(-abs(p["x1"])), "smooth function"),
+        (lambda p: p["x9"], "unknown parameter 'x9'"),
+        ({"sum": {"x9": 1}}, "unknown parameters"),
+        ({"sum": {"x1": 0}}, "not all zero"),
+    ):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match=reason):
+            confidence_intervals(fit, of=function)
+    with pytest.raises(TypeError, match="one number"):
+        confidence_intervals(fit, of=lambda p: np.ones(2) * p["x1"])
     with pytest.raises(ValueError, match="unknown parameters"):
         confidence_intervals(fit, of="z")
     with pytest.raises(TypeError, match="its data are in it"):
