@@ -45,6 +45,8 @@ def nested_loglik(full: Any, null: Any) -> tuple[float, int, bool]:
             )
     else:
         _check_same_kind(full, null)
+        if unwrap(full).model.exog is not None and unwrap(null).model.exog is not None:
+            _coefficients(full, null)
     df = len(unwrap(full).params) - len(unwrap(null).params)
     _check_df(df)
     return full_fit(likelihood_model(null)).loglik, df, on_edge
@@ -78,7 +80,8 @@ def nested_restriction(full: Any, null: Any) -> Restriction:
     b = np.concatenate([b, np.zeros(extra)])
     R = null_space(M.T).T
     _check_df(len(R))
-    return Restriction(R, R @ b, {"nested": ", ".join(unwrap(null).model.exog_names)})
+    q = R @ b
+    return Restriction(R, q, {"R": R, "q": q})
 
 
 def _coefficients(full: Any, null: Any) -> tuple[np.ndarray, np.ndarray]:

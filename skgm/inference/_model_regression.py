@@ -32,6 +32,13 @@ class LinearRegression(LikelihoodModel):
         self.n, k = float(len(self.response)), self.design.shape[1]
         self.lower = np.full(k, -np.inf)
         self.gram = self.design.T @ self.design
+        with np.errstate(divide="ignore"):
+            loglik = float(result.llf)
+        if not np.isfinite(loglik):
+            raise ValueError(
+                f"The log-likelihood of the {type(model).__name__} is {loglik}: weights must be "
+                "positive. Drop the rows that have none."
+            )
         residuals = self._residuals(self.estimate)
         noise = k * np.finfo(np.float64).eps * np.linalg.norm(self.response)
         if self.n <= k or np.linalg.norm(residuals) <= noise:
@@ -41,7 +48,7 @@ class LinearRegression(LikelihoodModel):
                 "columns or more rows."
             )
         # what the likelihood holds beside the residual sum of squares: 2 pi, weights, |sigma|
-        self.constant = float(result.llf) + self.n / 2 * np.log(residuals @ residuals)
+        self.constant = loglik + self.n / 2 * np.log(residuals @ residuals)
 
     def _residuals(self, params: np.ndarray) -> np.ndarray:
         return self.response - self.design @ params

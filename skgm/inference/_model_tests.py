@@ -10,7 +10,12 @@ from skgm.inference._model_null import Restriction, linear_restriction
 from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
 from skgm.inference._problem import check_alternative, outcome
 from skgm.inference._results import TestResult
-from skgm.inference._statsmodels import is_statsmodels_result, likelihood_model, unwrap
+from skgm.inference._statsmodels import (
+    is_statsmodels_result,
+    likelihood_model,
+    parameter_names,
+    unwrap,
+)
 
 __all__ = [
     "model_likelihood_ratio_test",
@@ -226,7 +231,8 @@ def _between_fits(best: Fit, result: Any, null: Any, alternative: str) -> TestRe
             f"({best.loglik:.6g}): it is not nested in it, or the full fit is not the maximum."
         )
     statistic = 2 * max(best.loglik - loglik, 0.0)
-    shown = {"nested": type(unwrap(null).model).__name__}
+    names = parameter_names(result)
+    shown = {names[-1]: 0.0} if on_edge else {"free parameters": float(len(names) - df)}
     return outcome(statistic, df, "likelihood ratio", shown, on_edge=on_edge)
 
 

@@ -170,6 +170,8 @@ def test_degenerate_designs():
         confidence_intervals(quiet(sm.OLS(y, np.column_stack([X, X[:, 1]])).fit))
     with pytest.raises(ValueError, match="exactly"):
         confidence_intervals(sm.OLS(X @ [1.0, 2.0, 3.0, 4.0], X).fit())
+    with pytest.raises(ValueError, match="weights must be positive"):
+        confidence_intervals(quiet(sm.WLS(y, X, weights=np.arange(len(y))).fit))
     fit = sm.OLS(y, X).fit()
     fit.remove_data()
     with pytest.raises(ValueError, match="lost its data"):

@@ -236,7 +236,9 @@ def test_nested_results_with_offsets(test):
     mixed = X @ np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])  # x1 + x2 as one column
     nested = sm.GLM(y, mixed, family=FAMILIES.Poisson()).fit()
     R = [[0, 1, -1, 0], [0, 0, 0, 1]]
-    assert_allclose(test(fit, null=nested).statistic, test(fit, null=(R, 0)).statistic, rtol=1e-9)
+    found = test(fit, null=nested)
+    assert_allclose(found.statistic, test(fit, null=(R, 0)).statistic, rtol=1e-9)
+    assert "2 linear restrictions" in str(found)
 
 
 @pytest.mark.parametrize("name", ["logit", "poisson", "probit", "gamma"])
@@ -436,6 +438,7 @@ def test_overdispersion_at_zero_is_the_low_end():
     fit = quiet(sm.NegativeBinomial(y, X).fit, disp=0, maxiter=500)
     poisson = sm.Poisson(y, X).fit(disp=0)
     ratio = likelihood_ratio_test(fit, null=poisson)
+    assert "alpha = 0" in str(ratio)
     low, high = confidence_intervals(fit, of="alpha")["alpha"]
     assert 0 < ratio.statistic < CHI2
     assert low == 0.0 < high < np.inf
@@ -556,6 +559,24 @@ def test_nested_generic_model():
         likelihood_ratio_test(fit, null=small)
     with pytest.raises(ValueError, match="restricts nothing"):
         likelihood_ratio_test(fit, null=fit)
+
+
+def test_nested_generic_regressions():
+    from statsmodels.miscmodels.count import PoissonGMLE
+
+    X, y, glm = fit_glm("poisson")
+    full, small, other = (
+        quiet(PoissonGMLE(y, columns).fit, disp=0, maxiter=2000)
+        for columns in (X, X[:, :2], np.column_stack([X[:, 0], X[:, 1] ** 2]))
+    )
+    found = likelihood_ratio_test(full, null=small)
+    expected = likelihood_ratio_test(glm, null={"x2": 0, "x3": 0})
+    assert_allclose([found.statistic, found.df], [expected.statistic, 2], rtol=1e-8)
+    assert "free parameters = 2" in str(found)
+    with pytest.raises(ValueError, match="not nested"):
+        likelihood_ratio_test(full, null=other)
+    with pytest.raises(ValueError, match="allows the likelihood-ratio test only"):
+        score_test(full, null=small)
 
 
 @pytest.mark.slow
