@@ -1,15 +1,34 @@
 """The exponential family of waiting times."""
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._base import Interval, Parameter, Params
+from skgm.inference.families._natural import METHODS, NaturalFamily
+from skgm.inference.families._normal import deviance_roots
 from skgm.inference.families._statistics import Sums, reduce_chunks
 
-__all__ = ["Exponential"]
+__all__ = ["Exponential", "rate_interval"]
 
 
-class Exponential(ExponentialFamily):
+def rate_interval(method: str, rate: np.ndarray, n: float, level: float) -> Interval:
+    """Return the interval of a rate from n waiting times, `rate` being its estimate.
+
+    The likelihood-ratio statistic is 2 n (u - 1 - log u), the score statistic n (u - 1)^2, with
+    u = rate / estimate; 2 n u is chi-square with 2 n degrees of freedom.
+    """
+    if method == "exact":
+        tail = (1 - level) / 2
+        low, high = special.chdtri(2 * n, np.array([1 - tail, tail])) / (2 * n)
+    elif method == "score":
+        half = np.sqrt(stats.chi2.ppf(level, 1) / n)
+        low, high = max(0.0, 1 - half), 1 + half
+    else:
+        low, high = deviance_roots(stats.chi2.ppf(level, 1) / (2 * n))
+    return rate * low, rate * high
+
+
+class Exponential(NaturalFamily):
     r"""Exponential distribution with rate lambda = 1 / mean, per column.
 
     .. math:: \log p(x) = \log\lambda - \lambda x, \quad x \ge 0
@@ -29,7 +48,7 @@ class Exponential(ExponentialFamily):
             "rate",
             low=0.0,
             link="log",
-            methods=("wald", "wald-transformed", "score", "profile", "exact", "robust"),
+            methods=(*METHODS, "exact"),
             auto="exact",
         ),
     )
@@ -79,13 +98,37 @@ class Exponential(ExponentialFamily):
         """Return -rate, (n, d), for x >= 0 (zero outside the support)."""
         return np.where(X >= 0, -params["rate"], 0.0)
 
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return 1 - exp(-rate x), (n, d)."""
+        return -np.expm1(-params["rate"] * np.maximum(X, 0))
+
+    def mean_score(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return 1 / rate - mean, (d, 1)."""
+        return (1 / params["rate"] - statistics.mean)[..., None]
+
+    def canonical(
+        self, statistics: Sums, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rate, natural for -x."""
+        return params["rate"][..., None], np.ones((*np.shape(params["rate"]), 1, 1))
+
+    def standardised(
+        self, name: str, statistics: Sums, estimate: Params, restricted: Params
+    ) -> np.ndarray:
+        """Return q of eq. rstar."""
+        top = estimate["rate"]
+        return np.asarray((top - restricted["rate"]) / top * np.sqrt(statistics.n))
+
     def exact_interval(self, name: str, statistics: Sums, params: Params, level: float) -> Interval:
         """Return the interval from the chi-square distribution of 2 rate sum(x)."""
-        tail = (1 - level) / 2
-        low, high = stats.chi2.ppf([tail, 1 - tail], 2 * statistics.n) / (2 * statistics.n)
-        return params["rate"] * low, params["rate"] * high
+        return rate_interval("exact", params["rate"], statistics.n, level)
 
     def score_interval(self, name: str, statistics: Sums, params: Params, level: float) -> Interval:
-        """Return the rates with n (1 - rate * mean)^2 <= chi-square quantile."""
-        half = np.sqrt(stats.chi2.ppf(level, 1) / statistics.n)
-        return params["rate"] * max(0.0, 1 - half), params["rate"] * (1 + half)
+        """Return the inverted score test, in closed form."""
+        return rate_interval("score", params["rate"], statistics.n, level)
+
+    def profile_interval(
+        self, name: str, statistics: Sums, params: Params, level: float
+    ) -> Interval:
+        """Return the inverted likelihood-ratio test, in closed form."""
+        return rate_interval("profile", params["rate"], statistics.n, level)

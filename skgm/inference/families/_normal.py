@@ -3,22 +3,24 @@
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from skgm.inference._factor import constant_columns
 from skgm.inference._moments import Moments
 from skgm.inference._rootfinding import find_root
-from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._base import Interval, Parameter, Params
+from skgm.inference.families._natural import METHODS, NaturalFamily
 
 __all__ = [
     "Normal",
+    "deviance_roots",
     "mean_interval",
     "refuse_unbounded",
     "student_df",
     "variance_interval",
 ]
 
-_ALL = ("wald", "wald-transformed", "score", "profile", "exact", "robust")
+_ALL = (*METHODS, "exact")
 
 
 def student_df(n: float) -> float:
@@ -66,11 +68,11 @@ def variance_interval(method: str, variance: np.ndarray, n: float, level: float)
         refuse_unbounded(n <= 2 * q, "score", n)
         small, large = 1 - np.sqrt(2 * q / n), 1 + np.sqrt(2 * q / n)
     else:  # profile: n (u - 1 - log u) <= q
-        small, large = _deviance_roots(q / n)
+        small, large = deviance_roots(q / n)
     return variance / large, variance / small
 
 
-def _deviance_roots(c: float) -> np.ndarray:
+def deviance_roots(c: float) -> np.ndarray:
     """Return the two solutions of u - 1 - log u = c, solved in log u, where nothing cancels."""
 
     def excess(v: np.ndarray) -> np.ndarray:
@@ -80,7 +82,7 @@ def _deviance_roots(c: float) -> np.ndarray:
     return np.exp(find_root(excess, np.zeros(2), far))
 
 
-class Normal(ExponentialFamily):
+class Normal(NaturalFamily):
     r"""Normal distribution with mean mu and standard deviation sigma, per column.
 
     .. math:: \log p(x) = -\tfrac12 \log 2\pi - \log\sigma - (x-\mu)^2 / (2\sigma^2)
@@ -144,6 +146,46 @@ class Normal(ExponentialFamily):
     def information(self, params: Params) -> np.ndarray:
         """Return diag(1, 2) / sigma^2, (d, 2, 2); eq. normal-mean-information."""
         return np.diag([1.0, 2.0]) / (params["sigma"] ** 2)[..., None, None]
+
+    def mean_score(self, statistics: Moments, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, 2)."""
+        sigma = params["sigma"]
+        z = statistics.deviation(params["mu"]) / sigma
+        square = statistics.covariance(params["mu"]) / sigma**2
+        return np.stack([z, square - 1], axis=-1) / np.asarray(sigma)[..., None]
+
+    def observed_information(self, statistics: Moments, params: Params) -> np.ndarray:
+        """Return minus the mean Hessian, (d, 2, 2)."""
+        sigma = params["sigma"]
+        z = statistics.deviation(params["mu"]) / sigma
+        square = statistics.covariance(params["mu"]) / sigma**2
+        rows = np.array([[np.ones_like(z), 2 * z], [2 * z, 3 * square - 1]]) / sigma**2
+        return np.moveaxis(rows, (0, 1), (-2, -1))
+
+    def canonical(
+        self, statistics: Moments, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (delta, -1/2) / sigma^2, natural for x - m and its square, m the sample mean."""
+        delta, sigma = -statistics.deviation(params["mu"]), params["sigma"]
+        one, zero = np.ones_like(delta), np.zeros_like(delta)
+        phi = np.stack([delta, -0.5 * one], axis=-1) / np.asarray(sigma**2)[..., None]
+        jacobian = np.array([[one, -2 * delta / sigma], [zero, 1 / sigma]]) / sigma**2
+        return phi, np.moveaxis(jacobian, (0, 1), (-2, -1))
+
+    def standardised(
+        self, name: str, statistics: Moments, estimate: Params, restricted: Params
+    ) -> np.ndarray:
+        """Return q of eq. rstar."""
+        root, top = np.sqrt(statistics.n), estimate["sigma"]
+        if name == "mu":
+            z = (estimate["mu"] - restricted["mu"]) / restricted["sigma"]
+            return np.asarray(z * top / restricted["sigma"] * root)
+        ratio = top / restricted["sigma"]
+        return np.asarray((ratio - 1) * (ratio + 1) * ratio * root / np.sqrt(2))
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the normal distribution function, (n, d)."""
+        return special.ndtr((X - params["mu"]) / params["sigma"])
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""

@@ -2,10 +2,16 @@
 
 from skgm.inference.families._base import Family
 from skgm.inference.families._bernoulli import Bernoulli
+from skgm.inference.families._beta import Beta
 from skgm.inference.families._exponential import Exponential
+from skgm.inference.families._gamma import Gamma
+from skgm.inference.families._inverse_gaussian import InverseGaussian
 from skgm.inference.families._multivariate_normal import MultivariateNormal
 from skgm.inference.families._normal import Normal
+from skgm.inference.families._pareto import Pareto
 from skgm.inference.families._poisson import Poisson
+from skgm.inference.families._rayleigh import Rayleigh
+from skgm.inference.families._von_mises import VonMises
 
 __all__ = ["FAMILIES", "get_family"]
 
@@ -15,6 +21,12 @@ FAMILIES: tuple[Family, ...] = (
     Exponential(),
     Bernoulli(),
     Poisson(),
+    Beta(),
+    Gamma(),
+    InverseGaussian(),
+    Pareto(),
+    Rayleigh(),
+    VonMises(),
     MultivariateNormal(),
 )
 

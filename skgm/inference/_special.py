@@ -1,0 +1,144 @@
+"""Differences of special functions that lose all their digits when taken as they read.
+
+Each has a direct branch where nothing cancels, and a series beyond it. Checked against mpmath.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+__all__ = [
+    "bessel_gap",
+    "bessel_slope",
+    "gamma_gap",
+    "log1p_gap",
+    "log_minus_digamma",
+    "trigamma_excess",
+]
+
+# Beyond it nine terms of Stirling's series are exact to rounding.
+_LARGE = 10.0
+# Bernoulli numbers B_2, B_4, ..., B_18.
+_BERNOULLI = np.array(
+    [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798]
+)
+_TWICE = 2.0 * np.arange(1, len(_BERNOULLI) + 1)
+_STIRLING = _BERNOULLI / (_TWICE * (_TWICE - 1))
+_DIGAMMA = _BERNOULLI / _TWICE
+# atanh(r) = r + r^3 / 3 + ...: 1/3, 1/5, ..., enough for |r| <= 0.1
+_ATANH = 1 / np.arange(3.0, 20.0, 2.0)
+_NEAR = 0.18
+
+
+def _horner(coefficients: np.ndarray, z: Any) -> Any:
+    total = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        total = total * z + coefficient
+    return total
+
+
+def _split(a: Any, large: float) -> tuple[np.ndarray, bool, bool]:
+    """Return a as an array, and whether some of it is small, and some large."""
+    a = np.asarray(a, dtype=np.float64)
+    far = a >= large
+    return a, not far.all(), bool(far.any())
+
+
+def _choose(a: np.ndarray, large: float, direct: Any, series: Any) -> np.ndarray:
+    """Return `direct` below `large` and `series` from there on, evaluating only what is needed."""
+    a, some_small, some_large = _split(a, large)
+    if not some_large:
+        return np.asarray(direct(a))
+    if not some_small:
+        return np.asarray(series(a))
+    return np.where(a >= large, series(np.maximum(a, large)), direct(np.minimum(a, large)))
+
+
+def log1p_gap(u: Any, grown: Any = None) -> np.ndarray:
+    """Return u - log(1 + u), for u > -1; near zero about u^2 / 2.
+
+    `grown` is 1 + u where the caller knows it better than the sum would: close to u = -1.
+    """
+    u = np.asarray(u, dtype=np.float64)
+    near = np.abs(u) < _NEAR
+    if not near.any():
+        return np.asarray(u - (np.log1p(u) if grown is None else np.log(grown)))
+    # u = 2 r / (1 - r) and log(1 + u) = 2 atanh(r)
+    small = u if near.all() else np.where(near, u, 0.0)
+    r = small / (2 + small)
+    square = r * r
+    gap = r * (small - 2 * square * _horner(_ATANH, square))
+    if near.all():
+        return np.asarray(gap)
+    return np.where(near, gap, u - (np.log1p(u) if grown is None else np.log(grown)))
+
+
+def gamma_gap(a: Any) -> np.ndarray:
+    """Return log Gamma(a) - a log a + a, for a > 0; for large a about log(2 pi / a) / 2."""
+
+    def series(a: np.ndarray) -> np.ndarray:
+        return np.asarray(0.5 * np.log(2 * np.pi / a) + _horner(_STIRLING, a**-2.0) / a)
+
+    return _choose(a, _LARGE, lambda a: special.gammaln(a) - special.xlogy(a, a) + a, series)
+
+
+def log_minus_digamma(a: Any) -> np.ndarray:
+    """Return log a - digamma(a), for a > 0; for large a about 1 / (2 a)."""
+
+    def series(a: np.ndarray) -> np.ndarray:
+        return np.asarray(0.5 / a + _horner(_DIGAMMA, a**-2.0) * a**-2.0)
+
+    return _choose(a, _LARGE, lambda a: np.log(a) - special.digamma(a), series)
+
+
+def trigamma_excess(a: Any) -> np.ndarray:
+    """Return a trigamma(a) - 1, for a > 0; for large a about 1 / (2 a)."""
+
+    def series(a: np.ndarray) -> np.ndarray:
+        return np.asarray(0.5 / a + _horner(_BERNOULLI, a**-2.0) * a**-2.0)
+
+    return _choose(a, _LARGE, lambda a: a * special.zeta(2.0, a) - 1, series)
+
+
+def _gap_series(n_terms: int) -> np.ndarray:
+    """Return the coefficients of 1 - I_1(k) / I_0(k) in 1/k, from those of the two functions."""
+
+    def bessel(order: int) -> list[float]:
+        terms = [1.0]
+        for j in range(1, n_terms):
+            terms.append(-terms[-1] * (4 * order**2 - (2 * j - 1) ** 2) / (8 * j))
+        return terms
+
+    zero, one = bessel(0), bessel(1)
+    gap: list[float] = []
+    for j in range(n_terms):
+        rest = sum(gap[i] * zero[j - i] for i in range(j))
+        gap.append(zero[j] - one[j] - rest)
+    return np.array(gap[1:])
+
+
+_BESSEL = 30.0
+_GAP = _gap_series(20)
+_SLOPE = _GAP * np.arange(1, len(_GAP) + 1)
+
+
+def bessel_gap(k: Any) -> np.ndarray:
+    """Return 1 - I_1(k) / I_0(k), for k >= 0; for large k about 1 / (2 k)."""
+
+    def direct(k: np.ndarray) -> np.ndarray:
+        return np.asarray(1 - special.i1e(k) / special.i0e(k))
+
+    return _choose(k, _BESSEL, direct, lambda k: _horner(_GAP, 1 / k) / k)
+
+
+def bessel_slope(k: Any) -> np.ndarray:
+    """Return the derivative of I_1(k) / I_0(k), for k >= 0: 1/2 at zero, then about 1 / (2 k^2)."""
+
+    def direct(k: np.ndarray) -> np.ndarray:
+        ratio = special.i1e(k) / special.i0e(k)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            per_k = np.where(k > 1e-8, ratio / k, 0.5)
+        return np.asarray(1 - per_k - ratio**2)
+
+    return _choose(k, _BESSEL, direct, lambda k: _horner(_SLOPE, 1 / k) / k**2)

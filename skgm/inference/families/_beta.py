@@ -1,0 +1,217 @@
+"""The beta family of columns between zero and one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from skgm.inference._special import gamma_gap, log_minus_digamma, trigamma_excess
+from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._natural import METHODS, NaturalFamily
+from skgm.inference.families._statistics import reduce_chunks
+
+__all__ = ["Beta", "LogitMoments"]
+
+_MAX_STEPS = 100
+# Half the squared relative spread below which the mean logarithms hold too few digits of it.
+_NARROW = 1e-12
+_EDGE = 2.0**-53  # the spacing below one: samples stay this far from both ends
+
+
+@dataclass(frozen=True)
+class LogitMoments:
+    """Number of rows, mean logarithms of x and of 1 - x.
+
+    Attributes
+    ----------
+    n : float
+        Number of rows, or sum of their weights.
+    log_x, log_rest : ndarray of shape (d,)
+        Means of log x and of log(1 - x).
+    """
+
+    n: float
+    log_x: np.ndarray
+    log_rest: np.ndarray
+
+    @classmethod
+    def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "LogitMoments":
+        """Summarise rows X, (m, d), between zero and one, with their weights."""
+        log_x, log_rest = np.log(X), np.log1p(-X)
+        if weight is None:
+            return cls(float(len(X)), log_x.mean(axis=0), log_rest.mean(axis=0))
+        n = float(weight.sum())
+        return cls(n, weight @ log_x / n, weight @ log_rest / n)
+
+    def __add__(self, other: "LogitMoments") -> "LogitMoments":
+        n = self.n + other.n
+        share = other.n / n
+        log_x = self.log_x + (other.log_x - self.log_x) * share
+        return LogitMoments(n, log_x, self.log_rest + (other.log_rest - self.log_rest) * share)
+
+    def shortfall(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much the geometric means of x and 1 - x fail to sum to one, (d,).
+
+        And the same relative to the smaller side: half the squared coefficient of variation.
+        """
+        small = np.minimum(self.log_x, self.log_rest)  # of the side that is near zero
+        large = np.maximum(self.log_x, self.log_rest)
+        room = -np.expm1(large)
+        missing = room - np.exp(small)
+        return missing, missing / room
+
+
+class Beta(NaturalFamily):
+    r"""Beta distribution with shapes a and b, per column.
+
+    .. math:: \log p(x) = (a - 1)\log x + (b - 1)\log(1 - x) - \log B(a, b), \quad 0 < x < 1
+
+    Notes
+    -----
+    The two mean logarithms are the statistics; a relative spread s costs the estimates about
+    eps / s^2 (1e-10 for s = 1e-3). Constant columns have no estimate and are refused.
+    """
+
+    name = "beta"
+    support = "unit"
+    parameters = (
+        Parameter("a", low=0.0, link="log", methods=METHODS, auto="rstar", aliases=("alpha",)),
+        Parameter("b", low=0.0, link="log", methods=METHODS, auto="rstar", aliases=("beta",)),
+    )
+    statistics_type = LogitMoments
+
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> LogitMoments:
+        """Return the mean logarithms of x and 1 - x."""
+        return reduce_chunks(LogitMoments.from_chunk, X, weight)
+
+    def check_statistics(self, statistics: LogitMoments, names: list[str]) -> None:
+        """Raise for columns without spread, as far as their mean logarithms can tell."""
+        narrow = [names[j] for j in np.flatnonzero(~(statistics.shortfall()[1] > _NARROW))]
+        if narrow:
+            raise ValueError(
+                f"The beta family has no estimate for constant columns ({', '.join(narrow)}; "
+                f"n_samples = {statistics.n:g}; constant to a millionth of their values): the "
+                "likelihood grows without bound as the shapes grow. Drop them, collect more rows, "
+                "or fit the normal family."
+            )
+
+    def restricted_estimate(self, statistics: LogitMoments, null: Params) -> dict[str, np.ndarray]:
+        """Return the estimate with the entries of `null` held fixed."""
+        missing, _ = statistics.shortfall()
+        missing = np.maximum(missing, np.finfo(np.float64).tiny)
+        a = 0.5 + np.exp(statistics.log_x) / (2 * missing)
+        b = 0.5 + np.exp(statistics.log_rest) / (2 * missing)
+        return self.restricted_near(statistics, null, {"a": a, "b": b})
+
+    def restricted_near(
+        self, statistics: LogitMoments, null: Params, near: Params
+    ) -> dict[str, np.ndarray]:
+        """Return the restricted estimate, searched from `near`."""
+        held_a, held_b = ~np.isnan(null["a"]), ~np.isnan(null["b"])
+        a = np.where(held_a, null["a"], near["a"])
+        b = np.where(held_b, null["b"], near["b"])
+        for _ in range(_MAX_STEPS):
+            step_a, step_b = _newton(statistics, a, b, held_a, held_b)
+            a, b = a * np.exp(np.clip(step_a, -1, 1)), b * np.exp(np.clip(step_b, -1, 1))
+            # Newton squares the error; NaN, from statistics without an estimate, stays NaN
+            if not ((np.abs(step_a) > 1e-8) | (np.abs(step_b) > 1e-8)).any():
+                break
+        return {"a": np.where(held_a, null["a"], a), "b": np.where(held_b, null["b"], b)}
+
+    def log_likelihood(self, statistics: LogitMoments, params: Params) -> np.ndarray:
+        """Return the total log-likelihood per column, (d,)."""
+        log_x, log_rest = statistics.log_x, statistics.log_rest
+        return np.asarray(statistics.n * _log_density(log_x, log_rest, params))
+
+    def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log densities, (n, d), -inf outside (0, 1)."""
+        inside = (X > 0) & (X < 1)
+        x = np.where(inside, X, 0.5)
+        return np.where(inside, _log_density(np.log(x), np.log1p(-x), params), -np.inf)
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the regularised incomplete beta function, (n, d)."""
+        return special.betainc(params["a"], params["b"], np.clip(X, 0, 1))
+
+    def score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log x - digamma(a) + digamma(a + b) and its mirror image, (n, d, 2)."""
+        return np.stack(_scores(np.log(X), np.log1p(-X), params["a"], params["b"]), axis=-1)
+
+    def mean_score(self, statistics: LogitMoments, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, 2)."""
+        scores = _scores(statistics.log_x, statistics.log_rest, params["a"], params["b"])
+        return np.stack(scores, axis=-1)
+
+    def information(self, params: Params) -> np.ndarray:
+        """Return the covariance of log x and log(1 - x), (d, 2, 2)."""
+        aa, bb, cross, _ = _information(params["a"], params["b"])
+        return np.stack([np.stack([aa, -cross], axis=-1), np.stack([-cross, bb], axis=-1)], axis=-2)
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return standard errors from the information's inverse, in closed form."""
+        aa, bb, _, determinant = _information(params["a"], params["b"])
+        return {"a": np.sqrt(bb / (n * determinant)), "b": np.sqrt(aa / (n * determinant))}
+
+    def canonical(
+        self, statistics: LogitMoments, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (a, b), natural for log x and log(1 - x)."""
+        phi = self.pack(params)
+        return phi, np.broadcast_to(np.eye(2), (*phi.shape, 2)).copy()
+
+    def standardised(
+        self, name: str, statistics: LogitMoments, estimate: Params, restricted: Params
+    ) -> np.ndarray:
+        """Return q of eq. rstar."""
+        determinant = _information(estimate["a"], estimate["b"])[3]
+        aa, bb, _, _ = _information(restricted["a"], restricted["b"])
+        nuisance = bb if name == "a" else aa
+        away = estimate[name] - restricted[name]
+        return np.asarray(away * np.sqrt(statistics.n * determinant / nuisance))
+
+    def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, d) draws."""
+        a, b = params["a"], params["b"]
+        return np.clip(rng.beta(a, b, size=(n_samples, len(a))), _EDGE, 1 - _EDGE)
+
+    def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return (a - 1) / x - (b - 1) / (1 - x), (n, d) (zero outside the support)."""
+        inside = (X > 0) & (X < 1)
+        x = np.where(inside, X, 0.5)
+        slope = (params["a"] - 1) / x - (params["b"] - 1) / (1 - x)
+        return np.where(inside, slope, 0.0)
+
+
+def _log_density(log_x: np.ndarray, log_rest: np.ndarray, params: Params) -> np.ndarray:
+    a, b = params["a"], params["b"]
+    fit = a * (log_x + np.log1p(b / a)) + b * (log_rest + np.log1p(a / b)) - log_x - log_rest
+    return np.asarray(fit - gamma_gap(a) - gamma_gap(b) + gamma_gap(a + b))
+
+
+def _scores(
+    log_x: np.ndarray, log_rest: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    both = log_minus_digamma(a + b)
+    first = log_x + np.log1p(b / a) + log_minus_digamma(a) - both
+    return first, log_rest + np.log1p(a / b) + log_minus_digamma(b) - both
+
+
+def _information(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return I_aa, I_bb, -I_ab and the determinant; large shapes cancel from none of them."""
+    c = a + b
+    at, bt, ct = trigamma_excess(a), trigamma_excess(b), trigamma_excess(c)
+    aa, bb = (b + c * at - a * ct) / (a * c), (a + c * bt - b * ct) / (b * c)
+    determinant = a * at + b * bt + c * at * bt - ct * (c + b * at + a * bt)
+    return aa, bb, (1 + ct) / c, determinant / (a * b * c)
+
+
+def _newton(
+    statistics: LogitMoments, a: np.ndarray, b: np.ndarray, held_a: Any, held_b: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Newton's steps of log a and log b, zero where held."""
+    slope_a, slope_b = _scores(statistics.log_x, statistics.log_rest, a, b)
+    aa, bb, cross, determinant = _information(a, b)
+    step_a = np.where(held_b, slope_a / aa, (bb * slope_a + cross * slope_b) / determinant)
+    step_b = np.where(held_a, slope_b / bb, (aa * slope_b + cross * slope_a) / determinant)
+    return np.where(held_a, 0.0, step_a / a), np.where(held_b, 0.0, step_b / b)

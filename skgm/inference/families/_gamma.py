@@ -1,0 +1,266 @@
+"""The gamma family, and the statistics of positive columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from skgm.inference._special import gamma_gap, log1p_gap, log_minus_digamma, trigamma_excess
+from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._natural import METHODS, NaturalFamily, choose, refuse_constant
+from skgm.inference.families._statistics import reduce_chunks
+
+__all__ = ["Gamma", "LogMoments"]
+
+_TINY = np.finfo(np.float64).tiny
+# Where log(mean) - mean(log) is smaller, the logarithms of the ratios to the mean cancel.
+_SMALL_GAP = 1e-2
+_MAX_STEPS = 60
+
+
+@dataclass(frozen=True)
+class LogMoments:
+    """Number of rows, column means, and by how much mean logarithms fall short of their logs.
+
+    Attributes
+    ----------
+    n : float
+        Number of rows, or sum of their weights.
+    mean : ndarray of shape (d,)
+        Column means.
+    gap : ndarray of shape (d,)
+        log(mean) - mean(log x), never negative, accurate also where the spread is tiny.
+    """
+
+    n: float
+    mean: np.ndarray
+    gap: np.ndarray
+
+    @classmethod
+    def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "LogMoments":
+        """Summarise positive rows X, (m, d), with their weights."""
+        n = float(len(X) if weight is None else weight.sum())
+
+        def mean_of(values: np.ndarray) -> np.ndarray:
+            if weight is not None:
+                return np.asarray(weight @ values / n)
+            return values.mean(axis=0)
+
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            mean = mean_of(X)
+            gap = -mean_of(np.log(X / mean))
+            close = np.flatnonzero(gap < _SMALL_GAP)
+            if len(close):
+                part = X if len(close) == X.shape[1] else X[:, close]
+                u = (part - mean[close]) / mean[close]
+                offset = mean_of(u)  # what rounding took from the mean
+                gap[close] = np.maximum(mean_of(log1p_gap(u)) - log1p_gap(offset), 0)
+                mean[close] *= 1 + offset
+        return cls(n, mean, gap)
+
+    def __add__(self, other: "LogMoments") -> "LogMoments":
+        n = self.n + other.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = self.mean + (other.mean - self.mean) * (other.n / n)
+            gap = np.zeros_like(mean)
+            for part in (self, other):
+                apart = log1p_gap((part.mean - mean) / mean, part.mean / mean)
+                gap += (part.gap + apart) * (part.n / n)
+        return LogMoments(n, mean, gap)
+
+    @property
+    def mean_log(self) -> np.ndarray:
+        """Mean logarithms, (d,)."""
+        return np.log(self.mean) - self.gap
+
+
+def shape_from_gap(gap: np.ndarray) -> np.ndarray:
+    """Return the shape a with log a - digamma(a) = gap, to rounding."""
+    a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+    for _ in range(_MAX_STEPS):
+        found = log_minus_digamma(a)  # nearly a straight line on log-log paper
+        step = np.log(found / gap) * found / trigamma_excess(a)
+        a = a * np.exp(step)
+        if not (np.abs(step) > 1e-8).any():  # Newton squares it; NaN stays NaN
+            break
+    return a
+
+
+def shape_from_digamma(y: np.ndarray) -> np.ndarray:
+    """Return the shape a with digamma(a) = y, to rounding."""
+    with np.errstate(over="ignore", divide="ignore"):
+        a = np.where(y >= -2.22, np.exp(y) + 0.5, -1 / (y + np.euler_gamma))
+    for _ in range(_MAX_STEPS):
+        step = (y - np.log(a) + log_minus_digamma(a)) / (1 + trigamma_excess(a))
+        a = a * np.exp(np.clip(step, -2, 2))
+        if not (np.abs(step) > 1e-8).any():
+            break
+    return a
+
+
+class Gamma(NaturalFamily):
+    r"""Gamma distribution with shape a and scale s, per column.
+
+    .. math:: \log p(x) = (a - 1)\log x - x/s - \log\Gamma(a) - a\log s, \quad x > 0
+
+    Notes
+    -----
+    Statistics, likelihood and standard errors are written in the ratio of x to the mean a s and
+    in remainders of Stirling's series, so that a mean of 1e7 standard deviations (a shape of
+    1e14) costs no digits. Constant columns have no estimate and are refused.
+
+    References
+    ----------
+    T. P. Minka, "Estimating a Gamma distribution", Microsoft Research, 2002.
+    """
+
+    name = "gamma"
+    support = "positive"
+    equivariance = "scale"
+    parameters = (
+        Parameter("shape", low=0.0, link="log", methods=METHODS, auto="rstar", aliases=("a",)),
+        Parameter("scale", low=0.0, link="log", methods=METHODS, auto="rstar"),
+    )
+    statistics_type = LogMoments
+
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> LogMoments:
+        """Return means and gaps of mean logarithms."""
+        return reduce_chunks(LogMoments.from_chunk, X, weight)
+
+    def check_statistics(self, statistics: LogMoments, names: list[str]) -> None:
+        """Raise for constant columns."""
+        spread = np.sqrt(2 * statistics.gap)
+        why = "the likelihood grows without bound as the shape grows"
+        refuse_constant(self.name, spread, statistics.n, names, why)
+
+    def restricted_estimate(self, statistics: LogMoments, null: Params) -> dict[str, np.ndarray]:
+        """Return the estimate with the entries of `null` held fixed."""
+        mean, gap = statistics.mean, statistics.gap
+        held_shape, held_scale = ~np.isnan(null["shape"]), ~np.isnan(null["scale"])
+        if held_shape.all():
+            shape = null["shape"] + np.zeros_like(mean)
+        elif held_scale.all():
+            shape = shape_from_digamma(np.log(mean / null["scale"]) - gap)
+        else:
+            shape = shape_from_gap(gap)
+            if held_scale.any():
+                with np.errstate(invalid="ignore"):
+                    alone = shape_from_digamma(np.log(mean / null["scale"]) - gap)
+                shape = np.where(held_scale, alone, shape)
+            shape = choose(null["shape"], shape)
+        return {"shape": shape, "scale": choose(null["scale"], mean / shape)}
+
+    def log_likelihood(self, statistics: LogMoments, params: Params) -> np.ndarray:
+        """Return the total log-likelihood per column, (d,)."""
+        shape = params["shape"]
+        ratio, apart = _ratio(statistics.mean, params)
+        fit = shape * (log1p_gap(apart, ratio) + statistics.gap) + gamma_gap(shape)
+        return -statistics.n * (fit + statistics.mean_log)
+
+    def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log densities, (n, d), -inf for x <= 0."""
+        inside = X > 0
+        x = np.where(inside, X, 1.0)
+        ratio, apart = _ratio(x, params)
+        fit = params["shape"] * log1p_gap(apart, ratio) + gamma_gap(params["shape"]) + np.log(x)
+        return np.where(inside, -fit, -np.inf)
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the regularised incomplete gamma function of x / s, (n, d)."""
+        return special.gammainc(params["shape"], np.maximum(X, 0) / params["scale"])
+
+    def score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log(x / s) - digamma(a) and (x / s - a) / s, (n, d, 2)."""
+        return _scores(X, 0.0, params)
+
+    def mean_score(self, statistics: LogMoments, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, 2)."""
+        return _scores(statistics.mean, statistics.gap, params)
+
+    def information(self, params: Params) -> np.ndarray:
+        """Return [[trigamma(a), 1/s], [1/s, a/s^2]], (d, 2, 2)."""
+        shape, scale = params["shape"], params["scale"]
+        return _symmetric(special.zeta(2.0, shape), 1 / scale, shape / scale**2)
+
+    def observed_information(self, statistics: LogMoments, params: Params) -> np.ndarray:
+        """Return minus the mean Hessian, (d, 2, 2)."""
+        information = self.information(params)
+        _, apart = _ratio(statistics.mean, params)
+        information[..., 1, 1] *= 1 + 2 * apart
+        return information
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return standard errors from the information's inverse, in closed form."""
+        shape, scale = params["shape"], params["scale"]
+        excess = trigamma_excess(shape)  # the determinant, times scale squared
+        return {
+            "shape": np.sqrt(shape / (n * excess)),
+            "scale": scale * np.sqrt((1 + excess) / (n * shape * excess)),
+        }
+
+    def observed_standard_errors(
+        self, statistics: LogMoments, params: Params
+    ) -> dict[str, np.ndarray]:
+        """Return standard errors from the curvature, in closed form."""
+        shape, scale, n = params["shape"], params["scale"], statistics.n
+        excess = trigamma_excess(shape)
+        turn = 2 * _ratio(statistics.mean, params)[1]
+        determinant = excess + turn * (1 + excess)
+        return {
+            "shape": np.sqrt(shape * (1 + turn) / (n * determinant)),
+            "scale": scale * np.sqrt((1 + excess) / (n * shape * determinant)),
+        }
+
+    def canonical(
+        self, statistics: LogMoments, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (a, a - m/s), natural for log(x/m) - x/m and x/m with m the sample mean."""
+        shape, scale, mean = params["shape"], params["scale"], statistics.mean
+        one, zero = np.ones_like(scale), np.zeros_like(scale)
+        phi = np.stack([shape, (shape * scale - mean) / scale], axis=-1)
+        rows = [np.stack([one, zero], axis=-1), np.stack([one, mean / scale**2], axis=-1)]
+        return phi, np.stack(rows, axis=-2)
+
+    def standardised(
+        self, name: str, statistics: LogMoments, estimate: Params, restricted: Params
+    ) -> np.ndarray:
+        """Return q of eq. rstar."""
+        top, shape = estimate["shape"], restricted["shape"]
+        excess = statistics.n * trigamma_excess(top)
+        if name == "shape":
+            return (top - shape) / top * np.sqrt(excess * shape)
+        away = (estimate["scale"] - restricted["scale"]) / restricted["scale"]
+        return away * np.sqrt(excess * shape / (1 + trigamma_excess(shape)))
+
+    def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, d) draws."""
+        shape = params["shape"]
+        draws = rng.standard_gamma(shape, size=(n_samples, len(shape)))
+        return np.maximum(draws * params["scale"], _TINY)  # tiny shapes underflow to zero
+
+    def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return (a - 1) / x - 1 / s, (n, d), for x > 0 (zero outside the support)."""
+        inside = X > 0
+        slope = (params["shape"] - 1) / np.where(inside, X, 1.0) - 1 / params["scale"]
+        return np.where(inside, slope, 0.0)
+
+
+def _ratio(x: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Return x / (a s), and that minus one."""
+    centre = params["shape"] * params["scale"]
+    return x / centre, (x - centre) / centre
+
+
+def _scores(x: np.ndarray, gap: np.ndarray | float, params: Params) -> np.ndarray:
+    """Return the scores where log x is log(x) - gap."""
+    shape, scale = params["shape"], params["scale"]
+    ratio, apart = _ratio(x, params)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.where(np.abs(apart) < 0.5, np.log1p(apart), np.log(ratio))
+    return np.stack([log - gap + log_minus_digamma(shape), shape / scale * apart], axis=-1)
+
+
+def _symmetric(aa: np.ndarray, ab: np.ndarray, bb: np.ndarray) -> np.ndarray:
+    """Return matrices [[aa, ab], [ab, bb]], (..., 2, 2)."""
+    aa, ab, bb = np.broadcast_arrays(aa, ab, bb)
+    return np.stack([np.stack([aa, ab], axis=-1), np.stack([ab, bb], axis=-1)], axis=-2)

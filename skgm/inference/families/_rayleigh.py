@@ -1,0 +1,128 @@
+"""The Rayleigh family: lengths of normal vectors in the plane."""
+
+import numpy as np
+
+from skgm.inference.families._base import Interval, Parameter, Params
+from skgm.inference.families._exponential import rate_interval
+from skgm.inference.families._natural import METHODS, NaturalFamily, choose
+from skgm.inference.families._statistics import Sums, reduce_chunks
+
+__all__ = ["Rayleigh"]
+
+
+def _sum_squares(X: np.ndarray, weight: np.ndarray | None) -> Sums:
+    squares = Sums.from_chunk(X * X, weight)
+    return Sums(squares.n, squares.total, Sums.from_chunk(X, weight, np.log).log_base)
+
+
+class Rayleigh(NaturalFamily):
+    r"""Rayleigh distribution with the given scale, per column.
+
+    .. math:: \log p(x) = \log x - 2\log s - x^2 / (2 s^2), \quad x > 0
+
+    Notes
+    -----
+    x^2 / 2 is exponential with rate 1 / s^2, and the exact interval is that of the rate.
+    """
+
+    name = "rayleigh"
+    support = "positive"
+    equivariance = "scale"
+    parameters = (
+        Parameter("scale", low=0.0, link="log", methods=(*METHODS, "exact"), auto="exact"),
+    )
+    statistics_type = Sums
+
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
+        """Return the column sums of squares and of logarithms."""
+        return reduce_chunks(_sum_squares, X, weight)
+
+    def check_statistics(self, statistics: Sums, names: list[str]) -> None:
+        """Raise where the squares underflow."""
+        small = [names[j] for j in np.flatnonzero(statistics.total == 0)]
+        if small:
+            raise ValueError(
+                f"The squares of columns {', '.join(small)} underflow; rescale the columns."
+            )
+
+    def restricted_estimate(self, statistics: Sums, null: Params) -> dict[str, np.ndarray]:
+        """Return the root of half the mean square, or what `null` fixes."""
+        return {"scale": choose(null["scale"], np.sqrt(statistics.mean / 2))}
+
+    def log_likelihood(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return the total log-likelihood per column, (d,)."""
+        scale = params["scale"]
+        fit = 2 * np.log(scale) + statistics.mean / (2 * scale**2)
+        return statistics.log_base - statistics.n * fit
+
+    def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return log densities, (n, d), -inf for x <= 0."""
+        scale = params["scale"]
+        inside = X > 0
+        z = np.where(inside, X, scale) / scale
+        return np.where(inside, np.log(z) - np.log(scale) - z * z / 2, -np.inf)
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return 1 - exp(-x^2 / (2 s^2)), (n, d)."""
+        return -np.expm1(-((np.maximum(X, 0) / params["scale"]) ** 2) / 2)
+
+    def score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return ((x / s)^2 - 2) / s, (n, d, 1)."""
+        scale = params["scale"]
+        return (((X / scale) ** 2 - 2) / scale)[..., None]
+
+    def mean_score(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, 1)."""
+        scale = params["scale"]
+        return ((statistics.mean / scale**2 - 2) / scale)[..., None]
+
+    def information(self, params: Params) -> np.ndarray:
+        """Return 4 / s^2, (d, 1, 1)."""
+        return (4 / params["scale"] ** 2)[..., None, None]
+
+    def observed_information(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return minus the mean second derivative, (d, 1, 1)."""
+        square = params["scale"] ** 2
+        return ((3 * statistics.mean / square - 2) / square)[..., None, None]
+
+    def canonical(
+        self, statistics: Sums, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return 1 / s^2, natural for -x^2 / 2."""
+        scale = params["scale"]
+        return scale[..., None] ** -2.0, -2 * scale[..., None, None] ** -3.0
+
+    def standardised(
+        self, name: str, statistics: Sums, estimate: Params, restricted: Params
+    ) -> np.ndarray:
+        """Return q of eq. rstar."""
+        ratio = estimate["scale"] / restricted["scale"]
+        return np.asarray((ratio - 1) * (ratio + 1) * np.sqrt(statistics.n))
+
+    def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n_samples, d) draws."""
+        scale = params["scale"]
+        return scale * rng.rayleigh(size=(n_samples, len(scale)))
+
+    def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return 1 / x - x / s^2, (n, d), for x > 0 (zero outside the support)."""
+        inside = X > 0
+        slope = 1 / np.where(inside, X, 1.0) - X / params["scale"] ** 2
+        return np.where(inside, slope, 0.0)
+
+    def exact_interval(self, name: str, statistics: Sums, params: Params, level: float) -> Interval:
+        """Return the interval from the chi-square distribution of sum(x^2) / s^2."""
+        return _interval("exact", statistics, params, level)
+
+    def profile_interval(
+        self, name: str, statistics: Sums, params: Params, level: float
+    ) -> Interval:
+        """Return the inverted likelihood-ratio test, in closed form."""
+        return _interval("profile", statistics, params, level)
+
+
+def _interval(method: str, statistics: Sums, params: Params, level: float) -> Interval:
+    # relative to the estimate, as the squares of small scales underflow
+    unit = np.ones_like(params["scale"])
+    low, high = rate_interval(method, unit, statistics.n, level)
+    return params["scale"] / np.sqrt(high), params["scale"] / np.sqrt(low)
