@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from skgm._frames import frame_fault, non_numeric_column
 
 __all__ = [
+    "DISCRETE_SUPPORTS",
     "SUPPORTS",
     "check_finite",
     "check_support",
@@ -23,9 +24,16 @@ SUPPORTS: dict[str, tuple[Any, str]] = {
     "positive": (lambda x: x > 0, "numbers > 0"),
     "non-negative": (lambda x: x >= 0, "numbers >= 0"),
     "unit": (lambda x: (x > 0) & (x < 1), "numbers strictly between 0 and 1"),
+    "circle": (
+        lambda x: (x > -np.pi) & (x <= np.pi),
+        "angles > -pi and <= pi (wrap others with numpy.angle(numpy.exp(1j * X)))",
+    ),
     "binary": (lambda x: (x == 0) | (x == 1), "0 or 1"),
     "counts": (lambda x: (x >= 0) & (x == np.floor(x)), "whole numbers >= 0"),
+    "positive-counts": (lambda x: (x >= 1) & (x == np.floor(x)), "whole numbers >= 1"),
 }
+# Those whose models have masses, not densities.
+DISCRETE_SUPPORTS = ("binary", "counts", "positive-counts")
 
 
 def validate_table(

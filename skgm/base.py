@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._frames import frame_schema, keep_index, restore_frame
 from skgm._random import as_generator
 from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
-from skgm._validation import check_finite, validate_table
+from skgm._validation import DISCRETE_SUPPORTS, check_finite, validate_table
 
 __all__ = ["DensityEstimator", "DensityTags", "transactional"]
 
@@ -24,8 +24,9 @@ class DensityTags:
 
     Attributes
     ----------
-    support : {"real", "positive", "non-negative", "unit", "binary", "counts"}, default="real"
-        Where every value of a training table must lie.
+    support : str, default="real"
+        "real", "positive", "non-negative", "unit", "circle" (angles > -pi and <= pi), "binary",
+        "counts" or "positive-counts": where every value of a training table must lie.
     independent_columns : bool, default=False
         The model multiplies one density per column, so it cannot beat the independent-marginals
         baseline.
@@ -282,7 +283,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
             )
         if schema is None:
             return rows
-        discrete = self.__density_tags__().support in ("binary", "counts")
+        discrete = self.__density_tags__().support in DISCRETE_SUPPORTS
         return restore_frame(rows, schema, discrete=discrete)
 
 

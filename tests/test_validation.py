@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skgm._validation import SUPPORTS, check_finite, check_support, inside_support
+from skgm._validation import (
+    DISCRETE_SUPPORTS,
+    SUPPORTS,
+    check_finite,
+    check_support,
+    inside_support,
+)
 from tests.toy import ToyNormal
 
 
@@ -70,8 +76,10 @@ def test_width_and_names_must_be_those_of_fit():
         ("positive", [1e-300, 2.0], [0.0, -1.0]),
         ("non-negative", [0.0, 2.0], [-1e-300, -1.0]),
         ("unit", [1e-9, 0.5], [0.0, 1.0]),
+        ("circle", [-3.0, np.pi], [-np.pi, 3.2]),
         ("binary", [0.0, 1.0], [0.5, 2.0]),
         ("counts", [0.0, 7.0], [1.5, -1.0]),
+        ("positive-counts", [1.0, 7.0], [1.5, 0.0]),
     ],
 )
 def test_supports(support, inside, outside):
@@ -85,7 +93,9 @@ def test_supports(support, inside, outside):
 
 
 def test_every_support_is_tested():
-    assert set(SUPPORTS) == {"real", "positive", "non-negative", "unit", "binary", "counts"}
+    kinds = {"real", "positive", "non-negative", "unit", "circle"}
+    assert set(SUPPORTS) == kinds | set(DISCRETE_SUPPORTS)
+    assert set(DISCRETE_SUPPORTS) == {"binary", "counts", "positive-counts"}
 
 
 class OnlyArray:

@@ -16,6 +16,7 @@ _SUPPORTS = {
     "positive": (0.0, np.inf),
     "non-negative": (0.0, np.inf),
     "unit": (0.0, 1.0),
+    "circle": (-np.pi, np.pi),
 }
 _CHUNK = 2**22  # draws are taken in parts of at most this many values
 

@@ -108,7 +108,7 @@ class MLEDensity(FamilyInference):
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that some families take no negative data."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = self.__density_tags__().support != "real"
+        tags.input_tags.positive_only = self.__density_tags__().support not in ("real", "circle")
         return tags
 
     def __density_tags__(self) -> DensityTags:

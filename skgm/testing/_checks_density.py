@@ -96,7 +96,8 @@ def check_score_function_is_gradient(estimator: Any) -> None:
     """`score_function` agrees with finite differences of `score_samples`."""
     fitted = fit_clone(estimator, table_for(estimator))
     X = table_for(estimator, 30, seed=1)
-    room = {"real": np.full_like(X, X.std()), "unit": X * (1 - X)}
+    spread = np.full_like(X, X.std())
+    room = {"real": spread, "circle": spread, "unit": X * (1 - X)}
     step = 1e-3 * room.get(get_density_tags(estimator).support, X)
     numeric = _finite_differences(fitted, X, step)
     assert_allclose(fitted.score_function(X), numeric, rtol=1e-4, atol=1e-4 / X.std())

@@ -29,8 +29,10 @@ MARGINS: dict[str, Any] = {
     "positive": lambda z: -2.0 * special.log_ndtr(-z),
     "non-negative": lambda z: -2.0 * special.log_ndtr(-z),
     "unit": lambda z: special.expit(0.5 + z),
+    "circle": lambda z: 2 * np.arctan(0.4 * z + 0.5),
     "binary": lambda z: (z < 0.5).astype(np.float64),
     "counts": _counts(4.0),
+    "positive-counts": lambda z: 1 + _counts(4.0)(z),
 }
 
 
@@ -71,8 +73,10 @@ def far_tables(support: str, train: np.ndarray) -> list[np.ndarray]:
         "positive": [train + spread],
         "non-negative": [train + spread],
         "unit": [special.expit(special.logit(train) + shift) for shift in (-9.0, 9.0)],
+        "circle": [np.where(train > 0, train - np.pi, train + np.pi)],
         "binary": [np.zeros_like(train)],
         "counts": [train + np.ceil(spread)],
+        "positive-counts": [train + np.ceil(spread)],
     }[support]
 
 
@@ -82,8 +86,10 @@ def outside_support(support: str) -> list[float]:
         "positive": [-1.0, 0.0],
         "non-negative": [-1.0],
         "unit": [-0.5, 1.5],
+        "circle": [-np.pi, 3.5],
         "binary": [-1.0, 0.5, 2.0],
         "counts": [-1.0, 0.5],
+        "positive-counts": [0.0, 1.5],
     }[support]
 
 
@@ -91,6 +97,13 @@ def _log_beta(train: np.ndarray, X: np.ndarray) -> np.ndarray:
     mean, variance = train.mean(axis=0), train.var(axis=0)
     size = mean * (1 - mean) / variance - 1  # the method of moments
     return stats.beta.logpdf(X, mean * size, (1 - mean) * size)
+
+
+def _log_von_mises(train: np.ndarray, X: np.ndarray) -> np.ndarray:
+    mean = np.exp(1j * train).mean(axis=0)
+    length = np.abs(mean)
+    kappa = length * (2 - length**2) / (1 - length**2)  # close to the maximum of the likelihood
+    return stats.vonmises.logpdf(X, kappa, np.angle(mean))
 
 
 def held_out_baseline(support: str, train: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -101,7 +114,9 @@ def held_out_baseline(support: str, train: np.ndarray, X: np.ndarray) -> np.ndar
         "positive": lambda: stats.expon.logpdf(X, scale=mean),
         "non-negative": lambda: stats.expon.logpdf(X, scale=mean),
         "unit": lambda: _log_beta(train, X),
+        "circle": lambda: _log_von_mises(train, X),
         "binary": lambda: stats.bernoulli.logpmf(X, mean),
         "counts": lambda: stats.poisson.logpmf(X, mean),
+        "positive-counts": lambda: stats.poisson.logpmf(X - 1, mean - 1),
     }
     return margins[support]().sum(axis=1)

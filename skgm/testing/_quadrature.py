@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
+from skgm._validation import DISCRETE_SUPPORTS
+
 __all__ = ["Axis", "Grid", "cell_pvalue", "make_axis", "make_grid"]
 
 
@@ -54,18 +56,19 @@ _MAPS: dict[str, tuple[Any, Any, float, float]] = {
     "positive": (np.exp, lambda u: u, -20.0, 5.0),
     "non-negative": (np.exp, lambda u: u, -20.0, 5.0),
     "unit": (special.expit, _log_logistic, -20.0, 20.0),
+    "circle": (np.asarray, np.zeros_like, -np.pi, np.pi),  # both ends are one point, inside once
 }
 
 
 def make_axis(support: str, column: np.ndarray, n_nodes: int) -> Axis:
     """Return an axis that covers the support, with the location and scale of `column`."""
-    if support in ("binary", "counts"):
+    if support in DISCRETE_SUPPORTS:
         top = 1 if support == "binary" else int(column.max()) + 40
-        nodes = np.arange(top + 1.0)
-        return Axis(nodes, np.zeros(top + 1), nodes[:-1] + 0.5)
+        nodes = np.arange(1.0 if support == "positive-counts" else 0.0, top + 1.0)
+        return Axis(nodes, np.zeros(len(nodes)), nodes[:-1] + 0.5)
     forward, log_slope, low, high = _MAPS[support]
     location = column.mean() if support == "real" else 0.0
-    scale = 1.0 if support == "unit" else column.std()
+    scale = 1.0 if support in ("unit", "circle") else column.std()
     u = np.linspace(low, high, n_nodes)
     step = u[1] - u[0]
     log_volume = log_slope(u) + np.log(scale * step)

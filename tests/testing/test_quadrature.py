@@ -14,8 +14,10 @@ FAMILIES = {
     "positive": [stats.lognorm(1.0, scale=3.0), stats.gamma(0.5), stats.expon(scale=0.3)],
     "non-negative": [stats.expon(), stats.gamma(4.0)],
     "unit": [stats.beta(0.5, 0.5), stats.beta(30, 5), stats.uniform()],
+    "circle": [stats.vonmises(4.0, 0.5), stats.uniform(-np.pi, 2 * np.pi)],
     "binary": [stats.bernoulli(0.2)],
     "counts": [stats.poisson(6.0), stats.nbinom(2, 0.3)],
+    "positive-counts": [stats.geom(0.2), stats.poisson(6.0, loc=1)],
 }
 CASES = [(support, family) for support, families in FAMILIES.items() for family in families]
 
