@@ -4,10 +4,18 @@ from skgm.inference._moments import Moments
 from skgm.inference.families._base import ExponentialFamily, Family, Parameter
 from skgm.inference.families._bernoulli import Bernoulli
 from skgm.inference.families._beta import Beta
+from skgm.inference.families._binomial import Binomial
+from skgm.inference.families._cauchy import Cauchy
 from skgm.inference.families._exponential import Exponential
 from skgm.inference.families._gamma import Gamma
+from skgm.inference.families._geometric import Geometric
+from skgm.inference.families._gumbel import Gumbel
 from skgm.inference.families._inverse_gaussian import InverseGaussian
+from skgm.inference.families._laplace import Laplace
+from skgm.inference.families._logistic import Logistic
+from skgm.inference.families._lognormal import LogNormal
 from skgm.inference.families._multivariate_normal import MultivariateNormal
+from skgm.inference.families._negative_binomial import NegativeBinomial
 from skgm.inference.families._normal import Normal
 from skgm.inference.families._pareto import Pareto
 from skgm.inference.families._poisson import Poisson
@@ -15,18 +23,27 @@ from skgm.inference.families._rayleigh import Rayleigh
 from skgm.inference.families._registry import FAMILIES, get_family
 from skgm.inference.families._statistics import Sums, reduce_chunks
 from skgm.inference.families._von_mises import VonMises
+from skgm.inference.families._weibull import Weibull
 
 __all__ = [
     "FAMILIES",
     "Bernoulli",
     "Beta",
+    "Binomial",
+    "Cauchy",
     "Exponential",
     "ExponentialFamily",
     "Family",
     "Gamma",
+    "Geometric",
+    "Gumbel",
     "InverseGaussian",
+    "Laplace",
+    "LogNormal",
+    "Logistic",
     "Moments",
     "MultivariateNormal",
+    "NegativeBinomial",
     "Normal",
     "Parameter",
     "Pareto",
@@ -34,6 +51,7 @@ __all__ = [
     "Rayleigh",
     "Sums",
     "VonMises",
+    "Weibull",
     "get_family",
     "reduce_chunks",
 ]

@@ -5,11 +5,39 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference.families._base import Params
+from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._location_scale_search import (
+    Sums,
+    climb,
+    kernel_sums,
+    weighted_quantiles,
+)
 from skgm.inference.families._rows import Rows
 from skgm.inference.families._smooth import SmoothFamily
 
-__all__ = ["LocationScaleFamily"]
+__all__ = ["REGULAR", "LocationScaleFamily", "location_and_scale", "refuse_constant_columns"]
+
+# Interval methods of a regular family of continuous distributions.
+REGULAR = (
+    "wald",
+    "wald-transformed",
+    "score",
+    "profile",
+    "bartlett",
+    "rstar",
+    "robust",
+    "bootstrap",
+)
+
+
+def location_and_scale(
+    methods: tuple[str, ...] = REGULAR, auto: str = "rstar"
+) -> tuple[Parameter, ...]:
+    """Return the parameters loc and scale."""
+    return (
+        Parameter("loc", methods=methods, auto=auto),
+        Parameter("scale", low=0.0, link="log", methods=methods, auto=auto),
+    )
 
 
 class LocationScaleFamily(SmoothFamily):
@@ -19,8 +47,8 @@ class LocationScaleFamily(SmoothFamily):
 
     A subclass writes `kernel` (g and its first two derivatives), `unit_information` (of location
     and scale, at scale one), `unit_cdf` and `unit_draws`. One whose parameters are not location
-    and scale themselves also overrides `location_scale` and its derivatives. Shape parameters
-    beyond these two make it another family.
+    and scale themselves also overrides `location_scale`, its inverse and its derivatives. The
+    statistics are the rows of t(x), so that logarithms are taken once.
     """
 
     statistics_type = Rows
@@ -48,6 +76,10 @@ class LocationScaleFamily(SmoothFamily):
         """Return location and scale of t(x)."""
         return params["loc"], params["scale"]
 
+    def from_location_scale(self, location: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+        """Return parameters from location and scale of t(x)."""
+        return {"loc": location, "scale": scale}
+
     def location_scale_slopes(self, params: Params) -> tuple[np.ndarray, np.ndarray] | None:
         """Return d(location, scale)/d theta (d, 2, k) and second derivatives (d, 2, k, k).
 
@@ -56,37 +88,150 @@ class LocationScaleFamily(SmoothFamily):
         return None
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
-        """Keep the rows."""
-        return Rows.from_chunk(X, weight)
-
-    def start(self, statistics: Rows) -> dict[str, np.ndarray]:
-        """Return the median and the mean distance from it, as location and scale.
-
-        A scale too large is a safe start; one too small leaves rows far out, where exponential
-        tails rise steeply.
-        """
-        t = self._t(statistics.X)
-        (middle,) = weighted_quantiles(t, statistics.weight, (0.5,))
-        return self.from_location_scale(middle, statistics.mean(np.abs(t - middle)))
-
-    def from_location_scale(self, location: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        """Return parameters from location and scale of t(x)."""
-        return {"loc": location, "scale": scale}
+        """Keep the rows of t(x)."""
+        return Rows.from_chunk(self._t(X), weight)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
-        """Raise for columns where half of the weight or more lies on one value."""
-        X = statistics.X
-        constant = [names[j] for j in np.flatnonzero(X.min(axis=0) == X.max(axis=0))]
-        if constant:
-            raise ValueError(
-                f"The {self.name} family has no estimate for constant columns "
-                f"({', '.join(constant)}; n_samples = {statistics.n:g}): the likelihood grows "
-                "without bound as the scale shrinks. Drop them or collect more rows."
-            )
+        """Raise for constant columns."""
+        refuse_constant_columns(self.name, statistics, names)
+
+    def start(self, statistics: Rows) -> dict[str, np.ndarray]:
+        """Return the median and the mean distance from it, as location and scale."""
+        (middle,) = weighted_quantiles(statistics.X, statistics.weight, (0.5,))
+        return self.from_location_scale(middle, _mean_distance(statistics, middle))
+
+    def restricted_estimate(self, statistics: Rows, null: Params) -> dict[str, np.ndarray]:
+        """Return the estimate with the entries of `null` held fixed; NaN marks the free ones.
+
+        Where the location is held, the scale starts at the mean distance from it: a scale too
+        large is a safe start.
+        """
+        start = self.start(statistics)
+        location, scale = self.location_scale(start)
+        held = np.broadcast_to(self.location_scale(null)[0], location.shape)
+        away = ~np.isnan(held)
+        if away.any():
+            location = np.where(away, held, location)
+            scale = np.where(away, _mean_distance(statistics, location), scale)
+            start = {**start, **self.from_location_scale(location, scale)}
+        return self.restricted_near(statistics, null, start)
+
+    def restricted_near(
+        self, statistics: Rows, null: Params, near: Params
+    ) -> dict[str, np.ndarray]:
+        """Return the restricted estimate, searched from `near`."""
+        return self._merge(null, *self._search(statistics, null, near))
+
+    def _search(
+        self, statistics: Rows, null: Params, near: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return location and scale where the likelihood is highest."""
+        location, scale = self.location_scale(near)
+        held_location, held_scale = self.location_scale(null)
+        free = (np.isnan(held_location), np.isnan(held_scale))
+        location = np.where(free[0], location, held_location)
+        scale = np.where(free[1], scale, held_scale)
+        return climb(self, statistics, near, location, scale, free)
+
+    def _merge(
+        self, null: Params, location: np.ndarray, scale: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return parameters from location and scale; what is held keeps its digits."""
+        found = self.from_location_scale(location, scale)
+        return {
+            name: np.where(np.isnan(null[name]), value, null[name]) for name, value in found.items()
+        }
+
+    def sums(self, statistics: Rows, params: Params) -> Sums:
+        """Return the means over rows that value, gradient and curvature are made of."""
+        return kernel_sums(self, statistics, params, *self.location_scale(params))
 
     def log_likelihood(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
-        return statistics.n * statistics.mean(self.log_density(statistics.X, params))
+        m, s = self.location_scale(params)
+        g, _, _ = self.kernel((statistics.X - m) / s, params)
+        total = statistics.weight @ g - statistics.n * np.log(s)
+        return total - statistics.weight @ statistics.X if self.logarithmic else total
+
+    def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, k)."""
+        return self._to_theta(self._slope(self.sums(statistics, params), params), params)
+
+    def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
+        """Return minus the mean Hessian, (d, k, k)."""
+        return self._curvature(self.sums(statistics, params), params)
+
+    def expansion(
+        self, statistics: Rows, params: Params
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean log-likelihood, mean score and observed information, in one pass."""
+        sums = self.sums(statistics, params)
+        height = sums.g - np.log(self.location_scale(params)[1])
+        if self.logarithmic:
+            height = height - statistics.weight @ statistics.X / statistics.n
+        slope = self._to_theta(self._slope(sums, params), params)
+        return height, slope, self._curvature(sums, params)
+
+    def _slope(self, sums: Sums, params: Params) -> np.ndarray:
+        """Return the mean score of location and scale, (d, 2)."""
+        _, s = self.location_scale(params)
+        slope = np.empty((*s.shape, 2))
+        slope[:, 0], slope[:, 1] = -sums.g1 / s, (-1 - sums.zg1) / s
+        return slope
+
+    def _curvature(self, sums: Sums, params: Params) -> np.ndarray:
+        _, s = self.location_scale(params)
+        unit = -1 / (s * s)
+        information = np.empty((*s.shape, 2, 2))
+        information[:, 0, 0] = sums.g2 * unit
+        information[:, 0, 1] = information[:, 1, 0] = (sums.g1 + sums.zg2) * unit
+        information[:, 1, 1] = (1 + 2 * sums.zg1 + sums.zzg2) * unit
+        slopes = self.location_scale_slopes(params)
+        if slopes is None:
+            return information
+        first, second = slopes
+        turned = first.transpose(0, 2, 1) @ information @ first
+        return turned - np.einsum("da,daij->dij", self._slope(sums, params), second)
+
+    def information(self, params: Params) -> np.ndarray:
+        """Return the expected information per observation, (d, k, k)."""
+        _, s = self.location_scale(params)
+        unit = self.unit_information(params) / (s**2)[:, None, None]
+        slopes = self.location_scale_slopes(params)
+        if slopes is None:
+            return unit
+        return np.einsum("dai,dab,dbj->dij", slopes[0], unit, slopes[0])
+
+    def canonical(
+        self, statistics: Rows, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tangent exponential parameter (d, k) and its Jacobian (d, k, k)."""
+        return self.canonical_free(statistics, estimate, params, np.arange(len(self.parameters)))
+
+    def canonical_free(
+        self, statistics: Rows, estimate: Params, params: Params, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `canonical` where only the parameters at the positions `free` are free.
+
+        phi_j is the mean of g'(z) / s times V_j, V_j = dt / d theta_j at the estimate with z held:
+        one and z at the estimate, for location and scale.
+        """
+        m, s = self.location_scale(params)
+        m_hat, s_hat = self.location_scale(estimate)
+        z, pull = (statistics.X - m) / s, (statistics.X - m_hat) / s_hat
+        _, g1, g2 = self.kernel(z, params)
+        turn = g1 + z * g2
+        mean = [statistics.weight @ v for v in (g1, pull * g1, g2, turn, pull * g2, pull * turn)]
+        unit = 1 / (s * statistics.n)
+        phi = np.stack(mean[:2], axis=-1) * unit[:, None]
+        jacobian = np.stack(mean[2:], axis=-1).reshape(-1, 2, 2) * (-unit / s)[:, None, None]
+        slopes, at_estimate = (self.location_scale_slopes(p) for p in (params, estimate))
+        if slopes is not None and at_estimate is not None:
+            phi = np.einsum("dai,da->di", at_estimate[0], phi)
+            jacobian = np.einsum("dai,dab,dbj->dij", at_estimate[0], jacobian, slopes[0])
+        offset = len(self.parameters) - phi.shape[1]  # shapes come first and are held
+        kept = np.asarray(free) - offset
+        return phi[:, kept], jacobian[:, kept[:, None], kept]
 
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities, (n, d), -inf outside the support."""
@@ -107,55 +252,6 @@ class LocationScaleFamily(SmoothFamily):
         _, g1, _ = self.kernel(z, params)
         return self._to_theta(np.stack([-g1 / s, -(1 + z * g1) / s], axis=-1), params)
 
-    def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
-        """Return the mean over rows of the score, (d, k)."""
-        z, s = self._standardise(statistics.X, params)
-        _, g1, _ = self.kernel(z, params)
-        slope = np.stack([-statistics.mean(g1), -1 - statistics.mean(z * g1)], axis=-1)
-        return self._to_theta(slope / s[:, None], params)
-
-    def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
-        """Return minus the mean Hessian, (d, k, k)."""
-        z, s = self._standardise(statistics.X, params)
-        _, g1, g2 = self.kernel(z, params)
-        mean = statistics.mean
-        m1, z1, m2, z2, zz2 = mean(g1), mean(z * g1), mean(g2), mean(z * g2), mean(z * z * g2)
-        hessian = np.array([[m2, m1 + z2], [m1 + z2, 1 + 2 * z1 + zz2]]) / s**2
-        hessian = np.moveaxis(hessian, -1, 0)
-        slopes = self.location_scale_slopes(params)
-        if slopes is None:
-            return -hessian
-        first, second = slopes
-        score = np.stack([-m1, -1 - z1], axis=-1) / s[:, None]
-        turned = np.einsum("dai,dab,dbj->dij", first, hessian, first)
-        return -turned - np.einsum("da,daij->dij", score, second)
-
-    def information(self, params: Params) -> np.ndarray:
-        """Return the expected information per observation, (d, k, k)."""
-        _, s = self.location_scale(params)
-        unit = self.unit_information(params) / (s**2)[:, None, None]
-        slopes = self.location_scale_slopes(params)
-        if slopes is None:
-            return unit
-        return np.einsum("dai,dab,dbj->dij", slopes[0], unit, slopes[0])
-
-    def canonical(
-        self, statistics: Rows, estimate: Params, params: Params
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the tangent exponential parameter: means of g'(z) / s times (1, z at estimate)."""
-        z, s = self._standardise(statistics.X, params)
-        _, g1, g2 = self.kernel(z, params)
-        pull = self._standardise(statistics.X, estimate)[0]
-        mean, unit = statistics.mean, 1 / s
-        phi = np.stack([mean(g1) * unit, mean(pull * g1) * unit], axis=-1)
-        turn = g1 + z * g2
-        jacobian = -np.array(
-            [[mean(g2), mean(turn)], [mean(pull * g2), mean(pull * turn)]]
-        ) * unit**2
-        jacobian = np.moveaxis(jacobian, -1, 0)
-        slopes = self.location_scale_slopes(params)
-        return phi, jacobian if slopes is None else jacobian @ slopes[0]
-
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""
         z, s = self._standardise(X, params)
@@ -163,7 +259,8 @@ class LocationScaleFamily(SmoothFamily):
         if not self.logarithmic:
             return g1 / s
         inside = X > 0
-        return np.where(inside, (g1 / s - 1) / np.where(inside, X, 1.0), 0.0)
+        with np.errstate(invalid="ignore"):
+            return np.where(inside, (g1 / s - 1) / np.where(inside, X, 1.0), 0.0)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""
@@ -186,12 +283,17 @@ class LocationScaleFamily(SmoothFamily):
         return slope if slopes is None else np.einsum("...da,dak->...dk", slope, slopes[0])
 
 
-def weighted_quantiles(
-    X: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]
-) -> list[np.ndarray]:
-    """Return quantiles of the columns of X, (d,) each; a weight w counts as w repetitions."""
-    order = np.argsort(X, axis=0)
-    cumulative = np.cumsum(weight[order], axis=0)
-    ranks = [np.argmax(cumulative >= level * cumulative[-1], axis=0) for level in levels]
-    columns = np.arange(X.shape[1])
-    return [X[order[rank, columns], columns] for rank in ranks]
+def _mean_distance(statistics: Rows, location: np.ndarray) -> np.ndarray:
+    return statistics.weight @ np.abs(statistics.X - location) / statistics.n
+
+
+def refuse_constant_columns(name: str, statistics: Any, names: list[str]) -> None:
+    """Raise for columns whose rows are all equal: the likelihood is unbounded there."""
+    t = statistics.X
+    constant = [names[j] for j in np.flatnonzero(t.min(axis=0) == t.max(axis=0))]
+    if constant:
+        raise ValueError(
+            f"The {name} family has no estimate for constant columns ({', '.join(constant)}; "
+            f"n_samples = {statistics.n:g}): the likelihood grows without bound as the spread of "
+            "the fitted distribution shrinks. Drop them or collect more rows."
+        )

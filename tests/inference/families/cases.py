@@ -32,18 +32,33 @@ IDS = [family.name for family, _, _ in COLUMNWISE]
 
 
 def nodes(distribution):
-    """Values (m,) and probabilities (m,) that integrate smooth functions under `distribution`."""
+    """Values (m,) and probabilities (m,) that integrate smooth functions under `distribution`.
+
+    Between two ends, Gauss's rule on 80 panels; otherwise the trapezoidal rule after a
+    substitution under which both tails fall off exponentially or faster.
+    """
     if isinstance(distribution.dist, stats.rv_discrete):
         values = np.arange(0, int(distribution.ppf(1 - 1e-15)) + 30)
         return values.astype(float), distribution.pmf(values)
     low, high = distribution.support()
-    low = low if np.isfinite(low) else distribution.mean() - 15 * distribution.std()
-    high = high if np.isfinite(high) else distribution.mean() + 50 * distribution.std()
-    x, w = np.polynomial.legendre.leggauss(60)  # composite: 60 nodes on each of 80 panels
-    edges = np.linspace(low, high, 81)
-    half = np.diff(edges)[:, None] / 2
-    values = (edges[:-1, None] + half * (x + 1)).ravel()
-    return values, (half * w).ravel() * distribution.pdf(values)
+    if np.isfinite(low) and np.isfinite(high):
+        x, w = np.polynomial.legendre.leggauss(60)
+        edges = np.linspace(low, high, 81)
+        half = np.diff(edges)[:, None] / 2
+        values = (edges[:-1, None] + half * (x + 1)).ravel()
+        return values, (half * w).ravel() * distribution.pdf(values)
+    quarter, middle, other = distribution.ppf([0.25, 0.5, 0.75])
+    if np.isfinite(low):
+        u, step = np.linspace(-5.7, 5.7, 3001, retstep=True)
+        values = low + (middle - low) * np.exp(np.sinh(u))
+        slope = (values - low) * np.cosh(u)
+    else:
+        u, step = np.linspace(-45, 45, 6001, retstep=True)
+        values = middle + (other - quarter) * np.sinh(u)
+        slope = (other - quarter) * np.cosh(u)
+    with np.errstate(over="ignore"):
+        weight = distribution.pdf(values) * slope * step
+    return values[weight > 0], weight[weight > 0]
 
 
 def table(distributions, n, seed=0):

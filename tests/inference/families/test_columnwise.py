@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm._validation import inside_support
+from skgm.inference.families._rows import Rows
 from tests.inference.families.cases import COLUMNWISE, IDS, nodes, table
 
 pytestmark = pytest.mark.parametrize(("family", "params", "distributions"), COLUMNWISE, ids=IDS)
@@ -136,5 +137,9 @@ def test_statistics_merge(family, params, distributions):
     weight = np.random.default_rng(2).integers(0, 4, 90).astype(float)
     whole = family.summarize(X.repeat(weight.astype(int), axis=0), None)
     parts = family.summarize(X[:17], weight[:17]) + family.summarize(X[17:], weight[17:])
+    if isinstance(whole, Rows):  # weighted rows and repeated rows differ, their likelihoods do not
+        merged, once = (family.log_likelihood(s, params) for s in (parts, whole))
+        assert_allclose(merged, once, rtol=1e-13)
+        return
     for name, value in vars(whole).items():
         assert_allclose(getattr(parts, name), value, rtol=1e-13, atol=1e-14)

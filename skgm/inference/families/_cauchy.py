@@ -1,0 +1,62 @@
+"""The Cauchy family."""
+
+import numpy as np
+
+from skgm.inference.families._base import Params
+from skgm.inference.families._heavy_tails import HeavyTailedFamily
+from skgm.inference.families._location_scale import location_and_scale
+from skgm.inference.families._rows import Rows
+
+__all__ = ["Cauchy"]
+
+
+class Cauchy(HeavyTailedFamily):
+    r"""Cauchy distribution with location and scale, per column.
+
+    .. math:: \log p(x) = -\log\pi - \log(1 + z^2) - \log s, \quad z = (x - m) / s
+
+    Notes
+    -----
+    The joint likelihood has one maximum; with the scale held it may have many, of which the
+    highest is found. Columns with half of their weight or more on one value are refused.
+
+    References
+    ----------
+    J. B. Copas, "On the unimodality of the likelihood for the Cauchy distribution", Biometrika
+    62, 1975.
+    """
+
+    name = "cauchy"
+    equivariance = "location-scale"
+    parameters = location_and_scale()
+
+    def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return -log(pi) - log(1 + z^2) and its derivatives."""
+        square = z * z
+        share = 1 / (1 + square)
+        g1 = z * share
+        g1 *= -2
+        return -np.log(np.pi) - np.log1p(square), g1, g1 * g1 - 2 * share
+
+    def tail_index(self, params: Params) -> float:
+        """Return one."""
+        return 1.0
+
+    def unit_information(self, params: Params) -> np.ndarray:
+        """Return diag(1/2, 1/2)."""
+        return np.diag([0.5, 0.5])
+
+    def unit_cdf(self, z: np.ndarray, params: Params) -> np.ndarray:
+        """Return 1/2 + arctan(z) / pi, without cancellation far below."""
+        return np.arctan2(1.0, -z) / np.pi
+
+    def unit_draws(
+        self, params: Params, size: tuple[int, int], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return draws of z."""
+        return rng.standard_cauchy(size=size)
+
+    def check_statistics(self, statistics: Rows, names: list[str]) -> None:
+        """Raise for columns with half of the weight or more on one value."""
+        super().check_statistics(statistics, names)
+        self.refuse_ties(statistics, {}, names)

@@ -1,0 +1,126 @@
+"""What the Cauchy and Student's t families share: ties, and likelihoods of many maxima."""
+
+from typing import Any
+
+import numpy as np
+
+from skgm.inference.families._base import Params
+from skgm.inference.families._location_scale import LocationScaleFamily
+from skgm.inference.families._location_scale_search import climb, weighted_quantiles
+from skgm.inference.families._rows import Rows
+
+__all__ = ["HeavyTailedFamily", "heaviest_tie"]
+
+# With the scale held, starts are all rows up to this many, or as many quantiles.
+_MANY_STARTS, _FEW_STARTS = 256, 9
+_ASCENTS = 4
+_CHUNK_VALUES = 4_000_000
+
+
+class HeavyTailedFamily(LocationScaleFamily):
+    """Symmetric family with tails |z|^-(tail index + 1).
+
+    With the location held, or both free, the likelihood has one maximum where the tail index is
+    one or more. With the scale held it may have one near every row: the search then starts at
+    many places.
+    """
+
+    one_maximum = False
+
+    def tail_index(self, params: Params) -> Any:
+        """Return the tail index per column."""
+        raise NotImplementedError
+
+    def start(self, statistics: Rows) -> dict[str, np.ndarray]:
+        """Return the median and half the distance of the quartiles."""
+        low, middle, high = weighted_quantiles(statistics.X, statistics.weight, (0.25, 0.5, 0.75))
+        distance = statistics.weight @ np.abs(statistics.X - middle) / statistics.n
+        scale = (high - low) / 2
+        return self.from_location_scale(middle, np.where(scale > 0, scale, distance))
+
+    def refuse_ties(self, statistics: Rows, params: Params, names: list[str]) -> None:
+        """Raise where so much weight lies on one value that the likelihood is unbounded there."""
+        index = np.asarray(self.tail_index(params))
+        tied = heaviest_tie(statistics)
+        bad = np.flatnonzero(tied * (1 + index) >= statistics.n * index * (1 - 1e-12))
+        if len(bad):
+            j = int(bad[0])
+            raise ValueError(
+                f"The {self.name} family has no estimate for column {names[j]!r}: {tied[j]:g} of "
+                f"{statistics.n:g} observations are equal, and the likelihood grows without bound "
+                "as the distribution shrinks onto them. Drop the column, or undo its rounding."
+            )
+
+    def _search(
+        self, statistics: Rows, null: Params, near: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return location and scale where the likelihood is highest."""
+        location, scale = self.location_scale(null)
+        many = np.isnan(location) & ~np.isnan(scale)
+        many = np.broadcast_to(many, statistics.X.shape[1:])
+        if not many.any():
+            return super()._search(statistics, null, near)
+        scale = np.broadcast_to(scale, many.shape)
+        if many.all():
+            return self._highest(statistics, near, scale), scale
+        columns = np.flatnonzero(many)
+        part = Rows(statistics.n, statistics.X[:, columns], statistics.weight)
+        there = {name: np.broadcast_to(v, many.shape)[columns] for name, v in near.items()}
+        highest = self._highest(part, there, scale[columns])
+        stand_in = {
+            name: np.where(many, np.nan, np.broadcast_to(value, many.shape))
+            for name, value in null.items()
+        }
+        found, spread = super()._search(statistics, stand_in, near)
+        found, spread = np.array(found), np.where(many, scale, spread)
+        found[columns] = highest
+        return found, spread
+
+    def _highest(self, statistics: Rows, near: Params, scale: np.ndarray) -> np.ndarray:
+        """Return the location of the highest maximum at a held scale."""
+        here = self.location_scale(near)[0]
+        starts = np.vstack([here[None], self._starts(statistics, scale)])
+        heights = np.stack([self._height(statistics, near, m, scale) for m in starts])
+        order = np.argsort(-heights, axis=0, kind="stable")[:_ASCENTS]
+        best, top = here, np.full(here.shape, -np.inf)
+        free = (np.ones(here.shape, dtype=bool), np.zeros(here.shape, dtype=bool))
+        for row in order:
+            start = np.take_along_axis(starts, row[None], axis=0)[0]
+            found, _ = climb(self, statistics, near, start, scale, free)
+            height = self._height(statistics, near, found, scale)
+            best, top = np.where(height > top, found, best), np.maximum(height, top)
+        return best
+
+    def _height(
+        self, statistics: Rows, params: Params, location: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        return statistics.weight @ self.kernel((statistics.X - location) / scale, params)[0]
+
+    def _starts(self, statistics: Rows, scale: np.ndarray) -> np.ndarray:
+        """Return places that together lie uphill of the highest maximum, (k, d).
+
+        Where the scale is not small beside the spread of the middle half, the likelihood is
+        unimodal or nearly so, and a few quantiles do.
+        """
+        X, weight = statistics.X, statistics.weight
+        low, high = weighted_quantiles(X, weight, (0.25, 0.75))
+        wide = bool((scale > (high - low) / 4).all())
+        if len(X) > _FEW_STARTS and wide:
+            levels = tuple((np.arange(_FEW_STARTS) + 0.5) / _FEW_STARTS)
+        elif len(X) > _MANY_STARTS:
+            levels = tuple((np.arange(_MANY_STARTS) + 0.5) / _MANY_STARTS)
+        else:
+            return X
+        return np.stack(weighted_quantiles(X, weight, levels))
+
+
+def heaviest_tie(statistics: Rows) -> np.ndarray:
+    """Return the largest weight that lies on one value, per column."""
+    order = np.argsort(statistics.X, axis=0)
+    ordered = np.take_along_axis(statistics.X, order, axis=0)
+    cumulative = np.cumsum(statistics.weight[order], axis=0)
+    last = np.ones(ordered.shape, dtype=bool)  # last row of its run of equal values
+    last[:-1] = ordered[1:] != ordered[:-1]
+    before = np.maximum.accumulate(np.where(last, cumulative, 0.0), axis=0)
+    before = np.vstack([np.zeros((1, before.shape[1])), before[:-1]])
+    return np.max(np.where(last, cumulative - before, 0.0), axis=0)
