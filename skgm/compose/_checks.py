@@ -6,6 +6,7 @@ from typing import Any
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from skgm._validation import DISCRETE_SUPPORTS
 from skgm.base import DensityEstimator
 from skgm.compose._compile import Table, examine
 from skgm.compose._registry import is_passthrough, leaves
@@ -68,7 +69,7 @@ def _check_custom(steps: Steps, custom: Mapping[str, Any]) -> None:
 
 def _check_continuous(steps: Steps) -> None:
     name, density = steps[-1]
-    if density.__density_tags__().support not in ("binary", "counts"):
+    if density.__density_tags__().support not in DISCRETE_SUPPORTS:
         return
     for other, step in steps[:-1]:
         if not is_passthrough(step):

@@ -123,8 +123,8 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     -inf in `score_samples`; in `fit` they are errors. `sample_weight` goes to every step whose
     `fit` takes it. The last step never sees a data frame: its messages call columns by position.
 
-    A probability mass (support "binary" or "counts") has no Jacobian: such a last step is only
-    accepted without transformers.
+    A probability mass (support "binary", "counts" or "positive-counts") has no Jacobian: such a
+    last step is only accepted without transformers.
 
     Examples
     --------

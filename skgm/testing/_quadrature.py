@@ -56,7 +56,7 @@ _MAPS: dict[str, tuple[Any, Any, float, float]] = {
     "positive": (np.exp, lambda u: u, -20.0, 5.0),
     "non-negative": (np.exp, lambda u: u, -20.0, 5.0),
     "unit": (special.expit, _log_logistic, -20.0, 20.0),
-    "circle": (np.asarray, np.zeros_like, -np.pi, np.pi),  # both ends are one point, inside once
+    "circle": (np.asarray, np.zeros_like, -np.pi * (1 - 1e-12), np.pi),
 }
 
 
@@ -72,6 +72,8 @@ def make_axis(support: str, column: np.ndarray, n_nodes: int) -> Axis:
     u = np.linspace(low, high, n_nodes)
     step = u[1] - u[0]
     log_volume = log_slope(u) + np.log(scale * step)
+    if support == "circle":  # densities need not vanish at the ends, which are one point
+        log_volume[[0, -1]] -= np.log(2)
     return Axis(
         location + scale * forward(u), log_volume, location + scale * forward(u[:-1] + step / 2)
     )

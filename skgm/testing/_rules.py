@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn.utils import get_tags
 
+from skgm._validation import DISCRETE_SUPPORTS
 from skgm.testing._registry import Rule
 from skgm.testing._tags import get_density_tags
 
@@ -21,7 +22,7 @@ __all__ = [
     "takes",
 ]
 
-DISCRETE = ("binary", "counts")
+DISCRETE = DISCRETE_SUPPORTS
 
 
 def accepts(estimator: Any, method: str, parameter: str) -> bool:

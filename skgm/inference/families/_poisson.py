@@ -39,7 +39,15 @@ class Poisson(ExponentialFamily):
             "mu",
             low=0.0,
             link="log",
-            methods=("wald", "wald-transformed", "score", "profile", "exact", "robust"),
+            methods=(
+                "wald",
+                "wald-transformed",
+                "score",
+                "profile",
+                "exact",
+                "robust",
+                "bootstrap",
+            ),
             auto="score",
         ),
     )
@@ -75,6 +83,18 @@ class Poisson(ExponentialFamily):
     def information(self, params: Params) -> np.ndarray:
         """Return 1 / mu, (d, 1, 1)."""
         return (1 / params["mu"])[..., None, None]
+
+    def mean_score(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return the mean over rows of the score, (d, 1)."""
+        return self.score(statistics.mean, params)
+
+    def observed_information(self, statistics: Sums, params: Params) -> np.ndarray:
+        """Return mean / mu^2, (d, 1, 1)."""
+        return (statistics.mean / params["mu"] ** 2)[..., None, None]
+
+    def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return P(x <= X), (n, d)."""
+        return stats.poisson.cdf(X, params["mu"])
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""
