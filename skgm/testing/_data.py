@@ -32,7 +32,7 @@ MARGINS: dict[str, Any] = {
     "circle": lambda z: 2 * np.arctan(0.4 * z + 0.5),
     "binary": lambda z: (z < 0.5).astype(np.float64),
     "counts": _counts(4.0),
-    "positive-counts": lambda z: 1 + _counts(4.0)(z),
+    "positive-counts": lambda z: stats.geom.ppf(special.ndtr(z), 0.25),
 }
 
 
@@ -117,6 +117,6 @@ def held_out_baseline(support: str, train: np.ndarray, X: np.ndarray) -> np.ndar
         "circle": lambda: _log_von_mises(train, X),
         "binary": lambda: stats.bernoulli.logpmf(X, mean),
         "counts": lambda: stats.poisson.logpmf(X, mean),
-        "positive-counts": lambda: stats.poisson.logpmf(X - 1, mean - 1),
+        "positive-counts": lambda: stats.geom.logpmf(X, 1 / mean),
     }
     return margins[support]().sum(axis=1)
