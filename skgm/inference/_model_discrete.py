@@ -19,7 +19,7 @@ class DiscreteModel(LikelihoodModel):
         self.model = result.model
         self.names, self.kind = names, type(result.model).__name__
         self.estimate = np.asarray(result.params, dtype=np.float64)
-        self.n = float(len(self.model.endog))
+        self.n, self.design = float(len(self.model.endog)), self.model.exog
         self.has_alpha = len(self.estimate) > self.model.exog.shape[1]
         self.lower = np.full(len(self.estimate), -np.inf)
         y = self.model.endog
@@ -49,10 +49,25 @@ class DiscreteModel(LikelihoodModel):
         """Return X'WX for Probit; Logit and Poisson are canonical, so the two agree."""
         if self.kind != "Probit":
             return self.observed_information(params)
-        eta = self.model.predict(params, which="linear")
+        weights = self._probit_weights(self.model.predict(params, which="linear"), True)
+        return (self.model.exog * weights[:, None]).T @ self.model.exog
+
+    def curvature_weights(self, params: np.ndarray, *, expected: bool) -> np.ndarray | None:
+        """Return the weights of the rows in the information, for models without overdispersion."""
+        if self.kind == "Probit":
+            return self._probit_weights(self.model.predict(params, which="linear"), expected)
+        if self.kind not in ("Logit", "Poisson"):
+            return None
+        mean = self.model.predict(params)
+        return mean if self.kind == "Poisson" else mean * (1 - mean)
+
+    def _probit_weights(self, eta: np.ndarray, expected: bool) -> np.ndarray:
         log_density = -(eta**2) / 2 - np.log(2 * np.pi) / 2
-        weight = np.exp(2 * log_density - log_ndtr(eta) - log_ndtr(-eta))
-        return (self.model.exog * weight[:, None]).T @ self.model.exog
+        if expected:
+            return np.exp(2 * log_density - log_ndtr(eta) - log_ndtr(-eta))
+        side = 2 * self.model.endog - 1
+        ratio = side * np.exp(log_density - log_ndtr(side * eta))
+        return ratio * (ratio + eta)
 
     def score_rows(self, params: np.ndarray) -> np.ndarray:
         """Return the gradients of the rows."""

@@ -1,7 +1,7 @@
 """Maximum of a log-likelihood under linear restrictions, by Newton steps that never go downhill."""
 
 import numpy as np
-from scipy.linalg import null_space
+from scipy.linalg import null_space, qr, solve_triangular
 
 from skgm.inference._model_null import Restriction
 from skgm.inference._model_protocol import Fit, LikelihoodModel
@@ -60,8 +60,9 @@ def _newton_step(
             break
     if not (np.isfinite(curvature).all() and np.isfinite(gradient).all()):
         raise ValueError("The derivatives of the log-likelihood are not finite during the search.")
-    # a saddle or a plateau: the absolute eigenvalues point uphill all the same
-    values = np.maximum(np.abs(values), 1e-8 * max(np.abs(values).max(), np.finfo(float).tiny))
+    if values[0] <= 1e-12 * values[-1]:
+        # a saddle or a plateau: the absolute eigenvalues point uphill all the same
+        values = np.maximum(np.abs(values), 1e-8 * max(np.abs(values).max(), np.finfo(float).tiny))
     along = vectors.T @ gradient
     return basis @ (vectors @ (along / values)), float(along @ (along / values))
 
@@ -92,6 +93,7 @@ def full_fit(model: LikelihoodModel) -> Fit:
     with np.errstate(all="ignore"):
         at_estimate = model.loglik(model.estimate)
         basis = everything * _units(model, model.estimate)
+        basis = _orthonormal(model, model.estimate, basis)
         try:
             fit = maximise(model, model.estimate, basis)
         except ValueError as error:
@@ -125,6 +127,18 @@ def _units(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
     return 1 / np.sqrt(np.where(usable, diagonal, 1.0))
 
 
+def _orthonormal(model: LikelihoodModel, params: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return a basis of the same span, orthonormal in the metric of the information if known."""
+    root = model.information_root(params, expected=True)
+    if root is None or not np.isfinite(root).all() or basis.shape[1] == 0:
+        return basis
+    triangle = qr(root @ basis, mode="r")[0][: basis.shape[1]]
+    values = np.linalg.svd(triangle, compute_uv=False)
+    if triangle.shape[0] < basis.shape[1] or values[-1] <= 1e-13 * values[0]:
+        return basis
+    return solve_triangular(triangle.T, basis.T, lower=True).T
+
+
 def restricted_fit(
     model: LikelihoodModel, restriction: Restriction, origin: np.ndarray, strides: int = _STRIDES
 ) -> Fit:
@@ -148,6 +162,7 @@ def restricted_fit(
     with np.errstate(all="ignore"):
         units = _units(model, origin)
         basis = units[:, None] * null_space(restriction.matrix * units)
+        basis = _orthonormal(model, origin, basis)
         try:
             fit = _approach(model, restriction, origin, units, basis, strides)
         except ValueError as error:
@@ -203,11 +218,10 @@ def _project(
 ) -> np.ndarray:
     """Return the point of R theta = target that is nearest in the metric of the information."""
     matrix = restriction.matrix
-    information = model.expected_information(params) * units * units[:, None]
-    covariance = np.eye(len(params))
-    if np.isfinite(information).all() and np.linalg.eigvalsh(information)[0] > 1e-10:
-        covariance = np.linalg.inv(information)
-    covariance = covariance * units * units[:, None]
+    try:
+        covariance = model.covariance(params, expected=True)
+    except ValueError:  # any other metric will do
+        covariance = np.diag(units**2)
     half = covariance @ matrix.T
     moved = params + half @ np.linalg.solve(matrix @ half, target - matrix @ params)
     single = restriction.fixed_entries

@@ -8,7 +8,7 @@ from scipy import stats
 
 from skgm.inference._links import wald_interval
 from skgm.inference._model_fit import full_fit
-from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
+from skgm.inference._model_protocol import Fit, LikelihoodModel
 from skgm.inference._model_search import IntervalSearch
 from skgm.inference._model_targets import LinearTarget, read_targets
 from skgm.inference._model_tests import refuse_unconverged, robust_covariance
@@ -150,7 +150,7 @@ def _from_covariance(
 
 
 def _wald(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
-    covariance = covariance_of(model.observed_information(fit.params))
+    covariance = model.covariance(fit.params)
     return _from_covariance(covariance, fit, target, level)
 
 
@@ -168,7 +168,7 @@ def _small_sample(
 
 
 def _exact(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
-    covariance = covariance_of(model.observed_information(fit.params))
+    covariance = model.covariance(fit.params)
     return _small_sample(model, fit, covariance, target, level)
 
 
@@ -187,7 +187,7 @@ def _profile(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Int
 def _score(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
     def distance(restricted: Fit) -> float:
         score = model.score(restricted.params)
-        covariance = covariance_of(model.expected_information(restricted.params))
+        covariance = model.covariance(restricted.params, expected=True)
         return float(np.sqrt(score @ covariance @ score))
 
     return _invert(model, fit, target, level, distance)
@@ -202,7 +202,7 @@ def _invert(
 ) -> Interval:
     """Return where the root of a test statistic, on both sides, reaches the normal quantile."""
     quantile = float(stats.norm.ppf((1 + level) / 2))
-    covariance = covariance_of(model.observed_information(fit.params))
+    covariance = model.covariance(fit.params)
     slope = target.gradient(fit.params)
     width = float(np.sqrt(slope @ covariance @ slope)) * quantile
     search = IntervalSearch(model, fit, target, distance, quantile)

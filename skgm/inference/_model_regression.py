@@ -21,6 +21,7 @@ _ENDS_AT_INFINITY = {
 class LinearRegression(LikelihoodModel):
     """OLS, WLS or GLS with a given covariance: the error variance is profiled out."""
 
+    design: np.ndarray
     is_linear = True
 
     def __init__(self, result: Any, names: list[str]) -> None:
@@ -70,6 +71,10 @@ class LinearRegression(LikelihoodModel):
         """Return X'X / variance, which is also the expected information."""
         return self.gram / self.variance(params)
 
+    def curvature_weights(self, params: np.ndarray, *, expected: bool) -> np.ndarray:
+        """Return 1 / variance for every row."""
+        return np.full(len(self.design), 1 / self.variance(params))
+
     def score_rows(self, params: np.ndarray) -> np.ndarray:
         """Return x e / variance for each row."""
         return self.design * (self._residuals(params) / self.variance(params))[:, None]
@@ -77,6 +82,8 @@ class LinearRegression(LikelihoodModel):
 
 class GeneralizedLinear(LikelihoodModel):
     """GLM of statsmodels; an estimated dispersion is profiled out by maximum likelihood."""
+
+    design: np.ndarray
 
     def __init__(self, result: Any, names: list[str]) -> None:
         model = self.model = result.model
@@ -141,19 +148,23 @@ class GeneralizedLinear(LikelihoodModel):
         """Return the gradient at the dispersion that maximises."""
         return self.model.score(params, scale=self.dispersion(params))
 
-    def _information(self, params: np.ndarray, observed: bool) -> np.ndarray:
+    def curvature_weights(self, params: np.ndarray, *, expected: bool) -> np.ndarray:
+        """Return the weights of the rows in minus the Hessian, or in its expectation."""
         scale = self.dispersion(params)
-        factor = self.model.hessian_factor(params, scale=scale, observed=observed)
-        factor = np.where(self.frequency > 0, factor, 0.0)  # statsmodels divides by the weight
-        return (self.design * factor[:, None]).T @ self.design
+        factor = self.model.hessian_factor(params, scale=scale, observed=not expected)
+        return np.where(self.frequency > 0, factor, 0.0)  # statsmodels divides by the weight
+
+    def _information(self, params: np.ndarray, expected: bool) -> np.ndarray:
+        weights = self.curvature_weights(params, expected=expected)
+        return (self.design * weights[:, None]).T @ self.design
 
     def observed_information(self, params: np.ndarray) -> np.ndarray:
         """Return minus the Hessian at the dispersion that maximises."""
-        return self._information(params, observed=True)
+        return self._information(params, expected=False)
 
     def expected_information(self, params: np.ndarray) -> np.ndarray:
         """Return X'WX; mean and dispersion are orthogonal, so no correction is due."""
-        return self._information(params, observed=False)
+        return self._information(params, expected=True)
 
     def score_rows(self, params: np.ndarray) -> np.ndarray:
         """Return the score of one observation of each row."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from skgm.inference._model_fit import restricted_fit
 from skgm.inference._model_null import Restriction
-from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
+from skgm.inference._model_protocol import Fit, LikelihoodModel
 
 __all__ = ["FunctionTarget", "LinearTarget", "read_targets"]
 
@@ -173,7 +173,7 @@ def read_targets(of: Any, model: LikelihoodModel, fit: Fit) -> dict[str, Any]:
     targets: dict[str, Any] = {}
     for label, terms in wanted.items():
         if callable(terms):
-            errors = np.sqrt(np.diagonal(covariance_of(model.observed_information(fit.params))))
+            errors = np.sqrt(np.diagonal(model.covariance(fit.params)))
             targets[label] = FunctionTarget(label, terms, model.names, errors)
             _refuse_flat(targets[label], fit.params)
         else:

@@ -64,7 +64,7 @@ def model_score_test(
         if robust:
             pull, statistic = _robust_score(model, restriction, fit, score)
         else:
-            step = covariance_of(model.expected_information(fit.params)) @ score
+            step = model.covariance(fit.params, expected=True) @ score
             pull, statistic = restriction.matrix @ step, float(score @ step)
     method = "robust score" if robust else "score"
     return _outcome(statistic, method, restriction, pull, alternative, _named(model, fit))
@@ -158,11 +158,7 @@ def model_wald_test(
     check_alternative(alternative, len(restriction.values))
     params = full_fit(model).params
     with np.errstate(all="ignore"):
-        covariance = (
-            robust_covariance(model, params)
-            if robust
-            else covariance_of(model.observed_information(params))
-        )
+        covariance = robust_covariance(model, params) if robust else model.covariance(params)
     difference = restriction.matrix @ params - restriction.values
     inner = restriction.matrix @ covariance @ restriction.matrix.T
     statistic = float(difference @ covariance_of(inner) @ difference)
@@ -174,7 +170,7 @@ def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
     """Return the sandwich A^-1 B A^-1 of total scores, (k, k), without a factor for n."""
     rows = model.score_rows(params)
     weight = np.ones(len(rows)) if model.row_weights is None else model.row_weights
-    bread = covariance_of(model.observed_information(params))
+    bread = model.covariance(params)
     return bread @ (rows * weight[:, None]).T @ rows @ bread
 
 
@@ -182,7 +178,7 @@ def _robust_score(
     model: LikelihoodModel, restriction: Restriction, fit: Fit, score: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
-    bread = covariance_of(model.observed_information(fit.params))
+    bread = model.covariance(fit.params)
     step = restriction.matrix @ bread @ score
     inner = restriction.matrix @ robust_covariance(model, fit.params) @ restriction.matrix.T
     return step, float(step @ covariance_of(inner) @ step)

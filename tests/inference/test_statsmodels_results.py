@@ -320,6 +320,22 @@ def test_units_of_a_column_do_not_matter(name, unit):
     assert_allclose(np.array(found) * unit, [low, high], rtol=1e-7)
 
 
+@pytest.mark.parametrize("shift", [1e3, 1e5])
+@pytest.mark.parametrize("name", ["logit", "poisson", "gaussian"])
+def test_a_column_far_from_zero_costs_few_digits(name, shift):
+    """Nearly collinear with the constant: nothing about the slope changes."""
+    X, y, fit = fit_glm(name)
+    shifted = X.copy()
+    shifted[:, 1] += shift
+    other = quiet(sm.GLM(y, shifted, family=GLMS[name]).fit)
+    for method in ("profile", "score", "wald"):
+        low, high = confidence_intervals(fit, method=method, of="x1")["x1"]
+        found = confidence_intervals(other, method=method, of="x1")["x1"]
+        assert_allclose(found, [low, high], rtol=1e-8)
+    found = score_test(other, null={"x1": 0.1}).statistic
+    assert_allclose(found, score_test(fit, null={"x1": 0.1}).statistic, rtol=1e-8)
+
+
 def test_linear_combinations():
     """The interval of x1 - x2 is that of a coefficient after a change of columns."""
     X, y, fit = fit_glm("poisson")
