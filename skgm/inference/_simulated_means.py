@@ -10,7 +10,7 @@ __all__ = ["simulated_mean"]
 
 Params = Mapping[str, np.ndarray]
 _SEED = 20260515  # private: a correction must not depend on who asks
-_VALUES, _MOST_ROWS = 500_000, 50
+_VALUES, _FEWEST_VALUES, _MOST_ROWS = 500_000, 20_000, 50
 
 
 def simulated_mean(family: Any, pattern: np.ndarray, params: Params, n: float) -> np.ndarray:
@@ -43,7 +43,8 @@ def simulated_mean(family: Any, pattern: np.ndarray, params: Params, n: float) -
         excess = np.full(d, _pivotal_excess(kind, held, rows))
     else:
         each = [{name: value[[j]] for name, value in params.items()} for j in range(d)]
-        excess = np.array([_excess(family, held, one, rows) for one in each])
+        budget = max(_VALUES // d, _FEWEST_VALUES)  # many columns share the work
+        excess = np.array([_excess(family, held, one, rows, budget) for one in each])
     return pattern.sum() + excess * min(rows / n, 1.0)
 
 
@@ -59,14 +60,16 @@ def _pivotal_excess(kind: Callable[[], Any], held: tuple[bool, ...], rows: int) 
     return _excess(family, held, unit, rows)
 
 
-def _excess(family: Any, held: tuple[bool, ...], params: Params, rows: int) -> float:
+def _excess(
+    family: Any, held: tuple[bool, ...], params: Params, rows: int, budget: int = _VALUES
+) -> float:
     """Return E[W] - r at the parameters of one column.
 
     The score statistic of the tested parameters, the free ones being known, has mean r exactly;
     it follows W closely, so the mean of the difference needs few replicates.
     """
     rng = np.random.default_rng(_SEED)
-    replicates = max(_VALUES // rows, 1000)
+    replicates = max(budget // rows, 1000)
     truth = {name: np.repeat(value, replicates) for name, value in params.items()}
     with np.errstate(all="ignore"):
         X = family.sample(truth, rows, rng)

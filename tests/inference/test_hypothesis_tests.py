@@ -361,3 +361,73 @@ def test_wald_of_any_estimating_functions():
         score_test(Location(), X, {"location": 5.0})
     with pytest.raises(TypeError, match="estimating functions"):
         wald_test(stats.norm, X, {"loc": 5.0})
+
+
+@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize("robust", [False, True])
+def test_one_side_of_a_normal_mean(test, robust):
+    """z has the sign of Student's t; the p-values of both sides add to one."""
+    if robust and test is likelihood_ratio_test:
+        return
+    options = {"robust": True} if robust else {}
+    X = data("normal", n=20)
+    null = {"mu": [np.nan, 4.9, np.nan]}
+    t = stats.ttest_1samp(X[:, 1], 4.9).statistic
+    both = test(MLEDensity(), X, null, **options)
+    greater = test(MLEDensity(), X, null, alternative="greater", **options)
+    less = test(MLEDensity(), X, null, alternative="less", **options)
+    assert_allclose(greater.statistic, np.sign(t) * np.sqrt(both.statistic), rtol=1e-12)
+    assert greater.statistic == less.statistic == both.signed_root
+    assert_allclose(greater.pvalue, stats.norm.sf(greater.statistic), rtol=1e-12)
+    assert_allclose(greater.pvalue + less.pvalue, 1.0, rtol=1e-12)
+    assert_allclose(both.pvalue, 2 * min(greater.pvalue, less.pvalue), rtol=1e-9)
+    assert (both.alternative, less.alternative) == ("two-sided", "less")
+    flipped = test(MLEDensity(), -X, {"mu": [np.nan, -4.9, np.nan]}, alternative="less", **options)
+    assert_allclose(flipped.pvalue, greater.pvalue, rtol=1e-9)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_sides_that_do_not_exist(test):
+    X = data("normal")
+    for null in ({"mu": 5.0}, {"mu": [5.0, np.nan, np.nan], "sigma": [1.0, np.nan, np.nan]}):
+        with pytest.raises(ValueError, match=r"needs a null with one restriction; this one has"):
+            test(MLEDensity(), X, null, alternative="greater")
+    with pytest.raises(
+        ValueError, match=r"must be one of 'two-sided', 'greater', 'less'; got 'up'"
+    ):
+        test(MLEDensity(), X, {"mu": 5.0}, alternative="up")
+    assert test(MLEDensity(), X, {"mu": 5.0}).signed_root is None
+
+
+def test_one_sided_proportion_against_statsmodels():
+    x = data("bernoulli", d=1)
+    z, p = proportions_ztest(int(x.sum()), len(x), 0.55, alternative="smaller", prop_var=0.55)
+    result = score_test(MLEDensity("bernoulli"), x, {"p": 0.55}, alternative="less")
+    assert_allclose([result.statistic, result.pvalue], [z, p], rtol=1e-10)
+
+
+def test_results_read_well():
+    x = data("normal", n=20)
+    result = likelihood_ratio_test(
+        MLEDensity(), x, {"mu": [np.nan, 4.9, np.nan]}, correction="bartlett", alternative="less"
+    )
+    text = str(result)
+    assert "Likelihood ratio test, bartlett correction" in text
+    assert "null: mu = [free 4.9 free]; alternative: less" in text
+    assert f"z = {result.statistic:.4g}, p-value = {result.pvalue:.4g}" in text
+    frame = result.to_frame()
+    assert list(frame.columns) == [
+        "test", "null", "alternative", "correction", "statistic", "df", "pvalue"
+    ]  # fmt: skip
+    assert frame.loc[0, "pvalue"] == result.pvalue
+    assert "mu = [free 4.9 free]" in result._repr_html_()
+    plain = score_test(MLEDensity(), x[:, :1], {"mu": 5})
+    assert f"chi-square = {plain.statistic:.4g}, df = 1" in str(plain)
+    assert "null: mu = 5; " in str(plain)
+    matrix = wald_test(MLEDensity(), x, (np.array([1.0, -1, 0, 0, 0, 0]), 0.0))
+    assert "1 linear restriction R theta = q" in str(matrix)
+    full = wald_test(MLEDensity(), x, {"mu": np.arange(3.0), "sigma": np.ones(3)})
+    assert "mu = [0 1 2], sigma = [1 1 1]" in str(full)
+    # the order of the fields is a promise
+    old = TestResult(4.0, 1, 0.0455, "Wald", {"mu": 0.0}, "two-sided", None, {})
+    assert old.signed_root is None
