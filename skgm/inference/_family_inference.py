@@ -71,14 +71,22 @@ class FamilyInference(ParametricDensity):
         fit = self._fit_record()
         for name in self._estimate:
             refuse_boundary(fit, name, "Standard errors")
-        if cov == "robust":
-            errors = self._robust_errors(fit, X, sample_weight)
-        elif cov == "observed":
-            errors = fit.family.observed_standard_errors(fit.statistics, fit.params)
-        else:
-            errors = fit.family.model_standard_errors(fit.statistics, fit.params)
+        try:
+            with np.errstate(all="ignore"):  # what overflows or underflows is refused below
+                errors = self._errors(fit, cov, X, sample_weight)
+        except np.linalg.LinAlgError:  # an information matrix that underflows
+            errors = dict.fromkeys(self._estimate, np.zeros(1))
+        errors = {name: np.where(error > 0, error, np.nan) for name, error in errors.items()}
         refuse_overflow(errors, "standard errors")
         return self._public(errors)
+
+    def _errors(self, fit: Fit, cov: str, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+        """Return standard errors of the kind `cov`, as they are computed."""
+        if cov == "robust":
+            return self._robust_errors(fit, X, sample_weight)
+        if cov == "observed":
+            return fit.family.observed_standard_errors(fit.statistics, fit.params)
+        return fit.family.model_standard_errors(fit.statistics, fit.params)
 
     def _errors_or_nan(self) -> dict[str, Any]:
         """Return standard errors, NaN for estimates on the edge of their space."""

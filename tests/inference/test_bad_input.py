@@ -100,7 +100,7 @@ def test_one_row_of_a_one_parameter_family(name):
 
 @pytest.mark.parametrize("name", SPREAD)
 def test_partial_fit_waits_for_a_second_value(name):
-    X = column(name, 5)
+    X = column(name)
     waiting = model(name).partial_fit(X[:1])
     with pytest.raises(ValueError, match=r"not seen enough data.*no estimate"):
         waiting.score_samples(X)
@@ -132,6 +132,23 @@ def test_constant_to_rounding(name):
         for low, high in model(name).fit(x).confidence_intervals().values():
             assert np.isfinite([low, high]).all()
             assert low <= high
+
+
+@pytest.mark.parametrize("power", [-300, -200, 200, 300])
+@pytest.mark.parametrize("name", ["exponential", "weibull", "gamma", "logistic", "laplace"])
+def test_units_beyond_what_squares_can_hold(name, power):
+    """Standard errors at 1e+-200 are right or refused; never zero, never infinite."""
+    x, unit = column(name, 10), 10.0**power
+    with np.errstate(all="ignore"):
+        message = refusal(lambda: model(name).fit(x * unit).standard_errors())
+        if message:
+            assert "overflow or underflow" in message
+            return
+        scaled = model(name).fit(x * unit).standard_errors()
+    plain = model(name).fit(x).standard_errors()
+    powers = {"rate": -power, "shape": 0}
+    for parameter, error in plain.items():
+        assert_allclose(scaled[parameter], error * 10.0 ** powers.get(parameter, power), rtol=1e-9)
 
 
 # zeros
