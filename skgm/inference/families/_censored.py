@@ -121,9 +121,22 @@ class CensoredFamily(SmoothFamily):
     ) -> dict[str, np.ndarray]:
         """Return the restricted estimate, in closed form where there is one parameter."""
         if len(self.parameters) > 1:
-            return super().restricted_near(statistics, null, near)
+            return super().restricted_near(statistics, null, self._nearer(statistics, null, near))
         free = self.start(statistics)
         return {name: np.where(np.isnan(null[name]), free[name], null[name]) for name in free}
+
+    def _nearer(self, statistics: CensoredRows, null: Params, near: Params) -> Params:
+        """Return `near` with the second parameter replaced where the law knows a better one."""
+        first, second = (p.name for p in self.parameters)
+        held = {name: np.where(np.isnan(null[name]), near[name], null[name]) for name in near}
+        with np.errstate(all="ignore"):
+            guess = self.law.best_scale(statistics, self._theta(held))
+            if guess is None:
+                return near
+            gain = self.log_likelihood(statistics, {**held, second: guess})
+            gain = gain - self.log_likelihood(statistics, held)
+        better = ~(gain <= 0) & np.isfinite(guess) & (guess > 0)
+        return {first: near[first], second: np.where(better, guess, near[second])}
 
     def settle(
         self,

@@ -37,6 +37,13 @@ class CensoredLaw(ABC):
     def start(self, rows: CensoredRows) -> Rows:
         """Return rough estimates, (d,) each; the estimate itself where there is one parameter."""
 
+    def best_scale(self, rows: CensoredRows, theta: Rows) -> np.ndarray | None:
+        """Return the second parameter that is about best for the first, (d,), where one is known.
+
+        Far from it the likelihood is flat or steep, and a search has nothing to go by.
+        """
+        return None
+
     @abstractmethod
     def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
         """Return log-likelihoods, (m, d)."""
@@ -75,11 +82,15 @@ class _Weibull(CensoredLaw):
 
     def start(self, rows: CensoredRows) -> Rows:
         """Return the shape of the spread of log x, and the best scale for it."""
+        shape = np.pi / np.sqrt(6 * _spread(rows, np.log(rows.X)))
+        return [shape, self.best_scale(rows, [shape])]
+
+    def best_scale(self, rows: CensoredRows, theta: Rows) -> np.ndarray:
+        """Return (sum of x^shape / number of events)^(1 / shape)."""
         log = np.log(rows.X)
-        shape = np.pi / np.sqrt(6 * _spread(rows, log))
         top = log.max(axis=0)
-        mean_power = rows.mean(np.exp(shape * (log - top))) / rows.mean(rows.event)
-        return [shape, np.exp(top + np.log(mean_power) / shape)]
+        mean_power = rows.mean(np.exp(theta[0] * (log - top))) / rows.mean(rows.event)
+        return np.asarray(np.exp(top + np.log(mean_power) / theta[0]))
 
     def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
         log = np.log(X)
@@ -146,7 +157,16 @@ class _Gamma(CensoredLaw):
         """Return the shape of the spread of log x, and a mean that allows for the censoring."""
         spread = _spread(rows, np.log(rows.X))
         shape = (1 + np.sqrt(1 + 4 * spread)) / (2 * spread)  # trigamma(a) is about 1/a + 1/a^2
-        return [shape, rows.mean(rows.X) / shape / rows.mean(rows.event) ** (1 / (1 + shape))]
+        return [shape, self.best_scale(rows, [shape])]
+
+    def best_scale(self, rows: CensoredRows, theta: Rows) -> np.ndarray:
+        """Return the scale at which the share of events is expected by the mean time.
+
+        Where most are events, the scale at which the mean time is expected.
+        """
+        share, mean = rows.mean(rows.event), rows.mean(rows.X)
+        quantile = special.gammaincinv(theta[0], np.minimum(share, 0.5))
+        return np.asarray(mean / np.where(share > 0.5, theta[0] * share, quantile))
 
     def value(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> np.ndarray:
         shape, scale = theta

@@ -6,7 +6,6 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
-from skgm.inference._gamma_tail import gamma_tail, log_gamma_tail
 from skgm.inference._intervals import Fit, fit_interval
 from skgm.inference.families import Exponential, Normal
 from skgm.inference.families._censored import censored
@@ -334,6 +333,31 @@ def test_very_few_events(case, seen):
     assert_allclose(family.mean_score(statistics, estimate) / units, 0, atol=1e-8)
 
 
+@pytest.mark.parametrize("case", CASES[1:], ids=IDS[1:])
+def test_a_search_may_start_far_away(case):
+    """One event in ten: along the profile the scale moves over many powers of ten."""
+    X = np.array([[1.0, 0.6, 0.8, 1.2, 1.7, 2.0, 2.1, 2.3, 2.4, 2.6]]).T
+    family, statistics, estimate = fitted(case, X, [1] + [0] * 9)
+    first, second = estimate
+    far, near = 1e9 if second == "scale" else 3.0, dict(estimate)
+    near[second] = near[second] * far
+    for factor in (0.2, 1.0, 5.0):
+        value = estimate[first] * factor
+        null = {first: value, second: np.full(1, np.nan)}
+        found = family.restricted_near(statistics, null, near)
+        expected = family.restricted_near(statistics, null, estimate)
+        assert_allclose(found[second], expected[second], rtol=1e-8)
+        slope = family.mean_score(statistics, found)[:, 1] * found[second]
+        assert_allclose(slope, 0, atol=1e-12)
+    low, high = family.profile_interval(first, statistics, estimate, 0.95)
+    best = log_likelihood(case, X, statistics.event, estimate)
+    for end in (low, high):
+        null = {first: end, second: np.full(1, np.nan)}
+        restricted = family.restricted_estimate(statistics, null)
+        fall = best - log_likelihood(case, X, statistics.event, restricted)
+        assert_allclose(2 * fall, stats.chi2.ppf(0.95, 1), rtol=1e-6)
+
+
 def test_statistics_merge():
     X, event = table(CASES[1])
     weight = np.random.default_rng(2).integers(0, 4, len(X)).astype(float)
@@ -346,44 +370,6 @@ def test_statistics_merge():
         assert_allclose(getattr(parts, name), value, rtol=1e-14)
     rebuilt = CensoredRows(**vars(whole))
     assert rebuilt.mean(X).shape == (2,)
-
-
-@pytest.mark.parametrize(
-    ("a", "y"),
-    [
-        (0.05, 1e-6), (0.05, 0.4), (0.05, 1.5), (0.5, 30.0), (1.0, 0.9), (3.0, 2.9), (3.0, 700.0),
-        (3.0, 1500.0), (40.0, 21.0), (40.0, 36.0), (40.0, 90.0), (1e3, 950.0), (1e3, 1100.0),
-        (1e5, 1e5), (1e5, 1.02e5),
-    ],
-)  # fmt: skip
-def test_gamma_tail_against_mpmath(a, y):
-    """Relative to the value itself; the curvature relative to the variance it is a part of."""
-    found = gamma_tail(np.array([a]), np.array([y]))
-    with mpmath.workdps(80):
-        exact_a, exact_y = mpmath.mpf(a), mpmath.mpf(y)
-
-        def log_tail(s):
-            return mpmath.log(mpmath.gammainc(s, exact_y, regularized=True))
-
-        step = exact_a * mpmath.mpf(10) ** -18
-        here, up, down = (log_tail(exact_a + s * step) for s in (0, 1, -1))
-        slope, curvature = (up - down) / (2 * step), (up - 2 * here + down) / step**2
-        front = exact_a * mpmath.log(exact_y) - exact_y - mpmath.loggamma(exact_a)
-        hazard = mpmath.exp(front - here)
-        rise = hazard * (mpmath.log(exact_y) - mpmath.digamma(exact_a) - slope)
-    value = log_gamma_tail(np.array([a]), np.array([y]))
-    assert_allclose(value, float(here), rtol=1e-12)
-    assert_allclose(found.slope, float(slope), rtol=1e-10)
-    assert_allclose(found.curvature, float(curvature), rtol=1e-10, atol=1e-12 / a)
-    assert_allclose(found.hazard, float(hazard), rtol=1e-11)
-    assert_allclose(found.hazard_slope, float(rise), rtol=1e-10)
-
-
-def test_gamma_tail_at_the_start_of_time():
-    one = np.ones(1)
-    found = gamma_tail(2 * one, 0 * one)
-    assert log_gamma_tail(2 * one, 0 * one) == 0
-    assert all(part == 0 for part in found)
 
 
 @pytest.mark.parametrize("z", [-40.0, -5.0, 0.0, 3.0, 24.9, 25.1, 300.0, 1e6])
