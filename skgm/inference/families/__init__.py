@@ -17,11 +17,14 @@ from skgm.inference.families._lognormal import LogNormal
 from skgm.inference.families._multivariate_normal import MultivariateNormal
 from skgm.inference.families._negative_binomial import NegativeBinomial
 from skgm.inference.families._normal import Normal
+from skgm.inference.families._numerical import NumericalFamily
 from skgm.inference.families._pareto import Pareto
 from skgm.inference.families._poisson import Poisson
 from skgm.inference.families._rayleigh import Rayleigh
 from skgm.inference.families._registry import FAMILIES, get_family
+from skgm.inference.families._scipy import ScipyFamily
 from skgm.inference.families._statistics import Sums, reduce_chunks
+from skgm.inference.families._student_t import StudentT
 from skgm.inference.families._von_mises import VonMises
 from skgm.inference.families._weibull import Weibull
 
@@ -45,10 +48,13 @@ __all__ = [
     "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
+    "NumericalFamily",
     "Parameter",
     "Pareto",
     "Poisson",
     "Rayleigh",
+    "ScipyFamily",
+    "StudentT",
     "Sums",
     "VonMises",
     "Weibull",

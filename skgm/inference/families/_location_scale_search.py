@@ -82,15 +82,25 @@ def climb(
         Where the search does not converge: the likelihood has no maximum there.
     """
     expected = family.unit_information(params)
+    free = (np.broadcast_to(free[0], location.shape), np.broadcast_to(free[1], scale.shape))
     sums = kernel_sums(family, statistics, params, location, scale)
     height = sums.g - np.log(scale)
-    active = np.broadcast_to(free[0] | free[1], scale.shape)
+    active = free[0] | free[1]
     for _ in range(_MAX_ITERATIONS):
         step, turn, decrement = _step(sums, expected, free)
         step, turn = np.where(active, step, 0.0), np.where(active, turn, 0.0)
         moved = location + scale * step, scale * np.exp(turn)
         active = active & ~(decrement < _LAST)
         if not active.any():
+            return moved
+        left = np.flatnonzero(active)
+        if len(left) < len(active) / 2:  # go on with these columns alone
+            part = Rows(statistics.n, statistics.X[:, left], statistics.weight)
+            shapes = {k: np.broadcast_to(v, active.shape)[left] for k, v in params.items()}
+            some_free = (free[0][left], free[1][left])
+            found = climb(family, part, shapes, location[left], scale[left], some_free)
+            for whole, some in zip(moved, found):
+                whole[left] = some
             return moved
         length = 1.0
         while True:

@@ -1,5 +1,9 @@
 """The families by name."""
 
+from typing import Any
+
+from scipy import stats
+
 from skgm.inference.families._base import Family
 from skgm.inference.families._bernoulli import Bernoulli
 from skgm.inference.families._beta import Beta
@@ -19,6 +23,8 @@ from skgm.inference.families._normal import Normal
 from skgm.inference.families._pareto import Pareto
 from skgm.inference.families._poisson import Poisson
 from skgm.inference.families._rayleigh import Rayleigh
+from skgm.inference.families._scipy import ScipyFamily
+from skgm.inference.families._student_t import StudentT
 from skgm.inference.families._von_mises import VonMises
 from skgm.inference.families._weibull import Weibull
 
@@ -41,6 +47,7 @@ FAMILIES: tuple[Family, ...] = (
     Laplace(),
     Logistic(),
     LogNormal(),
+    StudentT(),
     Weibull(),
     Binomial(),
     Geometric(),
@@ -51,26 +58,36 @@ FAMILIES: tuple[Family, ...] = (
 _BY_NAME = {name: family for family in FAMILIES for name in (family.name, *family.aliases)}
 
 
-def get_family(family: str | Family) -> Family:
+def get_family(family: Any) -> Family:
     """Return the family of that name.
 
     Parameters
     ----------
-    family : str or Family
-        A name or alias from the registry; a Family instance is returned as it is.
+    family : str, Family or scipy distribution
+        A name or alias from the registry; else the name of a distribution of scipy.stats, or the
+        distribution itself (continuous or discrete, not frozen), see :class:`ScipyFamily`. A
+        Family instance is returned as it is.
 
     Returns
     -------
     family : Family
-        The family.
+        The family. For a distribution of scipy.stats that is also in the registry under a name of
+        its own, that one is returned where it is given by name, and the numerical one where the
+        distribution is given.
 
     Raises
     ------
     ValueError
-        An unknown name; the message lists the known ones.
+        Anything else; the message lists the known names.
     """
     if isinstance(family, Family):
         return family
-    if family not in _BY_NAME:
-        raise ValueError(f"family must be one of {', '.join(map(repr, _BY_NAME))}; got {family!r}.")
-    return _BY_NAME[family]
+    if isinstance(family, str) and family in _BY_NAME:
+        return _BY_NAME[family]
+    distribution = getattr(stats, family, None) if isinstance(family, str) else family
+    if isinstance(distribution, stats.rv_continuous | stats.rv_discrete):
+        return ScipyFamily(distribution)
+    raise ValueError(
+        f"family must be one of {', '.join(map(repr, _BY_NAME))}, another univariate distribution "
+        f"of scipy.stats (or its name), not frozen, or a Family; got {family!r}."
+    )

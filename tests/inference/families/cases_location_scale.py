@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from skgm.inference.families import Cauchy, Gumbel, Laplace, Logistic, LogNormal, Weibull
+from skgm.inference.families import Cauchy, Gumbel, Laplace, Logistic, LogNormal, StudentT, Weibull
 
 _LOC_SCALE = {"loc": np.array([0.3, -2.0]), "scale": np.array([0.7, 3.0])}
 
@@ -23,8 +23,14 @@ SMOOTH = [
         [stats.weibull_min(0.8, scale=1.3), stats.weibull_min(2.5, scale=0.4)],
     ),
 ]
+STUDENT_T = (
+    StudentT(),
+    {"df": np.array([2.5, 6.0]), **_LOC_SCALE},
+    [stats.t(2.5, 0.3, 0.7), stats.t(6.0, -2.0, 3.0)],
+)
 CASES = [
     *SMOOTH,
+    STUDENT_T,
     (
         LogNormal(),
         {"mu": np.array([0.3, -1.0]), "sigma": np.array([0.7, 1.5])},
