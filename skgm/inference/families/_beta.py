@@ -1,12 +1,18 @@
 """The beta family of columns between zero and one."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from skgm.inference._special import gamma_gap, log_minus_digamma, trigamma_excess
+from skgm.inference._special import (
+    digamma_gaps,
+    gamma_gap,
+    log_minus_digamma,
+    trigamma_excess,
+)
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily
 from skgm.inference.families._statistics import reduce_chunks
@@ -96,21 +102,27 @@ class Beta(NaturalFamily):
                 "or fit the normal family."
             )
 
+    def estimate(self, statistics: LogitMoments) -> dict[str, np.ndarray]:
+        """Return the maximum-likelihood estimate."""
+        if len(statistics.log_x) > 1:
+            return super().estimate(statistics)
+        near = _start(statistics)
+        a, b = _one_estimate(statistics, float(near["a"][0]), float(near["b"][0]))
+        return {"a": np.array([a]), "b": np.array([b])}
+
     def restricted_estimate(self, statistics: LogitMoments, null: Params) -> dict[str, np.ndarray]:
         """Return the estimate with the entries of `null` held fixed."""
-        missing, _ = statistics.shortfall()
-        missing = np.maximum(missing, np.finfo(np.float64).tiny)
-        a = 0.5 + np.exp(statistics.log_x) / (2 * missing)
-        b = 0.5 + np.exp(statistics.log_rest) / (2 * missing)
-        return self.restricted_near(statistics, null, {"a": a, "b": b})
+        return self.restricted_near(statistics, null, _start(statistics))
 
     def restricted_near(
         self, statistics: LogitMoments, null: Params, near: Params
     ) -> dict[str, np.ndarray]:
         """Return the restricted estimate, searched from `near`."""
         held_a, held_b = ~np.isnan(null["a"]), ~np.isnan(null["b"])
-        a = np.where(held_a, null["a"], near["a"])
-        b = np.where(held_b, null["b"], near["b"])
+        if len(statistics.log_x) == 1 and held_a.all() != held_b.all():
+            return _one_nuisance(statistics, null, near, bool(held_a.all()))
+        a: Any = np.where(held_a, null["a"], near["a"])
+        b: Any = np.where(held_b, null["b"], near["b"])
         for _ in range(_MAX_STEPS):
             step_a, step_b = _newton(statistics, a, b, held_a, held_b)
             a, b = a * np.exp(np.clip(step_a, -1, 1)), b * np.exp(np.clip(step_b, -1, 1))
@@ -183,6 +195,59 @@ class Beta(NaturalFamily):
         return np.where(inside, slope, 0.0)
 
 
+def _start(statistics: LogitMoments) -> dict[str, np.ndarray]:
+    """Return where the search begins: digamma(a) is about log(a - 1/2)."""
+    missing = 2 * np.maximum(statistics.shortfall()[0], np.finfo(np.float64).tiny)
+    a, b = np.exp(statistics.log_x) / missing, np.exp(statistics.log_rest) / missing
+    return {"a": 0.5 + a, "b": 0.5 + b}
+
+
+def _one_estimate(statistics: LogitMoments, a: float, b: float) -> tuple[float, float]:
+    """Return the estimate of one column in plain floats: a fifth of the time of arrays of one."""
+    log_x, log_rest = float(statistics.log_x[0]), float(statistics.log_rest[0])
+    if not (log_x < 0 and log_rest < 0 and math.isfinite(a + b)):
+        return math.nan, math.nan
+    for _ in range(_MAX_STEPS):
+        c = a + b
+        (ag, at), (bg, bt), (cg, ct) = digamma_gaps(a), digamma_gaps(b), digamma_gaps(c)
+        slope_a = log_x + math.log1p(b / a) + ag - cg
+        slope_b = log_rest + math.log1p(a / b) + bg - cg
+        aa, bb, cross, determinant = _entries(a, b, at, bt, ct)
+        step_a = (bb * slope_a + cross * slope_b) / (determinant * a)
+        step_b = (aa * slope_b + cross * slope_a) / (determinant * b)
+        a *= math.exp(min(max(step_a, -1.0), 1.0))
+        b *= math.exp(min(max(step_b, -1.0), 1.0))
+        if max(abs(step_a), abs(step_b)) <= 1e-8:
+            break
+    return a, b
+
+
+def _one_nuisance(
+    statistics: LogitMoments, null: Params, near: Params, a_is_held: bool
+) -> dict[str, np.ndarray]:
+    """Return the estimates with one shape held, of one column, in plain floats."""
+    held, free = ("a", "b") if a_is_held else ("b", "a")
+    log = float((statistics.log_rest if a_is_held else statistics.log_x)[0])
+    values = np.atleast_1d(np.asarray(null[held], dtype=np.float64))
+    starts = np.broadcast_to(near[free], values.shape).ravel().tolist()
+    found = [_nuisance(log, x, start) for x, start in zip(values.ravel().tolist(), starts)]
+    return {held: values, free: np.array(found).reshape(values.shape)}
+
+
+def _nuisance(log: float, a: float, b: float) -> float:
+    """Return the b at which log + digamma(a + b) - digamma(b) vanishes, from a start."""
+    if not (log < 0 < a < math.inf and 0 < b < math.inf):
+        return math.nan
+    for _ in range(_MAX_STEPS):
+        (bg, bt), (cg, ct) = digamma_gaps(b), digamma_gaps(a + b)
+        information = (a + (a + b) * bt - b * ct) / (a + b)  # times b
+        step = (log + math.log1p(a / b) + bg - cg) / information
+        b *= math.exp(min(max(step, -1.0), 1.0))
+        if abs(step) <= 1e-8:
+            break
+    return b
+
+
 def _log_density(log_x: np.ndarray, log_rest: np.ndarray, params: Params) -> np.ndarray:
     a, b = params["a"], params["b"]
     fit = a * (log_x + np.log1p(b / a)) + b * (log_rest + np.log1p(a / b)) - log_x - log_rest
@@ -197,10 +262,14 @@ def _scores(
     return first, log_rest + np.log1p(a / b) + log_minus_digamma(b) - both
 
 
-def _information(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return I_aa, I_bb, -I_ab and the determinant; large shapes cancel from none of them."""
+def _information(a: np.ndarray, b: np.ndarray) -> tuple[Any, ...]:
+    """Return I_aa, I_bb, -I_ab and the determinant."""
+    return _entries(a, b, trigamma_excess(a), trigamma_excess(b), trigamma_excess(a + b))
+
+
+def _entries(a: Any, b: Any, at: Any, bt: Any, ct: Any) -> tuple[Any, ...]:
+    """Return the same from a trigamma(a) - 1 of a, b and a + b; large shapes cancel nowhere."""
     c = a + b
-    at, bt, ct = trigamma_excess(a), trigamma_excess(b), trigamma_excess(c)
     aa, bb = (b + c * at - a * ct) / (a * c), (a + c * bt - b * ct) / (b * c)
     determinant = a * at + b * bt + c * at * bt - ct * (c + b * at + a * bt)
     return aa, bb, (1 + ct) / c, determinant / (a * b * c)

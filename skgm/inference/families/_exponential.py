@@ -1,11 +1,13 @@
 """The exponential family of waiting times."""
 
+import math
+
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily
-from skgm.inference.families._normal import deviance_roots
+from skgm.inference.families._normal import chi2_quantile, deviance_roots
 from skgm.inference.families._statistics import Sums, reduce_chunks
 
 __all__ = ["Exponential", "rate_interval"]
@@ -19,12 +21,12 @@ def rate_interval(method: str, rate: np.ndarray, n: float, level: float) -> Inte
     """
     if method == "exact":
         tail = (1 - level) / 2
-        low, high = special.chdtri(2 * n, np.array([1 - tail, tail])) / (2 * n)
+        low, high = special.gammaincinv(n, tail) / n, special.gammainccinv(n, tail) / n
     elif method == "score":
-        half = np.sqrt(stats.chi2.ppf(level, 1) / n)
+        half = math.sqrt(chi2_quantile(level) / n)
         low, high = max(0.0, 1 - half), 1 + half
     else:
-        low, high = deviance_roots(stats.chi2.ppf(level, 1) / (2 * n))
+        low, high = deviance_roots(chi2_quantile(level) / (2 * n))
     return rate * low, rate * high
 
 
@@ -105,6 +107,10 @@ class Exponential(NaturalFamily):
     def mean_score(self, statistics: Sums, params: Params) -> np.ndarray:
         """Return 1 / rate - mean, (d, 1)."""
         return (1 / params["rate"] - statistics.mean)[..., None]
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return rate / sqrt(n)."""
+        return {"rate": params["rate"] / np.sqrt(n)}
 
     def canonical(
         self, statistics: Sums, estimate: Params, params: Params

@@ -1,11 +1,18 @@
 """The gamma family, and the statistics of positive columns."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from skgm.inference._special import gamma_gap, log1p_gap, log_minus_digamma, trigamma_excess
+from skgm.inference._special import (
+    digamma_gaps,
+    gamma_gap,
+    log1p_gap,
+    log_minus_digamma,
+    trigamma_excess,
+)
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily, choose, refuse_constant
 from skgm.inference.families._statistics import reduce_chunks
@@ -76,12 +83,26 @@ class LogMoments:
 
 def shape_from_gap(gap: np.ndarray) -> np.ndarray:
     """Return the shape a with log a - digamma(a) = gap, to rounding."""
+    if gap.size == 1 and gap.flat[0] > 0:
+        return np.full(gap.shape, _one_shape(float(gap.flat[0])))
     a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
     for _ in range(_MAX_STEPS):
         found = log_minus_digamma(a)  # nearly a straight line on log-log paper
         step = np.log(found / gap) * found / trigamma_excess(a)
         a = a * np.exp(step)
         if not (np.abs(step) > 1e-8).any():  # Newton squares it; NaN stays NaN
+            break
+    return a
+
+
+def _one_shape(gap: float) -> float:
+    """Return the same for one number, in plain floats: a third of the time of arrays of one."""
+    a = (3 - gap + math.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+    for _ in range(_MAX_STEPS):
+        found, excess = digamma_gaps(a)
+        step = math.log(found / gap) * found / excess
+        a *= math.exp(step)
+        if abs(step) <= 1e-8:
             break
     return a
 
@@ -132,6 +153,11 @@ class Gamma(NaturalFamily):
         spread = np.sqrt(2 * statistics.gap)
         why = "the likelihood grows without bound as the shape grows"
         refuse_constant(self.name, spread, statistics.n, names, why)
+
+    def estimate(self, statistics: LogMoments) -> dict[str, np.ndarray]:
+        """Return the maximum-likelihood estimate."""
+        shape = shape_from_gap(statistics.gap)
+        return {"shape": shape, "scale": statistics.mean / shape}
 
     def restricted_estimate(self, statistics: LogMoments, null: Params) -> dict[str, np.ndarray]:
         """Return the estimate with the entries of `null` held fixed."""

@@ -8,7 +8,7 @@ from scipy import special
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._gamma import LogMoments
 from skgm.inference.families._natural import METHODS, NaturalFamily, choose, refuse_constant
-from skgm.inference.families._normal import deviance_roots, student_df
+from skgm.inference.families._normal import chi2_quantile, deviance_roots, student_df
 from skgm.inference.families._statistics import reduce_chunks
 
 __all__ = ["InverseGaussian", "ReciprocalMoments"]
@@ -172,6 +172,11 @@ class InverseGaussian(NaturalFamily):
         cross = -u / mu**2
         return _matrix(lam / mu**3 * (1 + 3 * u), cross, cross, 0.5 / lam**2)
 
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return sqrt(mu^3 / (n lam)) and lam sqrt(2 / n)."""
+        mu, lam = params["mu"], params["lam"]
+        return {"mu": mu * np.sqrt(mu / lam / n), "lam": lam * np.sqrt(2 / n)}
+
     def canonical(
         self, statistics: ReciprocalMoments, estimate: Params, params: Params
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -213,15 +218,16 @@ class InverseGaussian(NaturalFamily):
         """Return the chi-square interval of lam, or mu by Student's t test."""
         df, tail = student_df(statistics.n), (1 - level) / 2
         if name == "lam":
-            low, high = special.chdtri(df, np.array([1 - tail, tail])) / statistics.n
-            return params["lam"] * low, params["lam"] * high
+            unit = params["lam"] * 2 / statistics.n
+            low, high = special.gammaincinv(df / 2, tail), special.gammainccinv(df / 2, tail)
+            return unit * low, unit * high
         return _mean_interval(params, special.stdtrit(df, 1 - tail) / np.sqrt(df))
 
     def profile_interval(
         self, name: str, statistics: ReciprocalMoments, params: Params, level: float
     ) -> Interval:
         """Return the inverted likelihood-ratio test, in closed form."""
-        q = special.ndtri((1 + level) / 2) ** 2 / statistics.n
+        q = chi2_quantile(level) / statistics.n
         if name == "lam":
             low, high = deviance_roots(q)
             return params["lam"] * low, params["lam"] * high

@@ -1,18 +1,19 @@
 """The normal family, and the intervals of normal means and variances."""
 
+import math
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from skgm.inference._factor import constant_columns
 from skgm.inference._moments import Moments
-from skgm.inference._rootfinding import find_root
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily
 
 __all__ = [
     "Normal",
+    "chi2_quantile",
     "deviance_roots",
     "mean_interval",
     "refuse_unbounded",
@@ -20,6 +21,7 @@ __all__ = [
     "variance_interval",
 ]
 
+_MAX_STEPS = 100
 _ALL = (*METHODS, "exact")
 
 
@@ -31,6 +33,11 @@ def student_df(n: float) -> float:
             f"sum to {n:g}. Weights count repetitions: scale them so that they do."
         )
     return n - 1
+
+
+def chi2_quantile(level: float) -> float:
+    """Return the quantile of chi-square on one degree of freedom, the square of a normal's."""
+    return float(special.ndtri((1 + level) / 2)) ** 2
 
 
 def refuse_unbounded(unbounded: Any, method: str, n: float) -> None:
@@ -46,10 +53,10 @@ def mean_interval(
     method: str, mean: np.ndarray, variance: np.ndarray, n: float, level: float
 ) -> Interval:
     """Return the interval of a normal mean; `variance` is the maximum-likelihood one."""
-    q = stats.chi2.ppf(level, 1)
+    q = chi2_quantile(level)
     if method == "exact":  # Student's t
         df = student_df(n)
-        half = stats.t.ppf((1 + level) / 2, df) * np.sqrt(variance / df)
+        half = special.stdtrit(df, (1 + level) / 2) * np.sqrt(variance / df)
     elif method == "score":  # n d^2 / (variance + d^2) <= q
         refuse_unbounded(n <= q, "score", n)
         half = np.sqrt(variance * q / (n - q))
@@ -60,10 +67,12 @@ def mean_interval(
 
 def variance_interval(method: str, variance: np.ndarray, n: float, level: float) -> Interval:
     """Return the interval of a normal variance; `variance` is the maximum-likelihood one."""
-    q = stats.chi2.ppf(level, 1)
+    q = chi2_quantile(level)
     if method == "exact":
         tail = (1 - level) / 2
-        small, large = stats.chi2.ppf([tail, 1 - tail], student_df(n)) / n
+        half_df = student_df(n) / 2
+        small = 2 * special.gammaincinv(half_df, tail) / n
+        large = 2 * special.gammainccinv(half_df, tail) / n
     elif method == "score":  # n/2 (u - 1)^2 <= q with u = variance_hat / variance
         refuse_unbounded(n <= 2 * q, "score", n)
         small, large = 1 - np.sqrt(2 * q / n), 1 + np.sqrt(2 * q / n)
@@ -74,12 +83,18 @@ def variance_interval(method: str, variance: np.ndarray, n: float, level: float)
 
 def deviance_roots(c: float) -> np.ndarray:
     """Return the two solutions of u - 1 - log u = c, solved in log u, where nothing cancels."""
-
-    def excess(v: np.ndarray) -> np.ndarray:
-        return np.expm1(v) - v - c
-
-    far = np.array([-c - 1.0, 2 * np.sqrt(c)])  # e^v - 1 - v >= v^2/2 for v > 0
-    return np.exp(find_root(excess, np.zeros(2), far))
+    # e^v - 1 - v >= v^2/2 for v > 0: both starts lie outside, and Newton's steps on a convex
+    # function then come in from there
+    roots = []
+    for v in (-c - 1.0, 2 * math.sqrt(c)):
+        for _ in range(_MAX_STEPS):
+            slope = math.expm1(v)
+            step = (slope - v - c) / slope
+            v -= step
+            if abs(step) <= 2e-16 * abs(v):
+                break
+        roots.append(math.exp(v))
+    return np.array(roots)
 
 
 class Normal(NaturalFamily):
@@ -161,6 +176,11 @@ class Normal(NaturalFamily):
         square = statistics.covariance(params["mu"]) / sigma**2
         rows = np.array([[np.ones_like(z), 2 * z], [2 * z, 3 * square - 1]]) / sigma**2
         return np.moveaxis(rows, (0, 1), (-2, -1))
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return sigma / sqrt(n) and sigma / sqrt(2 n)."""
+        sigma = params["sigma"]
+        return {"mu": sigma / np.sqrt(n), "sigma": sigma / np.sqrt(2 * n)}
 
     def canonical(
         self, statistics: Moments, estimate: Params, params: Params

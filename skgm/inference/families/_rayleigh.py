@@ -85,6 +85,10 @@ class Rayleigh(NaturalFamily):
         square = params["scale"] ** 2
         return ((3 * statistics.mean / square - 2) / square)[..., None, None]
 
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return scale / sqrt(4 n)."""
+        return {"scale": params["scale"] / np.sqrt(4 * n)}
+
     def canonical(
         self, statistics: Sums, estimate: Params, params: Params
     ) -> tuple[np.ndarray, np.ndarray]:

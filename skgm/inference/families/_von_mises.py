@@ -22,6 +22,9 @@ from skgm.inference.families._statistics import reduce_chunks
 
 __all__ = ["AngularMoments", "VonMises"]
 
+# Replicates of a direction jump at the cut, and the mean of its likelihood ratio has no expansion
+# where whole circles are possible: neither bootstrap nor Bartlett's correction.
+_DIRECTION_METHODS = tuple(m for m in METHODS if m not in ("bootstrap", "bartlett"))
 _MAX_STEPS = 60
 # The exact distribution is used up to here: beyond, its series cancels, and r* is as good.
 _EXACT_KAPPA, _EXACT_RAYLEIGH = 2.0, 10.0
@@ -97,8 +100,10 @@ class VonMises(NaturalFamily):
     aliases = ("vonmises",)
     support = "circle"
     parameters = (
-        Parameter("mu", methods=METHODS, auto="rstar", aliases=("loc",)),
-        Parameter("kappa", low=0.0, link="log", methods=(*METHODS, "exact"), auto="exact"),
+        Parameter("mu", methods=_DIRECTION_METHODS, auto="rstar", aliases=("loc",)),
+        Parameter(
+            "kappa", low=0.0, link="log", methods=(*_DIRECTION_METHODS, "exact"), auto="exact"
+        ),
     )
     statistics_type = AngularMoments
 
@@ -165,6 +170,13 @@ class VonMises(NaturalFamily):
         along = kappa * (1 - statistics.versine_about(mu))
         return _matrix(along, cross, cross, bessel_slope(kappa))
 
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return the roots of the inverse diagonal of the information."""
+        kappa = params["kappa"]
+        pull = kappa * (1 - bessel_gap(kappa))
+        with np.errstate(divide="ignore"):
+            return {"mu": 1 / np.sqrt(n * pull), "kappa": 1 / np.sqrt(n * bessel_slope(kappa))}
+
     def canonical(
         self, statistics: AngularMoments, estimate: Params, params: Params
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -227,8 +239,9 @@ class VonMises(NaturalFamily):
     ) -> Interval:
         """Return the interval of kappa from the exact distribution of the resultant length.
 
-        It takes over from r* where the angles are hardly concentrated; r* is exact to three digits
-        elsewhere, and where weights are not whole numbers.
+        It takes over from r* where the angles are hardly concentrated; r* is right to three digits
+        elsewhere, and stands in where weights are not whole numbers. Angles more evenly spread
+        than chance spreads uniform ones give the short interval from zero to the estimate.
         """
         n, estimate = statistics.n, params["kappa"]
         usable = (estimate <= _EXACT_KAPPA) & (n * statistics.length**2 <= _EXACT_RAYLEIGH)

@@ -334,3 +334,9 @@ def test_a_pareto_needs_its_minimum():
     assert np.isfinite(given.log_density(X, {"shape": np.ones(3)})).tolist() == [
         [False, True, True]
     ]
+
+
+def test_pareto_families_are_equal_where_their_minimum_is():
+    assert Pareto(minimum=2.0) == Pareto(minimum=2.0) != Pareto(minimum=3.0)
+    assert hash(Pareto(minimum=2.0)) == hash(Pareto(minimum=2.0))
+    assert repr(Pareto(minimum=2.0)) == "Pareto(minimum=2.0)"
