@@ -196,7 +196,7 @@ class InverseGaussian(NaturalFamily):
             ratio = restricted["lam"] / top
             return np.asarray((1 - ratio) * np.sqrt(n * ratio / 2))
         ratio = estimate["mu"] / restricted["mu"]
-        size = restricted["lam"] / np.sqrt(top * estimate["mu"])
+        size = restricted["lam"] / top * np.sqrt(top / estimate["mu"])
         return np.asarray((ratio - 1) * (ratio + 1) / 2 * size * np.sqrt(n))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:

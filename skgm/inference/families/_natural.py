@@ -97,7 +97,7 @@ class ModifiedRoot:
                 profile.name, profile.statistics, profile.params, restricted
             )
             correction = np.log(q / r) / r
-        return r, np.where(np.isfinite(correction), correction, 0.0)
+        return r, np.where(np.isinf(r), 0.0, correction)
 
     def _at_estimate(self) -> np.ndarray:
         if self._middle is None:

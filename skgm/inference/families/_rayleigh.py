@@ -11,7 +11,8 @@ __all__ = ["Rayleigh"]
 
 
 def _sum_squares(X: np.ndarray, weight: np.ndarray | None) -> Sums:
-    squares = Sums.from_chunk(X * X, weight)
+    with np.errstate(over="ignore", under="ignore"):  # shows in the sums, and is refused there
+        squares = Sums.from_chunk(X * X, weight)
     return Sums(squares.n, squares.total, Sums.from_chunk(X, weight, np.log).log_base)
 
 

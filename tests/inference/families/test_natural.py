@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from skgm import MLEDensity
 from skgm.inference._inversion import Profile
 from skgm.inference._rstar import rstar
 from skgm.inference.families import (
@@ -18,6 +19,7 @@ from skgm.inference.families import (
     Rayleigh,
     VonMises,
 )
+from skgm.inference.families._gamma import shape_from_digamma
 from skgm.inference.families._natural import ModifiedRoot, NaturalFamily
 from tests.inference.families.cases import COLUMNWISE, table
 
@@ -155,7 +157,7 @@ SCALES |= {"gamma": {"shape": 0, "scale": 1}, "inverse_gaussian": {"mu": 1, "lam
 SCALES |= {"normal": {"mu": 1, "sigma": 1}}
 
 
-@pytest.mark.parametrize("factor", [1e-12, 1e-3, 1e12])
+@pytest.mark.parametrize("factor", [1e-140, 1e-12, 1e-3, 1e12, 1e140])
 @pytest.mark.parametrize("case", [c for c in CASES if c[0].name in SCALES], ids=lambda c: c[0].name)
 def test_any_scale_of_the_data(case, factor):
     family, _, distributions = case
@@ -227,6 +229,37 @@ def test_gamma_rstar_against_forty_digits(shape):
             wanted = sign * quantile
             exact = mp.findroot(lambda a, w=wanted: root(a) - w, (near, near * 1.01))
             assert_allclose(end[0], float(exact), rtol=1e-8 if shape > 1e3 else 1e-11)
+
+
+@pytest.mark.parametrize(("shape", "rtol"), [(0.5, 1e-10), (30.0, 1e-10), (1e14, 1e-7)])
+def test_gamma_rstar_of_the_scale_against_forty_digits(shape, rtol):
+    """The restricted shape solves digamma(a) = mean(log) - log(scale)."""
+    X = np.random.default_rng(6).gamma(shape, 3.0, size=(10, 1))
+    statistics, params = fitted(Gamma(), X)
+    found = Gamma().rstar_interval("scale", statistics, params, 0.95)
+    with mp.workdps(60):
+        start = float(params["shape"][0])
+        estimate, _, gap = gamma_reference(X[:, 0], start)
+        top, n = (estimate["shape"], estimate["scale"]), len(X)
+        mean = top[0] * top[1]
+        excess = top[0] * mp.psi(1, top[0]) - 1
+
+        def height(a, s):
+            return n * (a * (mp.log(mean) - gap) - mean / s - mp.loggamma(a) - a * mp.log(s))
+
+        def root(s):
+            wanted = mp.log(mean) - gap - mp.log(s)
+            near = shape_from_digamma(np.array([float(wanted)]))[0]  # the root is unique
+            a = mp.findroot(lambda a: mp.digamma(a) - wanted, mp.mpf(float(near)))
+            r = mp.sign(top[1] - s) * mp.sqrt(2 * (height(*top) - height(a, s)))
+            q = (top[1] - s) / s * mp.sqrt(n * excess / mp.psi(1, a))
+            return r + mp.log(q / r) / r
+
+        quantile = mp.sqrt(2) * mp.erfinv(mp.mpf("0.95"))
+        for end, sign in zip(found, (1, -1)):
+            s = mp.mpf(float(end[0]))
+            slope = (root(s * (1 + mp.mpf("1e-9"))) - root(s)) / (s * mp.mpf("1e-9"))
+            assert abs((root(s) - sign * quantile) / slope / s) < rtol  # one step of Newton's
 
 
 @pytest.mark.parametrize("shapes", [(0.05, 0.3), (2.0, 5.0), (400.0, 3.0)])
@@ -340,3 +373,44 @@ def test_pareto_families_are_equal_where_their_minimum_is():
     assert Pareto(minimum=2.0) == Pareto(minimum=2.0) != Pareto(minimum=3.0)
     assert hash(Pareto(minimum=2.0)) == hash(Pareto(minimum=2.0))
     assert repr(Pareto(minimum=2.0)) == "Pareto(minimum=2.0)"
+
+
+def test_squares_that_overflow_are_refused():
+    for factor in (1e-300, 1e300):
+        with pytest.raises(ValueError, match=r"flow.*rescale the columns"):
+            MLEDensity("rayleigh").fit(np.array([[0.5], [2.0]]) * factor)
+
+
+REPLICATES = 20_000
+COVERAGE = [
+    (Gamma(), {"shape": 0.5, "scale": 1.0}),
+    (Gamma(), {"shape": 2.0, "scale": 1.0}),
+    (Gamma(), {"shape": 10.0, "scale": 1.0}),
+    (Beta(), {"a": 2.0, "b": 2.0}),
+    (Beta(), {"a": 0.5, "b": 0.5}),
+    (Beta(), {"a": 2.0, "b": 5.0}),
+    (InverseGaussian(), {"mu": 1.0, "lam": 1.0}),
+    (InverseGaussian(), {"mu": 1.0, "lam": 5.0}),
+    (Rayleigh(), {"scale": 2.0}),
+    (Pareto(minimum=1.0), {"shape": 2.0}),
+    (VonMises(), {"mu": 0.0, "kappa": 1.0}),
+    (VonMises(), {"mu": 0.0, "kappa": 4.0}),
+    (Normal(), {"mu": 2.0, "sigma": 1.0}),
+    (Exponential(), {"rate": 2.0}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [5, 10])
+@pytest.mark.parametrize(("family", "truth"), COVERAGE)
+def test_default_intervals_cover_in_small_samples(family, truth, n):
+    """Nominal 95 %: 94.3 to 95.7, and 1.9 to 3.1 in each tail (Monte-Carlo errors 0.15, 0.11)."""
+    params = {name: np.full(REPLICATES, value) for name, value in truth.items()}
+    X = family.sample(params, n, np.random.default_rng(n))
+    statistics, estimate = fitted(family, X)
+    for name, value in truth.items():
+        low, high, _ = family.auto_interval(name, statistics, estimate, 0.95)
+        below, above = 100 * np.mean(value < low), 100 * np.mean(value > high)
+        assert 1.9 <= below <= 3.1
+        assert 1.9 <= above <= 3.1
+        assert 94.3 <= 100 - below - above <= 95.7
