@@ -1,0 +1,222 @@
+"""Families by numerical derivatives: against the families with formulas, and what is refused."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+from sklearn.base import clone
+
+from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
+from skgm.inference.families import (
+    Beta,
+    Cauchy,
+    Exponential,
+    Gamma,
+    Gumbel,
+    Logistic,
+    Normal,
+    NumericalFamily,
+    Parameter,
+    Poisson,
+    ScipyFamily,
+    Weibull,
+    get_family,
+)
+from skgm.inference.families._differences import gradient, hessian
+from tests.inference.families.cases import table
+
+# scipy's distribution, the family with formulas, a law to draw from, and names: scipy's to ours
+PAIRS = [
+    (stats.norm, Normal(), stats.norm(3, 2), {"loc": "mu", "scale": "sigma"}),
+    (stats.norm, Normal(), stats.norm(3e7, 2), {"loc": "mu", "scale": "sigma"}),
+    (stats.gamma, Gamma(), stats.gamma(2.3, scale=1e-9), {"a": "shape", "scale": "scale"}),
+    (stats.weibull_min, Weibull(), stats.weibull_min(1.5, scale=1e9), {"c": "shape"}),
+    (stats.gumbel_r, Gumbel(), stats.gumbel_r(1, 2), {"loc": "loc", "scale": "scale"}),
+    (stats.logistic, Logistic(), stats.logistic(1, 2), {"loc": "loc", "scale": "scale"}),
+    (stats.cauchy, Cauchy(), stats.cauchy(1, 2), {"loc": "loc", "scale": "scale"}),
+    (stats.beta, Beta(), stats.beta(2, 0.7), {"a": "a", "b": "b"}),
+    (stats.poisson, Poisson(), stats.poisson(2.2), {"mu": "mu"}),
+]
+
+
+@pytest.mark.parametrize(("law", "peer", "truth", "names"), PAIRS)
+def test_agrees_with_the_formulas(law, peer, truth, names):
+    """Estimates to 1e-8, standard errors (expected and observed) to 1e-6."""
+    X = table([truth, truth], 80)
+    family = ScipyFamily(law)
+    mine, theirs = family.summarize(X, None), peer.summarize(X, None)
+    a, b = family.estimate(mine), peer.estimate(theirs)
+    model, expected = family.model_standard_errors(mine, a), peer.standard_errors(b, 80)
+    curved = family.observed_standard_errors(mine, a), peer.observed_standard_errors(theirs, b)
+    for name, other in names.items():
+        assert_allclose(a[name], b[other], rtol=1e-8)
+        assert_allclose(model[name], expected[other], rtol=1e-6)
+        assert_allclose(curved[0][name], curved[1][other], rtol=1e-6)
+    assert_allclose(family.log_likelihood(mine, a), peer.log_likelihood(theirs, b), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("law", "peer", "truth", "names"), PAIRS[2:6])
+@pytest.mark.parametrize("method", ["profile", "rstar", "auto"])
+def test_intervals_agree_with_the_formulas(law, peer, truth, names, method):
+    X = table([truth], 9)
+    a, b = MLEDensity(law).fit(X), MLEDensity(peer).fit(X)
+    mine = a.confidence_intervals(method=method)
+    theirs = b.confidence_intervals(method="rstar" if method == "auto" else method)
+    for name, other in names.items():
+        assert_allclose(mine[name], theirs[other], rtol=1e-6)
+
+
+def test_score_and_its_function_are_gradients():
+    """Of burr12, which has no family of its own here, by plain differences."""
+    X, family = table([stats.burr12(2, 3)] * 2, 10), ScipyFamily(stats.burr12)
+    params = {"c": np.array([2.0, 1.3]), "d": np.array([3.0, 0.8]), "scale": np.array([1.0, 2.0])}
+    score = family.score(X, params)
+    for k, name in enumerate(params):
+        up, down = ({**params, name: params[name] + s} for s in (1e-6, -1e-6))
+        rise = family.log_density(X, up) - family.log_density(X, down)
+        assert_allclose(score[..., k], rise / 2e-6, rtol=1e-6, atol=1e-7)
+    rise = family.log_density(X + 1e-6, params) - family.log_density(X - 1e-6, params)
+    assert_allclose(family.score_function(X, params), rise / 2e-6, rtol=1e-6, atol=1e-7)
+    assert (family.score_function(-X, params) == 0).all()
+    with pytest.raises(NotImplementedError):
+        ScipyFamily(stats.zipf).score_function(X, {"a": np.array([2.0, 2.0])})
+
+
+def test_differences():
+    """Polynomials of the fourth degree (third in mixed terms) have exact differences."""
+
+    def f(u):
+        return u[:, 0] ** 4 * 0.1 + u[:, 0] ** 2 * u[:, 1] - u[:, 1] ** 3
+
+    u = np.array([[0.5, -1.0], [1.5, 2.0]])
+    a, b = u.T
+    first = np.stack([0.4 * a**3 + 2 * a * b, a**2 - 3 * b**2], axis=-1)
+    assert_allclose(gradient(f, u, np.ones_like(u)), first, rtol=1e-11)
+    second = np.array([[1.2 * a**2 + 2 * b, 2 * a], [2 * a, -6 * b]]).transpose(2, 0, 1)
+    assert_allclose(hessian(f, u, np.ones_like(u)), second, rtol=1e-8)
+
+
+def test_generalised_extreme_values():
+    """A shape that moves the support, where the density vanishes fast: the score is zero, the two
+    informations are close, and scipy's simplex finds no better point."""
+    x = stats.genextreme(0.2, 5, 2).rvs(size=(210, 1), random_state=0)
+    model = MLEDensity("genextreme").fit(x)
+    best = stats.genextreme.logpdf(x, *stats.genextreme.fit(x)).sum()
+    assert model.loglik_ >= best - 1e-9
+    model_errors, observed = model.standard_errors(), model.standard_errors("observed")
+    for name, error in model_errors.items():
+        assert_allclose(error, observed[name], rtol=0.2)
+    intervals = model.confidence_intervals()
+    assert intervals.methods["c"] == "profile"  # more than 200 rows
+    found = likelihood_ratio_test(MLEDensity("genextreme"), x, {"c": intervals["c"][0]})
+    assert_allclose(found.statistic, stats.chi2.ppf(0.95, 1), rtol=1e-6)
+
+
+def test_the_three_tests():
+    x = stats.burr12(2, 3).rvs(size=(200, 1), random_state=0)
+    model = MLEDensity(stats.burr12, fixed={"d": 3.0})
+    values = [test(model, x, {"c": 2.1}).statistic for test in (score_test, wald_test)]
+    values.append(likelihood_ratio_test(model, x, {"c": 2.1}).statistic)
+    assert_allclose(values, np.mean(values), rtol=0.15)
+
+
+def test_fixed_parameters_and_constants():
+    x = 5 + stats.gamma(2.0).rvs(size=(60, 1), random_state=0)
+    shifted = MLEDensity(stats.gamma, fixed={"loc": 5}).fit(x)
+    plain = MLEDensity("gamma").fit(x - 5)
+    assert_allclose(shifted.params_["a"], plain.params_["shape"], rtol=1e-8)
+    counts = stats.hypergeom(30, 12, 9).rvs(size=(5, 1), random_state=0)
+    with pytest.raises(ValueError, match="Nothing is left to estimate"):
+        MLEDensity(ScipyFamily(stats.hypergeom, {"M": 30, "n": 12, "N": 9})).fit(counts)
+    family = ScipyFamily(stats.betabinom, {"n": 9})
+    assert family.constants_given
+    assert not ScipyFamily(stats.betabinom).constants_given
+    params = {"a": np.array([2.0]), "b": np.array([3.0])}
+    draws = family.sample(params, 300, np.random.default_rng(0))
+    found = MLEDensity("betabinom", fixed={"n": 9}).fit(draws)
+    for name, truth in (("a", 2.0), ("b", 3.0)):
+        assert abs(found.params_[name] - truth) < 4 * found.standard_errors()[name]
+
+
+@pytest.mark.parametrize(
+    ("law", "truth", "words"),
+    [
+        ("uniform", stats.uniform(), "Nothing is left to estimate.*ends of its support"),
+        ("genpareto", stats.genpareto(-0.8), "free threshold: its support ends at 1"),
+        ("truncnorm", stats.truncnorm(-1, 2), "free threshold"),
+        ("burr12", stats.norm(), r"burr12 family needs numbers > 0"),
+        ("zipf", stats.poisson(2.0), "zipf family needs whole numbers >= 1"),
+        ("skewnorm", stats.poisson(0.0), r"constant columns \(x0"),
+    ],
+)
+def test_refusals(law, truth, words):
+    with pytest.raises(ValueError, match=words):
+        MLEDensity(law).fit(table([truth], 300))
+
+
+def test_what_is_no_distribution():
+    with pytest.raises(TypeError, match="not frozen"):
+        ScipyFamily(stats.norm(0, 1))
+    with pytest.raises(ValueError, match=r"unknown parameters \['shape'\].*a, loc, scale"):
+        ScipyFamily(stats.gamma, {"shape": 2.0})
+    for wrong in ("nrmal", "kstest", stats.gamma(2), 3):
+        with pytest.raises(ValueError, match="family must be one of 'normal'"):
+            get_family(wrong)
+    assert get_family("burr12").name == "burr12"
+    assert isinstance(get_family("norm"), Normal)
+
+
+def test_pickles_and_clones():
+    x = table([stats.burr12(2, 3)], 40)
+    model = MLEDensity(stats.burr12).fit(x)
+    again = pickle.loads(pickle.dumps(model))
+    assert_allclose(again.score_samples(x), model.score_samples(x))
+    assert_allclose(clone(model).fit(x).loglik_, model.loglik_)
+
+
+def test_weights_are_repetitions():
+    x = table([stats.skewnorm(2.0)], 60)
+    weight = np.random.default_rng(0).integers(0, 3, 60)
+    a = MLEDensity("skewnorm").fit(x, sample_weight=weight)
+    b = MLEDensity("skewnorm").fit(x.repeat(weight, axis=0))
+    for name, value in a.params_.items():
+        assert_allclose(value, b.params_[name], rtol=1e-8)
+        assert_allclose(a.standard_errors()[name], b.standard_errors()[name], rtol=1e-6)
+
+
+class OwnExponential(NumericalFamily):
+    """A family that its user knows by the density alone."""
+
+    name = "own_exponential"
+    support = "positive"
+    parameters = (Parameter("rate", low=0.0, link="log"),)
+
+    def log_density(self, X, params):
+        inside = np.log(params["rate"]) - params["rate"] * X
+        return np.where(X > 0, inside, -np.inf)
+
+    def sample(self, params, n_samples, rng):
+        return rng.exponential(1 / params["rate"], (n_samples, len(params["rate"])))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_a_family_of_ones_own(scale):
+    X = scale * table([stats.expon(), stats.expon(scale=3)], 25)
+    mine, peer = MLEDensity(OwnExponential()).fit(X), MLEDensity(Exponential()).fit(X)
+    assert_allclose(mine.params_["rate"], peer.params_["rate"], rtol=1e-9)
+    assert_allclose(mine.loglik_, peer.loglik_, rtol=1e-11)
+    for cov in ("model", "observed", "robust"):
+        a, b = (m.standard_errors(cov, X=X)["rate"] for m in (mine, peer))
+        assert_allclose(a, b, rtol=1e-7)
+    for method in ("wald", "wald-transformed", "profile", "robust"):
+        a, b = (m.confidence_intervals(0.9, method, X=X)["rate"] for m in (mine, peer))
+        assert_allclose(a, b, rtol=1e-7)
+    null = {"rate": 0.7 / scale}
+    for test in (score_test, likelihood_ratio_test, wald_test):
+        a, b = (test(m, X, null).statistic for m in (mine, peer))
+        # the score test of a family without expected information uses the observed one
+        assert_allclose(a, b, rtol=0.8 if test is score_test else 1e-7)
+    with pytest.raises(ValueError, match=r"expected information .* is not known"):
+        OwnExponential().information({"rate": np.array([1.0])})
