@@ -5,6 +5,7 @@ from skgm.inference.families._base import ExponentialFamily, Family, Parameter
 from skgm.inference.families._bernoulli import Bernoulli
 from skgm.inference.families._beta import Beta
 from skgm.inference.families._binomial import Binomial
+from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._cauchy import Cauchy
 from skgm.inference.families._exponential import Exponential
 from skgm.inference.families._gamma import Gamma
@@ -33,6 +34,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Categorical",
     "Cauchy",
     "Exponential",
     "ExponentialFamily",

@@ -8,6 +8,7 @@ from skgm.inference.families._base import Family
 from skgm.inference.families._bernoulli import Bernoulli
 from skgm.inference.families._beta import Beta
 from skgm.inference.families._binomial import Binomial
+from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._cauchy import Cauchy
 from skgm.inference.families._exponential import Exponential
 from skgm.inference.families._gamma import Gamma
@@ -52,6 +53,7 @@ FAMILIES: tuple[Family, ...] = (
     Binomial(),
     Geometric(),
     NegativeBinomial(),
+    Categorical(),
     MultivariateNormal(),
 )
 
