@@ -1,22 +1,15 @@
 """The von Mises family of angles."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 
 from skgm.inference._inversion import Profile
-from skgm.inference._rootfinding import find_root
 from skgm.inference._special import bessel_gap, bessel_slope
 from skgm.inference.families._base import Interval, Parameter, Params
-from skgm.inference.families._natural import (
-    METHODS,
-    ModifiedRoot,
-    NaturalFamily,
-    follow,
-    refuse_constant,
-)
+from skgm.inference.families._circular_ends import circular_ends, circular_search
+from skgm.inference.families._natural import METHODS, ModifiedRoot, NaturalFamily, refuse_constant
 from skgm.inference.families._resultant import concentration_interval
 from skgm.inference.families._statistics import reduce_chunks
 
@@ -206,14 +199,14 @@ class VonMises(NaturalFamily):
     ) -> Interval:
         """Return the values at which the modified signed root is not extreme; eq. rstar."""
         profile = Profile(self, name, statistics, params)
-        return _ends(ModifiedRoot(self, profile), profile, level)
+        return circular_ends(ModifiedRoot(self, profile), profile, level)
 
     def profile_interval(
         self, name: str, statistics: AngularMoments, params: Params, level: float
     ) -> Interval:
         """Return the values that the likelihood-ratio test does not reject."""
         profile = Profile(self, name, statistics, params)
-        return _ends(profile.root, profile, level)
+        return circular_ends(profile.root, profile, level)
 
     def score_interval(
         self, name: str, statistics: AngularMoments, params: Params, level: float
@@ -232,7 +225,7 @@ class VonMises(NaturalFamily):
                 share = np.where(kappa > 1e-8, kappa / (1 - bessel_gap(kappa)), 2.0)
             return np.asarray(statistics.length * sine * np.sqrt(statistics.n * share))
 
-        return (_arc if name == "mu" else _concentrations)(root, profile, level)
+        return circular_search(root, profile, level)
 
     def exact_interval(
         self, name: str, statistics: AngularMoments, params: Params, level: float
@@ -269,79 +262,6 @@ class VonMises(NaturalFamily):
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return -kappa sin(x - mu), (n, d) (zero outside the support)."""
         return np.where(_on_circle(X), -params["kappa"] * np.sin(X - params["mu"]), 0.0)
-
-
-def _ends(root: Any, profile: Profile, level: float) -> Interval:
-    """Return the interval by the secant rule where that works, and by a bracketed search."""
-    circular = profile.name == "mu"
-    found = follow(root, profile, level)
-    if found is not None and (not circular or (found[1] - found[0] < 3).all()):
-        return found
-    again = Profile(profile.family, profile.name, profile.statistics, profile.params)
-    root = again.root if root == profile.root else ModifiedRoot(profile.family, again)
-    return (_arc if circular else _concentrations)(root, again, level)
-
-
-def _arc(root: Any, profile: Profile, level: float) -> Interval:
-    """Return the arc around the mean direction on which `root` is not extreme.
-
-    Beyond a right angle the restricted kappa is zero and the data have no more to say: an arc that
-    reaches so far is the whole circle.
-    """
-    quantile = special.ndtri((1 + level) / 2)
-    mu, n = profile.params["mu"], profile.statistics.n
-
-    def excess(width: np.ndarray) -> np.ndarray:
-        return np.asarray(root(mu - width) - quantile)
-
-    quarter = np.full(mu.shape, np.pi / 2)
-    whole = excess(quarter) <= 0
-    with np.errstate(divide="ignore"):
-        near = 8 / np.sqrt(n * profile.params["kappa"] * profile.statistics.length)
-    far = np.where(near < quarter, near, quarter)
-    far = np.where(excess(far) > 0, far, quarter)
-    width = find_root(excess, np.where(whole, quarter, 0.0), far)
-    width = np.where(whole, np.pi, width)
-    return mu - width, mu + width
-
-
-def _concentrations(root: Any, profile: Profile, level: float) -> Interval:
-    """Return the concentrations around the estimate at which `root` is not extreme.
-
-    Close to zero r* turns back: its first crossing is the end, or zero where there is none.
-    """
-    quantile = special.ndtri((1 + level) / 2)
-    kappa, n = profile.params["kappa"], profile.statistics.n
-
-    def below(value: np.ndarray) -> np.ndarray:
-        return np.asarray(root(value) - quantile)
-
-    def above(value: np.ndarray) -> np.ndarray:
-        return np.asarray(-root(value) - quantile)
-
-    shares = 0.8 ** np.arange(1, 40)[:, None]
-    low = _first_crossing(below, kappa, kappa * shares)
-    step = np.minimum(1 / np.sqrt(n * bessel_slope(kappa)), kappa + 1)
-    high = _first_crossing(above, kappa, kappa + step * 2.0 ** np.arange(-1, 60)[:, None])
-    return np.where(np.isnan(low), 0.0, low), high
-
-
-def _first_crossing(excess: Any, start: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Return where `excess` first turns positive along a grid (m, d) from `start`; NaN: nowhere.
-
-    It may be so at `start`: at low levels the ends of a corrected interval need not hold the
-    estimate between them. `start` is then the end.
-    """
-    grid = np.concatenate([start[None, :], grid])
-    with np.errstate(all="ignore"):
-        positive = excess(grid) > 0
-    first, columns = positive.argmax(axis=0), np.arange(len(start))
-    none = ~positive.any(axis=0)
-    outer = grid[first, columns]
-    inner = np.where(first > 0, grid[first - 1, columns], outer)
-    with np.errstate(all="ignore"):
-        found = find_root(excess, inner, np.where(none, inner, outer))
-    return np.where(none, np.nan, found)
 
 
 def _versine(x: np.ndarray) -> np.ndarray:

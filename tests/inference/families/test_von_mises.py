@@ -96,10 +96,10 @@ def test_the_law_of_the_resultant_by_quadrature(n, kappa):
     resultant = 0.6 * n
 
     def uniform(r):
-        u = np.linspace(0, 400, 200_001)
+        u = np.linspace(0, 300, 60_001)
         return r * integrate.simpson(u * special.j0(r * u) * special.j0(u) ** n, x=u)
 
-    nodes, weights = np.polynomial.legendre.leggauss(40)
+    nodes, weights = np.polynomial.legendre.leggauss(30)
     r = resultant * (nodes + 1) / 2
     density = np.array([uniform(value) for value in r]) * special.i0(kappa * r)
     expected = resultant / 2 * weights @ density / special.i0(kappa) ** n
