@@ -222,6 +222,8 @@ def _gamma_dispersion(frequency: np.ndarray, precision: np.ndarray, half: np.nda
     if not target > 0:
         return 0.0
     log_phi = np.log(2 * target / frequency.sum())
+    if np.ptp(precision) == 0:  # one shape for all rows, as a rule
+        precision, weight = precision[:1], weight.sum(keepdims=True)
     for _ in range(100):
         shape = precision / np.exp(log_phi)
         # log - psi loses its digits for large shapes; there its series has six left over
@@ -234,6 +236,6 @@ def _gamma_dispersion(frequency: np.ndarray, precision: np.ndarray, half: np.nda
         )
         step = np.log(target / (weight @ gap)) * (weight @ gap) / (weight @ slope)
         log_phi += step
-        if abs(step) < 1e-14:
+        if abs(step) < 1e-12:  # the next one would be its square
             break
     return float(np.exp(log_phi))
