@@ -27,7 +27,7 @@ _GAUSSIAN = {
     "inverse_gaussian": ("mu", "lam"),
 }
 # Families of which some power or logarithm is exponential with one free rate.
-_EXPONENTIAL = ("exponential", "rayleigh", "pareto")
+_EXPONENTIAL = {"exponential": ("rate",), "rayleigh": ("scale",), "pareto": ("shape",)}
 
 
 def exact_mean(family: Any, pattern: np.ndarray, n: float) -> float | None:
@@ -48,11 +48,12 @@ def exact_mean(family: Any, pattern: np.ndarray, n: float) -> float | None:
     """
     names = {p.name for p, held in zip(family.parameters, pattern) if held}
     known = set(getattr(family, "fixed", ()))
-    if family.name in _EXPONENTIAL:
+    every = tuple(p.name for p in getattr(family, "base", family).parameters)
+    if _EXPONENTIAL.get(family.name) == every:
         return 2 * n * (np.log(n) - digamma(n))  # W = 2 n (u - 1 - log u), n u gamma with shape n
-    if family.name not in _GAUSSIAN:
+    if _GAUSSIAN.get(family.name) != every:  # another family of that name, perhaps a user's
         return None
-    centre, spread = _GAUSSIAN[family.name]
+    centre, spread = every
     if spread in known:
         return 1.0  # a quadratic form, chi-square on one degree of freedom whatever n
     full = mean_log_chi2(n if centre in known else n - 1)
@@ -88,10 +89,10 @@ def expanded_mean(family: Any, pattern: np.ndarray, params: Params, n: float) ->
     -------
     mean : ndarray of shape (d,) or None
     """
-    if getattr(family, "fixed", None) or family.name not in _CUMULANTS:
+    names = tuple(parameter.name for parameter in family.parameters)
+    if (family.name, *names) not in _CUMULANTS:
         return None
-    first, second = (params[p.name] for p in family.parameters)
-    tensors = _CUMULANTS[family.name](first, second)
+    tensors = _CUMULANTS[family.name, *names](params[names[0]], params[names[1]])
     b = invariant_b(*tensors)
     if not pattern.all():
         j = int(np.flatnonzero(~pattern)[0])  # the free one
@@ -154,7 +155,7 @@ def _beta_cumulants(a: np.ndarray, b: np.ndarray) -> Tensors:
     return tensors[0], tensors[1], tensors[2]
 
 
-_CUMULANTS: dict[str, Callable[[np.ndarray, np.ndarray], Tensors]] = {
-    "gamma": _gamma_cumulants,
-    "beta": _beta_cumulants,
+_CUMULANTS: dict[tuple[str, ...], Callable[[np.ndarray, np.ndarray], Tensors]] = {
+    ("gamma", "shape", "scale"): _gamma_cumulants,
+    ("beta", "a", "b"): _beta_cumulants,
 }

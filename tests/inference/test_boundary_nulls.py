@@ -8,6 +8,7 @@ from scipy import optimize, stats
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm.inference._statistics_of_tests import tail_probability
 from skgm.inference.families._negative_binomial import NegativeBinomial
+from skgm.inference.families._student_t import StudentT
 
 COUNTS = stats.nbinom(2, 0.4).rvs(size=(60, 1), random_state=0).astype(float)
 
@@ -38,6 +39,20 @@ def test_an_infinite_estimate_has_p_value_one():
     result = likelihood_ratio_test(MLEDensity(NegativeBinomial()), even, {"size": np.inf})
     assert_allclose(result.statistic, 0.0, atol=1e-9)
     assert result.pvalue == 1.0
+
+
+def test_normal_in_student_t():
+    """Twice the difference of the maxima of two fits; short tails have an infinite estimate."""
+    x = stats.t(4).rvs(size=(80, 1), random_state=0)
+    model = MLEDensity(StudentT())
+    result = likelihood_ratio_test(model, x, {"df": np.inf})
+    expected = 2 * (model.fit(x).loglik_ - stats.norm.logpdf(x, x.mean(), x.std()).sum())
+    assert_allclose(result.statistic, expected, rtol=1e-8)
+    assert_allclose(result.pvalue, stats.chi2.sf(expected, 1) / 2, rtol=1e-7)
+    assert_allclose(result.restricted_params["scale"], x.std())
+    short = stats.uniform.rvs(size=(50, 1), random_state=0)
+    for null in ({"df": np.inf}, MLEDensity("normal")):
+        assert likelihood_ratio_test(model, short, null).pvalue == 1.0
 
 
 def test_mixture_of_half_a_point_mass_and_half_a_chi_square():

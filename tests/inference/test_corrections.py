@@ -152,14 +152,15 @@ def test_simulated_means_against_exact_ones(family, truth, held, n):
     assert_allclose(found, exact, atol=0.032 * min(1, 50 / n))
 
 
-@pytest.mark.parametrize(("n", "mean"), [(5, 1.44), (10, 1.19), (20, 1.09), (50, 1.04)])
+@pytest.mark.parametrize(("n", "mean"), [(5, 1.4445), (10, 1.1995), (20, 1.0907), (50, 1.0359)])
 def test_weibull_shape_depends_on_n_alone(n, mean):
-    """The constants 1.44, 1.19, 1.09, 1.04; equal at all parameters and in all units."""
+    """Means of 400,000 simulated W, known to 0.003; ours to 0.007; four errors of the difference.
+    Equal at all parameters and in all units."""
     pattern = np.array([True, False])
     params = {"shape": np.array([0.7, 3.0]), "scale": np.array([1e-3, 20.0])}
     found = column_means(Weibull(), pattern, params, n)
     assert found[0] == found[1]
-    assert_allclose(found[0], mean, atol=0.02)
+    assert_allclose(found[0], mean, atol=0.03)
 
 
 def test_gumbel_mean_by_another_simulation():
