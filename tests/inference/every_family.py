@@ -5,7 +5,11 @@ import numpy as np
 from skgm.inference import MLEDensity
 from skgm.inference.families import FAMILIES
 
-CONSTANTS = {"binomial": {"n": 6}, "pareto": {"minimum": 1.0}}
+CONSTANTS = {
+    "binomial": {"n": 6},
+    "pareto": {"minimum": 1.0},
+    "categorical": {"n_categories": 4},
+}
 _KNOWN = {family.name for family in FAMILIES}
 
 
@@ -29,7 +33,9 @@ SPREAD = _registered(
     "von_mises",
 )
 ONE_PARAMETER = _registered("exponential", "rayleigh", "pareto")
-COUNTS = _registered("bernoulli", "binomial", "poisson", "geometric", "negative_binomial")
+COUNTS = _registered(
+    "bernoulli", "binomial", "poisson", "geometric", "negative_binomial", "categorical"
+)
 POSITIVE = _registered("lognormal", "gamma", "weibull", "inverse_gaussian", "rayleigh")
 CONTINUOUS = SPREAD + ONE_PARAMETER
 UNIVARIATE = CONTINUOUS + COUNTS
@@ -62,6 +68,7 @@ def column(name, n=40, seed=0):
         "binomial": lambda: rng.binomial(6, 0.4, n),
         "poisson": lambda: rng.poisson(2.5, n),
         "geometric": lambda: rng.geometric(0.4, n),
+        "categorical": lambda: rng.integers(0, 4, n),
         "negative_binomial": lambda: rng.negative_binomial(2, 0.4, n),
     }
     return draws.get(name, lambda: rng.normal(1.0, 2.0, n))()[:, None].astype(float)
