@@ -1,5 +1,7 @@
 """Small-sample corrections of the likelihood-ratio statistic, as the tests apply them."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import digamma
 
@@ -9,7 +11,7 @@ from skgm.inference._rstar import rstar
 from skgm.inference.families._base import Family, Params
 from skgm.inference.families._gaussian_null import independent_groups
 
-__all__ = ["CORRECTIONS", "mean_ratio", "modified_root"]
+__all__ = ["CORRECTIONS", "mean_ratio", "modified_root", "refuse_correction"]
 
 CORRECTIONS = (None, "bartlett", "rstar")
 
@@ -130,3 +132,12 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
             "correction='bartlett' or none."
         ) from error
     return float(root[0])
+
+
+def refuse_correction(correction: str | None, event: Any) -> None:
+    """Raise where a small-sample correction is asked for right-censored rows."""
+    if correction is not None and event is not None:
+        raise ValueError(
+            f"correction={correction!r} needs the law of the censoring times, which is not "
+            "modelled; use correction=None with event."
+        )

@@ -179,7 +179,7 @@ class FamilyInference(ParametricDensity):
         """Return parameter scores (n, k) and information (k, k), flat in the order of params_."""
         fit = self._fit_record()
         bread = flat_information(fit.family, fit.params, fit.statistics)
-        return flat_scores(fit.family, X, fit.params), bread
+        return flat_scores(fit.family, X, fit.params, fit.statistics), bread
 
 
 def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:

@@ -14,9 +14,15 @@ from skgm.inference.families._base import Family
 __all__ = ["flat_information", "flat_scores", "flat_values"]
 
 
-def flat_scores(family: Family, X: np.ndarray, params: Any) -> np.ndarray:
-    """Return parameter scores (n, k): all columns of the first parameter, then of the next."""
-    psi = family.score(X, params)
+def flat_scores(family: Family, X: np.ndarray, params: Any, statistics: Any = None) -> np.ndarray:
+    """Return parameter scores (n, k): all columns of the first parameter, then of the next.
+
+    Where rows do not say all (right censoring), they are those of the rows in the statistics.
+    """
+    if family.has_information:
+        psi = family.score(X, params)
+    else:
+        psi = family.kept_scores(statistics, params)
     return psi if psi.ndim == 2 else np.swapaxes(psi, 1, 2).reshape(len(psi), -1)
 
 

@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skgm.inference._corrections import CORRECTIONS, mean_ratio, modified_root
+from skgm.inference._corrections import (
+    CORRECTIONS,
+    mean_ratio,
+    modified_root,
+    refuse_correction,
+)
 from skgm.inference._estimating_equations import (
     inverse_information,
     meat,
@@ -20,7 +25,14 @@ from skgm.inference._model_tests import (
     model_wald_test,
 )
 from skgm.inference._nulls import read_null, refuse_edge
-from skgm.inference._problem import Problem, check_alternative, family_null, outcome, side
+from skgm.inference._problem import (
+    Problem,
+    check_alternative,
+    family_null,
+    outcome,
+    refuse_forgotten_events,
+    side,
+)
 from skgm.inference._results import TestResult
 from skgm.inference._statistics_of_tests import (
     linear_quadratic,
@@ -40,6 +52,7 @@ def score_test(
     robust: bool = False,
     alternative: str = "two-sided",
     sample_weight: Any = None,
+    event: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the slope of the likelihood at the restricted estimate.
 
@@ -71,6 +84,8 @@ def score_test(
         says. The statistic then is the signed root of the two-sided one, standard normal.
     sample_weight : array-like of shape (n_samples,), default=None
         A weight w counts its row w times.
+    event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
 
     Returns
     -------
@@ -106,15 +121,15 @@ def score_test(
         return model_score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
-    problem = Problem(estimator, X, null, sample_weight, "score_test", alternative)
+    problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     refuse_edge(problem.null, "score_test")
     params = problem.restricted()
     if robust:
-        psi = flat_scores(problem.family, problem.rows, params)
+        psi = flat_scores(problem.family, problem.rows, params, problem.statistics)
         bread = flat_information(problem.family, params, problem.statistics)
         statistic = robust_score_statistic(psi, bread, problem.null.rows[0], problem.weight)
     else:
-        per_column = problem.family.score_statistic(problem.rows, problem.weight, params)
+        per_column = problem.score_statistic(params)
         statistic = float(np.sum(per_column))
     method = "robust score" if robust else "score"
     return problem.result(statistic, method, params, sign=problem.direction(params))
@@ -128,6 +143,7 @@ def likelihood_ratio_test(
     correction: str | None = None,
     alternative: str = "two-sided",
     sample_weight: Any = None,
+    event: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the fall of the log-likelihood that it costs.
 
@@ -158,6 +174,8 @@ def likelihood_ratio_test(
         says. The statistic then is the signed root of the two-sided one, standard normal.
     sample_weight : array-like of shape (n_samples,), default=None
         A weight w counts its row w times.
+    event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
 
     Returns
     -------
@@ -200,7 +218,10 @@ def likelihood_ratio_test(
     if correction not in CORRECTIONS:
         allowed = ", ".join(map(repr, CORRECTIONS))
         raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
-    problem = Problem(estimator, X, null, sample_weight, "likelihood_ratio_test", alternative)
+    problem = Problem(
+        estimator, X, null, sample_weight, "likelihood_ratio_test", alternative, event
+    )
+    refuse_correction(correction, event)
     estimate = problem.estimate()
     best = problem.family.log_likelihood(problem.statistics, estimate)
     if problem.on_edge:
@@ -228,6 +249,7 @@ def wald_test(
     robust: bool = False,
     alternative: str = "two-sided",
     sample_weight: Any = None,
+    event: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the distance of the estimate from it.
 
@@ -255,6 +277,8 @@ def wald_test(
         says. The statistic then is the signed root of the two-sided one, standard normal.
     sample_weight : array-like of shape (n_samples,), default=None
         A weight w counts its row w times.
+    event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
 
     Returns
     -------
@@ -301,6 +325,9 @@ def wald_test(
             "covariance is right: pass robust=True."
         )
     weighting = {} if sample_weight is None else {"sample_weight": sample_weight}
+    if event is not None:
+        weighting["event"] = event
+    refuse_forgotten_events(estimator, event)
     fitted = clone(estimator).fit(X, **weighting)
     shapes = fitted._parameter_shapes()
     if isinstance(fitted, MLEDensity):

@@ -16,10 +16,11 @@ from skgm.inference._line import Line
 
 __all__ = ["LikelihoodEnds"]
 
-_MAX_ITERATIONS, _MAX_CORRECTIONS = 30, 12
+_MAX_ITERATIONS = 40
 # Steps in standard errors of the estimate. Newton squares the error, so that after a step of
-# 1e-7 what is left is rounding.
-_LAST_STEP, _LONGEST_STEP = 1e-7, 2.0
+# 1e-6 what is left is rounding.
+_LAST_STEP, _LONGEST_STEP = 1e-6, 2.0
+_NEAR = 0.03  # the error after such a step is about 1e-3: enough to see a correction
 _ROOT_TOLERANCE = 1e-10
 
 
@@ -46,20 +47,15 @@ class LikelihoodEnds:
         j = profile.index
         self.direction = covariance[:, :, j] / np.sqrt(variance[:, j : j + 1] * statistics.n)
 
-    def find(self, root: np.ndarray, start: np.ndarray | None = None) -> np.ndarray | None:
+    def find(self, root: np.ndarray) -> np.ndarray | None:
         """Return the coordinates (d, k) where the signed root equals `root`; None if not found."""
-        u = self.centre - root[:, None] * self.direction if start is None else start
-        target = (self.profile.highest - root**2 / 2) / self.profile.statistics.n
+        u = self.centre - root[:, None] * self.direction
         for _ in range(_MAX_ITERATIONS):
-            step = self._step(u, target)
-            size = np.abs(step / self.error).max(axis=1)
+            u, size = self._move(u, root)
             if not np.isfinite(size).all():
                 return None
-            u = u + step * np.minimum(1.0, _LONGEST_STEP / np.maximum(size, 1e-300))[:, None]
             if (size < _LAST_STEP).all():
-                j = self.profile.index
-                right_side = (self.centre[:, j] - u[:, j]) * root > 0
-                return u if right_side.all() else None
+                return u if self._on_its_side(u, root) else None
         return None
 
     def find_corrected(
@@ -68,31 +64,45 @@ class LikelihoodEnds:
         """Return the coordinates where root + correction equals `wanted`; None if not found.
 
         `correction` takes roots (d,) and coordinates (d, k). It varies slowly along the interval,
-        so the secant rule needs few steps.
+        so root and coordinates are sought together: a secant step of the one, a Newton step of
+        the other.
         """
-        root = wanted
+        root, u = wanted, self.centre - wanted[:, None] * self.direction
         before: tuple[np.ndarray, np.ndarray] | None = None
-        start = None
-        for _ in range(_MAX_CORRECTIONS):
-            u = self.find(root, start)
-            if u is None:
+        for _ in range(_MAX_ITERATIONS):
+            u, size = self._move(u, root)
+            if not np.isfinite(size).all():
                 return None
+            if (size > _NEAR).any():
+                continue
             gap = root + correction(root, u) - wanted
             if not np.isfinite(gap).all():
                 return None
-            if (np.abs(gap) < _ROOT_TOLERANCE).all():
-                return u
+            if (np.abs(gap) < _ROOT_TOLERANCE).all() and (size < _LAST_STEP).all():
+                return u if self._on_its_side(u, wanted) else None
             rate = np.ones_like(gap)
             if before is not None:
                 with np.errstate(all="ignore"):
                     rate = (gap - before[1]) / (root - before[0])
-                rate = np.where((rate > 0.2) & (rate < 5), rate, 1.0)
+                rate = np.where((rate > 0.5) & (rate < 2), rate, 1.0)
             before = root, gap
             root = root - gap / rate
             if (root * wanted <= 0).any():
                 return None
-            start = self.centre + (u - self.centre) * (root / before[0])[:, None]
+            u = self.centre + (u - self.centre) * (root / before[0])[:, None]
         return None
+
+    def _move(self, u: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return coordinates after one step, and its size in standard errors."""
+        target = (self.profile.highest - root**2 / 2) / self.profile.statistics.n
+        step = self._step(u, target)
+        with np.errstate(all="ignore"):
+            size = np.abs(step / self.error).max(axis=1)
+            return u + step * np.minimum(1.0, _LONGEST_STEP / (size + 1e-300))[:, None], size
+
+    def _on_its_side(self, u: np.ndarray, root: np.ndarray) -> bool:
+        j = self.profile.index
+        return bool(((self.centre[:, j] - u[:, j]) * root > 0).all())
 
     def value(self, u: np.ndarray) -> np.ndarray:
         """Return the parameter at coordinates, (d,)."""

@@ -346,12 +346,15 @@ class MLEDensity(FamilyInference):
         return family.sample_given(self._estimate, given, n_samples, rng)
 
     def _begin_test(
-        self, X: Any, sample_weight: Any
+        self, X: Any, sample_weight: Any, event: Any = None
     ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
         """Return the family, float64 rows of positive weight, their weights and statistics."""
-        family = self._family()
+        family = self._family(censored=event is not None)
         rows, weight = self._begin_fit(X, sample_weight)
+        observed = None if event is None else check_event(event, rows.shape)
         if weight is not None:
-            rows, weight = rows[weight > 0], weight[weight > 0]
+            kept = weight > 0
+            rows, weight = rows[kept], weight[kept]
+            observed = None if observed is None else observed[kept]
         rows = rows.astype(np.float64, copy=False)
-        return family, rows, weight, self._summarize(family, rows, weight)
+        return family, rows, weight, self._summarize(family, rows, weight, observed)

@@ -15,7 +15,15 @@ from skgm.inference._statistics_of_tests import newton_step, tail_probability
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family
 
-__all__ = ["ALTERNATIVES", "Problem", "check_alternative", "family_null", "outcome", "side"]
+__all__ = [
+    "ALTERNATIVES",
+    "Problem",
+    "check_alternative",
+    "family_null",
+    "outcome",
+    "refuse_forgotten_events",
+    "side",
+]
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 
@@ -42,20 +50,37 @@ def check_alternative(alternative: Any, n_restrictions: int) -> None:
         )
 
 
+def refuse_forgotten_events(estimator: Any, event: Any) -> None:
+    """Raise where the rows that `estimator` saw were censored and those of the test are not."""
+    if event is None and "event" in getattr(estimator, "_statistics", {}):
+        raise ValueError(
+            "estimator was fitted to right-censored rows; pass their event= to the test as well, "
+            "or every row would count as observed."
+        )
+
+
 class Problem:
     """A null hypothesis about a family, and the data it is tested on."""
 
     def __init__(
-        self, estimator: Any, X: Any, null: Any, sample_weight: Any, test: str, alternative: str
+        self,
+        estimator: Any,
+        X: Any,
+        null: Any,
+        sample_weight: Any,
+        test: str,
+        alternative: str,
+        event: Any = None,
     ) -> None:
         if not isinstance(estimator, MLEDensity):
             raise TypeError(
                 f"{test} needs the likelihood of an MLEDensity; got {type(estimator).__name__}. "
                 "Use wald_test, which works for every estimator with estimating functions."
             )
+        refuse_forgotten_events(estimator, event)
         self.model = clone(estimator)
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
-            X, sample_weight
+            X, sample_weight, event
         )
         self.shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, self.shapes)
@@ -128,12 +153,24 @@ class Problem:
         params |= {name: values[name]}
         return params, np.where(np.isinf(estimate[name]), best, height)
 
+    def score_statistic(self, params: Any) -> np.ndarray:
+        """Return U' I^-1 U per column; of censored rows from the statistics, which hold events."""
+        family = self.family
+        if family.has_information:
+            return family.score_statistic(self.rows, self.weight, params)
+        slope = family.mean_score(self.statistics, params)
+        information = family.model_information(self.statistics, params)
+        solved = np.linalg.solve(information, slope[..., None])[..., 0]
+        return self.statistics.n * np.einsum("dk,dk->d", slope, solved)
+
     def direction(self, params: Any) -> float | None:
         """Return the sign in which the score at `params` pulls the one restriction, or None."""
         if self.df != 1 or self.on_edge:
             return None
-        bread = flat_information(self.family, params)
-        step = newton_step(flat_scores(self.family, self.rows, params), bread, self.weight)
+        kept = None if self.family.has_information else self.statistics
+        bread = flat_information(self.family, params, kept)
+        psi = flat_scores(self.family, self.rows, params, self.statistics)
+        step = newton_step(psi, bread, self.weight)
         return float(np.sign(self.null.rows[0] @ step)[0])
 
     def distance(self, params: Any) -> float | None:

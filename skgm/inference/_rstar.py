@@ -26,8 +26,8 @@ __all__ = ["rstar", "rstar_interval"]
 
 Params = Mapping[str, np.ndarray]
 # Where |r| is smaller than this, log(q / r) / r is 0 / 0 to rounding; it is a smooth function of
-# the parameter, so its values at either side stand in for it.
-_NEAR_ZERO = 0.03
+# the parameter, so it is interpolated between its values at either side, in standard errors.
+_NEAR_ZERO, _SIDE = 0.03, 0.05
 _SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the estimate
 
 
@@ -122,8 +122,11 @@ class _AtEstimate:
         near = np.abs(r) < _NEAR_ZERO
         if near.any():
             estimate = self.profile.params[self.profile.name]
-            sides = [self._parts(estimate + s * 0.1 * self.error)[1] for s in (-1.0, 1.0)]
-            correction = np.where(near, (sides[0] + sides[1]) / 2, correction)
+            (r_low, low), (r_high, high) = (
+                self._parts(estimate + s * _SIDE * self.error) for s in (-1.0, 1.0)
+            )
+            between = low + (high - low) * (r_low - r) / (r_low - r_high)
+            correction = np.where(near, between, correction)
         return r + correction
 
     def _parts(self, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -266,3 +266,52 @@ def test_one_far_outlier_leaves_an_estimate(family):
     estimate = family.estimate(statistics)
     unit = np.stack(list(estimate.values()), axis=-1)
     assert np.abs(family.mean_score(statistics, estimate) * unit).max() < 1e-9
+
+
+def conditional_masses(family, X, estimate, limits):
+    """Masses that the prior 1/s gives below limits of location and of scale of t(x).
+
+    They are exact conditional levels (Lawless, 2003, appendix E); here by the trapezoidal rule.
+    """
+    t = np.log(X[:, 0]) if family.logarithmic else X[:, 0]
+    m_hat, s_hat = (float(v[0]) for v in family.location_scale(estimate))
+    m = m_hat + s_hat * np.sinh(np.linspace(-9, 9, 601))
+    u = np.log(s_hat) + np.linspace(-3.5, 9, 251)
+    height = np.zeros((len(m), len(u)))
+    with np.errstate(over="ignore"):
+        for v in t:
+            z = (v - m[:, None]) / np.exp(u)
+            height += family.kernel(z, {})[0]
+        height -= len(t) * u
+        mass = np.exp(height - height.max())
+    mass *= np.hypot(1, (m - m_hat) / s_hat)[:, None]
+    marginals = {0: (m, mass.sum(axis=1)), 1: (np.exp(u), mass.sum(axis=0))}
+    return [cumulative_share(*marginals[axis], limit) for axis, limit in limits]
+
+
+def cumulative_share(places, mass, limit):
+    """The share of equally weighted trapezoids below `limit`, interpolated in the cumulative."""
+    cumulative = np.concatenate([[0], np.cumsum((mass[1:] + mass[:-1]) / 2)])
+    return np.interp(limit, places, cumulative / cumulative[-1])
+
+
+@every
+@pytest.mark.parametrize("n", [5, 10])
+def test_r_star_is_close_to_the_exact_conditional_limits(family, params, distributions, n):
+    """Mean tails of four samples: 2.5 % but for the error of r*, under 0.7 %; those of r are 5 %."""
+    tails = []
+    for seed in range(4):
+        X = table(distributions, n, seed=seed)[:, :1]
+        statistics = family.summarize(X, None)
+        estimate = family.estimate(statistics)
+        for name in params:
+            ends = family.rstar_interval(name, statistics, estimate, 0.95)
+            axis = int((name == "scale") != family.logarithmic)
+            values = [float(end[0]) for end in ends]
+            if family.logarithmic:
+                values = [1 / v if name == "shape" else np.log(v) for v in values]
+            low, high = sorted(values)
+            below, beneath = conditional_masses(family, X, estimate, [(axis, low), (axis, high)])
+            tails.append([below, 1 - beneath])
+    assert_allclose(np.mean(tails, axis=0), 0.025, atol=0.007)
+    assert_allclose(tails, 0.025, atol=0.02)
