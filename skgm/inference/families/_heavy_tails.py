@@ -12,9 +12,9 @@ from skgm.inference.families._rows import Rows
 __all__ = ["HeavyTailedFamily", "heaviest_tie"]
 
 # With the scale held, starts are all rows up to this many, or as many quantiles.
-_MANY_STARTS, _FEW_STARTS = 256, 9
-_ASCENTS = 4
-_CHUNK_VALUES = 4_000_000
+_MANY_STARTS, _FEW_STARTS = 256, 5
+# From so many of the highest starts it climbs: where there are few hills, and where many.
+_FEW_ASCENTS, _ASCENTS = 2, 4
 
 
 class HeavyTailedFamily(LocationScaleFamily):
@@ -79,9 +79,10 @@ class HeavyTailedFamily(LocationScaleFamily):
     def _highest(self, statistics: Rows, near: Params, scale: np.ndarray) -> np.ndarray:
         """Return the location of the highest maximum at a held scale."""
         here = self.location_scale(near)[0]
-        starts = np.vstack([here[None], self._starts(statistics, scale)])
+        places, few = self._starts(statistics, scale)
+        starts = np.vstack([here[None], places])
         heights = np.stack([self._height(statistics, near, m, scale) for m in starts])
-        order = np.argsort(-heights, axis=0, kind="stable")[:_ASCENTS]
+        order = np.argsort(-heights, axis=0, kind="stable")[: _FEW_ASCENTS if few else _ASCENTS]
         best, top = here, np.full(here.shape, -np.inf)
         free = (np.ones(here.shape, dtype=bool), np.zeros(here.shape, dtype=bool))
         for row in order:
@@ -96,22 +97,20 @@ class HeavyTailedFamily(LocationScaleFamily):
     ) -> np.ndarray:
         return statistics.weight @ self.kernel((statistics.X - location) / scale, params)[0]
 
-    def _starts(self, statistics: Rows, scale: np.ndarray) -> np.ndarray:
-        """Return places that together lie uphill of the highest maximum, (k, d).
+    def _starts(self, statistics: Rows, scale: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return places (k, d) from one of which the highest maximum is uphill, and if few do.
 
         Where the scale is not small beside the spread of the middle half, the likelihood is
         unimodal or nearly so, and a few quantiles do.
         """
         X, weight = statistics.X, statistics.weight
         low, high = weighted_quantiles(X, weight, (0.25, 0.75))
-        wide = bool((scale > (high - low) / 4).all())
-        if len(X) > _FEW_STARTS and wide:
-            levels = tuple((np.arange(_FEW_STARTS) + 0.5) / _FEW_STARTS)
-        elif len(X) > _MANY_STARTS:
-            levels = tuple((np.arange(_MANY_STARTS) + 0.5) / _MANY_STARTS)
-        else:
-            return X
-        return np.stack(weighted_quantiles(X, weight, levels))
+        few = len(X) > 10 * _FEW_STARTS and bool((scale > (high - low) / 4).all())
+        count = _FEW_STARTS if few else _MANY_STARTS
+        if len(X) <= count:
+            return X, few
+        levels = tuple((np.arange(count) + 0.5) / count)
+        return np.stack(weighted_quantiles(X, weight, levels)), few
 
 
 def heaviest_tie(statistics: Rows) -> np.ndarray:

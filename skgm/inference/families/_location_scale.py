@@ -9,7 +9,7 @@ from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._location_scale_search import (
     Sums,
     climb,
-    kernel_sums,
+    latest_sums,
     weighted_quantiles,
 )
 from skgm.inference.families._rows import Rows
@@ -89,7 +89,8 @@ class LocationScaleFamily(SmoothFamily):
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
         """Keep the rows of t(x)."""
-        return Rows.from_chunk(self._t(X), weight)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return Rows.from_chunk(np.log(X) if self.logarithmic else X, weight)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for constant columns."""
@@ -144,7 +145,7 @@ class LocationScaleFamily(SmoothFamily):
 
     def sums(self, statistics: Rows, params: Params) -> Sums:
         """Return the means over rows that value, gradient and curvature are made of."""
-        return kernel_sums(self, statistics, params, *self.location_scale(params))
+        return latest_sums(self, statistics, params, *self.location_scale(params))
 
     def log_likelihood(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
@@ -218,13 +219,16 @@ class LocationScaleFamily(SmoothFamily):
         """
         m, s = self.location_scale(params)
         m_hat, s_hat = self.location_scale(estimate)
-        z, pull = (statistics.X - m) / s, (statistics.X - m_hat) / s_hat
-        _, g1, g2 = self.kernel(z, params)
-        turn = g1 + z * g2
-        mean = [statistics.weight @ v for v in (g1, pull * g1, g2, turn, pull * g2, pull * turn)]
-        unit = 1 / (s * statistics.n)
-        phi = np.stack(mean[:2], axis=-1) * unit[:, None]
-        jacobian = np.stack(mean[2:], axis=-1).reshape(-1, 2, 2) * (-unit / s)[:, None, None]
+        _, g1, zg1, g2, zg2, zzg2 = self.sums(statistics, params)
+        # z at the estimate is a + b z
+        a, b = (m - m_hat) / s_hat, s / s_hat
+        phi = np.empty((*s.shape, 2))
+        phi[:, 0], phi[:, 1] = g1 / s, (a * g1 + b * zg1) / s
+        jacobian = np.empty((*s.shape, 2, 2))
+        jacobian[:, 0, 0], jacobian[:, 0, 1] = g2, g1 + zg2
+        jacobian[:, 1, 0] = a * g2 + b * zg2
+        jacobian[:, 1, 1] = a * (g1 + zg2) + b * (zg1 + zzg2)
+        jacobian *= (-1 / (s * s))[:, None, None]
         slopes, at_estimate = (self.location_scale_slopes(p) for p in (params, estimate))
         if slopes is not None and at_estimate is not None:
             phi = np.einsum("dai,da->di", at_estimate[0], phi)
@@ -289,9 +293,9 @@ def _mean_distance(statistics: Rows, location: np.ndarray) -> np.ndarray:
 
 def refuse_constant_columns(name: str, statistics: Any, names: list[str]) -> None:
     """Raise for columns whose rows are all equal: the likelihood is unbounded there."""
-    t = statistics.X
-    constant = [names[j] for j in np.flatnonzero(t.min(axis=0) == t.max(axis=0))]
-    if constant:
+    varies = (statistics.X[0] != statistics.X).any(axis=0)
+    if not varies.all():
+        constant = [names[j] for j in np.flatnonzero(~varies)]
         raise ValueError(
             f"The {name} family has no estimate for constant columns ({', '.join(constant)}; "
             f"n_samples = {statistics.n:g}): the likelihood grows without bound as the spread of "

@@ -17,6 +17,8 @@ __all__ = ["df_interval", "estimate_kappa"]
 
 # Places where the profile is looked at; near zero they lie close, as it may bend there.
 _GRID = np.array([0.0, 0.003, 0.01, 0.03, 0.08, 0.16, 0.3, 0.5, 0.8, 1.2, 1.8, 2.7, 4.0, 6.5, 10.0])
+_COARSE = np.array([0.0, 0.01, 0.08, 0.3, 0.8, 1.8, 4.0, 10.0])
+_MANY_ROWS = 200  # from here on the profile is smooth enough for the coarse one
 _MAX_ITERATIONS = 100
 _LAST_STEP = 1e-9
 _NEIGHBOURHOOD = 4.0
@@ -76,7 +78,8 @@ def estimate_kappa(
     tied = heaviest_tie(statistics)
     # there the likelihood is unbounded: the search stays at half that kappa
     ceiling = 0.5 * (statistics.n - tied) / tied
-    grid = np.minimum(_GRID[:, None], ceiling)
+    places = _GRID if statistics.n < _MANY_ROWS else _COARSE
+    grid = np.minimum(places[:, None], ceiling)
     kappa = 1 / near["df"]
     if not np.isnan(kappa).any():  # NaN where there is no estimate yet
         # a search that follows a profile: its maximum moves little from one value to the next
