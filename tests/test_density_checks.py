@@ -31,6 +31,8 @@ ESTIMATORS = [
     (MLEDensity("binomial", fixed={"n": 1000}), DISCRETE | NO_SEED),
     (MLEDensity("geometric"), DISCRETE | NO_SEED),
     (MLEDensity("negative_binomial"), DISCRETE | NO_SEED),
+    (MLEDensity("burr12"), NO_SEED | {"check_equivariance"}),
+    (MLEDensity("logser"), DISCRETE | NO_SEED),
     (MLEDensity("gamma"), NO_SEED),
     (MLEDensity("beta"), NO_SEED | {"check_equivariance"}),
     (MLEDensity("von_mises"), NO_SEED | {"check_equivariance"}),
