@@ -37,7 +37,7 @@ class Laplace(LocationScaleFamily):
     one_maximum = False  # no search by derivatives
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return -|z| - log 2 and its derivatives off the kink."""
+        """Return -abs(z) - log 2 and its derivatives off the kink."""
         return -np.abs(z) - np.log(2), -np.sign(z), np.zeros_like(z)
 
     def unit_information(self, params: Params) -> np.ndarray:

@@ -21,7 +21,7 @@ class Logistic(LocationScaleFamily):
     parameters = location_and_scale()
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return -|z| - 2 log(1 + exp(-|z|)) and its derivatives."""
+        """Return -abs(z) - 2 log(1 + exp(-abs(z))) and its derivatives."""
         away = np.abs(z)
         e = np.exp(-away)
         share = 1 / (1 + e)

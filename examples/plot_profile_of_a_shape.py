@@ -1,0 +1,55 @@
+"""
+The profile of a shape
+======================
+
+Twelve wines of one cultivar, their malic acid, and a Weibull distribution. What do twelve numbers
+say about its shape, and about the share of wines above 5 g/l? Several methods answer, and differ.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_wine
+
+from skgm import MLEDensity, ProfileDisplay
+
+wine = load_wine(as_frame=True)
+acid = wine.data.loc[wine.target == 2, ["malic_acid"]][::4]
+fit = MLEDensity("weibull").fit(acid)
+print(fit.summary())
+
+# %%
+# Each curve is a signed root: how many standard deviations the data are from a value of the shape.
+# Wald's is a straight line through the estimate. The likelihood's is bent, and r* corrects it for
+# the size of the sample: it lies to the left, because the estimate of a shape is biased upwards.
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
+display = ProfileDisplay.from_estimator(fit, "shape", ax=left)
+left.set_title(f"Weibull shape, {len(acid)} wines")
+for method, (low, high) in display.intervals_.items():
+    print(f"{method:8s} {low:.2f} to {high:.2f}")
+
+
+# %%
+# The share of wines above 5 g/l is a function of both parameters. Its interval by the profile is
+# the range of its values over the parameters that the likelihood does not reject. The delta method
+# puts the same length on both sides of the estimate, and so allows less than no wine. Both are
+# drawn for more and more wines.
+def share(p):
+    return np.exp(-((5 / p["scale"]) ** p["shape"]))
+
+
+cultivar = wine.data.loc[wine.target == 2, ["malic_acid"]].sample(frac=1, random_state=0)
+flat = {"solid_capstyle": "butt"}
+sizes = np.array([6, 9, 13, 19, 28, 40])
+for method, color, shift in (("wald", "tab:red", 0.97), ("profile", "tab:blue", 1.03)):
+    for n in sizes:
+        few = MLEDensity("weibull").fit(cultivar[:n])
+        interval = few.confidence_intervals(method=method, of={"share": share})
+        label = method if n == sizes[0] else None
+        right.plot([n * shift] * 2, interval["share"], color=color, lw=2, label=label, **flat)
+        right.plot(n * shift, interval.estimate["share"], "o", color=color, ms=4)
+right.axhline(0, color="black", lw=0.8, ls=":")
+right.set(title="Share of wines above 5 g/l", xlabel="number of wines", xscale="log")
+right.set_xticks(sizes, labels=[str(n) for n in sizes])
+right.set_xticks([], minor=True)
+right.legend(loc="upper right", frameon=False)
+plt.show()
