@@ -34,11 +34,7 @@ from skgm.inference._problem import (
     side,
 )
 from skgm.inference._results import TestResult
-from skgm.inference._statistics_of_tests import (
-    linear_quadratic,
-    masked_quadratic,
-    robust_score_statistic,
-)
+from skgm.inference._statistics_of_tests import linear_quadratic, robust_score_statistic
 from skgm.inference._statsmodels import is_statsmodels_result
 
 __all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
@@ -343,11 +339,7 @@ def wald_test(
     n = total_weight(psi, weight)
     covariance = sandwich(bread, meat(psi, weight), n) if robust else inverse_information(bread, n)
     estimate = flat_values(fitted._wald_estimate())
-    if hypothesis.is_linear:
-        statistic = linear_quadratic(matrix @ estimate - target, covariance, matrix)
-    else:
-        values = hypothesis.flat
-        statistic = float(masked_quadratic(estimate - values, covariance, ~np.isnan(values)))
+    statistic = linear_quadratic(matrix @ estimate - target, covariance, matrix)
     sign = side(hypothesis, estimate) if len(matrix) == 1 else None
     method = "robust Wald" if robust else "Wald"
     shown = hypothesis.shown

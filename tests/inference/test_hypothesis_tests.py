@@ -16,6 +16,7 @@ from skgm.inference import (
     wald_test,
 )
 from skgm.inference._parametric import ParametricDensity
+from skgm.inference.families._categorical import Categorical
 from tests.inference.test_mle import data
 
 with warnings.catch_warnings():
@@ -431,3 +432,23 @@ def test_results_read_well():
     # the order of the fields is a promise
     old = TestResult(4.0, 1, 0.0455, "Wald", {"mu": 0.0}, "two-sided", None, {})
     assert old.signed_root is None
+
+
+def test_goodness_of_fit_of_categories_is_pearsons():
+    """The score statistic is scipy's chi-square, the likelihood ratio its G; K - 1 degrees."""
+    p = np.array([0.1, 0.2, 0.3, 0.4])
+    x = np.random.default_rng(0).choice(4, size=(80, 1), p=[0.2, 0.2, 0.3, 0.3]).astype(float)
+    counts, family = np.bincount(x[:, 0].astype(int), minlength=4), Categorical(n_categories=4)
+    for test, power in ((score_test, "pearson"), (likelihood_ratio_test, "log-likelihood")):
+        result = test(MLEDensity(family), x, family.null(p))
+        expected = stats.power_divergence(counts, 80 * p, lambda_=power)
+        assert_allclose([result.statistic, result.pvalue], expected, rtol=1e-9)
+        assert result.df == 3
+    # two categories equally likely: the rest conditions out, and a binomial of the two remains
+    R = np.array([1.0, -1.0, 0.0])
+    a, b = counts[1], counts[2]
+    equal = likelihood_ratio_test(MLEDensity(family), x, (R, 0.0))
+    g = stats.power_divergence([a, b], lambda_="log-likelihood").statistic
+    assert_allclose(equal.statistic, g, rtol=1e-8)
+    pearson = score_test(MLEDensity(family), x, (R, 0.0))
+    assert_allclose(pearson.statistic, stats.chisquare([a, b]).statistic, rtol=1e-8)
