@@ -23,6 +23,7 @@ _TINY = np.finfo(np.float64).tiny
 # Where log(mean) - mean(log) is smaller, the logarithms of the ratios to the mean cancel.
 _SMALL_GAP = 1e-2
 _MAX_STEPS = 60
+_PLAIN = 600.0  # digamma values whose exponentials plain floats hold
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,26 @@ def _one_shape(gap: float) -> float:
 
 def shape_from_digamma(y: np.ndarray) -> np.ndarray:
     """Return the shape a with digamma(a) = y, to rounding."""
+    if y.size <= 2 and (np.abs(y) < _PLAIN).all():
+        return np.array([_one_inverse(value) for value in y.ravel().tolist()]).reshape(y.shape)
     with np.errstate(over="ignore", divide="ignore"):
         a = np.where(y >= -2.22, np.exp(y) + 0.5, -1 / (y + np.euler_gamma))
     for _ in range(_MAX_STEPS):
         step = (y - np.log(a) + log_minus_digamma(a)) / (1 + trigamma_excess(a))
         a = a * np.exp(np.clip(step, -2, 2))
         if not (np.abs(step) > 1e-8).any():
+            break
+    return a
+
+
+def _one_inverse(y: float) -> float:
+    """Return the same for one number, in plain floats."""
+    a = math.exp(y) + 0.5 if y >= -2.22 else -1 / (y + np.euler_gamma)
+    for _ in range(_MAX_STEPS):
+        gap, excess = digamma_gaps(a)
+        step = (y - math.log(a) + gap) / (1 + excess)
+        a *= math.exp(min(max(step, -2.0), 2.0))
+        if abs(step) <= 1e-8:
             break
     return a
 
