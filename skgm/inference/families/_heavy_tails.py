@@ -115,6 +115,9 @@ class HeavyTailedFamily(LocationScaleFamily):
 
 def heaviest_tie(statistics: Rows) -> np.ndarray:
     """Return the largest weight that lies on one value, per column."""
+    ordered = np.sort(statistics.X, axis=0)
+    if (ordered[1:] != ordered[:-1]).all():  # no ties: the heaviest row
+        return np.full(ordered.shape[1], statistics.weight.max())
     order = np.argsort(statistics.X, axis=0)
     ordered = np.take_along_axis(statistics.X, order, axis=0)
     cumulative = np.cumsum(statistics.weight[order], axis=0)
