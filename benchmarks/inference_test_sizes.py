@@ -16,8 +16,15 @@ from scipy import stats
 from skgm.inference import MLEDensity, likelihood_ratio_test
 from skgm.inference._bartlett import column_means
 from skgm.inference._rstar import rstar
-from skgm.inference.families import Beta, Gamma, MultivariateNormal, Normal, Poisson, Weibull
-from skgm.inference.families._negative_binomial import NegativeBinomial
+from skgm.inference.families import (
+    Beta,
+    Gamma,
+    MultivariateNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    Weibull,
+)
 
 N, LEVEL, CHUNK = 10, 0.05, 20_000
 CASES = [

@@ -50,7 +50,8 @@ def simulated_mean(family: Any, pattern: np.ndarray, params: Params, n: float) -
 
 def _is_pivotal(family: Any) -> bool:
     """Whether W has one law at all parameters: a location-scale family with no shape beside."""
-    return hasattr(family, "from_location_scale") and len(family.parameters) == 2
+    two = hasattr(family, "from_location_scale") and len(family.parameters) == 2
+    return two and not vars(family)  # settings of an instance may be a shape
 
 
 @lru_cache(maxsize=256)

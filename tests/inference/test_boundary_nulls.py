@@ -7,8 +7,7 @@ from scipy import optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm.inference._statistics_of_tests import tail_probability
-from skgm.inference.families._negative_binomial import NegativeBinomial
-from skgm.inference.families._student_t import StudentT
+from skgm.inference.families import NegativeBinomial, StudentT
 
 COUNTS = stats.nbinom(2, 0.4).rvs(size=(60, 1), random_state=0).astype(float)
 

@@ -10,14 +10,17 @@ from skgm.inference import MLEDensity, likelihood_ratio_test
 from skgm.inference._bartlett import bartlett_factor, bartlett_interval, column_means
 from skgm.inference._null_means import exact_mean, expanded_mean
 from skgm.inference._simulated_means import simulated_mean
-from skgm.inference.families import Exponential, Normal
-from skgm.inference.families._beta import Beta
-from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._gumbel import Gumbel
-from skgm.inference.families._inverse_gaussian import InverseGaussian
-from skgm.inference.families._lognormal import LogNormal
-from skgm.inference.families._rayleigh import Rayleigh
-from skgm.inference.families._weibull import Weibull
+from skgm.inference.families import (
+    Beta,
+    Exponential,
+    Gamma,
+    Gumbel,
+    InverseGaussian,
+    LogNormal,
+    Normal,
+    Rayleigh,
+    Weibull,
+)
 from tests.inference.test_mle import data
 
 REPLICATES = 20_000

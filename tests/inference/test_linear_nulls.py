@@ -7,8 +7,7 @@ from scipy import optimize, stats
 
 from skgm import ScoreMatchingGaussian
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
-from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._weibull import Weibull
+from skgm.inference.families import Gamma, Weibull
 from tests.inference.test_mle import data
 
 TESTS = [score_test, likelihood_ratio_test, wald_test]

@@ -7,11 +7,7 @@ from scipy import stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm.inference._nesting import nested_null
-from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._geometric import Geometric
-from skgm.inference.families._negative_binomial import NegativeBinomial
-from skgm.inference.families._rayleigh import Rayleigh
-from skgm.inference.families._weibull import Weibull
+from skgm.inference.families import Gamma, Geometric, NegativeBinomial, Rayleigh, Weibull
 
 TESTS = [score_test, likelihood_ratio_test, wald_test]
 WAITS = stats.gamma(1.4, scale=2.0).rvs(size=(40, 2), random_state=0)
