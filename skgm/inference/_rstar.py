@@ -125,8 +125,9 @@ class _AtEstimate:
             (r_low, low), (r_high, high) = (
                 self._parts(estimate + s * _SIDE * self.error) for s in (-1.0, 1.0)
             )
-            between = low + (high - low) * (r_low - r) / (r_low - r_high)
-            correction = np.where(near, between, correction)
+            with np.errstate(invalid="ignore"):  # all roots are 0 where the error is below rounding
+                between = low + (high - low) * (r_low - r) / (r_low - r_high)
+            correction = np.where(near & np.isfinite(between), between, correction)
         return r + correction
 
     def _parts(self, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
