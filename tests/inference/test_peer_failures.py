@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 
 from skgm.inference import MLEDensity
+from skgm.inference.families import get_family
 from tests.inference.every_family import COUNTS, SPREAD, UNIVARIATE, column, model
 
 
@@ -238,6 +239,63 @@ def test_scipy_fails_on_its_issue_22328():
 def test_one_message_for_no_rows(name):
     with pytest.raises(ValueError, match=r"0 sample\(s\).*minimum of 1 is required"):
         model(name).fit(np.empty((0, 1)))
+
+
+def test_four_points_and_a_t_distribution():
+    """No tails are seen: the estimate of df is infinity, and the distribution a normal one."""
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    df, _, _ = quietly(stats.t.fit, x)
+    assert df > 1e6
+    fit, normal = MLEDensity("student_t").fit(x[:, None]), MLEDensity("normal").fit(x[:, None])
+    assert fit.params_["df"] == np.inf
+    assert_allclose(fit.params_["loc"], normal.params_["mu"], rtol=1e-12)
+    assert_allclose(fit.params_["scale"], normal.params_["sigma"], rtol=1e-8)
+    assert_allclose(fit.loglik_, normal.loglik_, rtol=1e-9)
+    low, high = fit.confidence_intervals(level=0.5)["df"]
+    assert 0 < low < high == np.inf
+    there = MLEDensity("student_t", fixed={"df": low}).fit(x[:, None])
+    assert_allclose(2 * (fit.loglik_ - there.loglik_), stats.chi2(1).ppf(0.5), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"[Hh]old the degrees of freedom|fix a parameter"):
+        fit.confidence_intervals(level=0.95)  # four rows leave df near zero possible
+    known = MLEDensity("student_t", fixed={"df": 4.0}).fit(x[:, None])
+    low, high = known.confidence_intervals()["loc"]
+    assert -np.inf < low < 2.5 < high < np.inf
+    with pytest.raises(ValueError, match=r"'df'.*inf.*edge of the parameter space"):
+        fit.standard_errors()
+
+
+# what textbooks leave out
+
+
+def test_a_root_of_the_score_is_not_the_estimate():
+    """With a known scale the Cauchy score has several roots; the highest maximum is taken."""
+    x = np.array([-8.0, -6.0, 0.0, 5.0, 5.5])
+    grid = np.linspace(-10, 10, 20_001)
+    heights = stats.cauchy.logpdf(x[:, None] - grid).sum(axis=0)
+    score = np.sum(2 * (x[:, None] - grid) / (1 + (x[:, None] - grid) ** 2), axis=0)
+    assert np.sum(score[1:] * score[:-1] < 0) >= 5
+    fit = MLEDensity("cauchy", fixed={"scale": 1.0}).fit(x[:, None])
+    assert abs(fit.params_["loc"] - grid[heights.argmax()]) < 1e-3
+    assert fit.loglik_ >= heights.max()
+
+
+def test_three_things_called_score():
+    """The gradient in the parameters vanishes at the estimate, the one in x does not."""
+    x = np.random.default_rng(0).normal(3.0, 2.0, (50, 1))
+    fit = MLEDensity("normal").fit(x)
+    params = {name: np.array([value]) for name, value in fit.params_.items()}
+    in_theta = get_family("normal").score(x, params).sum(axis=0)
+    assert_allclose(in_theta, 0, atol=1e-11)
+    z = (x - fit.params_["mu"]) / fit.params_["sigma"]
+    assert_allclose(fit.score_function(x), -z / fit.params_["sigma"], rtol=1e-12)
+    assert_allclose(fit.score(x), fit.loglik_ / 50, rtol=1e-13)
+
+
+@pytest.mark.parametrize("distribution", [stats.uniform, "uniform", stats.randint])
+def test_supports_that_end_at_a_parameter_are_refused(distribution):
+    """Uniform(0, theta): the score has the mean -1 / theta, and the estimate no normal error."""
+    with pytest.raises(ValueError, match=r"Nothing is left to estimate|needs its"):
+        MLEDensity(distribution).fit(np.array([[1.0], [2.0], [4.0]]))
 
 
 # both
