@@ -286,10 +286,13 @@ class ScipyFamily(NumericalFamily):
     def auto_interval(
         self, name: str, statistics: Rows, params: Params, level: float
     ) -> tuple[Any, Any, Any]:
-        """Return r* intervals of up to 200 rows, where there are any; profile intervals beyond."""
-        method = "rstar" if self.has_information and statistics.n <= _SMALL else "profile"
-        low, high = getattr(self, f"{method}_interval")(name, statistics, params, level)
-        return low, high, method
+        """Return r* intervals of up to 200 rows, where they exist; profile intervals elsewhere."""
+        if self.has_information and statistics.n <= _SMALL:
+            try:
+                return *self.rstar_interval(name, statistics, params, level), "rstar"
+            except ValueError:  # other parameters are infinite somewhere: there is no r*
+                pass
+        return *self.profile_interval(name, statistics, params, level), "profile"
 
     def _smaller_tail(self, X: np.ndarray, params: Params, upper: np.ndarray) -> np.ndarray:
         """Return P(x > X) where `upper`, P(x <= X) elsewhere: no digits are lost far out."""
