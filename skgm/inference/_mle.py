@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
-from skgm._validation import validate_table
+from skgm._validation import refuse_outside, validate_table
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference, refuse_overflow
 from skgm.inference._summary import FitSummary, summarize_fit
@@ -340,9 +340,10 @@ class MLEDensity(FamilyInference):
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
         family = self._family()
-        inner = 0.5 if family.support == "unit" else 1.0  # stands in for what is to be drawn
-        observed = np.where(np.isnan(given), inner, given)
-        self._check_support(family, observed)
+        holes = np.isnan(given)
+        inside = family.inside(np.where(holes, 0.0, given)) | holes
+        model = f"The {family.name} family"
+        refuse_outside(given, inside, family.describe_support(), self._column_names(), model=model)
         return family.sample_given(self._estimate, given, n_samples, rng)
 
     def _begin_test(

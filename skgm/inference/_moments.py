@@ -18,6 +18,7 @@ __all__ = ["Moments", "mirror_lower"]
 # no products of columns are taken a shift costs little, and fewer digits are given away.
 _MAX_OFFSET, _MAX_OFFSET_COLUMNS = 1e3, 16.0
 _PILOT_ROWS = 256
+_SMALL = 2**16  # values that stay in cache: a second pass over them costs next to nothing
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Moments:
         else:
             n, head = float(weight.sum()), X[np.flatnonzero(weight)[:_PILOT_ROWS]]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            if not joint and X.size <= _SMALL:
+                return cls(n, *_two_passes(X, weight, n))
             limit = _MAX_OFFSET if joint else _MAX_OFFSET_COLUMNS
             shift = _pilot_shift(head, limit)
             offset, scatter = _pass(X, weight, shift, n, joint)
@@ -111,6 +114,25 @@ def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
+
+
+def _two_passes(
+    X: np.ndarray, weight: np.ndarray | None, n: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, its rounding error and the columns' scatter: mean first, then deviations."""
+    X = X.astype(np.float64, copy=False)
+    if weight is not None:
+        X, weight = X[weight > 0], weight[weight > 0]
+    first = X[0]  # a constant column has deviations of exactly zero
+    shift = first + _column_sums(X - first, weight) / n
+    centred = X - shift
+    offset = _column_sums(centred, weight) / n
+    scatter = _column_sums(centred * centred, weight) - n * offset**2
+    return *_two_sum(shift, offset), np.maximum(scatter, 0.0)
+
+
+def _column_sums(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return values.sum(axis=0) if weight is None else weight @ values
 
 
 def _diagonal(scatter: np.ndarray) -> np.ndarray:

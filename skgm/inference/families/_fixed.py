@@ -190,10 +190,6 @@ class FixedFamily(Family):
         """Return the scores of the rows in the statistics, of the free parameters."""
         return self.base.kept_scores(statistics, self.full(params))[..., self.free]
 
-    def kept_scores(self, statistics: Any, params: Params) -> np.ndarray:
-        """Return the scores of the free parameters from the rows in the statistics."""
-        return self.base.kept_scores(statistics, self.full(params))[..., self.free]
-
     def information(self, params: Params) -> np.ndarray:
         """Return the block of the free parameters: what is known costs no information."""
         return self._block(self.base.information(self.full(params)))
