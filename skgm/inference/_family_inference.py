@@ -18,7 +18,7 @@ from skgm.inference._parametric import (
     check_training_table,
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
-from skgm.inference.families import Family
+from skgm.inference.families import Family, get_family
 from skgm.inference.families._fixed import resolve_family
 
 __all__ = ["FamilyInference", "refuse_overflow"]
@@ -45,7 +45,15 @@ class FamilyInference(ParametricDensity):
         """
         if censored is None:
             censored = "event" in getattr(self, "_statistics", {})
-        return resolve_family(self.family, self.fixed, censored=censored)
+        learned = getattr(self, "_learned_constants", {})
+        fixed = {**learned, **self.fixed} if learned and self.fixed else learned or self.fixed
+        return resolve_family(self.family, fixed, censored=censored)
+
+    def _learn_constants(self, rows: np.ndarray) -> None:
+        """Remember the constants that the rows tell and the constructor does not."""
+        learned = get_family(self.family).learn_constants(rows)
+        given = self.fixed or {}
+        self._learned_constants = {k: v for k, v in learned.items() if k not in given}
 
     def _fit_record(self) -> Fit:
         family = self._family()
@@ -57,7 +65,7 @@ class FamilyInference(ParametricDensity):
         if self.n_features_in_ > 1 or self._family().joint:
             return dict(values)
         return {
-            name: value[0] if value.dtype == object else float(value[0])
+            name: value[0] if value.dtype == object or value.ndim > 1 else float(value[0])
             for name, value in values.items()
         }
 
@@ -93,7 +101,8 @@ class FamilyInference(ParametricDensity):
         fit = self._fit_record()
         edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
         with np.errstate(divide="ignore", invalid="ignore"):
-            inner = {k: np.where(edge[k], 0.5, v) for k, v in fit.params.items()}
+            # an infinite estimate is its family's own limit; any other edge has no errors at all
+            inner = {k: np.where(edge[k] & np.isfinite(v), 0.5, v) for k, v in fit.params.items()}
             errors = fit.family.model_standard_errors(fit.statistics, inner)
         return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
 

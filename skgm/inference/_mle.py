@@ -13,14 +13,14 @@ from skgm._validation import refuse_outside, validate_table
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference, refuse_overflow
 from skgm.inference._summary import FitSummary, summarize_fit
-from skgm.inference.families import Family
+from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_rows import check_event
 
 __all__ = ["MLEDensity"]
 
 
 def _is_continuous(estimator: "MLEDensity") -> bool:
-    return not estimator._family().discrete
+    return not get_family(estimator.family).discrete
 
 
 class MLEDensity(FamilyInference):
@@ -156,8 +156,10 @@ class MLEDensity(FamilyInference):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = self._family(censored=event is not None)
+            get_family(self.family)  # an unknown family is refused before the table is looked at
             rows, weight = self._begin_fit(X, sample_weight)
+            self._learn_constants(rows)
+            family = self._family(censored=event is not None)
             statistics = self._summarize(family, rows, weight, event)
             family.check_statistics(statistics, self._column_names())
             self._commit(family, statistics)
@@ -187,10 +189,12 @@ class MLEDensity(FamilyInference):
             The estimator, fitted if the rows seen so far determine the parameters.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            family = self._family(censored=event is not None)
             seen = getattr(self, "_statistics", None)
             if seen is None:
                 rows, weight = self._begin_fit(X, sample_weight)
+                self._learn_constants(rows)
+            family = self._family(censored=event is not None)
+            if seen is None:
                 statistics = self._summarize(family, rows, weight, event)
             else:
                 if ("event" in seen) != (event is not None):
@@ -350,8 +354,9 @@ class MLEDensity(FamilyInference):
         self, X: Any, sample_weight: Any, event: Any = None
     ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
         """Return the family, float64 rows of positive weight, their weights and statistics."""
-        family = self._family(censored=event is not None)
         rows, weight = self._begin_fit(X, sample_weight)
+        self._learn_constants(rows)
+        family = self._family(censored=event is not None)
         observed = None if event is None else check_event(event, rows.shape)
         if weight is not None:
             kept = weight > 0

@@ -1,5 +1,6 @@
 """A null hypothesis about a family, and the data it is tested on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Nu
     """Return what the user wrote as a null hypothesis about `family`."""
     if isinstance(null, MLEDensity):
         null = nested_null(model, null, model.n_features_in_).null
+    if isinstance(null, Mapping):
+        null = family.expand_null(null)
     aliases = {alias: p.name for p in family.parameters for alias in p.aliases}
     endless = tuple(p.name for p in family.parameters if p.may_be_infinite)
     names = model._column_names()

@@ -77,6 +77,11 @@ def score_interval(
     -------
     low, high : ndarray of shape (d,)
         An end of the parameter space where the statistic never grows large enough on that side.
+
+    Raises
+    ------
+    ValueError
+        In small samples the statistic may stay below its quantile out to infinity.
     """
     profile = Profile(family, name, statistics, params)
 
@@ -92,4 +97,22 @@ def score_interval(
         size = np.where(usable, np.sqrt(np.maximum(statistic, 0.0)), np.inf)
         return np.sign(params[name] - value) * size
 
-    return invert(root, profile, level, "score")
+    estimate, space = params[name], family.parameter(name)
+    try:
+        low, high = invert(root, profile, level, "score")
+        beyond = low - 1e-6 * (estimate - low), high + 1e-6 * (high - estimate)
+        # an end beyond which nothing can be computed is none: the search ran until numbers failed
+        lost = [
+            (end != bound) & ~np.isfinite(root(np.where(end == bound, estimate, outside)))
+            for end, bound, outside in zip(
+                (low, high), (space.low, space.high), beyond, strict=True
+            )
+        ]
+    except (ArithmeticError, np.linalg.LinAlgError):
+        lost = [np.array(True)]
+    if np.any(lost):
+        raise ValueError(
+            f"The score interval of {name!r} is unbounded at this level with n = "
+            f"{statistics.n:g} observations; use method='auto', or a lower level."
+        )
+    return low, high

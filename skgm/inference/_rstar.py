@@ -113,8 +113,9 @@ class _AtEstimate:
         family, statistics, params = profile.family, profile.statistics, profile.params
         self.phi, jacobian = family.canonical(statistics, params, params)
         information = family.observed_information(statistics, params)
-        _, self.log_jacobian = np.linalg.slogdet(jacobian)
-        _, self.log_information = np.linalg.slogdet(information)
+        self.nuisance = np.delete(np.arange(len(family.parameters)), profile.index)
+        scale = 0.5 * np.log(statistics.n) - _log_determinant(jacobian)
+        self.log_scale = scale + 0.5 * _log_determinant(information)
         self.error = family.standard_errors(params, statistics.n)[profile.name]
 
     def rstar(self, value: np.ndarray) -> np.ndarray:
@@ -142,16 +143,26 @@ class _AtEstimate:
 
     def log_q(self, restricted: Params) -> np.ndarray:
         """Return log |q| at restricted estimates, (d,)."""
-        profile = self.profile
-        family, statistics, j = profile.family, profile.statistics, profile.index
-        phi, jacobian = family.canonical(statistics, profile.params, restricted)
-        nuisance = np.delete(np.arange(len(family.parameters)), j)
-        columns = [(self.phi - phi)[:, :, None], jacobian[:, :, nuisance]]
-        _, log_difference = np.linalg.slogdet(np.concatenate(columns, axis=2))
-        log_q = log_difference - self.log_jacobian + 0.5 * self.log_information
-        log_q = log_q + 0.5 * np.log(statistics.n)
-        if len(nuisance):
+        family, statistics = self.profile.family, self.profile.statistics
+        phi, jacobian = family.canonical(statistics, self.profile.params, restricted)
+        # Cramer's column of the parameter: its place does not matter to the size
+        jacobian = np.array(jacobian)
+        jacobian[:, :, self.profile.index] = self.phi - phi
+        log_q = _log_determinant(jacobian) + self.log_scale
+        if len(self.nuisance):
             information = family.observed_information(statistics, restricted)
-            block = information[:, nuisance[:, None], nuisance[None, :]]
-            log_q = log_q - 0.5 * np.linalg.slogdet(block)[1]
+            block = information[:, self.nuisance[:, None], self.nuisance]
+            log_q = log_q - 0.5 * _log_determinant(block)
         return log_q
+
+
+def _log_determinant(matrix: np.ndarray) -> np.ndarray:
+    """Return log |det| of matrices (d, k, k); by hand for k < 3, where LAPACK is slow."""
+    if matrix.shape[1] == 1:
+        return np.log(np.abs(matrix[:, 0, 0]))
+    if matrix.shape[1] == 2:
+        # products of entries of very different units must not overflow before they cancel
+        unit = np.abs(matrix).max(axis=2)
+        (a, b), (c, d) = (matrix / unit[:, :, None]).transpose(1, 2, 0)
+        return np.log(np.abs(a * d - b * c)) + np.log(unit).sum(axis=1)
+    return np.linalg.slogdet(matrix)[1]

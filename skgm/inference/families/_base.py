@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skgm._validation import SUPPORTS, inside_support
+from skgm.inference._bartlett import bartlett_factor, bartlett_interval
 from skgm.inference._estimating_equations import total_weight
 from skgm.inference._information import (
     columnwise_meat,
@@ -15,57 +15,15 @@ from skgm.inference._information import (
     errors_from_information,
     errors_from_sandwich,
 )
-from skgm.inference._bartlett import bartlett_factor, bartlett_interval
 from skgm.inference._links import wald_interval
 from skgm.inference._profile import profile_interval, score_interval
 from skgm.inference._rstar import rstar_interval
+from skgm.inference.families._parameter import Parameter
 
 __all__ = ["ExponentialFamily", "Family", "Parameter"]
 
 Params = Mapping[str, np.ndarray]
 Interval = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a family: its name, its space, and how its intervals are made.
-
-    Attributes
-    ----------
-    name : str
-        Key in ``params_``.
-    low, high : float
-        Ends of the parameter space; an estimate on an end is a boundary estimate.
-    link : {"identity", "log", "logit", "atanh"}
-        Scale of the transformed Wald interval.
-    methods : tuple of str
-        Interval methods that the family has for it.
-    auto : str
-        The one of them that "auto" takes.
-    aliases : tuple of str
-        Other names, among them scipy's; understood in `fixed` and in null hypotheses.
-    may_be_infinite : bool
-        Infinity is a legitimate estimate (the family then is its own limit) and upper end.
-    """
-
-    name: str
-    low: float = -np.inf
-    high: float = np.inf
-    link: str = "identity"
-    methods: tuple[str, ...] = ("wald", "wald-transformed", "profile", "robust")
-    auto: str = "profile"
-    aliases: tuple[str, ...] = ()
-    may_be_infinite: bool = False
-
-    def on_boundary(self, value: np.ndarray) -> np.ndarray:
-        """Return which values lie on an end of the parameter space."""
-        return (value <= self.low) | (value >= self.high)
-
-    def describe_space(self) -> str:
-        """Return the open parameter space in words."""
-        if np.isfinite(self.low) and np.isfinite(self.high):
-            return f"strictly between {self.low:g} and {self.high:g}"
-        return f"a number > {self.low:g}" if np.isfinite(self.low) else "a finite number"
 
 
 class Family(ABC):
@@ -148,6 +106,14 @@ class Family(ABC):
     def given(self, **constants: float) -> "Family":
         """Return this family with its known constants set (the n of a binomial)."""
         raise ValueError(f"The {self.name} family has no constants to give; got {constants}.")
+
+    def learn_constants(self, X: np.ndarray) -> dict[str, float]:
+        """Return constants that rows (n, d) can tell, where they were not given."""
+        return {}
+
+    def expand_null(self, null: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a null hypothesis in terms of `parameters` from what users may write instead."""
+        return null
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which values of X, (n, d), lie in the support."""

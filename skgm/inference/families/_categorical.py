@@ -1,5 +1,6 @@
 """The categorical family: codes of categories, with one probability for each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from skgm.inference.families._statistics import Sums, reduce_chunks
 __all__ = ["Categorical", "CategoryCounts"]
 
 _METHODS = ("wald", "wald-transformed", "score", "profile", "exact", "robust", "bootstrap")
+_MOST_CATEGORIES = 1000  # more are taken for numbers that are no codes
 _SHARE = Bernoulli()  # one category against all others
 
 
@@ -43,8 +45,8 @@ class Categorical(ExponentialFamily):
     Parameters
     ----------
     n_categories : int, default=None
-        The number of categories K, also of those that no row holds. Without it the family cannot
-        be fitted.
+        The number of categories K, also of those that no row holds. Without it `MLEDensity` takes
+        the largest code in the table it is fitted to, plus one.
 
     Raises
     ------
@@ -53,9 +55,10 @@ class Categorical(ExponentialFamily):
 
     Notes
     -----
-    The parameters are p1, ..., p(K-1); that of category 0 is what remains. `null` writes a whole
-    vector of probabilities in these terms. The score test of it is exactly Pearson's chi-square
-    test of goodness of fit, the likelihood-ratio test is the G test, on K - 1 degrees of freedom.
+    The free parameters are p1, ..., p(K-1); that of category 0 is what remains. ``params_["p"]``
+    holds all of them, and a null hypothesis may be written ``{"p": [...]}``. The score test of it
+    is exactly Pearson's chi-square test of goodness of fit, the likelihood-ratio test is the G
+    test, on K - 1 degrees of freedom.
 
     Each category against the others is a proportion, so intervals are Wilson's (score) and
     Clopper and Pearson's (exact); a category without rows has the estimate 0 and a one-sided
@@ -71,8 +74,7 @@ class Categorical(ExponentialFamily):
     >>> from skgm import MLEDensity, score_test
     >>> from skgm.inference.families import Categorical
     >>> rolls = np.repeat([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [4, 6, 17, 16, 8, 9])[:, None]
-    >>> die = Categorical(n_categories=6)
-    >>> result = score_test(MLEDensity(die), rolls, die.null([1 / 6] * 6))
+    >>> result = score_test(MLEDensity(Categorical()), rolls, {"p": [1 / 6] * 6})
     >>> round(result.statistic, 3), result.df
     (14.2, 5)
     """
@@ -115,30 +117,38 @@ class Categorical(ExponentialFamily):
             )
         return self.n_categories
 
-    def null(self, p: Any) -> dict[str, float]:
-        """Return the null hypothesis that the categories have probabilities p.
-
-        Parameters
-        ----------
-        p : array-like of shape (n_categories,)
-            Positive numbers that sum to one.
-
-        Returns
-        -------
-        null : dict of str to float
-            For the tests.
-
-        Raises
-        ------
-        ValueError
-            Another number of probabilities, or numbers that are none.
-        """
-        array = np.asarray(p, dtype=np.float64)
-        if array.shape != (self._k,) or not ((array > 0).all() and np.isclose(array.sum(), 1)):
+    def learn_constants(self, X: np.ndarray) -> dict[str, float]:
+        """Return the largest code plus one as the number of categories."""
+        if self.constants_given:
+            return {}
+        top = float(X.max())
+        if top >= _MOST_CATEGORIES:
             raise ValueError(
-                f"p must hold {self._k} positive probabilities that sum to one; got {p!r}."
+                f"The categorical family needs codes 0, 1, ..., K - 1; the table holds {top:g}. "
+                "Encode it (for example with sklearn.preprocessing.OrdinalEncoder), or fix "
+                "n_categories."
             )
-        return {f"p{j}": float(array[j]) for j in range(1, self._k)}
+        return {"n_categories": max(int(top) + 1, 2)}
+
+    def full(self, params: Params) -> dict[str, Any]:
+        """Return the free probabilities, and all of them as "p", (d, K)."""
+        return {"p": self._table(params), **params}
+
+    def expand_null(self, null: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return {"p": probabilities of all categories} in terms of p1, ..., p(K-1)."""
+        if "p" not in null:
+            return null
+        if len(null) > 1:
+            raise ValueError('null["p"] holds the probabilities of all categories; pass no others.')
+        array = np.asarray(null["p"], dtype=np.float64)
+        one = array.ndim > 0 and array.shape[-1] == self._k and (array > 0).all()
+        if not one or not np.allclose(array.sum(axis=-1), 1):
+            raise ValueError(
+                f'null["p"] must hold {self._k} positive probabilities that sum to one; got '
+                f"{null['p']!r}."
+            )
+        # one vector stands for every column
+        return {f"p{j}": array[..., j] for j in range(1, self._k)}
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which values are codes of categories."""
@@ -227,6 +237,12 @@ class Categorical(ExponentialFamily):
     def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
         """Return sqrt(p (1 - p) / n), which also holds where category 0 has no rows."""
         return {name: np.sqrt(p * (1 - p) / n) for name, p in params.items()}
+
+    def observed_standard_errors(
+        self, statistics: CategoryCounts, params: Params
+    ) -> dict[str, np.ndarray]:
+        """Return the model's errors: at the estimate the two informations agree."""
+        return self.standard_errors(params, statistics.n)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""

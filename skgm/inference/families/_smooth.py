@@ -29,9 +29,7 @@ class SmoothFamily(Family):
         """Return the estimate with the entries of `null` held fixed; NaN marks the free ones."""
         return self.restricted_near(statistics, null, self.start(statistics))
 
-    def restricted_near(
-        self, statistics: Any, null: Params, near: Params
-    ) -> dict[str, np.ndarray]:
+    def restricted_near(self, statistics: Any, null: Params, near: Params) -> dict[str, np.ndarray]:
         """Return the restricted estimate, searched from `near`."""
         line = Line(self.parameters)
         theta = self.pack(near)

@@ -17,7 +17,7 @@ PARAMS = {"p1": np.array([0.2, 0.5]), "p2": np.array([0.4, 0.1]), "p3": np.array
 
 
 def test_goodness_of_fit_is_pearsons_and_g():
-    model, null = MLEDensity(FAMILY), FAMILY.null(NULL)
+    model, null = MLEDensity(FAMILY), {"p": NULL}
     pearson = stats.chisquare(COUNTS, NULL * 80)
     found = score_test(model, X, null)
     assert_allclose([found.statistic, found.pvalue], pearson, rtol=1e-10)
@@ -96,7 +96,7 @@ def test_categories_without_rows():
     assert_allclose(model.score_samples([[0.0], [3.0], [2.0]]), [-np.inf, -np.inf, np.log(0.25)])
     with pytest.raises(ValueError, match="Standard errors of 'p3' do not exist"):
         model.standard_errors()
-    assert_allclose(score_test(model, x, FAMILY.null([0.25] * 4)).statistic, 60.0)
+    assert_allclose(score_test(model, x, {"p": [0.25] * 4}).statistic, 60.0)
 
 
 def test_refusals():
@@ -108,6 +108,25 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"whole numbers from 0 to 3.*'x0'.*4\.0.*row 1"):
         MLEDensity(FAMILY).fit([[1.0], [4.0]])
     with pytest.raises(ValueError, match="4 positive probabilities"):
-        FAMILY.null([0.5, 0.5])
+        FAMILY.expand_null({"p": [0.5, 0.5]})
     with pytest.raises(ValueError, match="'n_categories' only"):
         Categorical().given(n=3)
+
+
+def test_all_probabilities_and_categories_learnt_from_the_table():
+    codes = np.repeat([0.0, 1.0, 3.0], [5, 3, 2])[:, None]
+    fit = MLEDensity("categorical").fit(codes)
+    assert_allclose(fit.params_["p"], [0.5, 0.3, 0.0, 0.2])
+    assert fit.n_params_ == 3
+    assert np.isneginf(fit.score_samples([[2.0], [4.0]])).all()
+    both = MLEDensity("categorical", fixed={"n_categories": 6}).fit(np.hstack([codes, codes]))
+    assert both.params_["p"].shape == (2, 6)
+    again = MLEDensity("categorical").fit(codes).fit(np.zeros((4, 1)))
+    assert_allclose(again.params_["p"], [1.0, 0.0])
+
+
+def test_numbers_that_are_no_codes_are_refused():
+    with pytest.raises(ValueError, match="needs codes 0, 1"):
+        MLEDensity("categorical").fit([[0.0], [123456.0]])
+    with pytest.raises(ValueError, match=r'null\["p"\] must hold 3'):
+        score_test(MLEDensity("categorical"), [[0.0], [1.0], [2.0]], {"p": [0.5, 0.5]})
