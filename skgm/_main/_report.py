@@ -8,7 +8,6 @@ import numpy as np
 from skgm._main._selection import Fitted
 from skgm._main._split import N_FOLDS, Split
 from skgm._main._table import Table
-from skgm.metrics import compare_densities
 
 __all__ = ["align", "comparison_lines", "interval_lines", "synthetic_notes", "table_lines"]
 
@@ -58,6 +57,8 @@ def _comparison_row(fitted: Fitted, baselines: Sequence[Fitted], level: float) -
 
 
 def _difference(fitted: Fitted, baseline: Fitted, level: float) -> str:
+    from skgm.metrics import compare_densities  # --help must not load the estimators
+
     if fitted is baseline:
         return "-"
     n_zero = int(np.isneginf(fitted.log_density).sum())

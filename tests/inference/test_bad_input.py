@@ -110,6 +110,19 @@ def test_partial_fit_waits_for_a_second_value(name):
     )
 
 
+@pytest.mark.parametrize("name", ["normal", "gamma", "weibull", "beta", "laplace", "logistic"])
+def test_score_intervals_without_an_end(name):
+    """In three rows no spread is so far off that the score test rejects it; no number is made up."""
+    with pytest.raises(ValueError, match="score interval.* unbounded"):
+        model(name).fit(column(name, 3)).confidence_intervals(method="score")
+    x = column(name)
+    fit = model(name).fit(x)
+    parameter = list(fit.params_)[-1]
+    for end in fit.confidence_intervals(0.9, method="score")[parameter]:
+        result = score_test(model(name), x, {parameter: end})
+        assert_allclose(result.pvalue, 0.1, rtol=1e-6)
+
+
 def refusal(call, *arguments):
     """Return the message of the ValueError, or nothing."""
     try:
