@@ -107,7 +107,10 @@ class Beta(NaturalFamily):
         if len(statistics.log_x) > 1:
             return super().estimate(statistics)
         near = _start(statistics)
-        a, b = _one_estimate(statistics, float(near["a"][0]), float(near["b"][0]))
+        try:
+            a, b = _one_estimate(statistics, float(near["a"][0]), float(near["b"][0]))
+        except (OverflowError, ZeroDivisionError):  # the fit reports it as an overflow
+            a = b = math.nan
         return {"a": np.array([a]), "b": np.array([b])}
 
     def restricted_estimate(self, statistics: LogitMoments, null: Params) -> dict[str, np.ndarray]:
