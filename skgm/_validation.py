@@ -1,5 +1,6 @@
 """Checks of tables: every error names the column or row at fault and the cure."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ __all__ = [
     "DISCRETE_SUPPORTS",
     "SUPPORTS",
     "check_finite",
+    "check_level",
     "check_support",
     "column_names",
     "inside_support",
@@ -121,3 +123,10 @@ def refuse_outside(
         f"holds {value!r} at row {row}. Transform or drop that column, or choose a model whose "
         "support contains it."
     )
+
+
+def check_level(level: Any) -> float:
+    """Return a confidence level as a float strictly between 0 and 1."""
+    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
+        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
+    return float(level)

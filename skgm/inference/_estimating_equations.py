@@ -9,13 +9,12 @@ An M-estimator solves :math:`\sum_i \psi(x_i; \theta) = 0`. With
 from typing import Any
 
 import numpy as np
-from scipy.linalg import inv, lstsq, solve
+from scipy.linalg import inv, solve
 
 __all__ = [
     "diagonal_units",
     "inverse_information",
     "meat",
-    "quadratic_form",
     "sandwich",
     "total_weight",
 ]
@@ -75,9 +74,3 @@ def diagonal_units(bread: np.ndarray) -> np.ndarray:
     """
     diagonal = np.abs(np.diagonal(bread))
     return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-
-
-def quadratic_form(vector: np.ndarray, covariance: np.ndarray) -> float:
-    """Return v' C^-1 v, with the pseudo-inverse where C is singular."""
-    solution = lstsq(covariance, vector)[0]
-    return float(vector @ solution)

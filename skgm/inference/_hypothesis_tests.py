@@ -23,6 +23,7 @@ from skgm.inference._model_tests import (
     model_likelihood_ratio_test,
     model_score_test,
     model_wald_test,
+    refuse_event,
 )
 from skgm.inference._nulls import read_null, refuse_edge
 from skgm.inference._problem import (
@@ -114,6 +115,7 @@ def score_test(
     (16.0, 1)
     """
     if is_statsmodels_result(estimator):
+        refuse_event(event)
         return model_score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
@@ -208,6 +210,7 @@ def likelihood_ratio_test(
     (16.457, 1)
     """
     if is_statsmodels_result(estimator):
+        refuse_event(event)
         return model_likelihood_ratio_test(
             estimator, null, X, sample_weight, correction=correction, alternative=alternative
         )
@@ -307,6 +310,7 @@ def wald_test(
     (19.048, 1)
     """
     if is_statsmodels_result(estimator):
+        refuse_event(event)
         return model_wald_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )

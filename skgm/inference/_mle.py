@@ -1,6 +1,7 @@
 """Maximum-likelihood fits of parametric families, as a density estimator with inference."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -114,9 +115,11 @@ class MLEDensity(FamilyInference):
     def __density_tags__(self) -> DensityTags:
         """Return the promises of the family."""
         try:
-            family = self._family()
-        except (TypeError, ValueError):  # tags must exist before `fit` refuses the family
+            family = get_family(self.family)
+        except ValueError:  # tags must exist before `fit` refuses the family
             return DensityTags()
+        with suppress(TypeError, ValueError):  # and before it learns or misses a constant
+            family = self._family()
         return DensityTags(
             support=family.support,
             independent_columns=not family.joint,

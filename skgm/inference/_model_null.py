@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Restriction", "fix_entry", "linear_restriction"]
+__all__ = ["Restriction", "linear_restriction"]
 
 
 class Restriction(NamedTuple):
@@ -15,13 +15,6 @@ class Restriction(NamedTuple):
     values: np.ndarray
     null: Mapping[str, Any]
     fixed_entries: np.ndarray | None = None  # where each row of R picks one parameter
-
-
-def fix_entry(k: int, entry: int, value: float) -> Restriction:
-    """Return the restriction of one of k parameters to a value."""
-    matrix = np.zeros((1, k))
-    matrix[0, entry] = 1.0
-    return Restriction(matrix, np.array([value]), {}, np.array([entry]))
 
 
 def linear_restriction(null: Any, names: list[str]) -> Restriction:

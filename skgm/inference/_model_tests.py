@@ -21,6 +21,7 @@ __all__ = [
     "model_likelihood_ratio_test",
     "model_score_test",
     "model_wald_test",
+    "refuse_event",
     "refuse_unconverged",
     "robust_covariance",
 ]
@@ -262,3 +263,9 @@ def _refuse_data(X: Any, sample_weight: Any) -> None:
             "X and sample_weight must be None for a statsmodels result: its data and weights are "
             "in it. Write score_test(result, None, null)."
         )
+
+
+def refuse_event(event: Any) -> None:
+    """Raise for right-censored rows, which only families have."""
+    if event is not None:
+        raise ValueError("event must be None for a statsmodels result: its data are in it.")

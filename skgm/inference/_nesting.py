@@ -135,7 +135,7 @@ def nested_null(big: Any, small: Any, n_features: int) -> NestedNull:
     shapes = {
         p.name: (n_features,) * len(_entries(wider, p.name, n_features)) for p in wider.parameters
     }
-    if _same_family(family, wider) and constants[0] == constants[1]:
+    if family == wider and constants[0] == constants[1]:
         case = NestedFamilies(family.name, wider.name, {}, {n: (n, _same) for n in shapes})
     else:
         found = find_case(family.name, wider.name)
@@ -162,11 +162,6 @@ def nested_null(big: Any, small: Any, n_features: int) -> NestedNull:
 
 def _entries(family: Any, name: str, n_features: int) -> tuple[np.ndarray, ...]:
     return family.free_entries(name, n_features)
-
-
-def _same_family(family: Any, other: Any) -> bool:
-    """Whether two family objects are one family, with equal settings if they have any."""
-    return type(family) is type(other) and repr(vars(family)) == repr(vars(other))
 
 
 def _implied(

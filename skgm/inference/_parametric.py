@@ -1,6 +1,5 @@
 """The inference methods that every density with named parameters shares."""
 
-import numbers
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight
-from skgm._validation import column_names
+from skgm._validation import check_level, column_names
 from skgm.base import DensityEstimator
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 
@@ -147,7 +146,7 @@ class ParametricDensity(DensityEstimator):
             A level outside (0, 1), a method that this model does not have, or a missing `X`.
         """
         check_is_fitted(self)
-        level = _check_level(level)
+        level = check_level(level)
         _check_choice("method", method, INTERVAL_METHODS)
         X, sample_weight = self._check_inference_data(X, sample_weight)
         if of is not None:
@@ -232,9 +231,3 @@ def check_robust_errors(robust: Mapping[str, Any], model: Mapping[str, Any]) -> 
 def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
-
-
-def _check_level(level: Any) -> float:
-    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
-        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
-    return float(level)

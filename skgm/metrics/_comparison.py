@@ -1,12 +1,12 @@
 """The paired comparison of two densities on held-out rows."""
 
-import numbers
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from skgm._sklearn import check_sample_weight
+from skgm._validation import check_level
 from skgm.metrics._nesting import find_nesting
 from skgm.metrics._paired import (
     PairedMean,
@@ -184,7 +184,7 @@ def compare_densities(
     t = 4.778 on 74 degrees of freedom, p = 8.76e-06; a is higher on 78.7% of 75 rows
     mean log-density: a -1.76637, b -2.68478
     """
-    level = _check_level(level)
+    level = check_level(level)
     log_a, kind_a = _log_density("a", a, X)
     log_b, kind_b = _log_density("b", b, X)
     if log_a.size != log_b.size:
@@ -295,9 +295,3 @@ def _infinite_difference(zero_a: np.ndarray, zero_b: np.ndarray) -> str:
     if not zero_b.any():
         return "-inf (b is better)"
     return "undefined" if zero_a.any() else "+inf (a is better)"
-
-
-def _check_level(level: Any) -> float:
-    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
-        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
-    return float(level)

@@ -51,8 +51,7 @@ def find_nesting(a: Any, b: Any) -> Nesting:
 
 def _same_model(a: MLEDensity, b: MLEDensity) -> bool:
     """Whether family, its settings, and the fixed values agree."""
-    family, other = get_family(a.family), get_family(b.family)
-    if type(family) is not type(other) or repr(vars(family)) != repr(vars(other)):
+    if get_family(a.family) != get_family(b.family):
         return False
     held, others = fixed_values(a), fixed_values(b)
     return held.keys() == others.keys() and all(

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm.inference import MLEDensity
 
-__all__ = ["axes_for", "check_column", "check_level", "check_mle"]
+__all__ = ["axes_for", "check_column", "check_mle"]
 
 
 def axes_for(ax: Any, display: str) -> Any:
@@ -41,10 +41,3 @@ def check_column(column: Any, names: list[str]) -> int:
         f"column must be one of {', '.join(map(repr, names))} or a position from 0 to "
         f"{len(names) - 1}; got {column!r}."
     )
-
-
-def check_level(level: Any) -> float:
-    """Return a confidence level as a float strictly between 0 and 1."""
-    if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
-        raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
-    return float(level)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from skgm.plotting._axes import axes_for, check_column, check_level, check_mle
+from skgm._validation import check_level
+from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.plotting._curves import parameter_curves
 
 __all__ = ["ProfileDisplay"]

@@ -289,3 +289,11 @@ def test_arguments_of_intervals():
     assert confidence_intervals(own, 0.9) == own.confidence_intervals(0.9)
     assert not is_statsmodels_result(own)
     assert not is_statsmodels_result(sm.Poisson(y, X))
+
+
+@pytest.mark.parametrize("test", [score_test, likelihood_ratio_test, wald_test])
+def test_events_are_refused_not_ignored(test):
+    X, y = poisson_data()
+    fitted = sm.Poisson(y, X).fit(disp=0)
+    with pytest.raises(ValueError, match="event must be None for a statsmodels result"):
+        test(fitted, null={"const": 0.0}, event=np.ones(len(y)))

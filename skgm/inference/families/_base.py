@@ -1,5 +1,6 @@
 """What a family of distributions must know to be fitted, tested and given intervals."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -36,8 +37,10 @@ class Family(ABC):
 
     A subclass sets the class attributes below and writes the abstract methods; pass an instance
     as ``MLEDensity(family=MyFamily())``. Standard errors, Wald, transformed Wald, profile and
-    robust intervals and the three tests then work. It may add ``exact_interval`` and
-    ``score_interval``, named in the `methods` of its parameters.
+    robust intervals and the three tests then work. More intervals, named in the `methods` of its
+    parameters, follow from what it may add: "score" from ``mean_score``, "rstar" from
+    ``mean_score`` and ``canonical``, "exact" from ``exact_interval``; "bartlett" and "bootstrap"
+    need columns of a continuous distribution.
 
     Statistics are objects with the attribute ``n`` (number of rows, or sum of weights), arrays as
     other fields, and ``+`` for merging; frozen dataclasses, rebuilt from their fields by
@@ -102,6 +105,20 @@ class Family(ABC):
     constants: tuple[str, ...] = ()
     constants_given: bool = False
     constant_aliases: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Return the call that makes this family."""
+        given = inspect.signature(type(self)).parameters.values()
+        shown = [p.name for p in given if getattr(self, p.name, p.default) is not p.default]
+        return f"{type(self).__name__}({', '.join(f'{k}={getattr(self, k)!r}' for k in shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is the same family with the same settings."""
+        return type(other) is type(self) and repr(vars(other)) == repr(vars(self))
+
+    def __hash__(self) -> int:
+        """Return a number that equal families share."""
+        return hash((type(self), self.name))
 
     def given(self, **constants: float) -> "Family":
         """Return this family with its known constants set (the n of a binomial)."""

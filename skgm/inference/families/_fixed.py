@@ -101,7 +101,6 @@ class FixedFamily(Family):
         if not free:
             raise ValueError("fixed holds every parameter; leave at least one to estimate.")
         self.free = np.array([base.parameters.index(p) for p in free])
-        self.has_information = base.has_information
         self.parameters = tuple(_generic(p, base) for p in free)
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.discrete, self.statistics_type = base.discrete, base.statistics_type

@@ -47,8 +47,9 @@ class HeavyTailedFamily(LocationScaleFamily):
             j = int(bad[0])
             raise ValueError(
                 f"The {self.name} family has no estimate for column {names[j]!r}: {tied[j]:g} of "
-                f"{statistics.n:g} observations are equal, and the likelihood grows without bound "
-                "as the distribution shrinks onto them. Drop the column, or undo its rounding."
+                f"{statistics.n:g} observations lie on one value, and the likelihood grows without "
+                "bound as the distribution shrinks onto it. Collect more rows, or undo their "
+                "rounding."
             )
 
     def _search(

@@ -7,9 +7,9 @@ import numpy as np
 
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._location_scale_search import (
-    Sums,
+    KernelMeans,
     climb,
-    latest_sums,
+    latest_means,
     weighted_quantiles,
 )
 from skgm.inference.families._rows import Rows
@@ -143,9 +143,9 @@ class LocationScaleFamily(SmoothFamily):
             name: np.where(np.isnan(null[name]), value, null[name]) for name, value in found.items()
         }
 
-    def sums(self, statistics: Rows, params: Params) -> Sums:
+    def kernel_means(self, statistics: Rows, params: Params) -> KernelMeans:
         """Return the means over rows that value, gradient and curvature are made of."""
-        return latest_sums(self, statistics, params, *self.location_scale(params))
+        return latest_means(self, statistics, params, *self.location_scale(params))
 
     def log_likelihood(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
@@ -156,43 +156,43 @@ class LocationScaleFamily(SmoothFamily):
 
     def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the mean over rows of the score, (d, k)."""
-        return self._to_theta(self._slope(self.sums(statistics, params), params), params)
+        return self._to_theta(self._slope(self.kernel_means(statistics, params), params), params)
 
     def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return minus the mean Hessian, (d, k, k)."""
-        return self._curvature(self.sums(statistics, params), params)
+        return self._curvature(self.kernel_means(statistics, params), params)
 
     def expansion(
         self, statistics: Rows, params: Params
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean log-likelihood, mean score and observed information, in one pass."""
-        sums = self.sums(statistics, params)
-        height = sums.g - np.log(self.location_scale(params)[1])
+        means = self.kernel_means(statistics, params)
+        height = means.g - np.log(self.location_scale(params)[1])
         if self.logarithmic:
             height = height - statistics.weight @ statistics.X / statistics.n
-        slope = self._to_theta(self._slope(sums, params), params)
-        return height, slope, self._curvature(sums, params)
+        slope = self._to_theta(self._slope(means, params), params)
+        return height, slope, self._curvature(means, params)
 
-    def _slope(self, sums: Sums, params: Params) -> np.ndarray:
+    def _slope(self, means: KernelMeans, params: Params) -> np.ndarray:
         """Return the mean score of location and scale, (d, 2)."""
         _, s = self.location_scale(params)
         slope = np.empty((*s.shape, 2))
-        slope[:, 0], slope[:, 1] = -sums.g1 / s, (-1 - sums.zg1) / s
+        slope[:, 0], slope[:, 1] = -means.g1 / s, (-1 - means.zg1) / s
         return slope
 
-    def _curvature(self, sums: Sums, params: Params) -> np.ndarray:
+    def _curvature(self, means: KernelMeans, params: Params) -> np.ndarray:
         _, s = self.location_scale(params)
         unit = -1 / (s * s)
         information = np.empty((*s.shape, 2, 2))
-        information[:, 0, 0] = sums.g2 * unit
-        information[:, 0, 1] = information[:, 1, 0] = (sums.g1 + sums.zg2) * unit
-        information[:, 1, 1] = (1 + 2 * sums.zg1 + sums.zzg2) * unit
+        information[:, 0, 0] = means.g2 * unit
+        information[:, 0, 1] = information[:, 1, 0] = (means.g1 + means.zg2) * unit
+        information[:, 1, 1] = (1 + 2 * means.zg1 + means.zzg2) * unit
         slopes = self.location_scale_slopes(params)
         if slopes is None:
             return information
         first, second = slopes
         turned = first.transpose(0, 2, 1) @ information @ first
-        return turned - np.einsum("da,daij->dij", self._slope(sums, params), second)
+        return turned - np.einsum("da,daij->dij", self._slope(means, params), second)
 
     def information(self, params: Params) -> np.ndarray:
         """Return the expected information per observation, (d, k, k)."""
@@ -219,7 +219,7 @@ class LocationScaleFamily(SmoothFamily):
         """
         m, s = self.location_scale(params)
         m_hat, s_hat = self.location_scale(estimate)
-        _, g1, zg1, g2, zg2, zzg2 = self.sums(statistics, params)
+        _, g1, zg1, g2, zg2, zzg2 = self.kernel_means(statistics, params)
         # z at the estimate is a + b z
         a, b = (m - m_hat) / s_hat, s / s_hat
         phi = np.empty((*s.shape, 2))

@@ -7,7 +7,7 @@ import numpy as np
 
 from skgm.inference.families._rows import Rows
 
-__all__ = ["Sums", "climb", "kernel_sums", "latest_sums", "weighted_quantiles"]
+__all__ = ["KernelMeans", "climb", "kernel_means", "latest_means", "weighted_quantiles"]
 
 _MAX_ITERATIONS = 200
 # Decrements, in units of the mean log-likelihood. Newton squares the error, so that a step below
@@ -21,7 +21,7 @@ _LOST = (
 )
 
 
-class Sums(NamedTuple):
+class KernelMeans(NamedTuple):
     """Means over rows, (d,) each, of g, g', z g', g'', z g'' and z^2 g''."""
 
     g: np.ndarray
@@ -32,9 +32,9 @@ class Sums(NamedTuple):
     zzg2: np.ndarray
 
 
-def kernel_sums(
+def kernel_means(
     family: Any, statistics: Rows, params: Any, location: np.ndarray, scale: np.ndarray
-) -> Sums:
+) -> KernelMeans:
     """Return the means of the kernel of `family` and of its derivatives, in one pass."""
     z = statistics.X - location
     z /= scale
@@ -43,17 +43,17 @@ def kernel_sums(
     zg2 = z * g2
     parts = (weight @ g, weight @ g1, weight @ (z * g1), weight @ g2, weight @ zg2)
     zg2 *= z
-    return Sums(*parts, weight @ zg2)
+    return KernelMeans(*parts, weight @ zg2)
 
 
-# The last result of `latest_sums`: one tuple, replaced as a whole.
+# The last result of `latest_means`: one tuple, replaced as a whole.
 _latest: list[Any] = [None]
 
 
-def latest_sums(
+def latest_means(
     family: Any, statistics: Rows, params: Any, location: np.ndarray, scale: np.ndarray
-) -> Sums:
-    """Return `kernel_sums`, at once where the last call asked for the same.
+) -> KernelMeans:
+    """Return `kernel_means`, at once where the last call asked for the same.
 
     r* asks for value, gradient, curvature and canonical parameter at one point after the other:
     the same pass over the rows gives them all.
@@ -65,9 +65,9 @@ def latest_sums(
         same = [reference() is thing for reference, thing in zip(known[0], things)]
         if all(same):
             return known[2]
-    sums = kernel_sums(family, statistics, params, location, scale)
-    _latest[0] = (tuple(map(weakref.ref, things)), key, sums)
-    return sums
+    means = kernel_means(family, statistics, params, location, scale)
+    _latest[0] = (tuple(map(weakref.ref, things)), key, means)
+    return means
 
 
 def climb(
@@ -108,11 +108,11 @@ def climb(
     """
     expected = family.unit_information(params)
     free = (np.broadcast_to(free[0], location.shape), np.broadcast_to(free[1], scale.shape))
-    sums = kernel_sums(family, statistics, params, location, scale)
-    height = sums.g - np.log(scale)
+    means = kernel_means(family, statistics, params, location, scale)
+    height = means.g - np.log(scale)
     active = free[0] | free[1]
     for _ in range(_MAX_ITERATIONS):
-        step, turn, decrement = _step(sums, expected, free)
+        step, turn, decrement = _step(means, expected, free)
         step, turn = np.where(active, step, 0.0), np.where(active, turn, 0.0)
         moved = location + scale * step, scale * np.exp(turn)
         active = active & ~(decrement < _LAST)
@@ -129,8 +129,8 @@ def climb(
             return moved
         length = 1.0
         while True:
-            sums = kernel_sums(family, statistics, params, *moved)
-            reached = sums.g - np.log(moved[1])
+            means = kernel_means(family, statistics, params, *moved)
+            reached = means.g - np.log(moved[1])
             worse = active & ~(reached >= height) & ~(decrement < _BLIND)
             if not worse.any():
                 break
@@ -146,11 +146,11 @@ def climb(
 
 
 def _step(
-    sums: Sums, expected: np.ndarray, free: tuple[np.ndarray, np.ndarray]
+    means: KernelMeans, expected: np.ndarray, free: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return steps of location (in units of the scale) and log scale, and the decrement."""
-    ga, gb = -sums.g1, -1 - sums.zg1
-    a, b, c = -sums.g2, -sums.g1 - sums.zg2, -sums.zg1 - sums.zzg2
+    ga, gb = -means.g1, -1 - means.zg1
+    a, b, c = -means.g2, -means.g1 - means.zg2, -means.zg1 - means.zzg2
     both = free[0] & free[1]
     convex = (a > 0) & (c > 0) & (~both | (a * c > b * b))
     if not convex.all():

@@ -63,18 +63,6 @@ class Pareto(NaturalFamily):
         self.minimum = minimum
         self.constants_given = minimum is not None
 
-    def __repr__(self) -> str:
-        """Return how it was made."""
-        return f"Pareto(minimum={self.minimum!r})"
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the other is a Pareto family with the same minimum."""
-        return isinstance(other, Pareto) and other.minimum == self.minimum
-
-    def __hash__(self) -> int:
-        """Hash the minimum."""
-        return hash((Pareto, self.minimum))
-
     def given(self, **constants: Any) -> Family:
         """Return this family with its minimum set."""
         if set(constants) != {"minimum"}:

@@ -99,6 +99,23 @@ class ScipyFamily(NumericalFamily):
         self.support = self._tag()
         self._set_parameters()
 
+    def __repr__(self) -> str:
+        """Return the call that makes this family."""
+        shown = f"stats.{self.name}" if self._is_public() else repr(self.distribution)
+        return f"ScipyFamily({shown}, fixed={self.fixed!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other has the same distribution, or a copy, and the same fixed values."""
+        return type(other) is type(self) and repr(other) == repr(self)
+
+    def __hash__(self) -> int:
+        """Return a number that equal families share."""
+        return hash((type(self), self.name))
+
+    def _is_public(self) -> bool:
+        """Whether the distribution, or that of which it is a copy, is one of scipy.stats."""
+        return type(self.distribution) is type(getattr(stats, self.name, None))
+
     def _hold(self) -> None:
         """Choose what is known: whatever moves a finite end of the support."""
         self.constants = tuple(shape.name for shape in self._shapes if shape.integral)

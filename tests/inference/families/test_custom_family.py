@@ -1,9 +1,12 @@
 """A family that a user would write: geometric waiting times, with the abstract methods only."""
 
+import copy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import special, stats
+from sklearn.base import clone
 
 from skgm.inference import (
     Family,
@@ -12,7 +15,14 @@ from skgm.inference import (
     score_test,
     wald_test,
 )
-from skgm.inference.families import ExponentialFamily, Parameter, Sums, reduce_chunks
+from skgm.inference.families import (
+    Binomial,
+    ExponentialFamily,
+    Parameter,
+    ScipyFamily,
+    Sums,
+    reduce_chunks,
+)
 
 
 class Failures(ExponentialFamily):
@@ -96,3 +106,22 @@ def test_profile_at_the_boundary_is_one_sided():
 def test_a_family_must_write_its_methods():
     with pytest.raises(TypeError, match="abstract"):
         Family()
+
+
+def test_families_read_as_the_call_that_makes_them_and_compare_by_their_settings():
+    assert repr(MLEDensity(Failures())) == "MLEDensity(family=Failures())"
+    assert clone(MLEDensity(Failures())).get_params() == MLEDensity(Failures()).get_params()
+    assert hash(Binomial(3)) == hash(Binomial(3))
+    assert Binomial(3) == Binomial(3) != Binomial(4)
+    assert repr(Binomial(3)) == "Binomial(n=3)"
+    burr = ScipyFamily(stats.burr12)
+    assert repr(burr) == "ScipyFamily(stats.burr12, fixed={'loc': 0.0})"
+    assert ScipyFamily(copy.deepcopy(stats.burr12)) == burr != ScipyFamily(stats.burr12, {"c": 2})
+    own = [type(stats.norm)(name="own") for _ in range(2)]  # no name tells these apart
+    assert ScipyFamily(own[0]) == ScipyFamily(own[0]) != ScipyFamily(own[1])
+
+
+def test_a_missing_constant_leaves_the_tags_of_the_family():
+    for name, support in (("binomial", "counts"), ("pareto", "positive")):
+        assert MLEDensity(name).__density_tags__().support == support
+        assert MLEDensity(name).__sklearn_tags__().input_tags.positive_only

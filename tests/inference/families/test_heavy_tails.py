@@ -89,7 +89,9 @@ def test_four_rows_have_a_closed_form():
     ("x", "tied"), [([1.0, 1.0, 2.0], 2), ([1.0, 5.0, 5.0, 2.0], 2), ([3.0, 3.0, 3.0, 1.0, 2.0], 3)]
 )
 def test_half_of_the_rows_on_one_value_is_refused(x, tied):
-    wanted = f"{tied} of {len(x)} observations are equal, and the likelihood grows without bound"
+    wanted = (
+        f"{tied} of {len(x)} observations lie on one value, and the likelihood grows without bound"
+    )
     with pytest.raises(ValueError, match=wanted):
         MLEDensity("cauchy").fit(np.array(x)[:, None])
 

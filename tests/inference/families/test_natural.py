@@ -373,6 +373,7 @@ def test_pareto_families_are_equal_where_their_minimum_is():
     assert Pareto(minimum=2.0) == Pareto(minimum=2.0) != Pareto(minimum=3.0)
     assert hash(Pareto(minimum=2.0)) == hash(Pareto(minimum=2.0))
     assert repr(Pareto(minimum=2.0)) == "Pareto(minimum=2.0)"
+    assert repr(Pareto()) == "Pareto()"
 
 
 def test_squares_that_overflow_are_refused():
