@@ -12,6 +12,7 @@ Params = Mapping[str, np.ndarray]
 Interval = tuple[np.ndarray, np.ndarray]
 
 _RESAMPLES = 1999
+_MAX_FAILURES = 20  # resamples, one in a hundred: more of them would bend the interval
 _BLOCK_VALUES = 2**21  # values of resampled tables in memory at a time
 
 
@@ -26,7 +27,8 @@ def bootstrap_intervals(
     """Return BCa intervals of every parameter.
 
     The rows are resampled (a weight w counts as w repetitions) and the family is fitted to each
-    resample. Resamples of one repeated value, to which no scale can be fitted, are left out.
+    resample. Resamples without an estimate (one repeated value, to which no scale can be
+    fitted) are left out.
 
     Parameters
     ----------
@@ -77,13 +79,54 @@ def _replicates(
         table = x[rng.choice(len(x), size=size, p=share)]
         table = table[:, table.min(axis=0) < table.max(axis=0)] if not family.discrete else table
         if table.shape[1]:
-            parts.append(family.estimate(family.summarize(table, None)))
+            parts.extend(_fits(family, table))
     if not parts:
         raise ValueError(
             "No bootstrap resample of the rows determines the parameters: the rows vary too "
             "little. Use method='auto', or more rows."
         )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _fits(family: Any, table: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Return the estimates of the columns that have one."""
+    try:
+        found = _estimates(family, table)
+    except ValueError:  # ties, say, on which a Cauchy distribution shrinks to a point
+        table = table[:, [_determines(family, column[:, None]) for column in table.T]]
+        return _halved(family, table, [_MAX_FAILURES]) if table.shape[1] else []
+    known = ~np.any([np.isnan(value) for value in found.values()], axis=0)
+    return [{name: value[known] for name, value in found.items()}] if known.any() else []
+
+
+def _estimates(family: Any, table: np.ndarray) -> dict[str, np.ndarray]:
+    with np.errstate(invalid="ignore", divide="ignore"):  # columns without an estimate are dropped
+        return family.estimate(family.summarize(table, None))
+
+
+def _determines(family: Any, column: np.ndarray) -> bool:
+    try:
+        family.check_statistics(family.summarize(column, None), ["resample"])
+    except ValueError:
+        return False
+    return True
+
+
+def _halved(family: Any, table: np.ndarray, left: list[int]) -> list[dict[str, np.ndarray]]:
+    """Return the estimates of the columns whose search ends, found by halving the table."""
+    try:
+        return [_estimates(family, table)]
+    except ValueError:
+        if table.shape[1] > 1:
+            half = table.shape[1] // 2
+            return _halved(family, table[:, :half], left) + _halved(family, table[:, half:], left)
+    left[0] -= 1
+    if not left[0]:
+        raise ValueError(
+            f"Too many bootstrap resamples have no estimate in the {family.name} family. Use "
+            "method='auto', or more rows."
+        )
+    return []
 
 
 def _influence(family: Any, X: np.ndarray, weight: np.ndarray | None, params: Params) -> np.ndarray:
@@ -104,10 +147,14 @@ def _bca(
     ones = np.ones(len(influence)) if weight is None else weight
     spread = np.sum(ones * influence**2)
     acceleration = np.sum(ones * influence**3) / (6 * spread**1.5) if spread > 0 else 0.0
-    below = np.mean(replicates < estimate) + np.mean(replicates == estimate) / 2
+    tied = np.isclose(replicates, estimate, rtol=1e-9, atol=0)  # a search ends up to rounding
+    below = np.mean((replicates < estimate) & ~tied) + np.mean(tied) / 2
     limit = 1 / (2 * len(replicates))
     bias = special.ndtri(np.clip(below, limit, 1 - limit))
     z = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
     # past the pole of 1 - acceleration * z the outermost replicate is all that is left
     room = np.maximum(1 - acceleration * z, 1e-3)
-    return tuple(np.quantile(replicates, special.ndtr(bias + z / room)))
+    # infinite replicates (the size of a negative binomial) are ordered, not interpolated
+    finite = np.isfinite(replicates).all()
+    rule: Any = "linear" if finite else "inverted_cdf"
+    return tuple(np.quantile(replicates, special.ndtr(bias + z / room), method=rule))

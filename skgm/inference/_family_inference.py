@@ -146,6 +146,9 @@ class FamilyInference(ParametricDensity):
         rng = as_generator(random_state)
         found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng)
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
+        endless = {p.name for p in fit.family.parameters if p.may_be_infinite}
+        refuse_overflow(low, "bootstrap intervals", but=endless)
+        refuse_overflow(high, "bootstrap intervals", but=endless)
         return self._public(low), self._public(high), dict.fromkeys(found, "bootstrap")
 
     def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:

@@ -124,7 +124,8 @@ def _search(
             near = estimate + scale * step
             inside = (near - bound) * np.sign(estimate - bound) > np.abs(estimate - bound) / 2
             return np.where(inside, near, bound + (estimate - bound) * 0.5**step)
-        return estimate + scale * (2.0**step - 1)
+        with np.errstate(over="ignore"):  # an end past the largest float is refused below
+            return estimate + scale * (np.exp2(step) - 1)
 
     endless = np.zeros(np.shape(estimate), dtype=bool)
     if may_be_infinite:
@@ -139,6 +140,8 @@ def _search(
             np.where(waiting & (step > 1), outer, inner),
             np.where(waiting, at(step), outer),
         )
+        if not np.isfinite(outer[waiting]).all():
+            break
         waiting &= (excess(outer) <= 0) & (outer != bound)
     if not np.isfinite(outer[~endless]).all() or waiting.any():
         raise ValueError(f"The {method} interval is unbounded at this level; use a lower level.")
