@@ -49,4 +49,5 @@ def errors_from_sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.nd
 
 
 def _root_diagonal(covariance: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    with np.errstate(invalid="ignore"):  # NaN, where rounding loses the sign, is refused later
+        return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))

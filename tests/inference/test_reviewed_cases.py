@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from skgm import MLEDensity
 
@@ -53,3 +54,15 @@ def test_many_resamples_without_an_estimate_are_refused_in_words():
     model = MLEDensity("student_t").fit(rows)
     with pytest.raises(ValueError, match="Too many bootstrap resamples have no estimate"):
         model.confidence_intervals(0.95, "bootstrap", X=rows, random_state=0)
+
+
+def test_shapes_of_scipy_families_do_not_move_with_the_scale_of_the_data():
+    """Differences in a real shape take steps of its own size, whatever the unit of the rows."""
+    rows = stats.genextreme.rvs(0.05, loc=4, scale=0.2, size=(60, 1), random_state=0)
+    model = MLEDensity("genextreme").fit(rows)
+    for unit in (1e-6, 1e4):
+        other = MLEDensity("genextreme").fit(rows * unit)
+        assert other.params_["c"] == pytest.approx(model.params_["c"], rel=1e-6)
+        for cov in ("model", "observed"):
+            found = other.standard_errors(cov)["c"]
+            assert found == pytest.approx(model.standard_errors(cov)["c"], rel=1e-6)

@@ -324,6 +324,14 @@ class ScipyFamily(NumericalFamily):
         self._refuse_threshold(found, null)
         return found
 
+    def units(self, params: Params) -> np.ndarray:
+        """Return the scale for the location, and the own size of shapes, (d, k)."""
+        units = np.maximum(np.abs(self.pack(params)), 1.0)
+        for k, p in enumerate(self.parameters):
+            if p.name == "loc" and "scale" in params:
+                units[:, k] = params["scale"]
+        return units
+
     def settle(
         self, statistics: Rows, null: Params, found: dict[str, np.ndarray], converged: np.ndarray
     ) -> dict[str, np.ndarray]:
