@@ -53,7 +53,8 @@ def mean_ratio(family: Family, n: float, null: Null, params: Params) -> float:
         columns = (held == pattern).all(axis=1)
         if pattern.any():
             part = {name: value[columns] for name, value in params.items()}
-            total += float(np.sum(column_means(family, pattern, part, n)))
+            means = column_means(family.columns(columns), pattern, part, n)
+            total += float(np.sum(means))
     return total
 
 
@@ -122,6 +123,7 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
         )
     column, index = held[0]
     name = family.parameters[index].name
+    family = family.columns([column])
     statistics = family.summarize(rows[:, [column]], weight)
     estimate = family.estimate(statistics)
     try:

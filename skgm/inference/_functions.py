@@ -71,12 +71,21 @@ def _joint_delta(
         for entry in zip(*family.free_entries(name, len(next(iter(params.values()))))):
             step, moved = next(steps), np.zeros_like(value)
             moved[entry] = moved[entry[::-1]] = step
-            sides = [float(function({**params, name: value + s * moved})) for s in (-1, 1)]
+            sides = [_number(function, {**params, name: value + s * moved}) for s in (-1, 1)]
             gradient.append((sides[1] - sides[0]) / (2 * step))
     slope = np.array(gradient)
-    value = np.array([float(function(dict(params)))])
+    value = np.array([_number(function, dict(params))])
     half = special.ndtri((1 + level) / 2) * np.sqrt(slope @ covariance @ slope)
     return value, value - half, value + half
+
+
+def _number(function: Function, params: Params) -> float:
+    value = np.asarray(function(params), dtype=np.float64)
+    if value.size != 1 or not np.isfinite(value).all():
+        raise ValueError(
+            f"of must return one finite number from a dict of parameters; got {value!r}."
+        )
+    return float(value.reshape(()))
 
 
 def function_value(function: Function, params: Params) -> np.ndarray:

@@ -44,7 +44,10 @@ def simulated_mean(family: Any, pattern: np.ndarray, params: Params, n: float) -
     else:
         each = [{name: value[[j]] for name, value in params.items()} for j in range(d)]
         budget = max(_VALUES // d, _FEWEST_VALUES)  # many columns share the work
-        excess = np.array([_excess(family, held, one, rows, budget) for one in each])
+        families = [family.columns([j]) for j in range(d)]
+        excess = np.array(
+            [_excess(own, held, one, rows, budget) for own, one in zip(families, each)]
+        )
     return pattern.sum() + excess * min(rows / n, 1.0)
 
 
@@ -97,6 +100,8 @@ def _ratios_and_controls(
     """Return W of simulated tables and what has mean zero beside it, (replicates, 1 + ...)."""
     rows, replicates = size
     truth = {name: np.repeat(value, replicates) for name, value in params.items()}
+    information = family.information(params)[0] * rows
+    family = family.columns(np.zeros(replicates, dtype=int))
     with np.errstate(all="ignore"):
         X = family.sample(truth, rows, rng)
         statistics = family.summarize(X, None)
@@ -106,7 +111,6 @@ def _ratios_and_controls(
         best = family.log_likelihood(statistics, full)
         W = 2 * (best - family.log_likelihood(statistics, small))
         total = family.score(X, truth).sum(axis=0)
-    information = family.information(params)[0] * rows
     z = np.linalg.solve(np.linalg.cholesky(information), total.T).T  # mean 0, covariance 1
     i, j = np.tril_indices(len(held))
     return np.column_stack([W, z, z[:, i] * z[:, j] - (i == j)])

@@ -109,3 +109,20 @@ def test_exact_is_refused():
     fit = MLEDensity("normal", fixed={"mu": 0.0}).fit(X)
     with pytest.raises(ValueError, match="'exact'"):
         fit.confidence_intervals(method="exact")
+
+
+@pytest.mark.parametrize("correction", ["bartlett", "rstar"])
+@pytest.mark.parametrize(
+    ("family", "fixed", "tested"), [("student_t", "df", "scale"), ("gamma", "scale", "shape")]
+)
+def test_values_fixed_per_column_are_those_of_the_tested_column(correction, family, fixed, tested):
+    X = np.random.default_rng(5).gamma(3.0, 1.0, (12, 2))
+    values = [4.0, 7.0]
+    joint = MLEDensity(family, fixed={fixed: values})
+    for j, value in enumerate(values):
+        null = [np.nan, np.nan]
+        null[j] = 1.5
+        of_two = likelihood_ratio_test(joint, X, {tested: null}, correction=correction)
+        alone = MLEDensity(family, fixed={fixed: value})
+        of_one = likelihood_ratio_test(alone, X[:, [j]], {tested: 1.5}, correction=correction)
+        assert_allclose(of_two.statistic, of_one.statistic, rtol=1e-9)

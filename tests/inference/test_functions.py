@@ -95,3 +95,9 @@ def test_fixed_parameters_reach_the_function():
 def test_refusals(of, method, words):
     with pytest.raises(ValueError, match=words):
         MLEDensity("normal").fit(X).confidence_intervals(of=of, method=method)
+
+
+def test_a_vector_of_a_joint_family_is_no_function_value():
+    model = MLEDensity("multivariate_normal").fit(np.random.default_rng(0).normal(size=(20, 2)))
+    with pytest.raises(ValueError, match="of must return one finite number"):
+        model.confidence_intervals(of=lambda p: p["mean"])

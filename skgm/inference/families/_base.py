@@ -183,6 +183,10 @@ class Family(ABC):
         """Return the maximum-likelihood estimate: the restricted one without restrictions."""
         return self.restricted_estimate(statistics, self.no_restriction(statistics))
 
+    def columns(self, which: Any) -> "Family":
+        """Return the family of some columns, by position or bool mask, of the table."""
+        return self
+
     def no_restriction(self, statistics: Any) -> dict[str, Any]:
         """Return a null hypothesis that leaves every entry free."""
         return {parameter.name: np.nan for parameter in self.parameters}

@@ -116,6 +116,11 @@ class FixedFamily(Family):
         both = {**held, **params}
         return {p.name: both[p.name] for p in self.base.parameters}
 
+    def columns(self, which: Any) -> "FixedFamily":
+        """Return the family of some columns, with what is known of them."""
+        known = {name: v[which] if v.ndim else v for name, v in self.fixed.items()}
+        return FixedFamily(self.base, known)
+
     def _free(self, params: Params) -> dict[str, np.ndarray]:
         return {p.name: params[p.name] for p in self.parameters}
 

@@ -181,7 +181,8 @@ class Gamma(NaturalFamily):
         if held_shape.all():
             shape = null["shape"] + np.zeros_like(mean)
         elif held_scale.all():
-            shape = shape_from_digamma(np.log(mean / null["scale"]) - gap)
+            alone = shape_from_digamma(np.log(mean / null["scale"]) - gap)
+            shape = choose(null["shape"], alone)
         else:
             shape = shape_from_gap(gap)
             if held_scale.any():
