@@ -132,6 +132,25 @@ def test_restricted_estimate_maximises_what_is_left(family, params, distribution
                 assert (family.log_likelihood(statistics, moved) < best).all()
 
 
+def test_columns_may_be_restricted_differently(family, params, distributions):
+    """Every pair of patterns of held parameters, against each column alone."""
+    X = table(distributions, 60)
+    statistics = family.summarize(X, None)
+    names = [p.name for p in family.parameters]
+    values = family.pack(params)
+    patterns = np.array(list(np.ndindex(*(2,) * len(names))), dtype=bool)
+    for first in patterns:
+        for second in patterns:
+            held = np.where([first, second], values, np.nan)
+            both = family.restricted_estimate(statistics, family.unpack(held))
+            for j in (0, 1):
+                column = family.summarize(X[:, [j]], None)
+                alone = family.restricted_estimate(column, family.unpack(held[[j]]))
+                for name in names:
+                    found = np.broadcast_to(both[name], (2,))[j]
+                    assert_allclose(found, np.broadcast_to(alone[name], (1,))[0], rtol=1e-6)
+
+
 def test_statistics_merge(family, params, distributions):
     X = table(distributions, 90)
     weight = np.random.default_rng(2).integers(0, 4, 90).astype(float)
