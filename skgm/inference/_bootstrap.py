@@ -59,7 +59,7 @@ def bootstrap_intervals(
     ends: dict[str, list[tuple[float, float]]] = {name: [] for name in params}
     for j in range(X.shape[1]):
         column = {name: value[j : j + 1] for name, value in params.items()}
-        replicates = _replicates(family, X[:, j], weight, rng)
+        replicates = _replicates(family.columns([j]), X[:, j], weight, rng)
         for k, name in enumerate(params):
             ends[name].append(
                 _bca(replicates[name], column[name][0], influence[:, j, k], weight, level)
@@ -100,7 +100,8 @@ def _fits(family: Any, table: np.ndarray) -> list[dict[str, np.ndarray]]:
 
 
 def _estimates(family: Any, table: np.ndarray) -> dict[str, np.ndarray]:
-    with np.errstate(invalid="ignore", divide="ignore"):  # columns without an estimate are dropped
+    family = family.columns(np.zeros(table.shape[1], dtype=int))  # resamples of one column
+    with np.errstate(invalid="ignore", divide="ignore"):  # those without an estimate are dropped
         return family.estimate(family.summarize(table, None))
 
 

@@ -126,3 +126,14 @@ def test_values_fixed_per_column_are_those_of_the_tested_column(correction, fami
         alone = MLEDensity(family, fixed={fixed: value})
         of_one = likelihood_ratio_test(alone, X[:, [j]], {tested: 1.5}, correction=correction)
         assert_allclose(of_two.statistic, of_one.statistic, rtol=1e-9)
+
+
+def test_bootstrap_with_values_fixed_per_column():
+    X = np.random.default_rng(6).gamma(3.0, 1.0, (20, 2))
+    ends = [
+        MLEDensity("gamma", fixed={"scale": scale})
+        .fit(X)
+        .confidence_intervals(method="bootstrap", X=X, random_state=0)["shape"]
+        for scale in (1.5, [1.5, 1.5])
+    ]
+    assert_allclose(ends[0], ends[1], rtol=1e-12)
