@@ -41,7 +41,7 @@ class MLEDensity(FamilyInference):
         Continuous: "normal", "lognormal", "exponential", "gamma", "weibull", "beta", "laplace",
         "cauchy", "student_t", "logistic", "gumbel", "inverse_gaussian", "rayleigh", "pareto",
         "von_mises". Discrete: "bernoulli", "binomial", "poisson", "geometric",
-        "negative_binomial". Joint: "multivariate_normal", "categorical". scipy's names
+        "negative_binomial", "categorical". Joint: "multivariate_normal". scipy's names
         ("norm", "expon", "weibull_min", ...) mean the same families. Also an instance of
         :class:`skgm.inference.Family`, and any other distribution of ``scipy.stats``.
     fixed : dict of str to float or array-like, default=None

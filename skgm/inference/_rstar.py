@@ -32,7 +32,13 @@ _SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the 
 
 
 def rstar_interval(
-    family: Any, name: str, statistics: Any, params: Params, level: float
+    family: Any,
+    name: str,
+    statistics: Any,
+    params: Params,
+    level: float,
+    *,
+    law: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of `name` at which r* lies within the normal quantiles of `level`.
 
@@ -48,6 +54,8 @@ def rstar_interval(
         The maximum-likelihood estimate.
     level : float
         Confidence level.
+    law : tuple of float, default=None
+        Mean and standard deviation of r* under the null, where they are known not to be 0 and 1.
 
     Returns
     -------
@@ -56,6 +64,9 @@ def rstar_interval(
     """
     profile = Profile(family, name, statistics, params)
     at_estimate = _AtEstimate(profile)
+    if law is not None:
+        mean, spread = law
+        return invert(lambda v: (at_estimate.rstar(v) - mean) / spread, profile, level, "rstar")
     found = _followed(profile, at_estimate, level)
     return invert(at_estimate.rstar, profile, level, "rstar") if found is None else found
 
