@@ -49,7 +49,7 @@ class Cauchy(HeavyTailedFamily):
 
     def rstar_interval(self, name: str, statistics: Rows, params: Params, level: float) -> Interval:
         """Return the values at which r*, standardised by its simulated law, is not extreme."""
-        law = _SCALE_ROOT.get(statistics.n) if name == "scale" else None
+        law = _SCALE_ROOT.get(int(statistics.n)) if name == "scale" else None
         return rstar_interval(self, name, statistics, params, level, law=law)
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
