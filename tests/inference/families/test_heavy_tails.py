@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import MLEDensity
+from skgm.inference._rstar import rstar
 from skgm.inference.families import Cauchy
 from skgm.inference.families._heavy_tails import heaviest_tie
 from skgm.inference.families._rows import Rows
@@ -108,3 +109,22 @@ def test_heaviest_tie_adds_weights():
     weight = np.array([1.0, 2.0, 0.5, 4.0])
     assert_allclose(heaviest_tie(Rows(7.5, X, weight)), [4.0, 4.0])
     assert_allclose(heaviest_tie(Rows(7.5, X, np.array([3.0, 2.0, 0.5, 1.0]))), [5.0, 3.0])
+
+
+@pytest.mark.parametrize("n", [5, 6, 15])
+def test_root_of_a_cauchy_scale_is_standardised_in_small_samples(n):
+    """r* at the ends of the interval, against draws of r* at the true scale made here.
+
+    Of 4000 draws the mean has a standard error of .016 and the deviation one of .012 (1.1 %); the
+    bounds are four of them.
+    """
+    family, rng = Cauchy(), np.random.default_rng(n)
+    draws = family.summarize(rng.standard_cauchy((n, 4000)), None)
+    null = rstar(family, "scale", draws, family.estimate(draws), np.ones(4000))[1]
+    one = family.summarize(rng.standard_cauchy((n, 1)), None)
+    estimate = family.estimate(one)
+    low, high = family.rstar_interval("scale", one, estimate, 0.95)
+    upper, lower = (rstar(family, "scale", one, estimate, end)[1][0] for end in (low, high))
+    assert_allclose((upper + lower) / 2, null.mean(), atol=0.064)
+    assert_allclose((upper - lower) / 2 / 1.959964, null.std(), atol=0.048)
+    assert (n == 15) == bool(np.isclose(upper, 1.959964, rtol=1e-6))
