@@ -1,5 +1,6 @@
 """What the tests and intervals need to know of somebody else's fitted likelihood model."""
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ class Fit(NamedTuple):
     loglik: float
 
 
-class LikelihoodModel:
+class LikelihoodModel(ABC):
     """A log-likelihood with derivatives and the estimate that came with it.
 
     Nuisance parameters outside `names` (the variance of a linear model) are profiled out:
@@ -51,17 +52,17 @@ class LikelihoodModel:
     design: np.ndarray | None = None
     is_linear: bool = False
 
+    @abstractmethod
     def loglik(self, params: np.ndarray) -> float:
         """Return the log-likelihood; -inf outside the parameter space."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, params: np.ndarray) -> np.ndarray:
         """Return the gradient, (k,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observed_information(self, params: np.ndarray) -> np.ndarray:
         """Return minus the Hessian, (k, k)."""
-        raise NotImplementedError
 
     def expected_information(self, params: np.ndarray) -> np.ndarray:
         """Return its expectation where the model offers it, else the observed one."""
@@ -97,11 +98,11 @@ class LikelihoodModel:
             return covariance_of(self.expected_information(params))
         return covariance_of(self.observed_information(params))
 
+    @abstractmethod
     def score_rows(self, params: np.ndarray) -> np.ndarray:
         """Return the contributions of the rows to the score, (n, k)."""
-        raise NotImplementedError
 
-    def refuse_no_estimate(self) -> None:
+    def refuse_no_estimate(self) -> None:  # noqa: B027 (most models have an estimate)
         """Raise where the full estimate does not exist (separation, edge of the space)."""
 
     def is_extreme(self, params: np.ndarray) -> bool:
