@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from skgm._random import as_generator, spawn
+import skgm._random
+from skgm._random import MinibatchSampler, as_generator, spawn
 
 
 def draws(random_state, size=5):
@@ -78,3 +80,91 @@ def test_spawned_streams_are_uncorrelated():
     """2000 pairs: a correlation has standard error 1/sqrt(2000) = 0.022; 4.5 of them allowed."""
     first, second = (rng.standard_normal(2000) for rng in spawn(0, 2))
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+def epoch(X, weight=None, batch_size=10, seed=0):
+    """One epoch as a list of batches of row numbers."""
+    return list(MinibatchSampler(X, weight, batch_size).epoch(np.random.default_rng(seed)))
+
+
+def table(n_rows, n_columns=3, seed=0):
+    return np.random.default_rng(seed).standard_normal((n_rows, n_columns))
+
+
+@pytest.mark.parametrize("n_rows", [1, 9, 10, 11, 19, 20, 21, 99, 100, 101])
+def test_an_epoch_visits_every_row_once_in_batches_of_even_size(n_rows):
+    batches = epoch(table(n_rows))
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(n_rows))
+    sizes = [len(batch) for batch in batches]
+    assert len(sizes) == -(-n_rows // 10) == MinibatchSampler(table(n_rows), None, 10).n_batches
+    assert max(sizes) <= 10
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_every_epoch_is_shuffled_anew_and_a_seed_reproduces():
+    sampler, rng = MinibatchSampler(table(50), None, 10), np.random.default_rng(0)
+    first, second = (np.concatenate(list(sampler.epoch(rng))) for _ in range(2))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, np.concatenate(epoch(table(50))))
+
+
+@pytest.mark.parametrize("shuffled", [2**24, 20], ids=["shuffled", "with-replacement"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, bool])
+def test_whole_weights_are_repetitions_in_any_order(monkeypatch, dtype, shuffled):
+    """The batches hold the same values, one by one; zero-weight rows are absent."""
+    monkeypatch.setattr(skgm._random, "_MAX_SHUFFLED", shuffled)
+    rng = np.random.default_rng(1)
+    X = (5 * table(40)).astype(np.int64).astype(dtype)  # with rows that are equal to others
+    weight = rng.integers(0, 4, size=40)
+    repeated = rng.permutation(np.repeat(X, weight, axis=0))
+    one, other = epoch(X, weight.astype(float)), epoch(repeated)
+    assert len(one) == len(other) == -(-weight.sum() // 10)
+    for rows, again in zip(one, other):
+        np.testing.assert_array_equal(X[rows], repeated[again])
+
+
+def test_negative_zero_is_zero():
+    X, same = np.array([[0.0], [-1.0], [1.0]]), np.array([[-0.0], [-1.0], [1.0]])
+    np.testing.assert_array_equal(np.concatenate(epoch(X)), np.concatenate(epoch(same)))
+
+
+def test_whole_weights_are_visited_exactly_that_often():
+    weight = np.array([0.0, 1.0, 7.0, 2.0, 0.0, 3.0])
+    visits = np.bincount(np.concatenate(epoch(table(6), weight)), minlength=6)
+    np.testing.assert_array_equal(visits, weight)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 3.7])
+def test_visits_are_proportional_to_weights(scale):
+    """2000 epochs: chi-square of the visits against their expectations, at level 1e-4.
+
+    Slots make visits less variable than multinomial draws, so the statistic is conservative.
+    """
+    weight = scale * np.array([0.3, 1.7, 0.05, 2.2, 1.0, 0.0])
+    sampler, rng = MinibatchSampler(table(6), weight, 10), np.random.default_rng(0)
+    rows = np.concatenate([batch for _ in range(2000) for batch in sampler.epoch(rng)])
+    assert len(rows) == 2000 * sampler.n_slots
+    expected = len(rows) * weight[:5] / weight.sum()
+    visits = np.bincount(rows, minlength=6)
+    assert visits[5] == 0
+    assert ((visits[:5] - expected) ** 2 / expected).sum() < stats.chi2.isf(1e-4, 4)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1 / 3, 0.5])
+def test_equal_weights_below_one_are_unit_weights(scale):
+    rows = np.concatenate(epoch(table(30), np.full(30, scale)))
+    np.testing.assert_array_equal(np.sort(rows), np.arange(30))
+
+
+def test_enormous_weights_need_no_memory():
+    sampler = MinibatchSampler(table(3), np.array([1e15, 3e15, 0.0]), 1000)
+    batches = sampler.epoch(np.random.default_rng(0))
+    visits = np.bincount(np.concatenate([next(batches) for _ in range(10)]), minlength=3)
+    # binomial, 10,000 draws: the standard error of the share is 0.0043; 4.5 of them
+    assert abs(visits[0] / visits.sum() - 0.25) < 0.02
+    assert visits[2] == 0
+
+
+def test_tables_without_columns_and_of_more_axes_are_rows_too():
+    assert len(np.concatenate(epoch(np.empty((7, 0))))) == 7
+    assert len(np.concatenate(epoch(np.zeros((7, 2, 3))))) == 7
