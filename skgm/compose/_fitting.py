@@ -15,6 +15,7 @@ from skgm._frames import frame_schema
 from skgm._sklearn import step_task
 from skgm.compose._columns import names_of
 from skgm.compose._compile import Table, build, domain_of, examine
+from skgm.compose._fit_params import follow_columns
 from skgm.compose._registry import is_passthrough, leaves
 
 __all__ = ["fit_steps", "fit_transformer", "keep_rows"]
@@ -28,7 +29,11 @@ def keep_rows(X: Any, kept: np.ndarray) -> Any:
 
 
 def fit_steps(
-    owner: Any, table: Table, weight: np.ndarray | None, context: Any
+    owner: Any,
+    table: Table,
+    weight: np.ndarray | None,
+    last_params: Mapping[str, Any],
+    context: Any,
 ) -> tuple[Pipeline, dict[str, Any]]:
     """Fit clones of the owner's steps; return them, and the frames that custom steps saw."""
     rows, labels, fitted, schemas = table.X, table.labels, [], {}
@@ -41,8 +46,11 @@ def fit_steps(
         fitted.append((name, step))
     name, density = owner.steps[-1][0], clone(owner.steps[-1][1])
     rows = np.asarray(rows, dtype=owner._sample_dtype)
+    told = follow_columns(last_params, fitted, rows.shape[1])
+    if weight is not None:
+        told["sample_weight"] = weight
     with step_task(context, owner, name=name, step=density, X=rows):
-        density.fit(rows, **({} if weight is None else {"sample_weight": weight}))
+        density.fit(rows, **told)
     return Pipeline([*fitted, (name, density)]), schemas
 
 

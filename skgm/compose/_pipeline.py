@@ -16,6 +16,7 @@ from skgm.compose._columns import names_of
 from skgm.compose._compile import Table, build
 from skgm.compose._derived import acts_by_column, derive_tags, knows_score_function
 from skgm.compose._drawing import complete_rows, draw_rows
+from skgm.compose._fit_params import keep_param_rows, last_step_params
 from skgm.compose._fitting import fit_steps, keep_rows
 from skgm.compose._image import log_image_probability
 from skgm.compose._steps import NamedSteps
@@ -121,7 +122,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     -----
     Rows outside the domain of a transformer (the logarithm of a negative number) have log-density
     -inf in `score_samples`; in `fit` they are errors. `sample_weight` goes to every step whose
-    `fit` takes it. The last step never sees a data frame: its messages call columns by position.
+    `fit` takes it, `event` to the last. With scikit-learn's metadata routing it is the pipeline
+    that requests them (``pipe.set_fit_request(event=True)``), not its steps. The last step never
+    sees a data frame: its messages call columns by position.
 
     A probability mass (support "binary", "counts" or "positive-counts") has no Jacobian: such a
     last step is only accepted without transformers.
@@ -151,7 +154,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         self.normalizer_draws = normalizer_draws
 
     @transactional
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DensityPipeline":
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None, **params: Any
+    ) -> "DensityPipeline":
         """Fit clones of the steps, one after the other.
 
         Parameters
@@ -163,6 +168,12 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         sample_weight : array-like of shape (n_samples,), default=None
             Given to every step whose `fit` takes it. A transformer that learns but takes no
             weights is then an error.
+        event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            1 where the value was observed, 0 where it is only known to be larger (right-censored).
+            Given to the last step, if its `fit` takes it (:class:`skgm.MLEDensity`); the
+            transformers must act on each column alone, and learn as if nothing were censored.
+        **params : dict
+            Other arguments of the last step's `fit`, as ``step__parameter``.
 
         Returns
         -------
@@ -175,11 +186,14 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
             array, weight = self._begin_fit(X, sample_weight)
             rows = array if self._frame_schema is None else X
-            if weight is not None and not weight.all():  # a row of weight zero is absent
-                rows, weight = keep_rows(rows, weight > 0), weight[weight > 0]
+            kept = np.ones(len(array), dtype=bool) if weight is None else weight > 0
+            if weight is not None and not kept.all():  # a row of weight zero is absent
+                rows, weight = keep_rows(rows, kept), weight[kept]
             table = Table(rows, names_of(rows), column_names(self, array.shape[1]), len(rows))
             refuse_early(self.steps, self._custom, table, weighted=weight is not None)
-            self.pipeline_, self._step_schemas = fit_steps(self, table, weight, context)
+            told = last_step_params(self.steps, event, params, self._custom)
+            told = keep_param_rows(told, kept)
+            self.pipeline_, self._step_schemas = fit_steps(self, table, weight, told, context)
             self._settle()
         return self
 
