@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.base import DensityEstimator, DensityTags
-    from skgm.compose import DensityPipeline, make_density_pipeline
+    from skgm.compose import (
+        DensityClassifier,
+        DensityOutlierDetector,
+        DensityPipeline,
+        make_density_pipeline,
+    )
     from skgm.inference import (
         ConfidenceIntervals,
         MLEDensity,
@@ -31,8 +36,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConfidenceIntervals",
+    "DensityClassifier",
     "DensityComparison",
     "DensityEstimator",
+    "DensityOutlierDetector",
     "DensityPipeline",
     "DensityTags",
     "InformationCriteria",
@@ -52,7 +59,12 @@ __all__ = [
 
 _HOME = {
     "base": ("DensityEstimator", "DensityTags"),
-    "compose": ("DensityPipeline", "make_density_pipeline"),
+    "compose": (
+        "DensityClassifier",
+        "DensityOutlierDetector",
+        "DensityPipeline",
+        "make_density_pipeline",
+    ),
     "inference": (
         "ConfidenceIntervals",
         "MLEDensity",

@@ -5,9 +5,17 @@ from contextlib import contextmanager
 
 from scipy.linalg import LinAlgWarning
 
-from skgm import DensityPipeline, MLEDensity, ScoreMatchingGaussian
+from skgm import (
+    DensityClassifier,
+    DensityOutlierDetector,
+    DensityPipeline,
+    MLEDensity,
+    ScoreMatchingGaussian,
+)
 
 DOCUMENTED = {
+    DensityClassifier: [LinAlgWarning],  # what its densities warn of
+    DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
     MLEDensity: [],
     ScoreMatchingGaussian: [LinAlgWarning],

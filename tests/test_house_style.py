@@ -21,7 +21,7 @@ BELOW = {
     "rbm": {"inference"},
     "diffusion": {"inference"},
 }
-FOUNDATION = {"base", "_sklearn", "_random", "_frames", "_validation"}
+FOUNDATION = {"base", "_bayes", "_foreign", "_frames", "_random", "_sklearn", "_validation"}
 MAY_PRINT = {"__main__", "_main"}  # the main job and the package behind it
 
 

@@ -1,5 +1,12 @@
-"""Compositions: densities made of transformers and densities."""
+"""Compositions: densities of transformed tables, and decisions made with densities."""
 
+from skgm.compose._classifier import DensityClassifier
+from skgm.compose._outliers import DensityOutlierDetector
 from skgm.compose._pipeline import DensityPipeline, make_density_pipeline
 
-__all__ = ["DensityPipeline", "make_density_pipeline"]
+__all__ = [
+    "DensityClassifier",
+    "DensityOutlierDetector",
+    "DensityPipeline",
+    "make_density_pipeline",
+]
