@@ -1,5 +1,21 @@
 """Score matching: densities fitted through the gradient of their log-density."""
 
 from skgm.score_matching._gaussian import ScoreMatchingGaussian
+from skgm.score_matching._losses import (
+    LossEstimate,
+    denoising_loss,
+    explicit_loss,
+    generalized_loss,
+    implicit_loss,
+    sliced_loss,
+)
 
-__all__ = ["ScoreMatchingGaussian"]
+__all__ = [
+    "LossEstimate",
+    "ScoreMatchingGaussian",
+    "denoising_loss",
+    "explicit_loss",
+    "generalized_loss",
+    "implicit_loss",
+    "sliced_loss",
+]

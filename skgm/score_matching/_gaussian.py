@@ -20,7 +20,7 @@ from skgm.inference._gaussian import (
 from skgm.inference._moments import Moments
 from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
 from skgm.score_matching._inference import GaussianInference
-from skgm.score_matching._objectives import explicit_loss, gaussian_implicit_loss, implicit_loss
+from skgm.score_matching._objectives import explicit_rows, gaussian_implicit_loss, implicit_rows
 
 __all__ = ["ScoreMatchingGaussian"]
 
@@ -369,8 +369,9 @@ class ScoreMatchingGaussian(GaussianInference):
                 raise ValueError(
                     f"score_data must have the shape of X, {score.shape}; got {score_data.shape}."
                 )
-            return explicit_loss(score, score_data, weight)
-        return implicit_loss(score, -self._precision_trace(), weight)
+            return float(np.average(explicit_rows(score, score_data), weights=weight))
+        rows = implicit_rows(score, -self._precision_trace())
+        return float(np.average(rows, weights=weight))
 
     def _precision_trace(self) -> float:
         if np.ndim(self.precision_) == 2:

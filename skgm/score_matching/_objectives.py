@@ -1,53 +1,67 @@
-"""The two score-matching losses, in the half convention, as averages over rows and in closed form.
+"""The score-matching losses, in the half convention: one value per row, from arrays.
 
 `score` is the score function of the model, grad_x log p, at the rows. The conventions of the
-literature differ by a factor of two; here both losses carry the same 1/2, so that they differ by
-a constant (eq. sm-equivalence).
+literature differ by a factor of two; here all losses carry the same 1/2, so that they differ by
+constants (eq. sm-equivalence).
 """
 
 import numpy as np
 
-__all__ = ["explicit_loss", "gaussian_implicit_loss", "implicit_loss"]
+__all__ = [
+    "denoising_rows",
+    "explicit_rows",
+    "gaussian_implicit_loss",
+    "generalized_rows",
+    "implicit_rows",
+    "sliced_rows",
+]
 
 
-def explicit_loss(
-    score: np.ndarray, score_data: np.ndarray, sample_weight: np.ndarray | None = None
-) -> float:
-    """Return half the mean squared distance of two score functions (eq. sm-explicit).
+def explicit_rows(score: np.ndarray, score_data: np.ndarray) -> np.ndarray:
+    """Return half the squared distance of two score functions, (n,) (eq. sm-explicit)."""
+    return 0.5 * ((score - score_data) ** 2).sum(axis=1)
 
-    Parameters
-    ----------
-    score, score_data : ndarray of shape (n, d)
-        Score functions of the model and of the data at the rows.
-    sample_weight : ndarray of shape (n,), default=None
-        Weights in the mean.
 
-    Returns
-    -------
-    loss : float
+def implicit_rows(score: np.ndarray, divergence: np.ndarray | float) -> np.ndarray:
+    """Return half the squared score plus its divergence, (n,) (eq. sm-implicit)."""
+    return 0.5 * (score**2).sum(axis=1) + divergence
+
+
+def denoising_rows(score: np.ndarray, noise: np.ndarray, scale: float) -> np.ndarray:
+    """Return 1/2 ||score + noise / scale||^2, (n,), noise averaged where it can be.
+
+    `score` is taken at x + scale * noise (eq. sm-denoising): -noise / scale is the score function
+    of the noised row given the clean one. The square of it does not depend on the model; its
+    expectation, d / (2 scale^2), stands in for it, which leaves the mean as it is and the
+    variance bounded as the scale goes to zero.
     """
-    return _mean(0.5 * ((score - score_data) ** 2).sum(axis=1), sample_weight)
+    n_columns = score.shape[1]
+    cross = (score * noise).sum(axis=1) / scale
+    return 0.5 * (score**2).sum(axis=1) + cross + n_columns / (2 * scale**2)
 
 
-def implicit_loss(
-    score: np.ndarray, divergence: np.ndarray | float, sample_weight: np.ndarray | None = None
-) -> float:
-    """Return the mean of half the squared score plus its divergence (eq. sm-implicit).
+def sliced_rows(
+    score: np.ndarray, slope: np.ndarray, direction: np.ndarray, *, variance_reduced: bool
+) -> np.ndarray:
+    """Return the loss along one random direction per row, (n,) (eq. sm-sliced).
 
-    Parameters
-    ----------
-    score : ndarray of shape (n, d)
-        Score function of the model at the rows.
-    divergence : ndarray of shape (n,) or float
-        Its divergence, the Laplacian of log p.
-    sample_weight : ndarray of shape (n,), default=None
-        Weights in the mean.
-
-    Returns
-    -------
-    loss : float
+    `slope` is J v, the Jacobian of the score function times the direction v, where E v v' = I.
+    With `variance_reduced` the square of the score is exact and only the trace of J is sampled.
     """
-    return _mean(0.5 * (score**2).sum(axis=1) + divergence, sample_weight)
+    square = (score**2).sum(axis=1) if variance_reduced else (score * direction).sum(axis=1) ** 2
+    return 0.5 * square + (direction * slope).sum(axis=1)
+
+
+def generalized_rows(
+    score: np.ndarray, derivative: np.ndarray, weight: np.ndarray, weight_slope: np.ndarray
+) -> np.ndarray:
+    """Return sum_j h_j psi_j^2 / 2 + h_j d_j psi_j + h_j' psi_j, (n,) (eq. sm-generalized).
+
+    `derivative` holds d psi_j / d x_j, `weight` and `weight_slope` hold h_j(x_j) and h_j'(x_j);
+    all (n, d).
+    """
+    values = weight * (0.5 * score**2 + derivative) + weight_slope * score
+    return values.sum(axis=1)
 
 
 def gaussian_implicit_loss(precision: np.ndarray, second_moment: np.ndarray) -> float:
@@ -70,7 +84,3 @@ def gaussian_implicit_loss(precision: np.ndarray, second_moment: np.ndarray) -> 
     if precision.ndim == 1:
         return float((0.5 * precision**2 * second_moment - precision).sum())
     return float(0.5 * np.vdot(precision @ second_moment, precision) - np.trace(precision))
-
-
-def _mean(values: np.ndarray, sample_weight: np.ndarray | None) -> float:
-    return float(np.average(values, weights=sample_weight))

@@ -5,7 +5,15 @@ from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._objectives import explicit_loss, gaussian_implicit_loss, implicit_loss
+from skgm.score_matching._boundary_weights import WEIGHTS
+from skgm.score_matching._objectives import (
+    denoising_rows,
+    explicit_rows,
+    gaussian_implicit_loss,
+    generalized_rows,
+    implicit_rows,
+    sliced_rows,
+)
 from tests.equations import equation, mistake
 
 MU, SIGMA = 0.7, 1.3  # the model, N(MU, SIGMA^2); the data are a mixture of two normals
@@ -52,16 +60,20 @@ def constant_by_quadrature():
 WEIGHT = data_density(GRID)
 
 
+def average(values):
+    return np.average(values, weights=WEIGHT)
+
+
 def score_on_grid(mu=MU, sigma=SIGMA):
     return -(GRID - mu)[:, None] / sigma**2
 
 
 def implicit_on_grid(mu=MU, sigma=SIGMA):
-    return implicit_loss(score_on_grid(mu, sigma), -1 / sigma**2, WEIGHT)
+    return average(implicit_rows(score_on_grid(mu, sigma), -1 / sigma**2))
 
 
 def explicit_on_grid(mu=MU, sigma=SIGMA):
-    return explicit_loss(score_on_grid(mu, sigma), data_score(GRID)[:, None], WEIGHT)
+    return average(explicit_rows(score_on_grid(mu, sigma), data_score(GRID)[:, None]))
 
 
 @equation("sm-explicit")
@@ -181,7 +193,7 @@ def sm_covariance():
 @mistake("sm-implicit-without-trace")
 def sm_implicit_without_trace():
     """Half the squared score alone, which the flattest model would minimise."""
-    wrong = implicit_loss(score_on_grid(), 0.0, WEIGHT)
+    wrong = average(implicit_rows(score_on_grid(), 0.0))
     return implicit_on_grid(), wrong, explicit_by_quadrature() - constant_by_quadrature()
 
 
@@ -205,7 +217,7 @@ def sm_half_in_one_loss_only():
     """||psi||^2 + div psi beside half the squared distance: two models are compared differently."""
 
     def doubled(mu, sigma):
-        return implicit_loss(np.sqrt(2) * score_on_grid(mu, sigma), -1 / sigma**2, WEIGHT)
+        return average(implicit_rows(np.sqrt(2) * score_on_grid(mu, sigma), -1 / sigma**2))
 
     one, other = (MU, SIGMA), (0.0, 2.0)
     right = implicit_on_grid(*one) - implicit_on_grid(*other)
@@ -227,3 +239,89 @@ def sm_mean_gradient_power():
     difference = MU - MEAN
     truth = slope(explicit_by_quadrature, MU, step=1e-2)
     return difference / SIGMA**4, difference / SIGMA**2, truth
+
+
+@equation("sm-denoising")
+def sm_denoising():
+    """Noise by Gauss-Hermite quadrature; the density of the noised data is a mixture again.
+
+    The loss is the explicit one against the *noised* data's score, plus a constant: so it ranks
+    models as that does. The data are the mixture, the model N(mu, sigma^2).
+    """
+    scale = 0.6
+    nodes, mass = np.polynomial.hermite_e.hermegauss(40)
+    mass = mass / mass.sum()
+    spreads = np.sqrt(SPREADS**2 + scale**2)
+
+    def noised_density(x):
+        return stats.norm.pdf(np.asarray(x)[..., None], CENTRES, spreads) @ SHARES
+
+    def noised_score(x):
+        return slope(lambda t: np.log(noised_density(t)), x)
+
+    def library(mu, sigma):
+        rows = np.repeat(GRID, len(nodes))[:, None]
+        noise = np.tile(nodes, len(GRID))[:, None]
+        psi = -(rows + scale * noise - mu) / sigma**2
+        weight = np.repeat(WEIGHT, len(nodes)) * np.tile(mass, len(GRID))
+        return np.average(denoising_rows(psi, noise, scale), weights=weight)
+
+    def truth(mu, sigma):
+        gap = lambda x: (model_score(x, mu, sigma) - noised_score(x)) ** 2  # noqa: E731
+        integrand = lambda x: 0.5 * gap(x) * noised_density(x)  # noqa: E731
+        return integrate.quad(integrand, -12, 14, epsabs=1e-11, limit=200)[0]
+
+    models = [(MU, SIGMA), (-1.0, 0.8), (0.0, 3.0)]
+    constant = [library(*m) - truth(*m) for m in models]
+    assert_allclose(constant, constant[0], rtol=1e-6)
+
+
+@equation("sm-sliced")
+def sm_sliced():
+    """The average over all sign vectors, or over normal ones, is the implicit loss."""
+    rng = np.random.default_rng(0)
+    A, x = rng.standard_normal((3, 3)), rng.standard_normal(3)
+    psi = np.sin(A @ x)
+    jacobian = np.stack([slope(lambda t, h=h: np.sin(A @ (x + t * h)), 0.0) for h in np.eye(3)]).T
+    truth = 0.5 * psi @ psi + np.trace(jacobian)
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
+    nodes, mass = np.polynomial.hermite_e.hermegauss(3)  # exact for squares
+    normal = np.array(np.meshgrid(nodes, nodes, nodes)).reshape(3, -1).T
+    shares = np.prod(np.array(np.meshgrid(mass, mass, mass)), axis=0).ravel()
+    for directions, weight in ((signs, None), (normal, shares)):
+        for variance_reduced in (True, False):
+            rows = sliced_rows(
+                np.tile(psi, (len(directions), 1)),
+                directions @ jacobian.T,
+                directions,
+                variance_reduced=variance_reduced,
+            )
+            assert_allclose(np.average(rows, weights=weight), truth, rtol=1e-9)
+
+
+@equation("sm-generalized")
+def sm_generalized():
+    """Against the weighted explicit loss by quadrature, for an exponential density on x > 0.
+
+    They differ by a constant only because h vanishes at 0; with h = 1 they do not.
+    """
+    rate = 1.7
+    points, mass = np.polynomial.legendre.leggauss(400)
+    x = (points + 1) * 10.0  # 0 to 20
+    weight = mass * stats.expon.pdf(x, scale=1 / rate)
+    psi_data = slope(lambda t: stats.expon.logpdf(t, scale=1 / rate), x[x > 0.01])
+    assert_allclose(psi_data, -rate, rtol=1e-6)
+
+    def gap(function, mu, sigma):
+        h, h_slope = function(x)
+        psi, own = -(x - mu) / sigma**2, np.full_like(x, -1 / sigma**2)
+        rows = generalized_rows(psi[:, None], own[:, None], h[:, None], h_slope[:, None])
+        explicit = 0.5 * h * (psi + rate) ** 2
+        return np.average(rows - explicit, weights=weight)
+
+    models = [(0.5, 1.0), (-1.0, 2.0), (2.0, 0.7)]
+    for name, cap in (("minlog", 30.0), ("power", 2.0), ("min", 30.0)):  # no kink below 20
+        constant = [gap(lambda t: WEIGHTS[name](t, cap), *m) for m in models]  # noqa: B023
+        assert_allclose(constant, constant[0], rtol=1e-9)
+    flat = [gap(lambda t: (np.ones_like(t), np.zeros_like(t)), *m) for m in models]
+    assert np.ptp(flat) > 0.1

@@ -1,0 +1,70 @@
+"""The weight functions h of generalised score matching, which vanish at a boundary."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["WEIGHTS", "WeightFunction", "boundary_weight", "weight_at"]
+
+WeightFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _min(t: np.ndarray, cap: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.minimum(t, cap), (t < cap).astype(np.float64)
+
+
+def _minlog(t: np.ndarray, cap: float) -> tuple[np.ndarray, np.ndarray]:
+    value = np.log1p(t)
+    return np.minimum(value, cap), np.where(value < cap, 1 / (1 + t), 0.0)
+
+
+def _power(t: np.ndarray, cap: float) -> tuple[np.ndarray, np.ndarray]:
+    return t**cap, cap * t ** (cap - 1)
+
+
+# Each maps the distance t >= 0 to the boundary, and a constant, to h(t) and h'(t).
+WEIGHTS: dict[str, Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]] = {
+    "min": _min,  # min(t, cap)
+    "minlog": _minlog,  # min(log(1 + t), cap)
+    "power": _power,  # t ** cap
+}
+
+
+def weight_at(
+    distance: np.ndarray, weight: str | WeightFunction, cap: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return h and h' at distances from the boundary, each of the shape of `distance`.
+
+    Raises
+    ------
+    ValueError
+        A callable that returns other shapes, numbers that are not finite, or a negative h.
+    """
+    if not callable(weight):
+        return WEIGHTS[weight](distance, cap)
+    value, slope = (np.asarray(part, dtype=np.float64) for part in weight(distance))
+    if value.shape != distance.shape or slope.shape != distance.shape:
+        raise ValueError(
+            f"weight must return h and its derivative, both of shape {distance.shape}; got "
+            f"{value.shape} and {slope.shape}."
+        )
+    if not (np.isfinite(value).all() and np.isfinite(slope).all()) or (value < 0).any():
+        raise ValueError("weight returned a negative h, or numbers that are not finite.")
+    return value, slope
+
+
+def boundary_weight(
+    X: np.ndarray, lower: np.ndarray, upper: np.ndarray, weight: Any, cap: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return h_j(x_j) and its derivative, (n, d), for columns between `lower` and `upper`, (d,).
+
+    h is a function of the distance to the nearer boundary, and 1 in a column without one.
+    """
+    below, above = X - lower, upper - X
+    nearer_low = below <= above
+    distance = np.where(nearer_low, below, above)
+    bounded = np.isfinite(distance)
+    value, slope = weight_at(np.where(bounded, distance, 1.0), weight, cap)
+    signed = np.where(nearer_low, slope, -slope)
+    return np.where(bounded, value, 1.0), np.where(bounded, signed, 0.0)
