@@ -2,16 +2,23 @@
 
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array
 
 from skgm._random import as_generator
-from skgm._sklearn import check_sample_weight
 from skgm.score_matching._boundary_weights import WEIGHTS, boundary_weight
 from skgm.score_matching._bounds import check_bounds, refuse_outside_bounds
+from skgm.score_matching._evaluation import (
+    LossEstimate,
+    along,
+    average,
+    count,
+    derivatives,
+    evaluate,
+    finite,
+    table,
+)
 from skgm.score_matching._objectives import (
     denoising_rows,
     explicit_rows,
@@ -29,32 +36,7 @@ __all__ = [
     "sliced_loss",
 ]
 
-# Central differences: the step that balances an error of step^2 against rounding / step.
-STEP = np.finfo(np.float64).eps ** (1 / 3)
-
 Function = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class LossEstimate:
-    """A score-matching loss, averaged over the rows of a table.
-
-    Attributes
-    ----------
-    value : float
-        The (weighted) mean; ``float(result)`` gives it as well.
-    standard_error : float
-        Of the mean, from the spread of the rows; NaN for a single row.
-    per_row : ndarray of shape (n_samples,)
-        The loss of each row, averaged over its own noise or projections.
-    """
-
-    value: float
-    standard_error: float
-    per_row: np.ndarray
-
-    def __float__(self) -> float:
-        return self.value
 
 
 def explicit_loss(
@@ -94,9 +76,9 @@ def explicit_loss(
     >>> float(explicit_loss(lambda X: -X, lambda X: -X / 2, [[2.0], [4.0]]))
     1.25
     """
-    X, weight = _table(X, sample_weight)
-    model, data = _evaluate(score, X, "score"), _evaluate(score_data, X, "score_data")
-    return _average(explicit_rows(model, data), weight)
+    X, weight = table(X, sample_weight)
+    model, data = evaluate(score, X, "score"), evaluate(score_data, X, "score_data")
+    return average(explicit_rows(model, data), weight)
 
 
 def implicit_loss(
@@ -140,13 +122,13 @@ def implicit_loss(
     >>> round(float(implicit_loss(lambda X: -X, [[2.0], [4.0]])), 6)
     4.0
     """
-    X, weight = _table(X, sample_weight)
-    psi = _evaluate(score, X, "score")
+    X, weight = table(X, sample_weight)
+    psi = evaluate(score, X, "score")
     if divergence is None:
-        trace = _derivatives(score, X).sum(axis=1)
+        trace = derivatives(score, X).sum(axis=1)
     else:
-        trace = _finite(divergence(X), (len(X),), "divergence")
-    return _average(implicit_rows(psi, trace), weight)
+        trace = finite(divergence(X), (len(X),), "divergence")
+    return average(implicit_rows(psi, trace), weight)
 
 
 def denoising_loss(
@@ -202,18 +184,18 @@ def denoising_loss(
     >>> loss.per_row.shape
     (2,)
     """
-    X, weight = _table(X, sample_weight)
+    X, weight = table(X, sample_weight)
     if not isinstance(noise_scale, numbers.Real) or not 0 < float(noise_scale) < np.inf:
         raise ValueError(f"noise_scale must be a finite number > 0; got {noise_scale!r}.")
     rng, scale = as_generator(random_state), float(noise_scale)
     signs = (1.0, -1.0) if antithetic else (1.0,)
     total = np.zeros(len(X))
-    for _ in range(_count(n_noise, "n_noise")):
+    for _ in range(count(n_noise, "n_noise")):
         noise = rng.standard_normal(X.shape)
         for sign in signs:
-            psi = _evaluate(score, X + sign * scale * noise, "score")
+            psi = evaluate(score, X + sign * scale * noise, "score")
             total += denoising_rows(psi, sign * noise, scale)
-    return _average(total / (n_noise * len(signs)), weight)
+    return average(total / (n_noise * len(signs)), weight)
 
 
 def sliced_loss(
@@ -272,19 +254,19 @@ def sliced_loss(
     >>> round(float(sliced_loss(lambda X: -X, [[2.0], [4.0]], random_state=0)), 6)
     4.0
     """
-    X, weight = _table(X, sample_weight)
+    X, weight = table(X, sample_weight)
     if projection not in ("rademacher", "normal"):
         raise ValueError(f"projection must be 'rademacher' or 'normal'; got {projection!r}.")
-    rng, psi = as_generator(random_state), _evaluate(score, X, "score")
+    rng, psi = as_generator(random_state), evaluate(score, X, "score")
     total = np.zeros(len(X))
-    for _ in range(_count(n_projections, "n_projections")):
+    for _ in range(count(n_projections, "n_projections")):
         direction = rng.standard_normal(X.shape)
         if projection == "rademacher":
             direction = np.sign(direction)
-        slope = _along(score, X, direction) if jvp is None else jvp(X, direction)
-        slope = _finite(slope, X.shape, "jvp")
+        slope = along(score, X, direction) if jvp is None else jvp(X, direction)
+        slope = finite(slope, X.shape, "jvp")
         total += sliced_rows(psi, slope, direction, variance_reduced=variance_reduced)
-    return _average(total / n_projections, weight)
+    return average(total / n_projections, weight)
 
 
 def generalized_loss(
@@ -341,78 +323,15 @@ def generalized_loss(
     >>> round(float(generalized_loss(lambda X: -X, [[1.0], [2.0]])), 6)
     -0.75
     """
-    X, row_weight = _table(X, sample_weight)
+    X, row_weight = table(X, sample_weight)
     lower, upper = check_bounds(bounds, X.shape[1])
     refuse_outside_bounds(X, lower, upper)
     if not callable(weight) and weight not in WEIGHTS:
         raise ValueError(f"weight must be one of {sorted(WEIGHTS)} or a callable; got {weight!r}.")
     h, slope = boundary_weight(X, lower, upper, weight, weight_cap)
-    psi = _evaluate(score, X, "score")
+    psi = evaluate(score, X, "score")
     if derivative is None:
-        own = _derivatives(score, X, lower, upper)
+        own = derivatives(score, X, lower, upper)
     else:
-        own = _finite(derivative(X), X.shape, "derivative")
-    return _average(generalized_rows(psi, own, h, slope), row_weight)
-
-
-def _table(X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    X = check_array(X, dtype=np.float64, input_name="X")
-    return X, None if sample_weight is None else check_sample_weight(sample_weight, X)
-
-
-def _count(value: Any, name: str) -> int:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1; got {value!r}.")
-    return int(value)
-
-
-def _evaluate(score: Any, X: np.ndarray, name: str) -> np.ndarray:
-    function = getattr(score, "score_function", score)
-    if not callable(function):
-        raise TypeError(
-            f"{name} must be a callable, or a fitted estimator with score_function; got {score!r}."
-        )
-    return _finite(function(X), X.shape, name)
-
-
-def _finite(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != shape:
-        raise ValueError(f"{name} must return an array of shape {shape}; got {values.shape}.")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise ValueError(f"{name} returned {values[bad][0]} for row {np.argwhere(bad)[0][0]} of X.")
-    return values
-
-
-def _derivatives(
-    score: Any, X: np.ndarray, lower: Any = -np.inf, upper: Any = np.inf
-) -> np.ndarray:
-    """Return d psi_j / d x_j, (n, d), by central differences that stay within the bounds."""
-    room = 1e-4 * np.minimum(X - lower, upper - X)  # psi may have a pole at the boundary
-    step = np.minimum(STEP * np.maximum(np.abs(X), 1.0), room)
-    result = np.empty_like(X)
-    for j in range(X.shape[1]):
-        shift = np.zeros_like(X)
-        shift[:, j] = step[:, j]
-        forward, back = X + shift, X - shift
-        rise = _evaluate(score, forward, "score")[:, j] - _evaluate(score, back, "score")[:, j]
-        result[:, j] = rise / (forward[:, j] - back[:, j])
-    return result
-
-
-def _along(score: Any, X: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return the Jacobian of the score times a direction, (n, d), by central differences."""
-    step = STEP * np.maximum(np.abs(X).max(axis=1, keepdims=True), 1.0)
-    rise = _evaluate(score, X + step * direction, "score")
-    return (rise - _evaluate(score, X - step * direction, "score")) / (2 * step)
-
-
-def _average(values: np.ndarray, weight: np.ndarray | None) -> LossEstimate:
-    """Average; an integer weight counts as that many rows, in the standard error too."""
-    weight = np.ones(len(values)) if weight is None else weight
-    total = weight.sum()
-    mean = float(weight @ values / total)
-    spread = weight @ (values - mean) ** 2
-    error = float(np.sqrt(spread / (total - 1) / total)) if total > 1 else float("nan")
-    return LossEstimate(mean, error, values)
+        own = finite(derivative(X), X.shape, "derivative")
+    return average(generalized_rows(psi, own, h, slope), row_weight)
