@@ -28,7 +28,6 @@ from skgm.score_matching._objectives import (
 )
 
 __all__ = [
-    "LossEstimate",
     "denoising_loss",
     "explicit_loss",
     "generalized_loss",

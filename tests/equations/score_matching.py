@@ -14,6 +14,7 @@ from skgm.score_matching._objectives import (
     implicit_rows,
     sliced_rows,
 )
+from skgm.score_matching._sparse_path import solve_path
 from tests.equations import equation, mistake
 
 MU, SIGMA = 0.7, 1.3  # the model, N(MU, SIGMA^2); the data are a mixture of two normals
@@ -325,3 +326,24 @@ def sm_generalized():
         assert_allclose(constant, constant[0], rtol=1e-9)
     flat = [gap(lambda t: (np.ones_like(t), np.zeros_like(t)), *m) for m in models]
     assert np.ptp(flat) > 0.1
+
+
+@equation("sm-gaussian-sparse")
+def sm_gaussian_sparse():
+    """A minimum along random symmetric directions, and of the rows' own loss plus the penalty."""
+    X = three_columns() / three_columns().std(axis=0)
+    S, alpha = np.cov(X, rowvar=False, bias=True), 0.1
+    (point,) = solve_path(S, np.array([alpha]), tol=1e-12)
+    best = point.precision.toarray()
+
+    def penalised(K):
+        psi = -(X - X.mean(axis=0)) @ K
+        penalty = alpha * (np.abs(K).sum() - np.trace(np.abs(K)))
+        return np.mean(0.5 * (psi**2).sum(axis=1)) - np.trace(K) + penalty
+
+    rng = np.random.default_rng(0)
+    for size in (1e-1, 1e-3):
+        for _ in range(50):
+            D = rng.standard_normal((3, 3)) * size
+            assert penalised(best + D + D.T) > penalised(best)
+    assert not np.allclose(best, np.linalg.inv(S), rtol=0.01)

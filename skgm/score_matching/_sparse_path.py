@@ -1,0 +1,253 @@
+r"""Sparse Gaussian score matching along a path of penalties.
+
+min over symmetric K of  1/2 tr(K S K) - tr K + alpha sum_{i != j} |K_ij|   (eq. sm-gaussian-sparse)
+
+Column by column this is a quadratic with Hessian S, and off the support nothing moves: so the
+method is a working set of pairs, chosen by the gradient, on which a semismooth Newton iteration
+(the primal-dual active set) solves sparse systems by conjugate gradients; then the gradient is
+formed once in full. Coordinate descent, the usual choice, is as fast only in compiled code;
+ADMM and proximal gradients are ten to a hundred times slower.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skgm.score_matching._support import Support
+
+__all__ = ["PathPoint", "largest_alpha", "solve_path"]
+
+MAX_ROUNDS = 50  # working sets per penalty
+MAX_NEWTON = 30  # active sets per working set
+MAX_CG = 500
+MAX_PROXIMAL = 2000
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """The solution at one penalty.
+
+    Attributes
+    ----------
+    alpha : float
+        The penalty.
+    support : Support
+        Positions of the entries.
+    values : ndarray of shape (m,)
+        Entries of the precision.
+    kkt_residual : float
+        Largest violation of the optimality conditions, over all p * p entries.
+    """
+
+    alpha: float
+    support: Support
+    values: np.ndarray
+    kkt_residual: float
+
+    @property
+    def precision(self) -> sparse.csc_matrix:
+        """The precision, sparse."""
+        return self.support.to_sparse(self.values)
+
+
+def largest_alpha(S: np.ndarray) -> float:
+    """Return the least penalty at which no pair enters.
+
+    There K is diagonal, 1 / S_ii, and the gradient at a pair is S_ij (1 / S_ii + 1 / S_jj) / 2.
+    """
+    inverse = 1 / np.diag(S)
+    gradient = np.abs(S) * 0.5 * (inverse[:, None] + inverse)
+    np.fill_diagonal(gradient, 0.0)
+    return float(gradient.max(initial=0.0))
+
+
+def solve_path(
+    S: np.ndarray, alphas: np.ndarray, *, tol: float = 1e-6, max_pairs: int | None = None
+) -> list[PathPoint]:
+    """Return the solutions at decreasing penalties, each started from the one before.
+
+    Parameters
+    ----------
+    S : ndarray of shape (p, p)
+        Covariance or correlation matrix, symmetric, with a positive diagonal.
+    alphas : ndarray of shape (k,)
+        Penalties, decreasing.
+    tol : float
+        Bound of the optimality residual.
+    max_pairs : int, default=None
+        Stop the path before the first solution with more pairs than this.
+
+    Returns
+    -------
+    path : list of PathPoint
+        One per penalty, fewer where `max_pairs` cut it short.
+    """
+    none = np.zeros(0, dtype=np.int64)
+    support = Support.from_pairs(len(S), none, none)
+    values, gradient, above = 1 / np.diag(S), None, max(largest_alpha(S), alphas[0])
+    path: list[PathPoint] = []
+    for alpha in alphas:
+        if gradient is None:
+            gradient = _gradient(S, support.to_sparse(values))
+        # strong rule: a pair whose gradient cannot rise by the fall of the penalty stays out
+        rule = max(2 * alpha - above, 0.9 * alpha)
+        point, gradient = _solve(S, float(alpha), support, values, gradient, rule, tol)
+        support, values, above = point.support, point.values, alpha
+        if max_pairs is not None and len(values) - len(S) > 2 * max_pairs:
+            break
+        path.append(point)
+    return path
+
+
+def _solve(
+    S: np.ndarray,
+    alpha: float,
+    support: Support,
+    values: np.ndarray,
+    gradient: np.ndarray,
+    rule: float,
+    tol: float,
+) -> tuple[PathPoint, np.ndarray]:
+    """Grow the working set until the full gradient agrees; return the solution and gradient."""
+    for _ in range(MAX_ROUNDS):
+        wider = _with_pairs(support, gradient, rule)
+        values = _newton(S, wider, support.expand(values, wider), alpha, 0.5 * tol)
+        support, values = _nonzero(wider, values)
+        gradient = _gradient(S, support.to_sparse(values))
+        residual = _residual(gradient, support, values, alpha)
+        if residual <= tol:
+            break
+        rule = alpha
+    return PathPoint(alpha, support, values, residual), gradient
+
+
+def _gradient(S: np.ndarray, precision: sparse.csc_matrix) -> np.ndarray:
+    """Return (S K + K S) / 2 - I."""
+    product = precision.T.tocsr() @ S  # K is symmetric: rows are read as columns
+    product += product.T.copy()
+    product *= 0.5
+    product.flat[:: len(S) + 1] -= 1.0
+    return product
+
+
+def _residual(gradient: np.ndarray, support: Support, values: np.ndarray, alpha: float) -> float:
+    """Return the largest violation of optimality, over the support and outside it."""
+    off = support.off_diagonal()
+    inside = support.read(gradient) + np.where(off, alpha * np.sign(values), 0.0)
+    worst = np.abs(inside).max()
+    excess = max(gradient.max(), -gradient.min()) - alpha
+    if excess <= worst:  # nothing outside can be worse
+        return float(worst)
+    outside = np.abs(gradient)
+    outside[support.rows, support.columns] = 0.0
+    return float(max(worst, outside.max() - alpha))
+
+
+def _with_pairs(support: Support, gradient: np.ndarray, least: float) -> Support:
+    """Return the support widened by the pairs whose gradient is at least `least`."""
+    n = support.n
+    large = np.flatnonzero((gradient >= least) | (gradient <= -least))
+    keys = np.concatenate([large, support.rows * n + support.columns])
+    keys = np.unique(keys[keys // n < keys % n])
+    return Support.from_pairs(n, keys // n, keys % n)
+
+
+def _nonzero(support: Support, values: np.ndarray) -> tuple[Support, np.ndarray]:
+    kept = (values != 0) & (support.rows < support.columns)
+    narrow = Support.from_pairs(support.n, support.rows[kept], support.columns[kept])
+    on = (values != 0) | ~support.off_diagonal()
+    return narrow, values[on]
+
+
+class _Restricted:
+    """The problem on one support: Hessian, penalty, and how far a point is from optimal."""
+
+    def __init__(self, S: np.ndarray, support: Support, alpha: float) -> None:
+        off = support.off_diagonal()
+        self.support, self.blocks = support, support.blocks(S)
+        self.target = np.where(off, 0.0, 1.0)
+        self.penalty = np.where(off, alpha, 0.0)
+        self.scale = support.symmetrize(np.diag(S)[support.rows])  # the diagonal of the Hessian
+
+    def hessian(self, v: np.ndarray) -> np.ndarray:
+        return self.support.symmetrize(self.blocks @ v)
+
+    def shrink(self, z: np.ndarray, step: np.ndarray | float) -> np.ndarray:
+        return np.sign(z) * np.maximum(np.abs(z) - step * self.penalty, 0.0)
+
+
+def _newton(S: np.ndarray, support: Support, x: np.ndarray, alpha: float, tol: float) -> np.ndarray:
+    """Minimise over the entries of the support, from x: primal-dual active sets.
+
+    The active sets settle within a few steps, but may cycle where the Hessian is nearly singular
+    (small penalties, fewer rows than columns): then proximal gradients take over, which cannot.
+    """
+    problem = _Restricted(S, support, alpha)
+    best, least = x, np.inf
+    for _ in range(MAX_NEWTON):
+        gradient = problem.hessian(x) - problem.target
+        z = x - gradient / problem.scale
+        shrunk = problem.shrink(z, 1 / problem.scale)
+        residual = np.abs((x - shrunk) * problem.scale).max()
+        if residual < least:
+            best, least = x, residual
+        if residual <= tol or not residual < 1e3 * least:
+            break
+        active = shrunk != 0
+        target = problem.target - problem.penalty * np.sign(z)
+        precision = max(0.02 * residual, 0.2 * tol)
+        x = _conjugate_gradients(problem, target, active, np.where(active, x, 0.0), precision)
+    return best if least <= tol else _proximal_gradients(problem, best, tol)
+
+
+def _conjugate_gradients(
+    problem: _Restricted, target: np.ndarray, active: np.ndarray, x: np.ndarray, tol: float
+) -> np.ndarray:
+    """Solve H x = target on the active entries, the others held at zero."""
+    mask, scale = active.astype(np.float64), problem.scale
+    residual = mask * (target - problem.hessian(x))
+    direction = residual / scale
+    fit = residual @ direction
+    for _ in range(MAX_CG):
+        if np.abs(residual).max() <= tol:
+            break
+        image = mask * problem.hessian(direction)
+        curvature = direction @ image
+        if curvature <= 0:  # rounding alone: S is positive semidefinite
+            break
+        length = fit / curvature
+        x = x + length * direction
+        residual -= length * image
+        scaled = residual / scale
+        before, fit = fit, residual @ scaled
+        direction = scaled + (fit / before) * direction
+    return x
+
+
+def _proximal_gradients(problem: _Restricted, x: np.ndarray, tol: float) -> np.ndarray:
+    """Minimise by accelerated proximal gradients, restarted where the gradient turns back."""
+    bound = _largest_eigenvalue(problem)
+    ahead, momentum = x, 1.0
+    for _ in range(MAX_PROXIMAL):
+        gradient = problem.hessian(ahead) - problem.target
+        new = problem.shrink(ahead - gradient / bound, 1 / bound)
+        if np.abs(ahead - new).max() * bound <= tol:
+            return new
+        if (ahead - new) @ (new - x) > 0:
+            momentum = 1.0
+        longer = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
+        ahead = new + (momentum - 1) / longer * (new - x)
+        x, momentum = new, longer
+    return x
+
+
+def _largest_eigenvalue(problem: _Restricted) -> float:
+    """Bound the Hessian by a few power iterations, and a margin for what they miss."""
+    v = problem.scale / np.linalg.norm(problem.scale)
+    value = 0.0
+    for _ in range(20):
+        v = problem.hessian(v)
+        value = float(np.linalg.norm(v))
+        v /= value
+    return 1.1 * value

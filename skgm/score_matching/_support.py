@@ -1,0 +1,86 @@
+"""Symmetric matrices on a sparse support, and a dense one acting on them within it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["Support"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """Positions (i, j) that a symmetric matrix may fill: all diagonal ones, and both of a pair.
+
+    A matrix is a vector of its entries in column order. Restricted to the support, the map
+    K -> (S K + K S) / 2 is a block per column, S at the rows of the column, and an average with
+    the transpose: its cost is the sum of squared column counts.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of shape (m,)
+        Positions, sorted by column, then row.
+    starts : ndarray of shape (p + 1,)
+        Where each column begins.
+    transposed : ndarray of shape (m,)
+        Where the entry (j, i) stands.
+    diagonal : ndarray of shape (p,)
+        Where the diagonal entries stand.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    starts: np.ndarray
+    transposed: np.ndarray
+    diagonal: np.ndarray
+
+    @classmethod
+    def from_pairs(cls, n: int, first: np.ndarray, second: np.ndarray) -> "Support":
+        """Build the support of the pairs i < j, (m,) each, in any order, and the diagonal."""
+        own = np.arange(n)
+        keys = np.concatenate([second * n + first, first * n + second, own * (n + 1)])
+        keys.sort()
+        columns, rows = keys // n, keys % n
+        starts = np.searchsorted(columns, np.arange(n + 1))
+        transposed = np.searchsorted(keys, rows * n + columns)
+        return cls(rows, columns, starts, transposed, np.searchsorted(keys, own * (n + 1)))
+
+    @property
+    def n(self) -> int:
+        """Number of columns of the matrix."""
+        return len(self.starts) - 1
+
+    def off_diagonal(self) -> np.ndarray:
+        """Return which entries are off the diagonal, (m,) bool."""
+        return self.rows != self.columns
+
+    def read(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the entries of a dense matrix, (m,)."""
+        return matrix[self.rows, self.columns]
+
+    def to_sparse(self, values: np.ndarray) -> sparse.csc_matrix:
+        """Return the matrix of these entries."""
+        return sparse.csc_matrix((values, self.rows, self.starts), shape=(self.n, self.n))
+
+    def blocks(self, S: np.ndarray) -> sparse.csr_matrix:
+        """Return the (m, m) matrix whose block of column j is S at the rows of column j."""
+        counts = np.diff(self.starts)
+        size = counts[self.columns]  # entries of each row of the block matrix
+        ends = np.cumsum(size)
+        within = np.arange(ends[-1]) - np.repeat(ends - size, size)
+        indices = np.repeat(self.starts[self.columns], size) + within
+        data = S[np.repeat(self.rows, size), self.rows[indices]]
+        indptr = np.concatenate([[0], ends])
+        m = len(self.rows)
+        return sparse.csr_matrix((data, indices, indptr), shape=(m, m))
+
+    def symmetrize(self, values: np.ndarray) -> np.ndarray:
+        """Return the average with the transpose, (m,)."""
+        return 0.5 * (values + values[self.transposed])
+
+    def expand(self, values: np.ndarray, other: "Support") -> np.ndarray:
+        """Return the entries on a larger support, zero where they are new."""
+        keys = other.columns * other.n + other.rows
+        result = np.zeros(len(keys))
+        result[np.searchsorted(keys, self.columns * self.n + self.rows)] = values
+        return result

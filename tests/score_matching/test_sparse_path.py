@@ -1,0 +1,145 @@
+"""The path of sparse precisions, against a dense solver, and its optimality conditions."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize
+
+from skgm.score_matching import _sparse_path
+from skgm.score_matching._sparse_path import largest_alpha, solve_path
+from skgm.score_matching._support import Support
+
+
+def correlation(p, n, seed=0):
+    rng = np.random.default_rng(seed)
+    mixing = np.eye(p) + np.diag(np.full(p - 1, 0.6), 1)
+    return np.corrcoef(rng.normal(size=(n, p)) @ mixing, rowvar=False)
+
+
+def objective(S, K, alpha):
+    off = np.abs(K).sum() - np.abs(np.diag(K)).sum()
+    return 0.5 * np.trace(K @ S @ K) - np.trace(K) + alpha * off
+
+
+def dense_solution(S, alpha):
+    """The same problem with K = P - N, P and N >= 0 off the diagonal, by a bounded quasi-Newton."""
+    p = len(S)
+    upper = np.triu_indices(p, 1)
+
+    def unpack(v):
+        K = np.zeros((p, p))
+        K[upper] = v[: len(upper[0])] - v[len(upper[0]) : 2 * len(upper[0])]
+        return K + K.T + np.diag(v[2 * len(upper[0]) :])
+
+    def loss(v):
+        K = unpack(v)
+        G = 0.5 * (S @ K + K @ S) - np.eye(p)
+        half = G[upper] * 2
+        m = len(upper[0])
+        value = objective(S, K, 0) + 2 * alpha * v[: 2 * m].sum()
+        return value, np.concatenate([half + 2 * alpha, -half + 2 * alpha, np.diag(G)])
+
+    m = len(upper[0])
+    start = np.concatenate([np.zeros(2 * m), np.ones(p)])
+    bounds = [(0, None)] * (2 * m) + [(None, None)] * p
+    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000, "maxfun": 20000}
+    found = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    )
+    return unpack(found.x)
+
+
+@pytest.mark.parametrize(("p", "n"), [(6, 30), (8, 500), (10, 8)])
+@pytest.mark.parametrize("share", [0.7, 0.3])
+def test_agrees_with_a_dense_solver(p, n, share):
+    S = correlation(p, n)
+    if n < p:
+        S = S + 0.1 * np.eye(p)
+    alpha = share * largest_alpha(S)
+    (point,) = solve_path(S, np.array([alpha]), tol=1e-9)
+    assert_allclose(point.precision.toarray(), dense_solution(S, alpha), atol=1e-5)
+    assert objective(S, point.precision.toarray(), alpha) <= (
+        objective(S, dense_solution(S, alpha), alpha) + 1e-10
+    )
+
+
+def violation(S, K, alpha):
+    """Optimality by its definition, entry by entry."""
+    G = 0.5 * (S @ K + K @ S) - np.eye(len(S))
+    off = ~np.eye(len(S), dtype=bool)
+    on = off & (K != 0)
+    worst = np.abs(np.diag(G)).max()
+    if on.any():
+        worst = max(worst, np.abs(G + alpha * np.sign(K))[on].max())
+    return max(worst, (np.abs(G) - alpha)[off & ~on].max(initial=0.0))
+
+
+@pytest.mark.parametrize(("p", "n", "delta"), [(60, 60, 1.0), (60, 400, 1.0), (60, 30, 1.1)])
+def test_every_point_of_the_path_is_optimal(p, n, delta):
+    S = correlation(p, n)
+    S.flat[:: p + 1] *= delta
+    alphas = largest_alpha(S) * np.geomspace(0.95, 0.15, 15)
+    path = solve_path(S, alphas)
+    assert len(path) == 15
+    for point in path:
+        K = point.precision.toarray()
+        assert_allclose(K, K.T, atol=0)
+        assert violation(S, K, point.alpha) <= 1e-6 + 1e-12
+        assert_allclose(point.kkt_residual, violation(S, K, point.alpha), atol=1e-12)
+
+
+def test_warm_and_cold_starts_agree():
+    S = correlation(40, 80)
+    alphas = largest_alpha(S) * np.geomspace(0.9, 0.2, 10)
+    warm = solve_path(S, alphas, tol=1e-9)[-1].precision.toarray()
+    (cold,) = solve_path(S, alphas[-1:], tol=1e-9)
+    assert_allclose(warm, cold.precision.toarray(), atol=1e-7)
+
+
+def test_largest_alpha_is_where_the_first_pair_enters():
+    S = correlation(20, 50) * np.outer(np.arange(1, 21), np.arange(1, 21))
+    alpha = largest_alpha(S)
+    empty, one = solve_path(S, alpha * np.array([1 + 1e-9, 1 - 1e-4]), tol=1e-9)
+    assert len(empty.values) == 20
+    assert_allclose(empty.values, 1 / np.diag(S))
+    assert len(one.values) == 22
+
+
+def test_no_penalty_gives_the_inverse():
+    S = correlation(12, 100)
+    (point,) = solve_path(S, np.array([0.0]), tol=1e-10)
+    assert_allclose(point.precision.toarray(), np.linalg.inv(S), rtol=1e-7, atol=1e-8)
+
+
+def test_the_path_stops_before_too_many_pairs():
+    S = correlation(30, 30)
+    path = solve_path(S, largest_alpha(S) * np.geomspace(1, 0.05, 20), max_pairs=50)
+    assert 0 < len(path) < 20
+    assert max((len(point.values) - 30) // 2 for point in path) <= 50
+
+
+def test_proximal_gradients_reach_the_same_point(monkeypatch):
+    """Where active sets are given no chance, the fallback must do alone."""
+    S = correlation(15, 20)
+    alpha = 0.3 * largest_alpha(S)
+    (usual,) = solve_path(S, np.array([alpha]), tol=1e-8)
+    monkeypatch.setattr(_sparse_path, "MAX_NEWTON", 1)
+    (slow,) = solve_path(S, np.array([alpha]), tol=1e-8)
+    assert slow.kkt_residual <= 1e-8
+    assert_allclose(slow.precision.toarray(), usual.precision.toarray(), atol=1e-6)
+
+
+def test_support_acts_as_the_dense_product():
+    rng = np.random.default_rng(0)
+    S = correlation(7, 20)
+    first, second = np.array([0, 2, 1, 5]), np.array([3, 4, 6, 6])
+    support = Support.from_pairs(7, first, second)
+    values = rng.normal(size=len(support.rows))
+    values = support.symmetrize(values)
+    K = support.to_sparse(values).toarray()
+    assert_allclose(K, K.T)
+    product = 0.5 * (S @ K + K @ S)
+    assert_allclose(support.symmetrize(support.blocks(S) @ values), support.read(product))
+    assert_allclose(np.diag(K), values[support.diagonal])
+    wider = Support.from_pairs(7, np.append(first, 0), np.append(second, 1))
+    assert_allclose(wider.to_sparse(support.expand(values, wider)).toarray(), K)
