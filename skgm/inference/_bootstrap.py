@@ -1,7 +1,7 @@
 """Bootstrap intervals of columnwise families: resamples are columns of one vectorised fit."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -23,6 +23,7 @@ def bootstrap_intervals(
     params: Params,
     level: float,
     rng: np.random.Generator,
+    event: np.ndarray | None = None,
 ) -> dict[str, Interval]:
     """Return BCa intervals of every parameter.
 
@@ -44,6 +45,8 @@ def bootstrap_intervals(
         Confidence level.
     rng : numpy.random.Generator
         Source of the resamples.
+    event : ndarray of shape (n, d), default=None
+        1 where a value was observed, 0 where it is right-censored; resampled with its row.
 
     Returns
     -------
@@ -55,11 +58,12 @@ def bootstrap_intervals(
     B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical
     Association 82, 1987.
     """
-    influence = _influence(family, X, weight, params)
+    influence = _influence(family, X, weight, params, event)
     ends: dict[str, list[tuple[float, float]]] = {name: [] for name in params}
     for j in range(X.shape[1]):
         column = {name: value[j : j + 1] for name, value in params.items()}
-        replicates = _replicates(family.columns([j]), X[:, j], weight, rng)
+        rows = _Rows(family.columns([j]), X[:, j], None if event is None else event[:, j])
+        replicates = _replicates(rows, weight, rng)
         for k, name in enumerate(params):
             ends[name].append(
                 _bca(replicates[name], column[name][0], influence[:, j, k], weight, level)
@@ -67,19 +71,55 @@ def bootstrap_intervals(
     return {name: (np.array(e)[:, 0], np.array(e)[:, 1]) for name, e in ends.items()}
 
 
+class _Rows(NamedTuple):
+    """The rows of one column, and their events where some are censored."""
+
+    family: Any
+    x: np.ndarray
+    event: np.ndarray | None
+
+    def statistics(self, picked: np.ndarray) -> Any:
+        """Return the statistics of resamples, one per column of positions `picked`."""
+        if self.event is None:
+            return self.family.summarize(self.x[picked], None)
+        return self.family.summarize(self.x[picked], None, self.event[picked])
+
+    def telling(self, picked: np.ndarray) -> np.ndarray:
+        """Return the resamples with an event, or of more than one value where they need it."""
+        if self.event is not None:
+            return picked[:, self.event[picked].any(axis=0)]
+        if self.family.discrete:
+            return picked
+        table = self.x[picked]
+        return picked[:, table.min(axis=0) < table.max(axis=0)]
+
+    def estimates(self, picked: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the estimates from resamples, or raise where one has none."""
+        family = self.family.columns(np.zeros(picked.shape[1], dtype=int))
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN for those without an estimate
+            return family.estimate(self._replace(family=family).statistics(picked))
+
+    def determine(self, picked: np.ndarray) -> bool:
+        """Whether one resample, (n, 1), determines the parameters."""
+        try:
+            self.family.check_statistics(self.statistics(picked), ["resample"])
+        except ValueError:
+            return False
+        return True
+
+
 def _replicates(
-    family: Any, x: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+    rows: _Rows, weight: np.ndarray | None, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    share = None if weight is None else weight / weight.sum()
-    n = len(x) if weight is None else max(round(float(weight.sum())), 1)
+    share, m = None if weight is None else weight / weight.sum(), len(rows.x)
+    n = m if weight is None else max(round(float(weight.sum())), 1)
     block = max(1, _BLOCK_VALUES // n)
     parts = []
     for start in range(0, _RESAMPLES, block):
         size = (n, min(block, _RESAMPLES - start))
-        table = x[rng.choice(len(x), size=size, p=share)]
-        table = table[:, table.min(axis=0) < table.max(axis=0)] if not family.discrete else table
-        if table.shape[1]:
-            parts.extend(_fits(family, table))
+        picked = rows.telling(rng.choice(m, size=size, p=share))
+        if picked.shape[1]:
+            parts.extend(_fits(rows, picked))
     if not parts:
         raise ValueError(
             "No bootstrap resample of the rows determines the parameters: the rows vary too "
@@ -88,53 +128,49 @@ def _replicates(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _fits(family: Any, table: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """Return the estimates of the columns that have one."""
+def _fits(rows: _Rows, picked: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Return the estimates of the resamples that have one."""
     try:
-        found = _estimates(family, table)
+        found = rows.estimates(picked)
     except ValueError:  # ties, say, on which a Cauchy distribution shrinks to a point
-        table = table[:, [_determines(family, column[:, None]) for column in table.T]]
-        return _halved(family, table, [_MAX_FAILURES]) if table.shape[1] else []
+        picked = picked[:, [rows.determine(column[:, None]) for column in picked.T]]
+        return _halved(rows, picked, [_MAX_FAILURES]) if picked.shape[1] else []
     known = ~np.any([np.isnan(value) for value in found.values()], axis=0)
     return [{name: value[known] for name, value in found.items()}] if known.any() else []
 
 
-def _estimates(family: Any, table: np.ndarray) -> dict[str, np.ndarray]:
-    family = family.columns(np.zeros(table.shape[1], dtype=int))  # resamples of one column
-    with np.errstate(invalid="ignore", divide="ignore"):  # those without an estimate are dropped
-        return family.estimate(family.summarize(table, None))
-
-
-def _determines(family: Any, column: np.ndarray) -> bool:
+def _halved(rows: _Rows, picked: np.ndarray, left: list[int]) -> list[dict[str, np.ndarray]]:
+    """Return the estimates of the resamples whose search ends, found by halving their number."""
     try:
-        family.check_statistics(family.summarize(column, None), ["resample"])
+        return [rows.estimates(picked)]
     except ValueError:
-        return False
-    return True
-
-
-def _halved(family: Any, table: np.ndarray, left: list[int]) -> list[dict[str, np.ndarray]]:
-    """Return the estimates of the columns whose search ends, found by halving the table."""
-    try:
-        return [_estimates(family, table)]
-    except ValueError:
-        if table.shape[1] > 1:
-            half = table.shape[1] // 2
-            return _halved(family, table[:, :half], left) + _halved(family, table[:, half:], left)
+        if picked.shape[1] > 1:
+            half = picked.shape[1] // 2
+            return _halved(rows, picked[:, :half], left) + _halved(rows, picked[:, half:], left)
     left[0] -= 1
     if not left[0]:
         raise ValueError(
-            f"Too many bootstrap resamples have no estimate in the {family.name} family. Use "
+            f"Too many bootstrap resamples have no estimate in the {rows.family.name} family. Use "
             "method='auto', or more rows."
         )
     return []
 
 
-def _influence(family: Any, X: np.ndarray, weight: np.ndarray | None, params: Params) -> np.ndarray:
+def _influence(
+    family: Any,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    params: Params,
+    event: np.ndarray | None,
+) -> np.ndarray:
     """Return each row's pull on the estimates, (n, d, k), up to a factor."""
-    statistics = family.summarize(X, weight)
+    if event is None:
+        statistics, scores = family.summarize(X, weight), family.score(X, params)
+    else:
+        statistics = family.summarize(X, weight, event)
+        scores = family.kept_scores(statistics, params)
     bread = family.observed_information(statistics, params)
-    return np.einsum("dab,ndb->nda", np.linalg.inv(bread), family.score(X, params))
+    return np.einsum("dab,ndb->nda", np.linalg.inv(bread), scores)
 
 
 def _bca(

@@ -140,16 +140,19 @@ class FamilyInference(ParametricDensity):
         self, level: float, X: Any, sample_weight: Any, random_state: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record()
-        if fit.family.joint or "event" in self._statistics:
+        if fit.family.joint:
             raise ValueError(
-                "Bootstrap intervals are for uncensored families of independent columns; use "
-                "method='auto'."
+                "Bootstrap intervals are for families of independent columns; use method='auto'."
             )
+        event = self._statistics.get("event")
+        if event is not None:  # the rows are kept, with their events
+            _refuse_other_rows(X, fit.statistics.X)
+            X, sample_weight = fit.statistics.X, fit.statistics.weight
         check_training_table(X, sample_weight, fit.statistics.n, what="Bootstrap intervals")
         for name in self._estimate:
             refuse_boundary(fit, name, "Bootstrap intervals")
         rng = as_generator(random_state)
-        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng)
+        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, event)
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
         endless = {p.name for p in fit.family.parameters if p.may_be_infinite}
         refuse_overflow(low, "bootstrap intervals", but=endless)
@@ -197,6 +200,13 @@ class FamilyInference(ParametricDensity):
         fit = self._fit_record()
         bread = flat_information(fit.family, fit.params, fit.statistics)
         return flat_scores(fit.family, X, fit.params, fit.statistics), bread
+
+
+def _refuse_other_rows(X: Any, kept: np.ndarray) -> None:
+    if X is not None and not np.array_equal(X, kept):
+        raise ValueError(
+            "X must be the training table, whose rows are kept with their events: leave it out."
+        )
 
 
 def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:

@@ -26,14 +26,18 @@ def flat_scores(family: Family, X: np.ndarray, params: Any, statistics: Any = No
     return psi if psi.ndim == 2 else np.swapaxes(psi, 1, 2).reshape(len(psi), -1)
 
 
-def flat_information(family: Family, params: Any, statistics: Any = None) -> np.ndarray:
+def flat_information(
+    family: Family, params: Any, statistics: Any = None, *, model: bool = False
+) -> np.ndarray:
     """Return the information per observation of the flat parameter vector, (k, k).
 
     Observed where `statistics` are given: a sandwich needs it, as its bread is right in a wrong
-    model too (the two agree in exponential families).
+    model too (the two agree in exponential families). That of the model where `model` is true.
     """
     if statistics is None:
         information = family.information(params)
+    elif model:
+        information = family.model_information(statistics, params)
     else:
         information = family.observed_information(statistics, params)
     if information.ndim == 2:

@@ -134,7 +134,7 @@ def delta_interval(
     on_line = _on_line(family, function)
     gradient = _gradient(on_line, line.outward(theta), _row_errors(family, statistics, params))
     gradient = gradient / line.slopes(theta)[0]
-    covariance = np.linalg.inv(family.model_information(statistics, params)) / statistics.n
+    covariance = np.linalg.inv(_information(family, statistics, params)) / statistics.n
     error = np.sqrt(np.einsum("da,dab,db->d", gradient, covariance, gradient))
     half = special.ndtri((1 + level) / 2) * error
     value = function_value(function, family.full(params))
@@ -269,10 +269,17 @@ def _on_line(family: Any, function: Function) -> Callable[[np.ndarray], np.ndarr
     return on_line
 
 
+def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
+    """Return the information that standard errors come from, per observation, (d, k, k)."""
+    if family.has_information:
+        return family.information(params)
+    return family.observed_information(statistics, params)
+
+
 def _row_errors(family: Any, statistics: Any, params: Params) -> np.ndarray:
     """Return one row's standard error of each coordinate on the line, (d, k): a natural step."""
     slope, _ = Line(family.parameters).slopes(family.pack(params))
-    information = family.model_information(statistics, params)
+    information = _information(family, statistics, params)
     diagonal = np.diagonal(information, axis1=1, axis2=2) * slope**2
     return 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
 

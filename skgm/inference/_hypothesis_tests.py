@@ -62,7 +62,7 @@ def score_test(
 
     Parameters
     ----------
-    estimator : MLEDensity or statsmodels result
+    estimator : MLEDensity, NCEDensity or statsmodels result
         The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
@@ -100,7 +100,8 @@ def score_test(
     Notes
     -----
     eq. score-test. Parameters that the null leaves free enter through the efficient score, at
-    the expected information under the null.
+    the expected information under the null; of right-censored rows, whose expected information
+    depends on unknown censoring times, at the predictable variation of the score.
 
     References
     ----------
@@ -119,6 +120,10 @@ def score_test(
         return model_score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
+    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
+        refuse_event(event)
+        given = {"alternative": alternative, "sample_weight": sample_weight}
+        return estimator._hypothesis_test("score", X, null, robust=robust, **given)
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     refuse_edge(problem.null, "score_test")
     params = problem.restricted()
@@ -153,7 +158,7 @@ def likelihood_ratio_test(
 
     Parameters
     ----------
-    estimator : MLEDensity or statsmodels result
+    estimator : MLEDensity, NCEDensity or statsmodels result
         The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
@@ -214,6 +219,11 @@ def likelihood_ratio_test(
         return model_likelihood_ratio_test(
             estimator, null, X, sample_weight, correction=correction, alternative=alternative
         )
+    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
+        refuse_event(event)
+        given = {"alternative": alternative, "sample_weight": sample_weight}
+        given["correction"] = correction
+        return estimator._hypothesis_test("likelihood_ratio", X, null, **given)
     if correction not in CORRECTIONS:
         allowed = ", ".join(map(repr, CORRECTIONS))
         raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
@@ -260,7 +270,7 @@ def wald_test(
 
     Parameters
     ----------
-    estimator : ParametricDensity or statsmodels result
+    estimator : ParametricDensity, NCEDensity or statsmodels result
         The model, fitted or not: it is fitted to X anew, and `estimator` is not changed. Or what
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
@@ -314,6 +324,10 @@ def wald_test(
         return model_wald_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
+    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
+        refuse_event(event)
+        given = {"alternative": alternative, "sample_weight": sample_weight}
+        return estimator._hypothesis_test("wald", X, null, robust=robust, **given)
     if not hasattr(estimator, "_estimating_functions"):
         raise TypeError(
             f"wald_test needs an estimator with estimating functions (a ParametricDensity that "

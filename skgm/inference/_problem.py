@@ -170,8 +170,7 @@ class Problem:
         """Return the sign in which the score at `params` pulls the one restriction, or None."""
         if self.df != 1 or self.on_edge:
             return None
-        kept = None if self.family.has_information else self.statistics
-        bread = flat_information(self.family, params, kept)
+        bread = flat_information(self.family, params, self.statistics, model=True)
         psi = flat_scores(self.family, self.rows, params, self.statistics)
         step = newton_step(psi, bread, self.weight)
         return float(np.sign(self.null.rows[0] @ step)[0])

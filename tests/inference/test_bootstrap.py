@@ -54,6 +54,39 @@ def test_integer_weights_are_repetitions():
     assert_allclose([low, high], expected, atol=tolerance, rtol=0)
 
 
+def test_censored_rows_are_resampled_with_their_events():
+    """Events per total time, against scipy's BCa of pairs; Monte-Carlo error as above."""
+    cut = RNG.exponential(3.0, (60, 1))
+    times, event = np.minimum(X, cut), (cut >= X)[:, 0]
+    fit = MLEDensity("exponential").fit(times, event=event)
+    low, high = fit.confidence_intervals(method="bootstrap", random_state=0)["rate"]
+    scipys = stats.bootstrap(
+        (event.astype(float), times[:, 0]),
+        lambda e, t, axis: e.sum(axis=axis) / t.sum(axis=axis),
+        n_resamples=1999,
+        paired=True,
+        random_state=np.random.default_rng(1),
+    ).confidence_interval
+    tolerance = 6 * 0.06 * np.sqrt(2) * fit.standard_errors()["rate"]
+    assert_allclose([low, high], [scipys.low, scipys.high], atol=tolerance, rtol=0)
+    given = fit.confidence_intervals(method="bootstrap", X=times, random_state=0)["rate"]
+    assert given == (low, high)
+    with pytest.raises(ValueError, match="rows are kept with their events"):
+        fit.confidence_intervals(method="bootstrap", X=times * 2)
+
+
+@pytest.mark.parametrize("family", ["weibull", "lognormal", "gamma"])
+def test_censored_rows_with_weights(family):
+    """Integer weights are repetitions, and rare events leave resamples without any."""
+    times = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+    weight, event = np.array([3.0, 1.0, 2.0, 4.0, 5.0]), np.array([1, 1, 0, 0, 0])
+    few = MLEDensity(family).fit(times, event=event, sample_weight=weight)
+    found = few.confidence_intervals(method="bootstrap", random_state=0)
+    for name, (low, high) in found.items():
+        assert np.isfinite([low, high]).all()
+        assert low < few.params_[name] < high
+
+
 def test_degenerate_resamples_are_left_out():
     """Of two rows half of the resamples repeat one; the normal has no estimate there."""
     x = np.array([[0.0], [1.0]])

@@ -15,13 +15,13 @@ RATE, SEEN, TOTAL = 9 / 359, 9, 359
 
 
 def test_exponential_in_closed_form():
-    """l = 9 log rate - 359 rate: U = 9 / rate - 359, observed information 9 / rate^2."""
+    """l = 9 log rate - 359 rate: U = 9 / rate - 359, its predictable variation 359 / rate."""
     null, model = 0.05, MLEDensity("exponential")
     ratio = likelihood_ratio_test(model, TIMES, {"rate": null}, event=EVENT)
     expected = 2 * (SEEN * np.log(RATE / null) - TOTAL * (RATE - null))
     assert_allclose(ratio.statistic, expected)
     score = score_test(model, TIMES, {"rate": null}, event=EVENT)
-    assert_allclose(score.statistic, (SEEN / null - TOTAL) ** 2 / (SEEN / null**2))
+    assert_allclose(score.statistic, (SEEN / null - TOTAL) ** 2 / (TOTAL / null))
     wald = wald_test(model, TIMES, {"rate": null}, event=EVENT)
     assert_allclose(wald.statistic, (RATE - null) ** 2 / (RATE**2 / SEEN))
 
@@ -48,6 +48,14 @@ def test_robust_versions_in_closed_form():
     psi = EVENT / RATE - TIMES[:, 0]
     variance = (psi**2).sum() / (SEEN / RATE**2) ** 2
     assert_allclose(wald.statistic, (RATE - null) ** 2 / variance)
+
+
+def test_signed_root_points_from_the_null_to_the_estimate():
+    """Also where the observed information at the null is indefinite."""
+    for shape in (0.2, 0.6, 3.0, 6.0):
+        result = score_test(MLEDensity("weibull"), TIMES, {"shape": shape}, event=EVENT)
+        assert result.statistic > 0
+        assert np.sign(result.signed_root) == np.sign(1.35 - shape)
 
 
 def test_zero_weight_rows_are_absent_with_their_events():

@@ -273,7 +273,7 @@ class Family(ABC):
         return self._by_name(errors_from_information(self.information(params), n))
 
     def model_information(self, statistics: Any, params: Params) -> np.ndarray:
-        """Return the expected information per observation, or the observed one in its place."""
+        """Return the expected information per observation, or what score tests take for it."""
         if self.has_information:
             return self.information(params)
         return self.observed_information(statistics, params)

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference.families._base import Family, Parameter, Params
+from skgm.inference.families._base import Family, Params
 from skgm.inference.families._censored_laws import LAWS
 from skgm.inference.families._censored_rows import CensoredRows, check_event
 from skgm.inference.families._smooth import SmoothFamily
 
 __all__ = ["CensoredFamily", "censored"]
 
-_METHODS = ("wald", "wald-transformed", "score", "profile", "robust")
+_METHODS = ("wald", "wald-transformed", "score", "profile", "robust", "bootstrap")
 
 
 def censored(family: Family) -> "CensoredFamily":
@@ -51,6 +51,20 @@ class CensoredFamily(SmoothFamily):
     likelihood, and r*, which needs the law too, is not offered. The automatic interval is that of
     the profile likelihood.
 
+    Score tests and intervals take the predictable variation of the score, a martingale in time,
+
+    .. math:: \sum_i w_i \int_0^{x_i} u u^\top h(t; \theta)\, dt, \quad
+        u = \partial \log h / \partial \theta,
+
+    with h the hazard: it has the mean of the expected information whatever the censoring, knows
+    which rows were still at risk, and is positive definite at every parameter, which the observed
+    information is not.
+
+    References
+    ----------
+    O. Borgan, "Maximum likelihood estimation in parametric counting process models, with
+    applications to censored failure time data", Scandinavian Journal of Statistics 11, 1984.
+
     Parameters
     ----------
     base : Family
@@ -64,9 +78,9 @@ class CensoredFamily(SmoothFamily):
         self.base, self.law = base, LAWS[base.name]
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.equivariance = base.equivariance
-        # the observed information of several parameters may be indefinite off the estimate
-        missing = {"score"} if len(base.parameters) > 1 else set()
-        self.parameters = tuple(_pruned(p, missing) for p in base.parameters)
+        self.parameters = tuple(
+            replace(p, methods=_METHODS, auto="profile") for p in base.parameters
+        )
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which values lie in the support."""
@@ -166,12 +180,19 @@ class CensoredFamily(SmoothFamily):
     def observed_information(self, statistics: CensoredRows, params: Params) -> np.ndarray:
         """Return minus the mean Hessian, (d, k, k)."""
         parts = self.law.curvatures(statistics.X, statistics.event, self._theta(params))
-        lower = [-statistics.mean(part) for part in parts]
-        k = len(self.parameters)
+        return -self._symmetric(parts, statistics)
+
+    def _symmetric(self, parts: list[np.ndarray], statistics: CensoredRows) -> np.ndarray:
+        """Return the mean matrix, (d, k, k), from the lower triangle of rows, (m, d) each."""
+        lower, k = [statistics.mean(part) for part in parts], len(self.parameters)
         information = np.empty((len(lower[0]), k, k))
         for (i, j), part in zip(zip(*np.tril_indices(k), strict=True), lower, strict=True):
             information[:, i, j] = information[:, j, i] = part
         return information
+
+    def model_information(self, statistics: CensoredRows, params: Params) -> np.ndarray:
+        """Return the predictable information per row, (d, k, k), in place of the expected one."""
+        return self._symmetric(self.law.predictable(statistics.X, self._theta(params)), statistics)
 
     def information(self, params: Params) -> np.ndarray:
         """Refuse: the expected information depends on the law of the censoring times."""
@@ -212,8 +233,3 @@ class CensoredFamily(SmoothFamily):
 def _seen(statistics: CensoredRows) -> np.ndarray:
     """Return which values are events that count, (m, d)."""
     return (statistics.weight[:, None] > 0) & (statistics.event == 1)
-
-
-def _pruned(parameter: Parameter, missing: set[str]) -> Parameter:
-    methods = tuple(m for m in _METHODS if m not in missing)
-    return replace(parameter, methods=methods, auto="profile")

@@ -18,6 +18,10 @@ __all__ = ["LAWS", "CensoredLaw"]
 
 Rows = list[np.ndarray]
 _FAR = 25.0
+# Gauss-Legendre in standard normal units of time, from where nothing has happened yet
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_EARLY, _LATE = -9.0, 37.0
+_BLOCK_VALUES = 2**18
 # x (M(x) - x) - 1 in powers of 1/x^2, M being the inverse of Mills's ratio
 _MILLS = (-2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0)
 
@@ -56,6 +60,13 @@ class CensoredLaw(ABC):
     def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
         """Return second derivatives, (m, d) each: the lower triangle by rows."""
 
+    @abstractmethod
+    def predictable(self, X: np.ndarray, theta: Rows) -> Rows:
+        """Return integrals of u u' h over time from 0 to X, (m, d) each: the lower triangle.
+
+        h is the hazard and u the derivative of its logarithm.
+        """
+
 
 class _Exponential(CensoredLaw):
     constant_refused = False
@@ -75,6 +86,10 @@ class _Exponential(CensoredLaw):
     def curvatures(self, X: np.ndarray, e: np.ndarray, theta: Rows) -> Rows:
         """Return -e / rate^2."""
         return [-e / theta[0] ** 2]
+
+    def predictable(self, X: np.ndarray, theta: Rows) -> Rows:
+        """Return x / rate."""
+        return [X / theta[0]]
 
 
 class _Weibull(CensoredLaw):
@@ -113,8 +128,47 @@ class _Weibull(CensoredLaw):
             (e - power * (1 + shape)) * shape / scale**2,
         ]
 
+    def predictable(self, X: np.ndarray, theta: Rows) -> Rows:
+        """Return the second derivatives, negated, with exp(z) in the place of e."""
+        shape, scale = theta
+        z = shape * (np.log(X) - np.log(scale))
+        power = np.exp(z)
+        return [power * (1 + z * z) / shape**2, -z * power / scale, power * (shape / scale) ** 2]
 
-class _Lognormal(CensoredLaw):
+
+class _ByQuadrature(CensoredLaw):
+    """A law whose predictable information has no closed form."""
+
+    @abstractmethod
+    def to_normal(self, X: np.ndarray, theta: Rows) -> np.ndarray:
+        """Return the times at which a standard normal variable is as unlikely to last, (m, d)."""
+
+    @abstractmethod
+    def from_normal(self, z: np.ndarray, theta: Rows) -> np.ndarray:
+        """Return the inverse of `to_normal`."""
+
+    def predictable(self, X: np.ndarray, theta: Rows) -> Rows:
+        """Return the integrals over the normal variable z of which t is a function.
+
+        Both have the same cumulative hazard, so that h dt is the normal hazard times dz.
+        """
+        size = max(_BLOCK_VALUES // (len(_NODES) * X.shape[1]), 1)
+        blocks = [self._integrals(X[k : k + size], theta) for k in range(0, len(X), size)]
+        return [np.concatenate(part) for part in zip(*blocks, strict=True)]
+
+    def _integrals(self, X: np.ndarray, theta: Rows) -> Rows:
+        top = np.clip(self.to_normal(X, theta), -_LATE, _LATE)
+        half = (top - np.minimum(_EARLY, top - 2)) / 2
+        z = np.reshape(top - half * (1 - _NODES[:, None, None]), (-1, X.shape[1]))
+        t = np.maximum(self.from_normal(z, theta), np.finfo(np.float64).tiny)
+        slopes = (self.slopes(t, np.full(t.shape, e), theta) for e in (1.0, 0.0))
+        u = [density - tail for density, tail in zip(*slopes, strict=True)]
+        rise, many = _mills(z)[0], (len(_NODES), *X.shape)
+        parts = [np.reshape(u[i] * u[j] * rise, many) for i, j in zip(*np.tril_indices(len(u)))]
+        return [half * np.tensordot(_WEIGHTS, part, axes=1) for part in parts]
+
+
+class _Lognormal(_ByQuadrature):
     """With z = (log x - mu) / sigma: log phi(z) - log(sigma x) or log Phi(-z)."""
 
     def start(self, rows: CensoredRows) -> Rows:
@@ -149,8 +203,14 @@ class _Lognormal(CensoredLaw):
             (e - z * (2 * pull + z * rise)) / sigma**2,
         ]
 
+    def to_normal(self, X: np.ndarray, theta: Rows) -> np.ndarray:
+        return (np.log(X) - theta[0]) / theta[1]
 
-class _Gamma(CensoredLaw):
+    def from_normal(self, z: np.ndarray, theta: Rows) -> np.ndarray:
+        return np.exp(theta[0] + theta[1] * z)
+
+
+class _Gamma(_ByQuadrature):
     """With y = x / scale: (a - 1) log y - y - log Gamma(a) - log scale, or log Q(a, y)."""
 
     def start(self, rows: CensoredRows) -> Rows:
@@ -196,6 +256,17 @@ class _Gamma(CensoredLaw):
         in_shape[hidden], mixed[hidden] = tail.curvature, tail.hazard_slope
         in_scale[hidden] = -tail.hazard * (1 + a_hidden - y_hidden + tail.hazard)
         return [in_shape, mixed / scale, in_scale / scale**2]
+
+    def to_normal(self, X: np.ndarray, theta: Rows) -> np.ndarray:
+        below, above = (f(theta[0], X / theta[1]) for f in (special.gammainc, special.gammaincc))
+        return np.where(below < 0.5, special.ndtri(below), -special.ndtri(above))
+
+    def from_normal(self, z: np.ndarray, theta: Rows) -> np.ndarray:
+        late, share = z > 0, special.ndtr(-np.abs(z))
+        early = special.gammaincinv(theta[0], np.where(late, 0.5, share))
+        return theta[1] * np.where(
+            late, special.gammainccinv(theta[0], np.where(late, share, 0.5)), early
+        )
 
 
 def _hidden(e: np.ndarray, shape: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:

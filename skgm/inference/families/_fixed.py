@@ -198,6 +198,10 @@ class FixedFamily(Family):
         """Return the block of the free parameters: what is known costs no information."""
         return self._block(self.base.information(self.full(params)))
 
+    def model_information(self, statistics: Any, params: Params) -> np.ndarray:
+        """Return the block of the free parameters."""
+        return self._block(self.base.model_information(statistics, self.full(params)))
+
     def observed_information(self, statistics: Any, params: Params) -> np.ndarray:
         """Return the block of the free parameters."""
         return self._block(self.base.observed_information(statistics, self.full(params)))
@@ -240,8 +244,7 @@ class FixedFamily(Family):
 
 
 def _generic(parameter: Any, base: Family) -> Any:
-    always = ("score", "profile") if base.has_information else ("profile",)
-    methods = tuple(m for m in _GENERIC if m in parameter.methods or m in always)
+    methods = tuple(m for m in _GENERIC if m in (*parameter.methods, "score", "profile"))
     auto = "rstar" if "rstar" in methods else "profile"
     return replace(parameter, methods=methods, auto=auto)
 
