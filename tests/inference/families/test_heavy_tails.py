@@ -128,3 +128,24 @@ def test_root_of_a_cauchy_scale_is_standardised_in_small_samples(n):
     assert_allclose((upper + lower) / 2, null.mean(), atol=0.064)
     assert_allclose((upper - lower) / 2 / 1.959964, null.std(), atol=0.048)
     assert (n == 15) == bool(np.isclose(upper, 1.959964, rtol=1e-6))
+
+
+@pytest.mark.parametrize(("n", "name"), [(3, "loc"), (3, "scale"), (4, "loc"), (4, "scale")])
+def test_intervals_from_three_and_four_rows_cover(n, name):
+    """Coverage is 94 to 96.5 %; 800 tables have a Monte-Carlo error of 0.8 %. r* of four rows would
+    cover 85 % (scale) and 90 % (location), the profile interval 81 to 90 %."""
+    family, rng, covered = Cauchy(), np.random.default_rng(n), []
+    for _ in range(8):
+        statistics = family.summarize(rng.standard_cauchy((n, 100)), None)
+        low, high = family.rstar_interval(name, statistics, family.estimate(statistics), 0.95)
+        covered.append((low < (name == "scale")) & ((name == "scale") < high))
+    assert 0.92 < np.mean(covered) < 0.985
+
+
+def test_four_values_in_more_rows_have_the_profile_interval():
+    x = np.repeat([1.0, 2.0, 4.0, 7.0], 2)[:, None]
+    fit = MLEDensity("cauchy").fit(x)
+    found, profile = (fit.confidence_intervals(method=m) for m in ("rstar", "profile"))
+    assert_allclose(found["scale"], profile["scale"])
+    weighted = MLEDensity("cauchy").fit(x[::2], sample_weight=np.full(4, 2.0))
+    assert_allclose(weighted.confidence_intervals(method="rstar")["loc"], profile["loc"])
