@@ -26,6 +26,7 @@ from skgm.inference._model_tests import (
     refuse_event,
 )
 from skgm.inference._nulls import read_null, refuse_edge
+from skgm.inference._own_tests import own_statistics_first
 from skgm.inference._problem import (
     Problem,
     check_alternative,
@@ -41,6 +42,7 @@ from skgm.inference._statsmodels import is_statsmodels_result
 __all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
 
 
+@own_statistics_first("score")
 def score_test(
     estimator: Any,
     X: Any = None,
@@ -120,10 +122,6 @@ def score_test(
         return model_score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
-    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
-        refuse_event(event)
-        given = {"alternative": alternative, "sample_weight": sample_weight}
-        return estimator._hypothesis_test("score", X, null, robust=robust, **given)
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     refuse_edge(problem.null, "score_test")
     params = problem.restricted()
@@ -138,6 +136,7 @@ def score_test(
     return problem.result(statistic, method, params, sign=problem.direction(params))
 
 
+@own_statistics_first("likelihood_ratio")
 def likelihood_ratio_test(
     estimator: Any,
     X: Any = None,
@@ -219,11 +218,6 @@ def likelihood_ratio_test(
         return model_likelihood_ratio_test(
             estimator, null, X, sample_weight, correction=correction, alternative=alternative
         )
-    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
-        refuse_event(event)
-        given = {"alternative": alternative, "sample_weight": sample_weight}
-        given["correction"] = correction
-        return estimator._hypothesis_test("likelihood_ratio", X, null, **given)
     if correction not in CORRECTIONS:
         allowed = ", ".join(map(repr, CORRECTIONS))
         raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
@@ -250,6 +244,7 @@ def likelihood_ratio_test(
     return problem.result(statistic, "likelihood ratio", params, sign=sign, correction=correction)
 
 
+@own_statistics_first("wald")
 def wald_test(
     estimator: Any,
     X: Any = None,
@@ -324,10 +319,6 @@ def wald_test(
         return model_wald_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
-    if hasattr(estimator, "_hypothesis_test"):  # an estimator with statistics of its own
-        refuse_event(event)
-        given = {"alternative": alternative, "sample_weight": sample_weight}
-        return estimator._hypothesis_test("wald", X, null, robust=robust, **given)
     if not hasattr(estimator, "_estimating_functions"):
         raise TypeError(
             f"wald_test needs an estimator with estimating functions (a ParametricDensity that "
