@@ -1,0 +1,150 @@
+"""What is maximised: data and noise rows under a model of log p, linear in theta or not."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from skgm.nce._objective import nce_curvature, nce_gradient, nce_objective, total_weight
+
+__all__ = ["Contrast", "LinearContrast", "ModelContrast", "Rows"]
+
+
+class Rows(NamedTuple):
+    """The data, the noise, and what is known of them.
+
+    Attributes
+    ----------
+    log_q_data, log_q_noise : ndarray of shape (n,) and (m,)
+        Log-density of the noise at data and noise.
+    log_nu : float
+        Log of m over the total weight of the data.
+    weight : ndarray of shape (n,) or None
+        Weights of the data.
+    scramble : ndarray of int, shape (m,), or None
+        Which independent scramble each noise row belongs to; None for independent noise.
+    """
+
+    log_q_data: np.ndarray
+    log_q_noise: np.ndarray
+    log_nu: float
+    weight: np.ndarray | None = None
+    scramble: np.ndarray | None = None
+
+    @property
+    def n(self) -> float:
+        """Total weight of the data."""
+        return total_weight(len(self.log_q_data), self.weight)
+
+
+class Contrast(ABC):
+    """Noise-contrastive estimation of one model on given rows; theta ends with c."""
+
+    rows: Rows
+
+    @abstractmethod
+    def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log p at the data, (n,), and at the noise, (m,)."""
+
+    @abstractmethod
+    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return d log p / d theta at the data, (n, k), and at the noise, (m, k)."""
+
+    def logits(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log p - log q - log nu at data and noise."""
+        data, noise = self.log_density(theta)
+        rows = self.rows
+        return data - rows.log_q_data - rows.log_nu, noise - rows.log_q_noise - rows.log_nu
+
+    def objective(self, theta: np.ndarray) -> float:
+        """Return J at theta, (k,)."""
+        return nce_objective(*self.logits(theta), self.rows.weight)
+
+    def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return dJ/d theta, (k,), and minus its Hessian, (k, k)."""
+        parts = *self.logits(theta), *self.gradients(theta), self.rows.weight
+        return nce_gradient(*parts), nce_curvature(*parts)
+
+    def pulls(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (1 - h) g at the data, (n, k), and h g at the noise, (m, k)."""
+        (data, noise), (of_data, of_noise) = self.logits(theta), self.gradients(theta)
+        return expit(-data)[:, None] * of_data, expit(noise)[:, None] * of_noise
+
+    def overlap(self, theta: np.ndarray) -> float:
+        """Return the sum of h (1 - h), relative to its value for noise like the data, n m/(n + m).
+
+        Near zero where data and noise are told apart without error: nothing is left to estimate.
+        """
+        (data, noise), weight = self.logits(theta), self.rows.weight
+        of_data, of_noise = expit(data) * expit(-data), expit(noise) * expit(-noise)
+        total = (of_data.sum() if weight is None else weight @ of_data) + of_noise.sum()
+        n, m = self.rows.n, len(noise)
+        return float(total / (n * m / (n + m)))
+
+
+class LinearContrast(Contrast):
+    """log p = T(x)'theta + c, from a table of statistics.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rest.
+    data, noise : ndarray of shape (n, p) and (m, p)
+        Statistics at the data and at the noise.
+    """
+
+    def __init__(self, rows: Rows, data: np.ndarray, noise: np.ndarray) -> None:
+        self.rows = rows
+        self.data = np.column_stack([data, np.ones(len(data))])
+        self.noise = np.column_stack([noise, np.ones(len(noise))])
+
+    def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log p at the data, (n,), and at the noise, (m,)."""
+        return self.data @ theta, self.noise @ theta
+
+    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the statistics and a column of ones."""
+        return self.data, self.noise
+
+
+class ModelContrast(Contrast):
+    """log p = log_phi(X, theta) + c, for a model of the user's own.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rest.
+    data, noise : ndarray of shape (n, d) and (m, d)
+        The rows themselves.
+    log_phi : callable
+        From X, (n, d), and theta, (p,), to (n,).
+    gradient : callable
+        From X and theta to (n, p).
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        data: np.ndarray,
+        noise: np.ndarray,
+        log_phi: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        gradient: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> None:
+        self.rows, self.data, self.noise = rows, data, noise
+        self._log_phi, self._gradient = log_phi, gradient
+
+    def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log p at the data, (n,), and at the noise, (m,)."""
+        own, c = theta[:-1], theta[-1]
+        return self._log_phi(self.data, own) + c, self._log_phi(self.noise, own) + c
+
+    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the model's gradients and a column of ones."""
+        own = theta[:-1]
+        data, noise = self._gradient(self.data, own), self._gradient(self.noise, own)
+        return (
+            np.column_stack([data, np.ones(len(data))]),
+            np.column_stack([noise, np.ones(len(noise))]),
+        )

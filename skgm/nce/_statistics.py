@@ -1,0 +1,196 @@
+"""Statistics T(x) of linear critics: polynomials, random Fourier features, anything callable."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
+
+from skgm.nce._forms import Statistics
+from skgm.nce._polynomial import polynomial_statistics
+
+__all__ = [
+    "FourierStatistics",
+    "FunctionStatistics",
+    "is_linear_critic",
+    "make_statistics",
+]
+
+_DEGREES = {"linear": 1, "quadratic": 2, "poly2": 2, "poly3": 3, "poly4": 4}
+_MOST_FEATURES = 100
+_ROWS_PER_FEATURE = 20
+
+
+def is_linear_critic(critic: Any) -> bool:
+    """Tell whether a critic is a set of statistics, and not a classifier."""
+    if isinstance(critic, str):
+        return critic in _DEGREES or critic == "rff"
+    scores = hasattr(critic, "decision_function") or hasattr(critic, "predict_proba")
+    return not scores and (callable(critic) or hasattr(critic, "transform"))
+
+
+def make_statistics(
+    critic: Any,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    columns: list[str],
+    rng: np.random.Generator,
+) -> Statistics:
+    """Return the statistics that `critic` stands for, fitted to the rows of X.
+
+    Parameters
+    ----------
+    critic : str, transformer or callable
+        "linear", "quadratic", "poly3", "poly4"; "rff"; a transformer, which is cloned and fitted;
+        or a callable from rows (n, d) to statistics (n, p).
+    X : ndarray of shape (n, d)
+        Training rows.
+    weight : ndarray of shape (n,) or None
+        Their weights.
+    columns : list of str
+        Names of the columns.
+    rng : numpy.random.Generator
+        Of random features.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or statistics that are not finite, of the wrong shape or constant.
+    """
+    if isinstance(critic, str) and critic in _DEGREES:
+        powers = polynomial_statistics(X, weight, _DEGREES[critic], columns)
+        powers.tilts_noise = _DEGREES[critic] % 2 == 1  # odd powers have no density of their own
+        return powers
+    if isinstance(critic, str) and critic == "rff":
+        return _fourier(X, weight, rng)
+    if isinstance(critic, str):
+        allowed = ", ".join(map(repr, [*_DEGREES, "rff"]))
+        raise ValueError(f"critic must be one of {allowed} to be linear; got {critic!r}.")
+    if hasattr(critic, "transform"):
+        return _of_transformer(critic, X, weight, columns)
+    return FunctionStatistics(critic, X, None)
+
+
+class FourierStatistics(Statistics):
+    """Random Fourier features sqrt(2 / p) cos(x'frequency + phase).
+
+    Parameters
+    ----------
+    frequency : ndarray of shape (d, p)
+        In units of 1 / x.
+    phase : ndarray of shape (p,)
+        Offsets.
+    ridge : float
+        See :class:`Form`.
+    """
+
+    tilts_noise = True
+
+    def __init__(self, frequency: np.ndarray, phase: np.ndarray, ridge: float) -> None:
+        self.frequency, self.phase, self.ridge = frequency, phase, ridge
+        self.names = [f"rff{j}" for j in range(len(phase))]
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return the features of each row, (n, p)."""
+        return np.sqrt(2 / len(self.phase)) * np.cos(X @ self.frequency + self.phase)
+
+    def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return the gradient of T(x)'coef with respect to x, (n, d)."""
+        inner = -np.sqrt(2 / len(self.phase)) * np.sin(X @ self.frequency + self.phase)
+        return (inner * coef) @ self.frequency.T
+
+
+def _fourier(
+    X: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+) -> FourierStatistics:
+    """Features of the kernel exp(-|z|^2 / d) of standardised columns, as in SVC(gamma='scale')."""
+    n = len(X) if weight is None else weight.sum()
+    p = int(np.clip(n // _ROWS_PER_FEATURE, 10, _MOST_FEATURES))
+    center = np.average(X, axis=0, weights=weight)
+    scale = np.sqrt(np.average((X - center) ** 2, axis=0, weights=weight))
+    scale = np.where(scale > 0, scale, 1.0)
+    frequency = rng.normal(scale=np.sqrt(2 / X.shape[1]), size=(X.shape[1], p)) / scale[:, None]
+    phase = rng.uniform(0, 2 * np.pi, size=p) - center @ frequency
+    return FourierStatistics(frequency, phase, 1 / n)
+
+
+class FunctionStatistics(Statistics):
+    """Statistics computed by a function of the rows.
+
+    Parameters
+    ----------
+    function : callable
+        From (n, d) to (n, p) or (n,).
+    X : ndarray of shape (n, d)
+        Training rows, on which it is checked.
+    names : list of str or None
+        Names of the statistics.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], Any],
+        X: np.ndarray,
+        names: list[str] | None,
+        *,
+        differentiable: bool = True,
+    ) -> None:
+        self.function, self.differentiable = function, differentiable
+        self.step = 1e-5 * np.where(np.ptp(X, axis=0) > 0, np.ptp(X, axis=0), 1.0)
+        values = self.transform(X)
+        self.names = names or [f"T{j}" for j in range(values.shape[1])]
+        constant = np.ptp(values, axis=0) == 0
+        if constant.any() or not len(self.names):
+            which = self.names[int(np.argmax(constant))] if constant.any() else "none at all"
+            raise ValueError(
+                f"critic gives a statistic that is constant on the training rows ({which}): the "
+                "free constant of the density has it already. Drop it (for PolynomialFeatures: "
+                "include_bias=False)."
+            )
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return the statistics of each row, (n, p)."""
+        values = np.asarray(self.function(X), dtype=np.float64)
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or len(values) != len(X):
+            raise ValueError(
+                f"critic must give statistics of shape (n_samples, p); got {values.shape} for "
+                f"{len(X)} rows."
+            )
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise ValueError(
+                f"critic gives a non-finite statistic ({values[row, column]} in column {column}) "
+                f"at the row {X[row]}, of the data or of the noise. Choose noise on the support "
+                "of the data, or statistics that are finite everywhere."
+            )
+        return values
+
+    def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return the gradient of T(x)'coef with respect to x, (n, d), by central differences."""
+        gradient = np.empty_like(X)
+        for j, size in enumerate(self.step):
+            shift = np.zeros(X.shape[1])
+            shift[j] = size
+            difference = self.transform(X + shift) - self.transform(X - shift)
+            gradient[:, j] = difference @ coef / (2 * size)
+        return gradient
+
+
+def _of_transformer(
+    critic: Any, X: np.ndarray, weight: np.ndarray | None, columns: list[str]
+) -> FunctionStatistics:
+    fitted = clone(critic)
+    weighting = {}
+    if weight is not None and has_fit_parameter(fitted, "sample_weight"):
+        weighting = {"sample_weight": weight}
+    fitted.fit(X, **weighting)
+    try:
+        names = [str(name) for name in fitted.get_feature_names_out(np.array(columns, object))]
+    except (AttributeError, ValueError):
+        names = None
+    found = FunctionStatistics(fitted.transform, X, names)
+    found.tilts_noise = True  # kernel features, splines and the like have no density of their own
+    return found
