@@ -73,11 +73,12 @@ def read_table(path: str) -> Table:
 
 def _read_text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise JobError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from error
     except OSError as error:
         raise JobError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+    return text.replace("\0", "\ufffd")  # pandas < 3 would read a number up to it
 
 
 def _count_outside_quotes(line: str, mark: str) -> int:
@@ -105,6 +106,8 @@ def _parse(text: str, names: list[str], delimiter: str, path: str) -> Any:
     """Return a pandas frame; columns that hold text come back with text dtype."""
     import pandas as pd
 
+    # pandas < 3 loses the last bit by default; from 3 on the argument is deprecated
+    exact: Any = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
     try:
         frame = pd.read_csv(
             io.StringIO(text),
@@ -112,6 +115,7 @@ def _parse(text: str, names: list[str], delimiter: str, path: str) -> Any:
             header=None,
             skipinitialspace=True,
             low_memory=False,
+            **exact,
         )
     except (ValueError, OverflowError) as error:  # a ParserError is a ValueError
         _refuse_ragged(text, len(names), delimiter, path)
@@ -152,8 +156,12 @@ def _numbers(column: Any, where: str) -> np.ndarray:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         what = "a missing value" if math.isnan(values[row]) else "an infinite value"
-        raise JobError(f"{where} has {what} in row {row + 1}; drop such rows or fill them in")
+        raise JobError(_not_finite(where, what, row + 1))
     return values
+
+
+def _not_finite(where: str, what: str, row: int) -> str:
+    return f"{where} has {what} in row {row}; drop such rows or fill them in"
 
 
 def _refuse_text(column: Any, where: str) -> None:
@@ -163,4 +171,7 @@ def _refuse_text(column: Any, where: str) -> None:
                 f"{where} holds text ({str(value)[:40]!r} in row {row}), not numbers; "
                 "drop it or encode it as numbers"
             )
+    for row, value in enumerate(column, start=1):
+        if math.isinf(float(value)):  # pandas < 3 keeps 1e999 as text
+            raise JobError(_not_finite(where, "an infinite value", row))
     raise JobError(f"{where} holds numbers too large to compute with; rescale it")
