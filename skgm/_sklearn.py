@@ -5,7 +5,7 @@ one place. Supported: scikit-learn >= 1.6.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
@@ -24,10 +25,16 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "boosting_to_best_iteration",
     "check_sample_weight",
+    "epoch_begins",
+    "epoch_ends",
     "fit_task",
+    "limit_blas_threads",
+    "limit_threads",
     "power_scaler",
     "progress_bar",
+    "progress_shown",
     "step_task",
     "transactional",
 ]
@@ -134,9 +141,56 @@ def step_task(context: Any, estimator: Any, *, name: str, step: Any, X: Any) -> 
         task.call_on_fit_task_end(estimator=estimator, X=X)
 
 
+def epoch_begins(context: Any, estimator: Any, *, X: Any, name: str = "epoch") -> Any:
+    """Announce one epoch of an iterative fit; return its task, None without a context."""
+    if context is None:
+        return None
+    task = context.subcontext(task_name=name)
+    task.call_on_fit_task_begin(estimator=estimator, X=X)
+    return task
+
+
+def epoch_ends(task: Any, estimator: Any, *, X: Any, state: Callable[[], dict[str, Any]]) -> bool:
+    """Announce the end of an epoch; return whether a callback asks the fit to stop.
+
+    `state` returns the fitted attributes with which a copy of the estimator is usable now; it is
+    called only if a callback wants such a copy.
+    """
+    if task is None:
+        return False
+    return bool(
+        task.call_on_fit_task_end(estimator=estimator, X=X, reconstruction_attributes=state)
+    )
+
+
+def limit_blas_threads(n_threads: int) -> AbstractContextManager[Any]:
+    """Return a context in which linear algebra runs on at most that many threads."""
+    return _get_threadpool_controller().limit(limits=n_threads, user_api="blas")
+
+
+def limit_threads(n_threads: int | None) -> AbstractContextManager[Any]:
+    """Return a context with at most that many threads in linear algebra and in OpenMP loops.
+
+    None sets no limit. On tables of a few hundred rows threads wait longer than they work.
+    """
+    if n_threads is None:
+        return nullcontext()
+    return _get_threadpool_controller().limit(limits=n_threads)
+
+
 def power_scaler(transformer: Any) -> Any:
     """Return the fitted StandardScaler inside a PowerTransformer; None without one."""
     return transformer._scaler if transformer.standardize else None
+
+
+def boosting_to_best_iteration(model: Any) -> Any:
+    """Drop the trees after the best validation score of a histogram gradient boosting, in place.
+
+    Early stopping keeps those that were grown in vain; without early stopping nothing changes.
+    """
+    if len(model.validation_score_):
+        del model._predictors[int(np.argmax(model.validation_score_)) :]  # 0: before any tree
+    return model
 
 
 def progress_bar() -> Any:
@@ -147,6 +201,20 @@ def progress_bar() -> Any:
         return ProgressBar(max_propagation_depth=0)  # not a bar for every fit of a grid search
     except ImportError:
         return None
+
+
+@contextmanager
+def progress_shown(estimator: Any, verbose: Any) -> Iterator[None]:
+    """Show a progress bar of the fit within, if `verbose` and the estimator has no callbacks."""
+    bar = progress_bar() if verbose and not getattr(estimator, "_skl_callbacks", []) else None
+    if bar is None:
+        yield
+        return
+    estimator.set_callbacks(bar)
+    try:
+        yield
+    finally:
+        del estimator._skl_callbacks
 
 
 def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ import numbers
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from skgm._frames import frame_fault, non_numeric_column
@@ -13,6 +14,7 @@ __all__ = [
     "SUPPORTS",
     "check_finite",
     "check_level",
+    "check_n_samples",
     "check_support",
     "column_names",
     "inside_support",
@@ -39,9 +41,17 @@ DISCRETE_SUPPORTS = ("binary", "counts", "positive-counts")
 
 
 def validate_table(
-    estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool = True
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    min_samples: int = 1,
+    finite: bool = True,
+    accept_sparse: bool = False,
 ) -> np.ndarray:
     """Return X as a float32 or float64 array (n_samples, n_features).
+
+    With `accept_sparse`, a sparse X comes back as a CSR matrix.
 
     Raises
     ------
@@ -58,6 +68,7 @@ def validate_table(
             estimator,
             X,
             reset=reset,
+            accept_sparse="csr" if accept_sparse else False,
             dtype=[np.float64, np.float32],
             ensure_all_finite=False,
             ensure_min_samples=min_samples,
@@ -88,6 +99,7 @@ def check_finite(X: np.ndarray, names: list[str]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # one read-only pass; a finite sum has no non-finite term
             return
+    X = X.toarray() if issparse(X) else X  # type: ignore[attr-defined]
     bad = ~np.isfinite(X)
     if not bad.any():
         return
@@ -130,3 +142,10 @@ def check_level(level: Any) -> float:
     if not isinstance(level, numbers.Real) or not 0 < float(level) < 1:
         raise ValueError(f"level must be a number strictly between 0 and 1; got {level!r}.")
     return float(level)
+
+
+def check_n_samples(n_samples: Any) -> int:
+    """Return `n_samples` as an int; anything but an integer >= 1 raises a ValueError."""
+    if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
+        raise ValueError(f"n_samples must be an integer >= 1; got {n_samples!r}.")
+    return int(n_samples)

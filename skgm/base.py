@@ -1,6 +1,5 @@
 """The contract that every density in skgm keeps, and the base class that does its bookkeeping."""
 
-import numbers
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._frames import frame_schema, keep_index, restore_frame
 from skgm._random import as_generator
 from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
-from skgm._validation import DISCRETE_SUPPORTS, check_finite, validate_table
+from skgm._validation import (
+    DISCRETE_SUPPORTS,
+    check_finite,
+    check_n_samples,
+    validate_table,
+)
 
 __all__ = ["DensityEstimator", "DensityTags", "transactional"]
 
@@ -40,6 +44,9 @@ class DensityTags:
     takes_weights : bool, default=True
         The fit can use `sample_weight`, if it has such a parameter. False for a composition one
         of whose parts cannot.
+    converts_outside : bool, default=False
+        `fit` turns a table with values outside the support into one inside, with a warning,
+        where others refuse; all later tables are then turned in the same way.
     """
 
     support: str = "real"
@@ -48,6 +55,7 @@ class DensityTags:
     score_function_is_gradient: bool = True
     equivariance: str = "none"
     takes_weights: bool = True
+    converts_outside: bool = False
 
 
 def _can_condition(estimator: "DensityEstimator") -> bool:
@@ -213,7 +221,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
             infinite values, or for a model without conditional sampling.
         """
         check_is_fitted(self)
-        n_samples = _check_n_samples(n_samples)
+        n_samples = check_n_samples(n_samples)
         rng = as_generator(random_state)
         if given is None:
             with np.errstate(over="ignore"):  # an overflow is reported by _to_container
@@ -252,20 +260,20 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         return type(self)._draw_given is not DensityEstimator._draw_given
 
     def _begin_fit(
-        self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, finite: bool = True
+        self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Validate a training table and remember its columns; return it and its weights or None."""
-        array = validate_table(self, X, reset=True, min_samples=min_samples, finite=finite)
+        array = validate_table(self, X, reset=True, min_samples=min_samples, **options)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, array)
         self._frame_schema = frame_schema(X)
         self._sample_dtype = array.dtype.name
         self.log_density_kind_ = "exact"
         return array, weight
 
-    def _begin_scoring(self, X: Any) -> np.ndarray:
+    def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         """Check that the estimator is fitted and return X validated, (n_samples, n_features)."""
         check_is_fitted(self)
-        return validate_table(self, X, reset=False)
+        return validate_table(self, X, reset=False, **options)
 
     def _begin_conditioning(self, given: Any) -> np.ndarray:
         """Return `given` as a fresh float array (m, n_features) whose only holes are NaN."""
@@ -285,9 +293,3 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
             return rows
         discrete = self.__density_tags__().support in DISCRETE_SUPPORTS
         return restore_frame(rows, schema, discrete=discrete)
-
-
-def _check_n_samples(n_samples: Any) -> int:
-    if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
-        raise ValueError(f"n_samples must be an integer >= 1; got {n_samples!r}.")
-    return int(n_samples)

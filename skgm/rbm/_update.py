@@ -12,11 +12,16 @@ from scipy.linalg.blas import sgemm
 
 from skgm.rbm._parameters import RBMParameters
 
-__all__ = ["ContrastiveUpdate", "UpdateRule"]
+__all__ = ["QUIET", "ContrastiveUpdate", "UpdateRule"]
+
+# exp(-x) may overflow, and 1 / u divide by zero: infinite odds, which compare as they should
+QUIET = {"over": "ignore", "divide": "ignore"}
 
 _SURE = np.float32(1e4)  # log-odds of the column of ones: exp(-1e4) is 0, its unit is always on
 _ONE = np.float32(1.0)
-_LEVELS = np.float32(2**16)
+# 2^16 plus two roundings: without them 1 <= levels / (2^16 - 2^-8) could round to equality, and a
+# unit that is surely on would be off once in 2^24 draws
+_LEVELS = np.float32(2**16 + 2**-7)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class ContrastiveUpdate:
         n_chains = len(chains) if rule.persistent else batch_size
         self._visible = np.ones((n_chains + batch_size, m + 1), dtype=np.float32)
         self._hidden = np.ones((n_chains + batch_size, k + 1), dtype=np.float32)
-        self._noise = np.empty(max(n_chains, batch_size) * (max(m, k) + 1), dtype=np.float32)
+        self._noise = np.empty(n_chains * (m + k + 2), dtype=np.float32)
+        self._views: dict[int, tuple[np.ndarray, ...]] = {}
         self._state = np.ones((len(chains), k + 1), dtype=np.float32)
         self._velocity = np.zeros_like(self._negative) if rule.momentum else None
         self._mean_hidden = np.full(k + 1, rule.sparsity_target, dtype=np.float32)
@@ -130,6 +136,27 @@ class ContrastiveUpdate:
         self._state[:, :-1] = chains
         self._state -= self._centers[1]
 
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return a copy of all that updates change."""
+        arrays = {"matrix": self._negative, "state": self._state, "mean": self._mean_hidden}
+        if self._velocity is not None:
+            arrays["velocity"] = self._velocity
+        return {name: array.copy() for name, array in arrays.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go back to a snapshot, of a kernel with the same centres."""
+        self._negative[:] = arrays["matrix"]
+        self._mean_hidden[:] = arrays["mean"]
+        if arrays["state"].shape == self._state.shape:  # not another number of chains
+            self._state[:] = arrays["state"]
+        if self._velocity is not None and "velocity" in arrays:
+            self._velocity[:] = arrays["velocity"]
+
+    @property
+    def center_visible(self) -> np.ndarray:
+        """What :meth:`centered` subtracts: (m + 1,) float32, with a zero at the end."""
+        return self._centers[0]
+
     def centered(self, rows: np.ndarray) -> np.ndarray:
         """Return rows (n, m) as batches want them: float32, (n, m + 1), ones in the last column."""
         table = np.ones((len(rows), rows.shape[1] + 1), dtype=np.float32)
@@ -140,51 +167,59 @@ class ContrastiveUpdate:
 
     def batch(self, n_rows: int) -> np.ndarray:
         """Return where to write the centred rows of a batch before :meth:`update`."""
-        start = len(self._state) if self.rule.persistent else n_rows
-        return self._visible[start : start + n_rows]
+        return self._views_of(n_rows)[1]
+
+    def _views_of(self, n_rows: int) -> tuple[np.ndarray, ...]:
+        """Return visible units of model, data and both, hidden units likewise; kept for speed."""
+        views = self._views.get(n_rows)
+        if views is None:
+            n_chains = len(self._state) if self.rule.persistent else n_rows
+            visible = self._visible[: n_chains + n_rows]
+            hidden = self._hidden[: n_chains + n_rows]
+            views = (visible[:n_chains], visible[n_chains:], visible)
+            views += (hidden[:n_chains], hidden[n_chains:], hidden)
+            self._views[n_rows] = views
+        return views
 
     def update(self, n_rows: int, rate: float, rng: np.random.Generator) -> None:
-        """Make one step of size `rate` with the rows written into ``batch(n_rows)``."""
-        n_chains = len(self._state) if self.rule.persistent else n_rows
-        visible = self._visible[: n_chains + n_rows]
-        hidden = self._hidden[: n_chains + n_rows]
-        # exp(-x) may overflow to infinity, which is the right odds; 0 * inf compares as not on
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.rule.persistent:
-                self._persistent_phases(visible, hidden, n_chains, rng)
-            else:
-                self._short_phases(visible, hidden, n_chains, rng)
-            np.divide(_ONE, hidden, out=hidden)  # probabilities; eq. rbm-conditionals
+        """Make one step of size `rate` with the rows written into ``batch(n_rows)``.
+
+        To be called within ``np.errstate(**QUIET)``: infinite odds are right ones here.
+        """
+        views = self._views_of(n_rows)
+        if self.rule.persistent:
+            self._persistent_phases(views, rng)
+        else:
+            self._short_phases(views, rng)
+        _, _, visible, model, data, hidden = views
+        np.divide(_ONE, hidden, out=hidden)  # probabilities; eq. rbm-conditionals
         if self._centered:
             np.subtract(hidden, self._centers[1], out=hidden)
-        data, model = hidden[n_chains:], hidden[:n_chains]
         if self.rule.sparsity_cost:
             self._pull_to_sparsity(data)
-        np.multiply(data, np.float32(rate / n_rows), out=data)
-        np.multiply(model, np.float32(-rate / n_chains), out=model)
-        self._apply(visible, hidden, rate)
+        np.multiply(model, np.float32(-n_rows / len(model)), out=model)
+        self._apply(visible, hidden, rate, n_rows)
 
-    def _persistent_phases(
-        self, visible: np.ndarray, hidden: np.ndarray, n_chains: int, rng: np.random.Generator
-    ) -> None:
-        model = hidden[:n_chains]
+    def _persistent_phases(self, views: tuple[np.ndarray, ...], rng: np.random.Generator) -> None:
+        model_visible, _, visible, model, _, hidden = views
         for step in range(self.rule.n_gibbs_steps):
-            self._draw_visible(self._state, visible[:n_chains], rng)
-            last = step == self.rule.n_gibbs_steps - 1  # both phases in one product
-            rows = slice(None) if last else slice(n_chains)
-            self._inverse_hidden(visible[rows], hidden[rows])
-            self._draw(model, self._state, self._centers[1], rng)
+            noise_visible, noise_hidden = self._draw_noise(model_visible, model, rng)
+            self._draw_visible(self._state, noise_visible, model_visible)
+            if step == self.rule.n_gibbs_steps - 1:  # both phases in one product
+                self._inverse_hidden(visible, hidden)
+            else:
+                self._inverse_hidden(model_visible, model)
+            self._draw(model, noise_hidden, self._centers[1], self._state)
 
-    def _short_phases(
-        self, visible: np.ndarray, hidden: np.ndarray, n_rows: int, rng: np.random.Generator
-    ) -> None:
-        data, model = hidden[n_rows:], hidden[:n_rows]
-        self._inverse_hidden(visible[n_rows:], data)
+    def _short_phases(self, views: tuple[np.ndarray, ...], rng: np.random.Generator) -> None:
+        model_visible, data_visible, _, model, data, _ = views
+        self._inverse_hidden(data_visible, data)
         before = data
         for _ in range(self.rule.n_gibbs_steps):
-            self._draw(before, model, self._centers[1], rng)
-            self._draw_visible(model, visible[:n_rows], rng)
-            self._inverse_hidden(visible[:n_rows], model)
+            noise_visible, noise_hidden = self._draw_noise(model_visible, model, rng)
+            self._draw(before, noise_hidden, self._centers[1], model)
+            self._draw_visible(model, noise_visible, model_visible)
+            self._inverse_hidden(model_visible, model)
             before = model
 
     def _inverse_hidden(self, visible: np.ndarray, out: np.ndarray) -> None:
@@ -193,27 +228,33 @@ class ContrastiveUpdate:
         np.exp(out, out=out)
         np.add(out, _ONE, out=out)
 
-    def _draw_visible(self, hidden: np.ndarray, out: np.ndarray, rng: np.random.Generator) -> None:
+    def _draw_visible(self, hidden: np.ndarray, noise: np.ndarray, out: np.ndarray) -> None:
         np.dot(hidden, self._negative.T, out=out)
         np.exp(out, out=out)
         np.add(out, _ONE, out=out)
-        self._draw(out, out, self._centers[0], rng)
+        self._draw(out, noise, self._centers[0], out)
 
-    def _draw(
-        self, inverse: np.ndarray, out: np.ndarray, center: np.ndarray, rng: np.random.Generator
-    ) -> None:
-        """Draw centred units that are on with probability 1 / `inverse`, all independent.
+    def _draw_noise(
+        self, visible: np.ndarray, hidden: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return 1 / u for uniform u, in the shapes of both layers.
 
         16 random bits for each unit, below which 8 more are shared by all units of a call: every
-        unit is on with its probability to within 2^-24, for the price of 16 bits.
+        unit is on with its probability to within 2^-24 or so, for the price of 16 bits.
         """
-        words = rng.bit_generator.random_raw(inverse.size // 4 + 2)
-        uniform = self._noise[: inverse.size]
+        n, n_visible = visible.size + hidden.size, visible.size
+        words = rng.bit_generator.random_raw(n // 4 + 2)
         low = np.float32((int(words[-1]) & 255) / 256)
-        np.add(words.view(np.uint16)[: inverse.size], low, out=uniform)
-        uniform = uniform.reshape(inverse.shape)
-        np.multiply(uniform, inverse, out=uniform)
-        np.less(uniform, _LEVELS, out=out)
+        noise = self._noise[:n]
+        np.add(words.view(np.uint16)[:n], low, out=noise)
+        np.divide(_LEVELS, noise, out=noise)
+        return noise[:n_visible].reshape(visible.shape), noise[n_visible:].reshape(hidden.shape)
+
+    def _draw(
+        self, inverse: np.ndarray, noise: np.ndarray, center: np.ndarray, out: np.ndarray
+    ) -> None:
+        """Write centred units, on with probability 1 / `inverse`, all independent."""
+        np.less(inverse, noise, out=out)
         if self._centered:
             np.subtract(out, center, out=out)
 
@@ -226,14 +267,15 @@ class ContrastiveUpdate:
         pull[-1] = 0.0
         np.add(data, pull, out=data)
 
-    def _apply(self, visible: np.ndarray, hidden: np.ndarray, rate: float) -> None:
+    def _apply(self, visible: np.ndarray, hidden: np.ndarray, rate: float, n_rows: int) -> None:
         if self.rule.weight_decay:
             self._negative[:-1, :-1] *= np.float32(max(0.0, 1 - rate * self.rule.weight_decay))
         target, kept = self._negative, 1.0
         if self._velocity is not None:
             target, kept = self._velocity, self.rule.momentum
         # eq. rbm-gradient: weights and both intercepts, accumulated in place through the transpose
-        sgemm(-1.0, hidden.T, visible.T, kept, target.T, trans_b=True, overwrite_c=True)
+        step = -rate / n_rows
+        sgemm(step, hidden.T, visible.T, kept, target.T, trans_b=True, overwrite_c=True)
         if self._velocity is not None:
             self._velocity[-1, -1] = 0.0
             self._negative += self._velocity

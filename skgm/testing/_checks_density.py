@@ -34,6 +34,7 @@ def check_tags_are_valid(estimator: Any) -> None:
         "deterministic_fit",
         "score_function_is_gradient",
         "takes_weights",
+        "converts_outside",
     )
     for name in flags:
         require(isinstance(getattr(tags, name), bool), f"{name} must be True or False")

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from skgm.testing._data import outside_support, table_for
 from skgm.testing._registry import density_check
-from skgm.testing._rules import limited_support, refuses_nan
+from skgm.testing._rules import limited_support, refuses_nan, refuses_outside
 from skgm.testing._tags import get_density_tags
 from skgm.testing._tools import draw, expect_error, fit_clone, log_density, require, seeded_clone
 
@@ -49,7 +49,7 @@ def _check_bad_value(estimator: Any, value: float, word: str) -> None:
             function(X)
 
 
-@density_check(limited_support)
+@density_check(limited_support, refuses_outside)
 def check_fit_outside_support_raises(estimator: Any) -> None:
     """`fit` to a value outside the support raises a ValueError that names the column."""
     for value in outside_support(get_density_tags(estimator).support):

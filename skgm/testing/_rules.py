@@ -18,6 +18,7 @@ __all__ = [
     "has_random_state",
     "limited_support",
     "refuses_nan",
+    "refuses_outside",
     "score_is_gradient",
     "takes",
 ]
@@ -67,6 +68,12 @@ def continuous(estimator: Any) -> str | None:
     """Rule: the model has a density, not a mass function."""
     support = get_density_tags(estimator).support
     return f"its support is {support}: it has no density" if support in DISCRETE else None
+
+
+def refuses_outside(estimator: Any) -> str | None:
+    """Rule: `fit` does not turn values outside the support into values inside."""
+    converts = get_density_tags(estimator).converts_outside
+    return "its tags say that fit converts values outside the support" if converts else None
 
 
 def limited_support(estimator: Any) -> str | None:

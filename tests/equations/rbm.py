@@ -8,10 +8,12 @@ from skgm.rbm._energy import (
     free_energy,
     hidden_probabilities,
     pseudo_log_likelihood,
+    visible_probabilities,
 )
 from skgm.rbm._exact import _Problem, merge_rows
 from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition, exact_moments
+from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 from tests.equations import equation, mistake
 from tests.rbm.enumerated import Joint, machine
 
@@ -106,6 +108,62 @@ def rbm_pseudolikelihood():
         same = (np.delete(joint.v, i, axis=1)[:, None] == np.delete(joint.v, i, axis=1)).all(axis=2)
         expected += np.log(joint.p_visible / (same @ joint.p_visible))
     assert_allclose(pseudo_log_likelihood(joint.v, MACHINE), expected, rtol=1e-12)
+
+
+@equation("rbm-conditionals")
+def rbm_conditionals():
+    """Ratios of listed probabilities."""
+    joint = Joint(MACHINE)
+    given_v = joint.p @ joint.h / joint.p_visible[:, None]
+    assert_allclose(hidden_probabilities(joint.v, MACHINE), given_v, rtol=1e-12)
+    given_h = joint.p.T @ joint.v / joint.p.sum(axis=0)[:, None]
+    assert_allclose(visible_probabilities(joint.h, MACHINE), given_h, rtol=1e-12)
+
+
+def mean_step(n_updates, restart, rule, n_chains=6):
+    """Mean, and its standard error, of the weights' step per unit of learning rate."""
+    rate, rng = 2.0**-6, np.random.Generator(np.random.SFC64(0))
+    steps = []
+    for _ in range(n_updates):
+        chains = restart(rng, n_chains)
+        update = ContrastiveUpdate(MACHINE, rule, len(DATA), chains, np.zeros(4), np.zeros(3))
+        update.batch(len(DATA))[:] = update.centered(DATA)
+        before = update.parameters.components
+        with np.errstate(**QUIET):
+            update.update(len(DATA), rate, rng)
+        steps.append((update.parameters.components - before) / rate)
+    return np.mean(steps, axis=0), np.std(steps, axis=0) / np.sqrt(n_updates)
+
+
+@equation("rbm-gradient")
+def rbm_gradient():
+    """With chains that start in equilibrium, the mean update is the slope of the likelihood."""
+    joint = Joint(MACHINE)
+    p_hidden = joint.p.sum(axis=0).astype(float)
+
+    def equilibrium(rng, n):
+        return joint.h[rng.choice(len(joint.h), size=n, p=p_hidden / p_hidden.sum())]
+
+    mean, error = mean_step(1000, equilibrium, UpdateRule())
+    truth = slope_in_weights(mean_log_probability)
+    assert (np.abs(mean - truth) < 4.5 * error + 1e-4).all()  # twelve means; float32 rounding
+
+
+@equation("rbm-cd-update")
+def rbm_cd_update():
+    """The mean CD-1 update, from the list of all ways a Gibbs step can go."""
+    joint = Joint(MACHINE)
+    up = (joint.p / joint.p_visible[:, None]).astype(float)  # p(h | v), all pairs
+    down = (joint.p / joint.p.sum(axis=0)).T.astype(float)  # p(v | h)
+    where = [int(np.flatnonzero((joint.v == row).all(axis=1))[0]) for row in DATA]
+    after = (up @ down)[where].mean(axis=0)  # of the visible units, one step from the data
+    truth = data_phase() - ((up @ joint.h) * after[:, None]).T @ joint.v
+
+    def anywhere(rng, n):
+        return rng.integers(0, 2, size=(n, 3))
+
+    mean, error = mean_step(1000, anywhere, UpdateRule(persistent=False))
+    assert (np.abs(mean - truth) < 4.5 * error + 1e-4).all()
 
 
 @mistake("rbm-energy-without-partition")

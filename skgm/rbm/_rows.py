@@ -1,0 +1,125 @@
+"""Tables of visible units: thresholding, and mini-batches from dense or sparse rows."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+
+__all__ = ["TrainingRows", "as_units", "choose_threshold", "dense"]
+
+_ROUNDING = 1e-5  # what rescaling to [0, 1] in float32 may overshoot by
+_DEFAULT_THRESHOLD = 0.5
+
+
+def choose_threshold(X: Any, binarize: float | None) -> float | None:
+    """Return where values of a training table turn from 0 to 1; None to take them as they are.
+
+    Warns
+    -----
+    DataConversionWarning
+        Values outside [0, 1], and nothing said about them.
+    """
+    if binarize is not None:
+        return float(binarize)
+    values = X.data if sparse.issparse(X) else X
+    if not values.size or (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
+        return None
+    warnings.warn(
+        f"BernoulliRBMCD models units that are 0 or 1; X has values from {values.min():.4g} to "
+        f"{values.max():.4g}. All tables are taken as X > {_DEFAULT_THRESHOLD}: choose the "
+        "threshold with `binarize`, or rescale the columns to [0, 1] before fitting.",
+        DataConversionWarning,
+        stacklevel=4,
+    )
+    return _DEFAULT_THRESHOLD
+
+
+def as_units(X: Any, threshold: float | None) -> Any:
+    """Return X with values in [0, 1], in its own dtype; sparse where it can stay so."""
+    if threshold is None:
+        if sparse.issparse(X):
+            X = X.copy()
+            np.clip(X.data, 0, 1, out=X.data)
+            return X
+        return np.clip(X, 0, 1)
+    if sparse.issparse(X):
+        if threshold < 0:  # zeros become ones
+            return as_units(X.toarray(), threshold)
+        X = X.copy()
+        X.data = (X.data > threshold).astype(X.dtype)
+        return X
+    return np.greater(X, threshold).astype(X.dtype)
+
+
+def dense(X: Any) -> np.ndarray:
+    """Return a dense array of the same values."""
+    return X.toarray() if sparse.issparse(X) else X
+
+
+class TrainingRows:
+    """The rows of a table of units, ready to be written into mini-batches.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, m)
+        Values in [0, 1].
+    weight : ndarray of shape (n,) or None
+        Weights of the rows.
+    """
+
+    def __init__(self, X: Any, weight: np.ndarray | None) -> None:
+        self._rows = X
+        self._is_sparse = sparse.issparse(X)
+        self._table: np.ndarray | None = None
+        self.weight = weight
+        self.n_rows, self.n_units = X.shape
+
+    @property
+    def keys(self) -> np.ndarray:
+        """What decides the order of the rows in a sampler, (n, ...): the same for equal rows.
+
+        Of sparse rows a random projection, which differs between rows that differ almost surely.
+        """
+        if not self._is_sparse:
+            return self._rows
+        rows = self._rows.copy()
+        rows.sum_duplicates()  # columns in order: equal rows have equal sums
+        rows.eliminate_zeros()
+        return rows @ np.random.default_rng(0).random((self.n_units, 1))
+
+    def mean(self) -> np.ndarray:
+        """Return the mean of each unit, drawn to 1/2 by one row: never 0 nor 1."""
+        weight = np.ones(self.n_rows) if self.weight is None else self.weight
+        return (weight @ self._rows + 0.5) / (weight.sum() + 1.0)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return rows as a new dense array."""
+        return dense(self._rows[indices])
+
+    def reweighted(self, weight: np.ndarray) -> "TrainingRows":
+        """Return the same rows with other weights."""
+        return TrainingRows(self._rows, weight)
+
+    def all(self) -> np.ndarray:
+        """Return all rows as a dense array."""
+        return dense(self._rows)
+
+    def center(self, center: np.ndarray) -> None:
+        """Subtract `center` (m + 1,), whose last entry is zero, from all rows written later."""
+        self._center = center
+        if not self._is_sparse:
+            table = np.ones((self.n_rows, self.n_units + 1), dtype=np.float32)
+            table[:, :-1] = self._rows
+            table -= center
+            self._table = table
+
+    def write(self, indices: np.ndarray, out: np.ndarray) -> None:
+        """Write centred rows, and a column of ones, into `out`, (len(indices), m + 1) float32."""
+        if self._table is not None:
+            self._table.take(indices, axis=0, out=out, mode="clip")  # "raise" would buffer
+            return
+        out[:, :-1] = self.take(indices)
+        out[:, -1] = 1.0
+        out -= self._center
