@@ -17,7 +17,7 @@ from skgm.inference._estimating_equations import (
     sandwich,
     total_weight,
 )
-from skgm.inference._flattening import flat_information, flat_scores, flat_values
+from skgm.inference._flattening import flat_values
 from skgm.inference._mle import MLEDensity
 from skgm.inference._model_tests import (
     model_likelihood_ratio_test,
@@ -36,7 +36,7 @@ from skgm.inference._problem import (
     side,
 )
 from skgm.inference._results import TestResult
-from skgm.inference._statistics_of_tests import linear_quadratic, robust_score_statistic
+from skgm.inference._statistics_of_tests import linear_quadratic
 from skgm.inference._statsmodels import is_statsmodels_result
 
 __all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
@@ -103,7 +103,10 @@ def score_test(
     -----
     eq. score-test. Parameters that the null leaves free enter through the efficient score, at
     the expected information under the null; of right-censored rows, whose expected information
-    depends on unknown censoring times, at the predictable variation of the score.
+    depends on unknown censoring times, at the predictable variation of the score. At an infinite
+    df of Student's t or size of the negative binomial it is one-sided (half a chi-square); with
+    ``{"kappa": 0}`` of the von Mises family it is Rayleigh's test of uniform angles, with two
+    degrees of freedom a column.
 
     References
     ----------
@@ -123,15 +126,14 @@ def score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
-    refuse_edge(problem.null, "score_test")
+    if problem.on_edge:
+        refuse_edge(problem.null, "A robust score_test", "score_test", refused=robust)
+        return problem.limit_score()
     params = problem.restricted()
     if robust:
-        psi = flat_scores(problem.family, problem.rows, params, problem.statistics)
-        bread = flat_information(problem.family, params, problem.statistics)
-        statistic = robust_score_statistic(psi, bread, problem.null.rows[0], problem.weight)
+        statistic = problem.robust_score_statistic(params)
     else:
-        per_column = problem.score_statistic(params)
-        statistic = float(np.sum(per_column))
+        statistic = float(np.sum(problem.score_statistic(params)))
     method = "robust score" if robust else "score"
     return problem.result(statistic, method, params, sign=problem.direction(params))
 
@@ -227,8 +229,8 @@ def likelihood_ratio_test(
     refuse_correction(correction, event)
     estimate = problem.estimate()
     best = problem.family.log_likelihood(problem.statistics, estimate)
+    problem.refuse_options_on_edge(correction)
     if problem.on_edge:
-        problem.refuse_options_on_edge(correction)
         params, height = problem.limit(estimate, best)
     else:
         params = problem.restricted()

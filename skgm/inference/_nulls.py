@@ -229,12 +229,14 @@ def check_covariance(name: str, null: np.ndarray) -> None:
             raise ValueError(f"null[{name!r}] must be positive definite.")
 
 
-def refuse_edge(null: Null, test: str) -> None:
-    """Raise for a null at infinity, which only the likelihood ratio can test."""
-    if null.on_edge:
+def refuse_edge(
+    null: Null, test: str, other: str = "likelihood_ratio_test", *, refused: bool = True
+) -> None:
+    """Raise for a null at infinity, where not every test exists."""
+    if null.on_edge and refused:
         raise ValueError(
-            f"{test} does not exist for a null at infinity, where the parameter has neither score "
-            "nor standard error; use likelihood_ratio_test."
+            f"{test} does not exist for a null at infinity, where the parameter has no standard "
+            f"error; use {other}."
         )
 
 
@@ -257,6 +259,8 @@ def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> Non
                 if got in (parameter.low, parameter.high)
                 else ""
             )
+            if family.name == "von_mises" and got == 0:
+                edge = " Uniform angles: use score_test or likelihood_ratio_test, mu being free."
             raise ValueError(
                 f"null[{parameter.name!r}] must be {parameter.describe_space()} for the "
                 f"{family.name} family; got {got:g}.{edge}"

@@ -12,7 +12,12 @@ from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
 from skgm.inference._nulls import Null, check_parameter_space, read_null
 from skgm.inference._results import TestResult
-from skgm.inference._statistics_of_tests import newton_step, tail_probability
+from skgm.inference._special_nulls import is_uniform, limit_root, rayleigh, uniform_scores
+from skgm.inference._statistics_of_tests import (
+    newton_step,
+    robust_score_statistic,
+    tail_probability,
+)
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family
 
@@ -87,10 +92,13 @@ class Problem:
         )
         self.shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, self.shapes)
-        if not self.null.is_linear:
+        self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
+        self.uniform = not self.null.is_linear and is_uniform(self.family, self.null.values)
+        if self.uniform:
+            self.df *= 2  # the direction goes with the concentration
+        elif not self.null.is_linear:
             check_parameter_space(self.family, self.null.values)
             self.family.check_restriction(self.null.values)
-        self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
         self.alternative = alternative
         check_alternative(alternative, self.df)
 
@@ -112,6 +120,8 @@ class Problem:
             )
         with np.errstate(all="ignore"):
             params = self.family.restricted_estimate(self.statistics, self.null.values)
+        if self.uniform:
+            return params
         for parameter in self.family.parameters:
             value = params[parameter.name]
             bad = ~np.isfinite(value) | parameter.on_boundary(value)
@@ -127,6 +137,13 @@ class Problem:
 
     def refuse_options_on_edge(self, correction: str | None) -> None:
         """Raise for what a null at infinity does not have: a second side, and corrections."""
+        if self.uniform and correction is not None:
+            raise ValueError(
+                "No correction is known for the null of uniform angles; leave it out, or use "
+                "score_test, whose size is nearer the nominal one."
+            )
+        if not self.on_edge:
+            return
         if correction is not None or self.alternative != "two-sided":
             raise ValueError(
                 "A null at infinity has one side only and no known correction; leave alternative "
@@ -138,6 +155,20 @@ class Problem:
 
         That is `best` where the full estimate is infinite itself.
         """
+        name, params, height = self._limit_case()
+        return params, np.where(np.isinf(estimate[name]), best, height)
+
+    def limit_score(self) -> TestResult:
+        """Return the score test of a null at infinity, which has one side."""
+        self.refuse_options_on_edge(None)
+        name, params, _ = self._limit_case()
+        root = limit_root(name, self.rows[:, 0], self.weight)
+        if not np.isfinite(root):
+            raise ValueError("The score statistic does not exist: the column is constant. Drop it.")
+        return self.result(max(root, 0.0) ** 2, "score", params, sign=float(np.sign(root)))
+
+    def _limit_case(self) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
+        """Return which parameter is infinite, the estimate of the limit, and its height."""
         values = self.null.values
         name = next(name for name, value in values.items() if np.isinf(value).any())
         case = limit_case(self.family.name, name)
@@ -152,13 +183,23 @@ class Problem:
         small.check_statistics(statistics, self.model._column_names())
         found = small.estimate(statistics)
         params = {key: translate(found[s]) for key, (s, translate) in case.shared.items()}
-        height = small.log_likelihood(statistics, found)
-        params |= {name: values[name]}
-        return params, np.where(np.isinf(estimate[name]), best, height)
+        return name, params | {name: values[name]}, small.log_likelihood(statistics, found)
+
+    def robust_score_statistic(self, params: Any) -> float:
+        """Return the score statistic with the sandwich covariance."""
+        if self.uniform:
+            psi, bread = uniform_scores(self.rows, self.null.values["kappa"] == 0)
+            return robust_score_statistic(psi, bread, np.eye(len(bread)), self.weight)
+        psi = flat_scores(self.family, self.rows, params, self.statistics)
+        bread = flat_information(self.family, params, self.statistics)
+        return robust_score_statistic(psi, bread, self.null.rows[0], self.weight)
 
     def score_statistic(self, params: Any) -> np.ndarray:
         """Return U' I^-1 U per column; of censored rows from the statistics, which hold events."""
         family = self.family
+        if self.uniform:
+            held = self.null.values["kappa"] == 0
+            return np.where(held, rayleigh(self.statistics.length, self.statistics.n), 0.0)
         if family.has_information:
             return family.score_statistic(self.rows, self.weight, params)
         slope = family.mean_score(self.statistics, params)
