@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
+from skgm.rbm._annealing import Path
 from skgm.rbm._energy import (
     energy,
     free_energy,
@@ -11,6 +12,7 @@ from skgm.rbm._energy import (
     visible_probabilities,
 )
 from skgm.rbm._exact import _Problem, merge_rows
+from skgm.rbm._log_partition import log_partition
 from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition, exact_moments
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
@@ -164,6 +166,24 @@ def rbm_cd_update():
 
     mean, error = mean_step(1000, anywhere, UpdateRule(persistent=False))
     assert (np.abs(mean - truth) < 4.5 * error + 1e-4).all()
+
+
+@equation("rbm-ais")
+def rbm_ais():
+    """Means of the weights of both directions, from listed rows, within five standard errors; the
+    mean logarithms on either side; their joint estimate within five times its jackknife error."""
+    rng, n, joint = np.random.default_rng(0), 20_000, Joint(MACHINE)
+    path = Path(MACHINE, np.array([0.5, -1.0, 0.0, 2.0]))
+    log_ratio = joint.log_partition - path.log_partition_base
+    betas = np.array([0.0, 0.3, 1.0])
+    rows = joint.v[rng.choice(len(joint.v), n, p=joint.p_visible)]
+    up = path.log_weights(path.draw_base(n, rng), betas, rng)
+    down = path.log_weights(rows, betas[::-1], rng)
+    for weights in (np.exp(up - log_ratio), np.exp(down + log_ratio)):
+        assert abs(weights.mean() - 1) < 5 * weights.std() / np.sqrt(n)
+    assert up.mean() < log_ratio < -down.mean()
+    found = log_partition(MACHINE, DATA.mean(axis=0), rng, max_exact_units=0)
+    assert abs(found.value - joint.log_partition) < 5 * found.standard_error
 
 
 @mistake("rbm-energy-without-partition")

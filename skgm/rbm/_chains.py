@@ -1,0 +1,114 @@
+"""Ensembles of tempered Gibbs chains, and what their history tells about mixing."""
+
+import numpy as np
+
+from skgm.rbm._annealing import Path, Spacing
+from skgm.rbm._parameters import RBMParameters
+
+__all__ = ["TemperedChains"]
+
+_GAP = 1.0  # thermodynamic length between neighbours: about half of all exchanges succeed
+_TEMPERATURES = (3, 40)  # fewest, most
+_MAX_TIME = 32  # sweeps of autocorrelation
+
+
+class TemperedChains:
+    """Chains at rising inverse temperatures whose neighbours exchange rows.
+
+    Parameters
+    ----------
+    p : RBMParameters
+        The machine at beta = 1, float64.
+    n_groups, n_copies : int
+        Ensembles are grouped; those of a group have one distribution, and R-hat compares them.
+    rng : Generator
+    given : ndarray of shape (n_groups, m), default=None
+        Values at which visible units of a group are held, NaN for units that move.
+
+    Attributes
+    ----------
+    v : ndarray of shape (n_groups * n_copies, n_temperatures, m)
+        Current rows, grouped.
+    betas : ndarray of shape (n_temperatures,)
+        From 0 to 1.
+    """
+
+    def __init__(
+        self,
+        p: RBMParameters,
+        n_groups: int,
+        n_copies: int,
+        rng: np.random.Generator,
+        given: np.ndarray | None = None,
+    ) -> None:
+        # Fair coins, not the mean of the data: from there a mode far from the data is in reach.
+        self.path, self.rng = Path(p, np.zeros(p.n_visible)), rng
+        self._copies, n_ensembles = n_copies, n_groups * n_copies
+        spacing = Spacing.measured(self.path, rng)
+        n_steps = int(np.clip(np.ceil(spacing.length[-1] / _GAP), *_TEMPERATURES))
+        self.betas = spacing.betas(n_steps - 1)
+        self._given = None if given is None else np.repeat(given, n_copies, axis=0)[:, None, :]
+        start = self.path.draw_base(n_ensembles * n_steps, rng)
+        self._set(start.reshape(n_ensembles, n_steps, -1))
+        self._swaps, self._sweeps = np.zeros(n_steps - 1), 0
+        self._history: list[np.ndarray] = []
+        self._projections = np.linalg.svd(p.components, full_matrices=False)[2][:3].T
+
+    @property
+    def swap_rates(self) -> np.ndarray:
+        return self._swaps / max(self._sweeps, 1)
+
+    def run(self, n_sweeps: int) -> None:
+        """Update all units once per sweep, and propose every exchange of neighbours once."""
+        for _ in range(n_sweeps):
+            self._set(self.path.gibbs(self._activation, self.betas, self.rng))
+            for first in (0, 1):
+                self._exchange(np.arange(first, len(self.betas) - 1, 2))
+            top = self.v[:, -1]
+            log_mass = self.path.log_mass(top, self._activation[:, -1], np.ones(()))
+            self._history.append(np.column_stack([log_mass, top @ self._projections]))
+        self._sweeps += n_sweeps
+
+    def r_hat(self) -> float:
+        """Return the largest split R-hat of the statistics in the later half of the history."""
+        recent = self._recent()  # (sweeps, groups, copies, statistics)
+        half = len(recent) // 2
+        split = np.concatenate([recent[:half], recent[half : 2 * half]], axis=2)
+        within = split.var(axis=0, ddof=1).mean(axis=(0, 1))
+        between = split.mean(axis=0).var(axis=1, ddof=1).mean(axis=0)
+        moving = within > 0
+        ratio = np.sqrt((half - 1) / half + between / np.where(moving, within, 1.0))
+        return float(np.where(moving, ratio, np.where(between > 0, np.inf, 1.0)).max())
+
+    def autocorrelation_time(self) -> int:
+        """Return the largest integrated autocorrelation time in sweeps, at least 1, at most 32."""
+        recent = self._recent()
+        centred = recent - recent.mean(axis=(0, 2), keepdims=True)
+        variance = (centred**2).mean(axis=(0, 1, 2))
+        time, open_ = np.ones(len(variance)), variance > 0
+        for lag in range(1, min(_MAX_TIME, len(recent) // 2)):
+            product = (centred[lag:] * centred[:-lag]).mean(axis=(0, 1, 2))
+            correlation = product / np.where(variance > 0, variance, 1.0)
+            open_ &= correlation > 0.05
+            time += 2 * np.where(open_, correlation, 0.0)
+        return int(np.clip(np.ceil(time.max()), 1, _MAX_TIME))
+
+    def _set(self, v: np.ndarray) -> None:
+        self.v = v if self._given is None else np.where(np.isnan(self._given), v, self._given)
+        self._activation = self.path.activation(self.v)
+
+    def _exchange(self, low: np.ndarray) -> None:
+        """Propose to exchange the rows at temperatures `low` and `low + 1`."""
+        high, mass = low + 1, self.path.log_mass
+        cold, hot = ((self.v[:, at], self._activation[:, at]) for at in (high, low))
+        gain = mass(cold[0], cold[1], self.betas[low]) - mass(cold[0], cold[1], self.betas[high])
+        gain += mass(hot[0], hot[1], self.betas[high]) - mass(hot[0], hot[1], self.betas[low])
+        accepted = np.log(self.rng.random(gain.shape)) < gain
+        self._swaps[low] += accepted.mean(axis=0)
+        for array, upper, lower in zip((self.v, self._activation), cold, hot, strict=True):
+            array[:, low] = np.where(accepted[..., None], upper, lower)
+            array[:, high] = np.where(accepted[..., None], lower, upper)
+
+    def _recent(self) -> np.ndarray:
+        recent = np.array(self._history[len(self._history) // 2 :])
+        return recent.reshape(len(recent), -1, self._copies, recent.shape[-1])
