@@ -8,9 +8,11 @@ import numpy as np
 from skgm._random import as_generator
 from skgm._validation import refuse_outside
 from skgm.inference._bootstrap import bootstrap_intervals
+from skgm.inference._edge_estimates import refuse_edge_estimate, undetermined
 from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._functions import function_interval
 from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
+from skgm.inference._naming import naming_columns
 from skgm.inference._nulls import check_parameter_space
 from skgm.inference._parametric import (
     ParametricDensity,
@@ -79,6 +81,7 @@ class FamilyInference(ParametricDensity):
         fit = self._fit_record()
         for name in self._estimate:
             refuse_boundary(fit, name, "Standard errors")
+        refuse_edge_estimate(*fit[:4], "Standard errors")
         try:
             with np.errstate(all="ignore"):  # what overflows or underflows is refused below
                 errors = self._errors(fit, cov, X, sample_weight)
@@ -104,6 +107,8 @@ class FamilyInference(ParametricDensity):
             # an infinite estimate is its family's own limit; any other edge has no errors at all
             inner = {k: np.where(edge[k] & np.isfinite(v), 0.5, v) for k, v in fit.params.items()}
             errors = fit.family.model_standard_errors(fit.statistics, inner)
+        flat = undetermined(fit.family, fit.statistics, fit.params)
+        edge = {k: v | flat[k] for k, v in edge.items()} if flat else edge
         return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
 
     def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
@@ -120,11 +125,13 @@ class FamilyInference(ParametricDensity):
         self, level: float, method: str, X: Any, sample_weight: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record()
+        refuse_edge_estimate(*fit[:4], "Intervals")
         if method == "robust":
             for name in self._estimate:
                 refuse_boundary(fit, name, "Robust intervals")
             fit = fit._replace(robust_errors=self._robust_errors(fit, X, sample_weight))
-        found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
+        with naming_columns(fit.columns):
+            found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         # where a Wald interval reaches infinity, its error overflowed
         endless = (
@@ -151,6 +158,7 @@ class FamilyInference(ParametricDensity):
         check_training_table(X, sample_weight, fit.statistics.n, what="Bootstrap intervals")
         for name in self._estimate:
             refuse_boundary(fit, name, "Bootstrap intervals")
+        refuse_edge_estimate(*fit[:4], "Bootstrap intervals")
         rng = as_generator(random_state)
         found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, event)
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
@@ -167,10 +175,12 @@ class FamilyInference(ParametricDensity):
             method = "wald" if fit.family.joint else "profile"
         for name in self._estimate:
             refuse_boundary(fit, name, "Intervals of functions")
-        found = {
-            name: function_interval(fit, function, method, level)
-            for name, function in functions.items()
-        }
+        refuse_edge_estimate(*fit[:4], "Intervals of functions")
+        with naming_columns(fit.columns):
+            found = {
+                name: function_interval(fit, function, method, level)
+                for name, function in functions.items()
+            }
         value, low, high = (
             self._public({name: ends[part] for name, ends in found.items()}) for part in range(3)
         )
@@ -188,6 +198,7 @@ class FamilyInference(ParametricDensity):
         check_parameter_space(fit.family, null)
         for name in null:
             refuse_boundary(fit, name, "Wald tests")
+        refuse_edge_estimate(*fit[:4], "Wald tests")
 
     def _interval_estimates(self) -> dict[str, Any]:
         return {name: self.params_[name] for name in self._estimate}

@@ -12,7 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm._validation import refuse_outside, validate_table
 from skgm.base import DensityTags
+from skgm.inference._edge_estimates import warn_edge_estimate
 from skgm.inference._family_inference import FamilyInference, refuse_overflow
+from skgm.inference._naming import naming_columns
 from skgm.inference._summary import FitSummary, summarize_fit
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_rows import check_event
@@ -74,6 +76,12 @@ class MLEDensity(FamilyInference):
         (constant for the normal, all zero for the exponential, singular covariance); statistics
         that overflow or underflow.
 
+    Warns
+    -----
+    ConvergenceWarning
+        A family with numerical derivatives whose likelihood rises towards an edge of its parameter
+        space: it has no standard errors there.
+
     Notes
     -----
     eq. mle-asymptotic-normality. Everything but robust errors comes from stored sufficient
@@ -130,10 +138,10 @@ class MLEDensity(FamilyInference):
         """Whether the rows seen so far determine the parameters."""
         return hasattr(self, "params_")
 
-    def _begin_scoring(self, X: Any) -> np.ndarray:
+    def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         if hasattr(self, "_obstacle"):
             raise NotFittedError(f"partial_fit has not seen enough data yet: {self._obstacle}")
-        return super()._begin_scoring(X)
+        return super()._begin_scoring(X, **options)
 
     @transactional
     def fit(
@@ -242,13 +250,15 @@ class MLEDensity(FamilyInference):
 
     def _commit(self, family: Family, statistics: Any) -> None:
         """Set all fitted attributes from the statistics."""
-        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        quiet = np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
+        with quiet, naming_columns(self._column_names()):
             estimate = family.estimate(statistics)
             loglik = float(np.sum(family.log_likelihood(statistics, estimate)))
             public = {name: self._cast(v) for name, v in family.full(estimate).items()}
         endless = {p.name for p in family.parameters if p.may_be_infinite}
         refuse_overflow(estimate | {"log-likelihood": loglik}, "fit", but=endless)
         refuse_overflow(public, f"fit in {self._sample_dtype}", but=endless)
+        warn_edge_estimate(family, statistics, estimate, self._column_names())
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
         self._estimate = estimate

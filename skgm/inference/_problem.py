@@ -9,6 +9,7 @@ from sklearn.base import clone
 from skgm.inference._constrained import constrained_estimate
 from skgm.inference._flattening import flat_information, flat_scores, flat_values
 from skgm.inference._mle import MLEDensity
+from skgm.inference._naming import naming_columns
 from skgm.inference._nesting import limit_case, nested_null
 from skgm.inference._nulls import Null, check_parameter_space, read_null
 from skgm.inference._results import TestResult
@@ -109,8 +110,10 @@ class Problem:
 
     def estimate(self) -> Any:
         """Return the full estimate, or raise where there is none."""
-        self.family.check_statistics(self.statistics, self.model._column_names())
-        return self.family.estimate(self.statistics)
+        names = self.model._column_names()
+        self.family.check_statistics(self.statistics, names)
+        with naming_columns(names):
+            return self.family.estimate(self.statistics)
 
     def restricted(self) -> Any:
         """Return the restricted estimate, which must lie inside the parameter space."""
@@ -118,7 +121,7 @@ class Problem:
             return constrained_estimate(
                 self.family, self.statistics, self.rows, self.weight, self.null.rows
             )
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), naming_columns(self.model._column_names()):
             params = self.family.restricted_estimate(self.statistics, self.null.values)
         if self.uniform:
             return params

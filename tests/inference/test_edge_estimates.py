@@ -1,0 +1,108 @@
+"""Numerical fits that end on, or run towards, an edge of the parameter space."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm.inference import MLEDensity, likelihood_ratio_test, wald_test
+from skgm.inference._edge_estimates import undetermined
+from skgm.inference.families import ScipyFamily
+
+COUNTS = np.tile([[1.0], [2.0], [3.0], [3.0], [4.0]], (6, 1))
+LONG = np.random.default_rng(0).exponential(size=(40, 1))
+GUMBEL = np.random.default_rng(0).gumbel(size=(40, 1))
+
+
+def fitted(distribution, X, named):
+    with pytest.warns(ConvergenceWarning, match=f"in the {distribution.name} family.*{named} = "):
+        return MLEDensity(distribution).fit(X)
+
+
+@pytest.fixture(scope="module")
+def rice():
+    """The second moment of exponential times is too large for any b > 0 of Rice's law."""
+    return fitted(stats.rice, LONG, "b")
+
+
+def test_the_estimate_is_that_of_the_smaller_family(rice):
+    rayleigh = MLEDensity("rayleigh").fit(LONG)
+    assert_allclose(rice.params_["scale"], rayleigh.params_["scale"], rtol=1e-6)
+    assert_allclose(rice.loglik_, rayleigh.loglik_, rtol=1e-9)
+    assert rice.params_["b"] < 0.01
+
+
+def test_what_does_not_exist_is_refused_with_the_reason(rice):
+    reason = "do not exist: the likelihood of column 'x0' in the rice family is flat where .*b = "
+    for call in (
+        rice.standard_errors,
+        rice.confidence_intervals,
+        lambda: rice.standard_errors(cov="observed"),
+        lambda: rice.confidence_intervals(method="wald"),
+        lambda: rice.confidence_intervals(method="bootstrap", X=LONG),
+        lambda: rice.confidence_intervals(of=lambda p: p["scale"]),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            call()
+    with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match="Wald tests " + reason):
+        wald_test(rice, LONG, {"scale": 1.0})
+
+
+def test_a_likelihood_ratio_still_tells_one_parameter(rice):
+    result = likelihood_ratio_test(rice, LONG, {"b": 1.0})
+    held = MLEDensity(stats.rice, fixed={"b": 1.0}).fit(LONG)
+    assert_allclose(result.statistic, 2 * (rice.loglik_ - held.loglik_), rtol=1e-6)
+    assert 0 < result.pvalue < 1
+
+
+def test_several_parameters_that_run_away_together():
+    """A generalised logistic law tends to Gumbel's as c and -loc grow."""
+    model = fitted(stats.genlogistic, GUMBEL, "c")
+    assert_allclose(model.loglik_, MLEDensity("gumbel").fit(GUMBEL).loglik_, rtol=1e-6)
+    for method in ("auto", "profile"):
+        with pytest.raises(ValueError, match="Fit the smaller family, fix one of them"):
+            model.confidence_intervals(method=method)
+
+
+def test_counts_without_a_subtrahend():
+    """Skellam's law of the difference of two Poisson counts, of which the second vanishes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # the search may or may not see that it has ended
+        with pytest.raises(ValueError, match=r"column 'x0'.*(still rises|mu2 = )"):
+            MLEDensity(stats.skellam).fit(COUNTS).standard_errors()
+
+
+def test_ordinary_estimates_are_told():
+    x = stats.rice(1.5).rvs(size=(60, 1), random_state=0)
+    model = MLEDensity(stats.rice).fit(x)
+    family, statistics, params, _ = model._fit_record()[:4]
+    flat = undetermined(family, statistics, params)
+    assert list(flat) == ["b", "scale"]
+    assert not np.any(list(flat.values()))
+    held = MLEDensity(stats.rice, fixed={"b": 1.5}).fit(x)
+    record = held._fit_record()
+    assert list(undetermined(*record[:3])) == ["scale"]
+    assert undetermined(*MLEDensity("normal").fit(x)._fit_record()[:3]) == {}
+
+
+@pytest.mark.parametrize("distribution", [stats.burr12, stats.fisk, stats.genlogistic, stats.rice])
+@pytest.mark.parametrize("rows", [[1.0, 2.0], [1.0, 1.0, 1.0, 1.0 + 1e-9], [1e-300, 1.0], [1.0]])
+def test_degenerate_tables_give_an_answer_or_a_reason(distribution, rows):
+    """Never a RuntimeWarning, which pytest turns into an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        outcome = _fit_whatever_comes(distribution, np.array(rows)[:, None])
+    assert np.isfinite(outcome).all() if isinstance(outcome, list) else len(outcome) > 40
+
+
+def _fit_whatever_comes(distribution, X):
+    try:
+        model = MLEDensity(ScipyFamily(distribution)).fit(X)
+        errors = model.standard_errors()
+    except ValueError as error:
+        return str(error)
+    return [*model.params_.values(), model.loglik_, *errors.values()]
