@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         DensityPipeline,
         make_density_pipeline,
     )
+    from skgm.diffusion import DDPM, NoiseSchedule
     from skgm.inference import (
         ConfidenceIntervals,
         MLEDensity,
@@ -29,12 +30,16 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         compare_densities,
         information_criteria,
     )
+    from skgm.nce import NCEDensity
     from skgm.plotting import ProfileDisplay, QQDisplay
-    from skgm.score_matching import ScoreMatchingGaussian
+    from skgm.rbm import BernoulliRBMCD
+    from skgm.score_matching import ScoreMatchingGaussian, ScoreMatchingGaussianCV
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DDPM",
+    "BernoulliRBMCD",
     "ConfidenceIntervals",
     "DensityClassifier",
     "DensityComparison",
@@ -44,9 +49,12 @@ __all__ = [
     "DensityTags",
     "InformationCriteria",
     "MLEDensity",
+    "NCEDensity",
+    "NoiseSchedule",
     "ProfileDisplay",
     "QQDisplay",
     "ScoreMatchingGaussian",
+    "ScoreMatchingGaussianCV",
     "TestResult",
     "compare_densities",
     "confidence_intervals",
@@ -65,6 +73,7 @@ _HOME = {
         "DensityPipeline",
         "make_density_pipeline",
     ),
+    "diffusion": ("DDPM", "NoiseSchedule"),
     "inference": (
         "ConfidenceIntervals",
         "MLEDensity",
@@ -80,8 +89,10 @@ _HOME = {
         "compare_densities",
         "information_criteria",
     ),
+    "nce": ("NCEDensity",),
     "plotting": ("ProfileDisplay", "QQDisplay"),
-    "score_matching": ("ScoreMatchingGaussian",),
+    "rbm": ("BernoulliRBMCD",),
+    "score_matching": ("ScoreMatchingGaussian", "ScoreMatchingGaussianCV"),
 }
 
 

@@ -4,21 +4,31 @@ import warnings
 from contextlib import contextmanager
 
 from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from skgm import (
+    DDPM,
+    BernoulliRBMCD,
     DensityClassifier,
     DensityOutlierDetector,
     DensityPipeline,
     MLEDensity,
+    NCEDensity,
     ScoreMatchingGaussian,
+    ScoreMatchingGaussianCV,
 )
 
 DOCUMENTED = {
+    BernoulliRBMCD: [DataConversionWarning],  # scikit-learn's tables are not binary
+    DDPM: [],
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
     MLEDensity: [],
-    ScoreMatchingGaussian: [LinAlgWarning],
+    # of rounded and repeated rows, of equal columns, of an uncertain normaliser
+    NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
+    ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
+    ScoreMatchingGaussianCV: [LinAlgWarning],
 }
 
 

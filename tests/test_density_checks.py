@@ -3,26 +3,60 @@
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from skgm import DensityEstimator, MLEDensity, ScoreMatchingGaussian, make_density_pipeline
+from skgm import (
+    DDPM,
+    BernoulliRBMCD,
+    DensityEstimator,
+    MLEDensity,
+    NCEDensity,
+    ScoreMatchingGaussian,
+    ScoreMatchingGaussianCV,
+    make_density_pipeline,
+)
 from skgm.testing import check_density_estimator, parametrize_with_density_checks
 from skgm.testing._registry import CHECKS
 from tests.documented_warnings import DOCUMENTED, only_documented_warnings
 
 ALL_REAL = {"check_minus_infinity_outside_support", "check_fit_outside_support_raises"}
 NO_SEED = {"check_random_state_in_constructor"}
+NO_GRADIENT = {
+    "check_score_function_shape",
+    "check_score_function_is_gradient",
+    "check_equivariance",
+}
 DISCRETE = {
     "check_score_function_shape",
     "check_score_function_is_gradient",
     "check_equivariance",
 }
 
+CONVERTS = {"check_fit_outside_support_raises"}
+NO_STREAM = {"check_partial_fit_split_invariance"}
+
+LEARNT_SCORE = {"check_score_function_is_gradient", "check_equivariance"}
+UNCONDITIONAL = {name for name in CHECKS if name.startswith("check_given_")} | {
+    "check_impute_is_one_completion",
+    "check_bad_given_raises",
+}
+
 # An estimator, and the checks that its tags or its methods rule out: nothing drops out unseen.
 ESTIMATORS = [
+    (BernoulliRBMCD(), DISCRETE | CONVERTS),
+    (BernoulliRBMCD(3, method="cd", n_gibbs_steps=2, early_stopping=True), DISCRETE | CONVERTS),
+    (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
+    (DDPM(), ALL_REAL | LEARNT_SCORE | UNCONDITIONAL),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (
         ScoreMatchingGaussian(covariance_type="spherical"),
         ALL_REAL | NO_SEED | {"check_equivariance"},
+    ),
+    (ScoreMatchingGaussian(penalty="l1"), ALL_REAL | NO_SEED),
+    (ScoreMatchingGaussian(penalty="l2", alpha=0.01), ALL_REAL | NO_SEED),
+    (ScoreMatchingGaussianCV(), ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"}),
+    (
+        ScoreMatchingGaussianCV(selection="cv"),
+        ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},
     ),
     (MLEDensity("normal"), ALL_REAL | NO_SEED),
     (MLEDensity("exponential"), NO_SEED),
@@ -37,6 +71,12 @@ ESTIMATORS = [
     (MLEDensity("beta"), NO_SEED | {"check_equivariance"}),
     (MLEDensity("von_mises"), NO_SEED | {"check_equivariance"}),
     (MLEDensity("multivariate_normal"), ALL_REAL | NO_SEED),
+    (NCEDensity(), ALL_REAL | UNCONDITIONAL | NO_STREAM | NO_GRADIENT),
+    (
+        NCEDensity("quadratic"),
+        ALL_REAL | UNCONDITIONAL | NO_STREAM | {"check_equivariance"},
+    ),
+    (NCEDensity(noise="bernoulli", n_critics=1), DISCRETE | UNCONDITIONAL | NO_STREAM),
     (
         make_density_pipeline(StandardScaler(), ScoreMatchingGaussian()),
         ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},

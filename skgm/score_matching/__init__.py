@@ -1,7 +1,9 @@
 """Score matching: densities fitted through the gradient of their log-density."""
 
+from skgm.score_matching._edges import EdgeTable
 from skgm.score_matching._evaluation import LossEstimate
 from skgm.score_matching._gaussian import ScoreMatchingGaussian
+from skgm.score_matching._gaussian_cv import ScoreMatchingGaussianCV
 from skgm.score_matching._losses import (
     denoising_loss,
     explicit_loss,
@@ -11,8 +13,10 @@ from skgm.score_matching._losses import (
 )
 
 __all__ = [
+    "EdgeTable",
     "LossEstimate",
     "ScoreMatchingGaussian",
+    "ScoreMatchingGaussianCV",
     "denoising_loss",
     "explicit_loss",
     "generalized_loss",

@@ -3,29 +3,28 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array
 
 from skgm._sklearn import StrOptions, check_sample_weight, fit_task
 from skgm._validation import validate_table
 from skgm.base import DensityTags, transactional
 from skgm.inference._factor import Factor, factorise, factorise_diagonal
-from skgm.inference._gaussian import (
-    Scaled,
-    conditional_draws,
-    draws,
-    gaussian_log_density,
-    gaussian_score_function,
-    log_determinant,
-)
+from skgm.inference._gaussian import log_determinant
 from skgm.inference._moments import Moments
 from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
-from skgm.score_matching._inference import GaussianInference
-from skgm.score_matching._objectives import explicit_rows, gaussian_implicit_loss, implicit_rows
+from skgm.score_matching._gaussian_density import GaussianDensity
+from skgm.score_matching._objectives import gaussian_implicit_loss
+from skgm.score_matching._regularization import (
+    CONSTRAINTS,
+    correlations,
+    factor_of,
+    regularize,
+    warn_of,
+)
 
 __all__ = ["ScoreMatchingGaussian"]
 
 
-class ScoreMatchingGaussian(GaussianInference):
+class ScoreMatchingGaussian(GaussianDensity):
     r"""Gaussian density fitted by score matching, in closed form.
 
     .. math::
@@ -39,8 +38,16 @@ class ScoreMatchingGaussian(GaussianInference):
 
     Prefer it as the baseline density of real-valued tables, for streams (`partial_fit`), to fill
     or simulate missing values, and for intervals of means and covariances. Not for tables with
-    several clusters or a bounded support, nor where p approaches n: there a shrunk or sparse
-    precision is better.
+    several clusters or a bounded support. Where the columns approach the rows in number, or most
+    pairs of columns are independent given the rest, use `penalty` (or
+    :class:`ScoreMatchingGaussianCV`, which chooses it), or a known `graph`:
+
+    .. math::
+        \min_K\; \tfrac12 \operatorname{tr}(K R K) - \operatorname{tr} K
+        + \alpha \sum_{i \ne j} |K_{ij}| \quad \text{(l1)}, \qquad
+        \ldots + \tfrac{\alpha}{2} \|K\|^2 \quad \text{(l2)}
+
+    on the correlation matrix R, so that the units of the columns do not matter.
 
     Parameters
     ----------
@@ -49,6 +56,22 @@ class ScoreMatchingGaussian(GaussianInference):
         with one common variance.
     assume_centered : bool, default=False
         Take the mean to be zero instead of estimating it.
+    penalty : {"l1", "l2"}, default=None
+        "l1": a sparse precision. "l2": the inverse of R + alpha I, which is also the denoising
+        estimate for noise of variance alpha. Needs ``covariance_type="full"``.
+    alpha : float, default=0.1
+        Strength of the penalty, on the scale of correlations: with "l1", no pair is connected
+        from `alpha_max_` <= 1 on.
+    graph : array-like or sparse matrix of shape (n_features, n_features), default=None
+        Known pairs of columns that may be dependent given the rest: non-zero off the diagonal,
+        symmetric. All other entries of the precision are zero.
+    refit : {"one_step", "mle", "score_matching"} or None, default="one_step"
+        How the entries of a sparse precision are fitted once its support is known (by "l1" or
+        `graph`): by score matching without penalty; by one step of Fisher scoring from there,
+        which is as efficient as maximum likelihood; or by maximum likelihood. None keeps the
+        penalised values.
+    tol : float, default=1e-6
+        Optimality residual of the l1 problem.
 
     Attributes
     ----------
@@ -71,6 +94,15 @@ class ScoreMatchingGaussian(GaussianInference):
     params_ : dict
         ``{"location": location_, "covariance": covariance_}``, without "location" if
         `assume_centered`.
+    graph_ : ndarray of shape (n_features_in_, n_features_in_), bool
+        Pairs with a non-zero entry; the diagonal is False. Only with `penalty` or `graph`, as the
+        next three.
+    n_edges_ : int
+        Number of such pairs.
+    alpha_max_ : float
+        Least l1 penalty with an empty graph; NaN without one.
+    kkt_residual_ : float
+        Optimality residual of the l1 problem.
     n_samples_seen_ : float
         Number of rows seen, or the sum of their weights.
     n_features_in_ : int
@@ -83,7 +115,16 @@ class ScoreMatchingGaussian(GaussianInference):
     Raises
     ------
     ValueError
-        In `fit`: NaN or infinity, fewer than two rows, columns whose squares overflow or underflow.
+        In `fit`: NaN or infinity, fewer than two rows, columns whose squares overflow or
+        underflow; `penalty` or `graph` together or without a full covariance, a `graph` that is
+        no symmetric matrix of the right size or has too many edges for the rows.
+
+    Warns
+    -----
+    LinAlgWarning
+        A singular covariance, see Notes; an l1 estimate that had to be made positive definite.
+    ConvergenceWarning
+        `alpha` so large that the graph is empty, or so small that the problem did not converge.
 
     See Also
     --------
@@ -92,7 +133,7 @@ class ScoreMatchingGaussian(GaussianInference):
 
     Notes
     -----
-    eq. sm-gaussian, sm-implicit, sm-explicit, sm-covariance.
+    eq. sm-gaussian, sm-gaussian-sparse, sm-implicit, sm-explicit, sm-covariance.
 
     Singular covariances (constant columns, columns determined by others, no more rows than
     columns) do not stop `fit`: it warns with :class:`scipy.linalg.LinAlgWarning`, naming the
@@ -111,6 +152,9 @@ class ScoreMatchingGaussian(GaussianInference):
     their 95% intervals cover 94.5 to 96% (model-based) and 93 to 95.5% (robust) on Gaussian data;
     on Student's t data with 7 degrees of freedom "robust" covers about 93% for variances, and
     "wald-transformed" about 85%.
+
+    With `penalty` or `graph` there are no standard errors of the covariance; `edges` tests the
+    pairs of columns.
 
     References
     ----------
@@ -134,15 +178,33 @@ class ScoreMatchingGaussian(GaussianInference):
     _parameter_constraints = {
         "covariance_type": [StrOptions({"full", "diag", "spherical"})],
         "assume_centered": ["boolean"],
+        **CONSTRAINTS,
     }
 
-    def __init__(self, covariance_type: str = "full", *, assume_centered: bool = False) -> None:
+    def __init__(
+        self,
+        covariance_type: str = "full",
+        *,
+        assume_centered: bool = False,
+        penalty: str | None = None,
+        alpha: float = 0.1,
+        graph: Any = None,
+        refit: str | None = "one_step",
+        tol: float = 1e-6,
+    ) -> None:
         self.covariance_type = covariance_type
         self.assume_centered = assume_centered
+        self.penalty = penalty
+        self.alpha = alpha
+        self.graph = graph
+        self.refit = refit
+        self.tol = tol
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
         group = {"full": "affine", "diag": "location-scale"}.get(self.covariance_type, "none")
+        if self._is_regularized():
+            group = "location-scale"
         if self.assume_centered and group != "none":
             group = "scale"
         return DensityTags(independent_columns=self.covariance_type != "full", equivariance=group)
@@ -220,7 +282,9 @@ class ScoreMatchingGaussian(GaussianInference):
         p = len(moments.mean)
         self._center = np.zeros(p) if self.assume_centered else moments.mean
         second_moment = moments.covariance(0.0 if self.assume_centered else None)
-        if self.covariance_type == "full":
+        if self._is_regularized():
+            factor = self._regularize(second_moment, moments.n)
+        elif self.covariance_type == "full":
             factor = factorise(second_moment, self._center)
         else:
             pooled = self.covariance_type == "spherical"
@@ -229,151 +293,37 @@ class ScoreMatchingGaussian(GaussianInference):
         self.ridge_ = factor.ridge
         self.n_samples_seen_ = moments.n
         trace = float(p)  # of precision times second moment
-        if factor.ridge:
+        if factor.ridge or self._is_regularized():
             trace = float(np.vdot(factor.precision, second_moment))
+        if factor.ridge:
             warn_singular(factor, self._n_rows, self._column_names())
         self.loss_ = self._loss_of(factor, second_moment)
         log_det = log_determinant(factor.scaled)
         self.loglik_ = -0.5 * moments.n * (p * np.log(2 * np.pi) + log_det + trace)
         self._publish(factor)
 
+    def _is_regularized(self) -> bool:
+        return self.penalty is not None or self.graph is not None
+
+    def _regularize(self, second_moment: np.ndarray, n_rows: float) -> Factor:
+        """Fit under the penalty or on the graph, and publish what it says of the graph."""
+        if self.covariance_type != "full":
+            raise ValueError(
+                f"penalty and graph need covariance_type='full'; got {self.covariance_type!r}, "
+                "which has no off-diagonal entries."
+            )
+        if self.penalty is not None and self.graph is not None:
+            raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
+        R, sd, constant = correlations(second_moment, self._center)
+        names = ("penalty", "alpha", "graph", "refit", "tol")
+        fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
+        warn_of(fit, self.alpha, self.tol, penalised=self.penalty == "l1", depth=7)
+        self._publish_graph(fit)
+        self._fitted_graph = None if self.graph is None else fit.graph
+        return factor_of(fit, sd, constant)
+
     def _loss_of(self, factor: Factor, second_moment: np.ndarray) -> float:
-        if factor.ridge:
+        if factor.ridge or self._is_regularized():
             return gaussian_implicit_loss(factor.precision, second_moment)
         diagonal = factor.precision if factor.precision.ndim == 1 else factor.precision.diagonal()
         return float(-0.5 * diagonal.sum())  # K S = I at the optimum; eq. sm-gaussian
-
-    def _publish(self, factor: Factor) -> None:
-        """Store the public arrays in the floating dtype of the training table."""
-        dtype = np.dtype(self._sample_dtype)
-        arrays = {
-            "location": self._center,
-            "covariance": factor.covariance,
-            "precision": factor.precision,
-        }
-        with np.errstate(over="ignore", under="ignore"):
-            public: dict[str, Any] = {k: v.astype(dtype, copy=False) for k, v in arrays.items()}
-        if self.covariance_type == "spherical":
-            public |= {k: float(arrays[k][0]) for k in ("covariance", "precision")}
-        for name, value in public.items():
-            diagonal = value.diagonal() if np.ndim(value) == 2 else value
-            if not np.isfinite(value).all() or (name != "location" and not np.all(diagonal > 0)):
-                raise ValueError(
-                    f"The {name} leaves the range of {dtype}. Rescale the columns before fitting, "
-                    "or pass float64."
-                )
-            setattr(self, f"{name}_", value)
-        self.params_ = {"location": self.location_, "covariance": self.covariance_}
-        if self.assume_centered:
-            del self.params_["location"]
-
-    def _scaled(self) -> Scaled:
-        # not covariance_: rounded to float32 it need not be positive definite
-        return Scaled(self._sd, self._cholesky)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            In nats, float64; -inf for rows so far away that it leaves the range of float64.
-        """
-        return gaussian_log_density(self._begin_scoring(X), self._center, self._scaled())
-
-    def score_function(self, X: Any) -> np.ndarray:
-        """Return the gradient of the log-density with respect to x, -(x - location) precision.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        gradient : ndarray of shape (n_samples, n_features)
-            Float64. Its mean over the training table is zero (eq. sm-data-score-mean-zero), unless
-            `assume_centered`.
-
-        Raises
-        ------
-        ValueError
-            A row so far away that the gradient overflows.
-        """
-        X = self._begin_scoring(X)
-        gradient = gaussian_score_function(X, self._center, self._scaled())
-        if not np.isfinite(gradient).all():
-            row = int(np.argwhere(~np.isfinite(gradient))[0, 0])
-            raise ValueError(
-                f"The score function overflows at row {row} of X, which lies too far from the "
-                "location. Drop that row or rescale the table before fitting."
-            )
-        return gradient
-
-    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        return draws(self._center, self._scaled(), n_samples, rng)
-
-    def _draw_given(
-        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        return conditional_draws(self._center, self._scaled(), given, n_samples, rng)
-
-    def loss(
-        self, X: Any, kind: str = "implicit", *, score_data: Any = None, sample_weight: Any = None
-    ) -> float:
-        """Return a score-matching loss of the fitted density on X, in the half convention.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        kind : {"implicit", "explicit"}, default="implicit"
-            "implicit": mean of half the squared score function plus its divergence (eq.
-            sm-implicit); "explicit": half the mean squared distance to `score_data` (eq.
-            sm-explicit). The two differ by a constant that does not depend on the model.
-        score_data : array-like of shape (n_samples, n_features), default=None
-            Score function of the data's own density at X; needed by, and only for, "explicit".
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the mean.
-
-        Returns
-        -------
-        loss : float
-            In units of squared inverse columns: rescaling the table changes it.
-
-        Raises
-        ------
-        ValueError
-            An unknown `kind`; `score_data` missing, superfluous, of another shape than X, or not
-            finite.
-        """
-        if kind not in ("implicit", "explicit"):
-            raise ValueError(f"kind must be 'implicit' or 'explicit'; got {kind!r}.")
-        score = self.score_function(X)
-        weight = None if sample_weight is None else check_sample_weight(sample_weight, score)
-        if (score_data is None) == (kind == "explicit"):
-            need = (
-                "needs score_data, the data's score function at X"
-                if score_data is None
-                else ("takes no score_data; use kind='explicit'")
-            )
-            raise ValueError(f"kind={kind!r} {need}.")
-        if kind == "explicit":
-            score_data = check_array(score_data, dtype=np.float64, input_name="score_data")
-            if score_data.shape != score.shape:
-                raise ValueError(
-                    f"score_data must have the shape of X, {score.shape}; got {score_data.shape}."
-                )
-            return float(np.average(explicit_rows(score, score_data), weights=weight))
-        rows = implicit_rows(score, -self._precision_trace())
-        return float(np.average(rows, weights=weight))
-
-    def _precision_trace(self) -> float:
-        if np.ndim(self.precision_) == 2:
-            return float(np.trace(self.precision_, dtype=np.float64))
-        return float(np.sum(1 / self._sd**2))

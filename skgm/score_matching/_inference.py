@@ -41,6 +41,12 @@ class GaussianInference(ParametricDensity):
                 "standard errors or intervals. Drop constant and collinear columns, collect more "
                 "rows, or use another covariance_type."
             )
+        if hasattr(self, "graph_"):
+            raise ValueError(
+                "A regularised fit has no standard errors of its covariance: a penalty biases it, "
+                "and a graph chosen by the data is not a known one. edges() tests pairs of "
+                "columns; without penalty and graph there are standard errors and intervals."
+            )
         moments = Moments(**self._moments)
         covariance = moments.covariance(0.0 if self.assume_centered else None)
         if self.covariance_type == "spherical":

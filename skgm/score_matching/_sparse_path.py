@@ -76,7 +76,8 @@ def solve_path(
     tol : float
         Bound of the optimality residual.
     max_pairs : int, default=None
-        Stop the path before the first solution with more pairs than this.
+        Stop the path before the second or a later solution that has more pairs than this, or that
+        did not converge.
 
     Returns
     -------
@@ -94,7 +95,8 @@ def solve_path(
         rule = max(2 * alpha - above, 0.9 * alpha)
         point, gradient = _solve(S, float(alpha), support, values, gradient, rule, tol)
         support, values, above = point.support, point.values, alpha
-        if max_pairs is not None and len(values) - len(S) > 2 * max_pairs:
+        too_dense = max_pairs is not None and len(values) - len(S) > 2 * max_pairs
+        if path and (too_dense or (max_pairs is not None and point.kkt_residual > tol)):
             break
         path.append(point)
     return path
@@ -116,7 +118,8 @@ def _solve(
         support, values = _nonzero(wider, values)
         gradient = _gradient(S, support.to_sparse(values))
         residual = _residual(gradient, support, values, alpha)
-        if residual <= tol:
+        inside = support.read(gradient) + alpha * np.sign(values) * support.off_diagonal()
+        if residual <= tol or np.abs(inside).max() > tol:  # solved; or what was asked for was not
             break
         rule = alpha
     return PathPoint(alpha, support, values, residual), gradient

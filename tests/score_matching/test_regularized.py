@@ -1,0 +1,318 @@
+"""Sparse and ridge Gaussians: against closed forms, statsmodels-free likelihoods, simulation."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import linalg, optimize, sparse, stats
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm import ScoreMatchingGaussian, ScoreMatchingGaussianCV
+from skgm.score_matching import denoising_loss
+
+
+def chain(p, strength=0.4):
+    return np.eye(p) + strength * (np.eye(p, k=1) + np.eye(p, k=-1))
+
+
+def rows_of(K, n, seed=0):
+    return np.random.default_rng(seed).multivariate_normal(np.zeros(len(K)), linalg.inv(K), size=n)
+
+
+def log_likelihood(K, X):
+    S = np.cov(X, rowvar=False, bias=True)
+    return np.linalg.slogdet(K)[1] - np.trace(K @ S)
+
+
+def free_entries(graph):
+    return np.nonzero(np.triu(graph) | np.eye(len(graph), dtype=bool))
+
+
+def test_l2_is_the_inverse_of_the_inflated_correlation():
+    X = rows_of(chain(5), 40) * [1, 10, 100, 1e-3, 1] + 3
+    fitted = ScoreMatchingGaussian(penalty="l2", alpha=0.3).fit(X)
+    sd = X.std(axis=0)
+    truth = linalg.inv(np.corrcoef(X, rowvar=False) + 0.3 * np.eye(5)) / np.outer(sd, sd)
+    assert_allclose(fitted.precision_, truth, rtol=1e-9)
+
+
+def test_l2_minimises_the_denoising_loss():
+    """On standardised rows: the loss has its minimum there, along the scale of the precision."""
+    X = rows_of(chain(3), 400)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    K = ScoreMatchingGaussian(penalty="l2", alpha=0.25).fit(X).precision_
+
+    def loss(factor):
+        return float(denoising_loss(lambda Z: -factor * Z @ K, X, 0.5, n_noise=200, random_state=0))
+
+    best = optimize.minimize_scalar(loss, bounds=(0.5, 1.5), method="bounded").x
+    assert abs(best - 1) < 0.02  # 160,000 noised rows: about 1 / sqrt(160000 * 3) * 4.9
+
+
+def test_a_known_graph_by_score_matching_is_a_linear_system():
+    X = rows_of(chain(6), 200)
+    graph = np.abs(chain(6)) > 0
+    fitted = ScoreMatchingGaussian(graph=graph, refit="score_matching").fit(X)
+    sd = X.std(axis=0)
+    R, K = np.corrcoef(X, rowvar=False), fitted.precision_ * np.outer(sd, sd)
+    assert_allclose((0.5 * (R @ K + K @ R) - np.eye(6))[graph], 0, atol=1e-8)
+    assert_array_equal(K[~graph], 0.0)
+
+
+def test_a_known_graph_by_likelihood_matches_the_covariance_on_the_graph():
+    """The defining property of the maximum: the fitted covariance is the sample's on the edges."""
+    X = rows_of(chain(6), 200)
+    graph = np.abs(chain(6)) > 0
+    fitted = ScoreMatchingGaussian(graph=sparse.csr_matrix(chain(6)), refit="mle").fit(X)
+    S = np.cov(X, rowvar=False, bias=True)
+    assert_allclose(fitted.covariance_[graph], S[graph], rtol=1e-7)
+    assert_array_equal(fitted.precision_[~graph], 0.0)
+    assert_array_equal(fitted.graph_, graph & ~np.eye(6, dtype=bool))
+
+
+def test_one_step_is_nearly_the_maximum_and_score_matching_is_not():
+    """The log-likelihood lost, averaged over 20 tables of 300 rows, chain of strong edges."""
+    lost = {"score_matching": [], "one_step": []}
+    graph = np.abs(chain(15, 0.49)) > 0
+    for seed in range(20):
+        X = rows_of(chain(15, 0.49), 300, seed)
+        best = ScoreMatchingGaussian(graph=graph, refit="mle").fit(X).loglik_
+        for refit, values in lost.items():
+            fitted = ScoreMatchingGaussian(graph=graph, refit=refit).fit(X)
+            assert fitted.loglik_ <= best + 1e-6
+            values.append(best - fitted.loglik_)
+    assert np.mean(lost["one_step"]) < 0.1 * np.mean(lost["score_matching"])
+
+
+def test_a_complete_graph_is_no_regularisation():
+    X = rows_of(chain(4), 50)
+    plain = ScoreMatchingGaussian().fit(X)
+    for refit in ("score_matching", "one_step", "mle"):
+        fitted = ScoreMatchingGaussian(graph=np.ones((4, 4)), refit=refit).fit(X)
+        assert_allclose(fitted.precision_, plain.precision_, rtol=1e-6)
+        assert_allclose(fitted.loglik_, plain.loglik_, rtol=1e-9)
+
+
+def test_l1_finds_a_chain_and_the_refit_has_no_bias():
+    X = rows_of(chain(20), 2000)
+    fitted = ScoreMatchingGaussian(penalty="l1", alpha=0.15).fit(X)
+    assert_array_equal(fitted.graph_, (chain(20) != 0) & ~np.eye(20, dtype=bool))
+    assert fitted.n_edges_ == 19
+    biased = ScoreMatchingGaussian(penalty="l1", alpha=0.15, refit=None).fit(X)
+    edge = fitted.graph_
+    # each edge has standard error about sqrt((1 + 0.16) / 2000) = 0.024, 38 of them
+    assert np.abs(fitted.precision_[edge] - 0.4).max() < 4.9 * 0.024
+    assert biased.precision_[edge].mean() < 0.4 - 4.9 * 0.024
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_units_of_the_columns_do_not_matter(penalty):
+    X = rows_of(chain(6), 100)
+    scale = 10.0 ** np.linspace(-8, 8, 6)
+    one = ScoreMatchingGaussian(penalty=penalty).fit(X)
+    other = ScoreMatchingGaussian(penalty=penalty).fit(X * scale + scale)
+    assert_allclose(other.precision_ * np.outer(scale, scale), one.precision_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("refit", [None, "one_step", "mle"])
+def test_more_columns_than_rows(refit):
+    X = rows_of(chain(40), 25)
+    fitted = ScoreMatchingGaussian(penalty="l1", alpha=0.4, refit=refit).fit(X)
+    assert np.linalg.eigvalsh(fitted.precision_).min() > 0
+    assert fitted.ridge_ == 0.0
+    assert np.isfinite(fitted.score_samples(X)).all()
+
+
+def test_a_refit_that_is_not_positive_definite_is_mended_with_a_warning():
+    X = rows_of(chain(40), 25)
+    with pytest.warns(LinAlgWarning, match="off-diagonal entries were multiplied by 0.5"):
+        fitted = ScoreMatchingGaussian(penalty="l1", alpha=0.4, refit="score_matching").fit(X)
+    assert np.linalg.eigvalsh(fitted.precision_).min() > 0
+
+
+def test_penalties_are_the_cure_for_columns_that_determine_one_another():
+    X = rows_of(chain(4), 100)
+    X = np.column_stack([X, X[:, 0], X[:, 1] + X[:, 2]])
+    with pytest.warns(LinAlgWarning):
+        ScoreMatchingGaussian().fit(X)
+    for options in ({"penalty": "l2"}, {"penalty": "l1"}, {"penalty": "l1", "refit": "mle"}):
+        fitted = ScoreMatchingGaussian(**options).fit(X)
+        assert fitted.ridge_ == 0.0
+        assert np.linalg.eigvalsh(fitted.covariance_).min() > 0
+
+
+def test_a_constant_column_has_the_ridge_and_warning_of_an_unpenalised_fit():
+    X = rows_of(chain(4), 100)
+    X[:, 2] = 7.0
+    with pytest.warns(LinAlgWarning, match="constant columns"):
+        fitted = ScoreMatchingGaussian(penalty="l1").fit(X)
+    with pytest.warns(LinAlgWarning, match="constant columns"):
+        plain = ScoreMatchingGaussian().fit(X)
+    assert_allclose(fitted.covariance_[2, 2], plain.covariance_[2, 2])
+    assert not fitted.graph_[2].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"penalty": "l1", "graph": np.eye(4)}, "penalty or graph, not both"),
+        ({"penalty": "l1", "covariance_type": "diag"}, "need covariance_type='full'"),
+        ({"graph": np.eye(3)}, r"shape \(4, 4\), one row and column per column of X"),
+        ({"graph": np.triu(np.ones((4, 4)))}, r"the pair \(0, 1\) but not \(1, 0\)"),
+        ({"graph": np.full((4, 4), np.nan)}, "NaN or infinity"),
+        ({"graph": [["a"] * 4] * 4}, "zeros and non-zeros"),
+        ({"penalty": "l1", "alpha": 0.0}, "alpha"),
+    ],
+)
+def test_wrong_parameters_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        ScoreMatchingGaussian(**options).fit(rows_of(chain(4), 50))
+
+
+def test_a_graph_too_dense_for_the_rows_is_refused():
+    X = rows_of(chain(10), 6)
+    with pytest.raises(ValueError, match="too many for 6 rows"):
+        ScoreMatchingGaussian(graph=np.ones((10, 10))).fit(X)
+    X = np.column_stack([rows_of(chain(3), 50)] * 2)
+    with pytest.raises(ValueError, match="has no finite estimate"):
+        ScoreMatchingGaussian(graph=np.ones((6, 6)), refit="mle").fit(X)
+
+
+def test_an_empty_graph_is_warned_of():
+    X = rows_of(chain(4), 50)
+    with pytest.warns(ConvergenceWarning, match=r"not below alpha_max_=0\.\d+, so no two"):
+        fitted = ScoreMatchingGaussian(penalty="l1", alpha=0.99).fit(X)
+    assert_allclose(fitted.precision_, np.diag(1 / X.var(axis=0)))
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        ScoreMatchingGaussian(penalty="l1", alpha=1e-4, tol=1e-300).fit(X)
+
+
+def test_parts_are_as_good_as_the_whole():
+    X = rows_of(chain(6), 90)
+    whole = ScoreMatchingGaussian(penalty="l1").fit(X)
+    parts = ScoreMatchingGaussian(penalty="l1")
+    for part in (X[:40], X[40:50], X[50:]):
+        parts.partial_fit(part)
+    assert_allclose(parts.precision_, whole.precision_, rtol=1e-5, atol=1e-8)
+
+
+def test_standard_errors_are_refused_with_the_reason():
+    fitted = ScoreMatchingGaussian(penalty="l1").fit(rows_of(chain(4), 50))
+    with pytest.raises(ValueError, match=r"regularised fit has no standard errors.*edges\(\)"):
+        fitted.standard_errors()
+
+
+def test_partial_correlations_are_those_of_regressions():
+    X = rows_of(chain(5), 60)
+    partial = ScoreMatchingGaussian().fit(X).partial_correlation()
+    others = np.column_stack([np.ones(60), X[:, 2:]])
+    residual = X[:, :2] - others @ np.linalg.lstsq(others, X[:, :2], rcond=None)[0]
+    assert_allclose(partial[0, 1], np.corrcoef(residual.T)[0, 1], rtol=1e-9)
+    with pytest.raises(ValueError, match="takes all columns for independent"):
+        ScoreMatchingGaussian("diag").fit(X).partial_correlation()
+
+
+def test_exact_edge_tests_are_those_of_regression():
+    """The t of a partial correlation is the t of the coefficient in a regression on the rest."""
+    X = rows_of(chain(5), 60)
+    table = ScoreMatchingGaussian().fit(X).edges(fdr=1.0)
+    assert len(table) == 10
+    k = next(k for k in range(10) if {table.first[k], table.second[k]} == {"x0", "x1"})
+    design = np.column_stack([np.ones(60), X[:, 1:]])
+    beta, rss = np.linalg.lstsq(design, X[:, 0], rcond=None)[:2]
+    error = np.sqrt(rss[0] / 55 * np.linalg.inv(design.T @ design)[1, 1])
+    assert_allclose(abs(table.statistic[k]), abs(beta[1] / error), rtol=1e-9)
+    assert_allclose(table.pvalue[k], 2 * stats.t.sf(abs(beta[1] / error), 55), rtol=1e-9)
+    assert table.to_frame().shape == (10, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heavy", [False, True])
+def test_edges_keep_the_false_discovery_rate(heavy):
+    """Chain of 30 columns, 300 rows, l1 fit, 100 tables: false share at most 5%.
+
+    The false discovery proportion of a table has standard deviation below 0.05, its mean over 100
+    below 0.005; at 3 of these, plus 0.01 for the approximation of the debiased estimate.
+    """
+    K, shares, found = chain(30), [], []
+    for seed in range(100):
+        X = rows_of(K, 300, seed)
+        if heavy:
+            X /= np.sqrt(np.random.default_rng(seed).chisquare(9, size=(300, 1)) / 9)
+        fitted = ScoreMatchingGaussian(penalty="l1", alpha=0.15).fit(X)
+        table = fitted.edges(X=X if heavy else None)
+        i, j = (np.array([int(n[1:]) for n in side]) for side in (table.first, table.second))
+        false = np.abs(i - j) != 1
+        shares.append(false.mean() if len(false) else 0.0)
+        found.append((~false).sum() / 29)
+    assert np.mean(shares) < 0.05 + 0.015 + 0.01
+    assert np.mean(found) > 0.9
+
+
+def test_edges_refuse_what_has_no_answer():
+    X = rows_of(chain(4), 50)
+    with pytest.raises(ValueError, match="fdr must be"):
+        ScoreMatchingGaussian().fit(X).edges(0.0)
+    with pytest.raises(ValueError, match="graph was given"):
+        ScoreMatchingGaussian(graph=chain(4)).fit(X).edges()
+    with pytest.warns(LinAlgWarning):
+        singular = ScoreMatchingGaussian().fit(np.column_stack([X, X[:, 0]]))
+    with pytest.raises(ValueError, match="singular"):
+        singular.edges()
+
+
+@pytest.mark.parametrize("selection", ["ebic", "cv"])
+def test_cv_agrees_with_a_fit_at_the_penalty_it_chose(selection):
+    X = rows_of(chain(10), 200)
+    search = ScoreMatchingGaussianCV(selection=selection).fit(X)
+    direct = ScoreMatchingGaussian(penalty="l1", alpha=search.alpha_).fit(X)
+    assert_allclose(search.precision_, direct.precision_, rtol=1e-4, atol=1e-6)
+    assert_allclose(search.score(X), direct.score(X), rtol=1e-7)
+    assert_allclose(search.loglik_, 200 * search.score(X), rtol=1e-9)
+    best = np.argmin if selection == "ebic" else np.argmax
+    assert search.alpha_ == search.alphas_[best(search.criterion_)]
+
+
+def test_ebic_is_its_definition():
+    X = rows_of(chain(6), 100)
+    search = ScoreMatchingGaussianCV(alphas=[0.2], gamma=0.5).fit(X)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    loglik = (
+        stats.multivariate_normal(
+            np.zeros(6), np.linalg.inv(search.precision_ * np.outer(X.std(axis=0), X.std(axis=0)))
+        )
+        .logpdf(Z)
+        .sum()
+    )
+    truth = -2 * loglik + search.n_edges_ * (np.log(100) + 4 * 0.5 * np.log(6))
+    assert_allclose(search.criterion_[0] + 100 * 6 * np.log(2 * np.pi), truth, rtol=1e-8)
+
+
+def test_cross_validation_scores_held_out_rows():
+    """One fold by hand: fitted to 70 rows, scored on 30 in the units of the table."""
+    X = rows_of(chain(5), 100) * [1, 2, 3, 4, 5]
+    train, test = np.arange(70), np.arange(70, 100)
+    search = ScoreMatchingGaussianCV(alphas=[0.1], selection="cv", cv=[(train, test)]).fit(X)
+    by_hand = ScoreMatchingGaussian(penalty="l1", alpha=0.1).fit(X[train]).score(X[test])
+    assert_allclose(search.criterion_[0], by_hand, rtol=1e-5)
+
+
+def test_chosen_graph_of_a_chain_is_the_chain():
+    truth = (chain(20) != 0) & ~np.eye(20, dtype=bool)
+    for seed in range(5):
+        X = rows_of(chain(20), 400, seed)
+        assert_array_equal(ScoreMatchingGaussianCV(gamma=0.5).fit(X).graph_, truth)
+        lenient = ScoreMatchingGaussianCV().fit(X)
+        assert lenient.graph_[truth].all()
+        assert lenient.n_edges_ <= 22
+
+
+def test_independent_columns_give_an_empty_graph_without_a_warning():
+    X = np.random.default_rng(0).normal(size=(200, 8))
+    assert ScoreMatchingGaussianCV(gamma=1.0).fit(X).n_edges_ == 0
+
+
+@pytest.mark.parametrize("alphas", [[], [0.0, 0.1], [np.nan], ["a"]])
+def test_unusable_alphas_are_named(alphas):
+    with pytest.raises(ValueError, match=r"alphas|could not convert"):
+        ScoreMatchingGaussianCV(alphas).fit(rows_of(chain(4), 50))
