@@ -12,6 +12,7 @@ from skgm.inference._edge_estimates import refuse_edge_estimate, undetermined
 from skgm.inference._flattening import flat_information, flat_scores
 from skgm.inference._functions import function_interval
 from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
+from skgm.inference._limit_errors import infinite_estimates, limit_errors
 from skgm.inference._naming import naming_columns
 from skgm.inference._nulls import check_parameter_space
 from skgm.inference._parametric import (
@@ -79,8 +80,10 @@ class FamilyInference(ParametricDensity):
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record()
+        infinite = infinite_estimates(fit.family, fit.params)
         for name in self._estimate:
-            refuse_boundary(fit, name, "Standard errors")
+            if name not in infinite:
+                refuse_boundary(fit, name, "Standard errors")
         refuse_edge_estimate(*fit[:4], "Standard errors")
         try:
             with np.errstate(all="ignore"):  # what overflows or underflows is refused below
@@ -88,11 +91,17 @@ class FamilyInference(ParametricDensity):
         except np.linalg.LinAlgError:  # an information matrix that underflows
             errors = dict.fromkeys(self._estimate, np.zeros(1))
         errors = {name: np.where(error > 0, error, np.nan) for name, error in errors.items()}
-        refuse_overflow(errors, "standard errors")
+        known = {name: np.where(infinite.get(name, False), 1.0, e) for name, e in errors.items()}
+        refuse_overflow(known, "standard errors")
         return self._public(errors)
 
     def _errors(self, fit: Fit, cov: str, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
         """Return standard errors of the kind `cov`, as they are computed."""
+        if infinite_estimates(fit.family, fit.params):
+            if cov == "robust":
+                check_training_table(X, sample_weight, fit.statistics.n)
+                self._check_support(fit.family, X)
+            return limit_errors(fit.family, fit.statistics, fit.params, cov, (X, sample_weight))
         if cov == "robust":
             return self._robust_errors(fit, X, sample_weight)
         if cov == "observed":

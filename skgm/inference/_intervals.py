@@ -65,15 +65,18 @@ def fit_interval(
 
 def refuse_boundary(fit: Fit, name: str, what: str) -> None:
     """Raise where the estimate of `name` lies on the edge of its space."""
-    edge = np.flatnonzero(fit.family.parameter(name).on_boundary(fit.params[name]))
-    if len(edge):
-        column = int(edge[0])
-        raise ValueError(
-            f"{what} of {name!r} do not exist for column {fit.columns[column]!r}: the estimate "
-            f"{fit.params[name][column]:g} lies on the edge of the parameter space. Use "
-            "confidence_intervals with method 'auto', 'score', 'profile' or 'exact', or drop the "
-            "column."
-        )
+    parameter = fit.family.parameter(name)
+    edge = np.flatnonzero(parameter.on_boundary(fit.params[name]))
+    if not len(edge):
+        return
+    column = int(edge[0])
+    methods = [m for m in ("score", "profile", "exact") if m in parameter.methods]
+    ways = f"'auto' or {', '.join(map(repr, methods))}" if methods else "'auto'"
+    raise ValueError(
+        f"{what} of {name!r} do not exist for column {fit.columns[column]!r}: the estimate "
+        f"{fit.params[name][column]:g} lies on the edge of the parameter space. Use "
+        f"confidence_intervals with method {ways}, or drop the column."
+    )
 
 
 def _wald(fit: Fit, name: str, level: float) -> Interval:

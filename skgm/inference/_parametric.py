@@ -85,7 +85,9 @@ class ParametricDensity(DensityEstimator):
         Returns
         -------
         standard_errors : dict of str to float or ndarray
-            Shaped as in ``params_``.
+            Shaped as in ``params_``. NaN for an infinite degrees of freedom (Student's t) or size
+            (negative binomial), which has none; the others then are those of the normal or
+            Poisson family.
 
         Raises
         ------

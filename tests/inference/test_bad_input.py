@@ -225,10 +225,34 @@ def test_counts_that_vary_less_than_poisson_counts():
     assert_allclose(fit.params_["mu"], 2.4, rtol=1e-12)
     assert_allclose(fit.loglik_, poisson.loglik_, rtol=1e-12)
     assert_allclose(fit.score_samples(x), poisson.score_samples(x), rtol=1e-12)
-    with pytest.raises(ValueError, match=r"'size'.*inf.*edge of the parameter space"):
-        fit.standard_errors()
+    for cov in ("model", "observed", "robust"):
+        found = fit.standard_errors(cov, X=x)
+        assert_allclose(found["mu"], poisson.standard_errors(cov, X=x)["mu"], rtol=1e-10)
+        assert np.isnan(found["size"])
+    with pytest.raises(ValueError, match=r"'size'.*inf.*edge of the .*method 'auto' or 'profile',"):
+        fit.confidence_intervals(method="wald")
     low, high = fit.confidence_intervals()["size"]
     assert 0 < low < high == np.inf
+
+
+def test_tails_no_heavier_than_a_normals():
+    """Student's df is then infinite: location and scale have the normal's errors, per column."""
+    flat, heavy = np.linspace(-1, 1, 41) ** 3, np.linspace(-1, 1, 41) ** 15 * 9
+    X = np.stack([np.linspace(-1, 1, 41), heavy + flat], axis=1)
+    fit, normal = MLEDensity("student_t").fit(X), MLEDensity("normal").fit(X)
+    assert np.isinf(fit.params_["df"]).tolist() == [True, False]
+    alone = MLEDensity("student_t").fit(X[:, [1]])
+    for cov in ("model", "observed", "robust"):
+        found, expected = fit.standard_errors(cov, X=X), normal.standard_errors(cov, X=X)
+        assert np.isnan(found["df"]).tolist() == [True, False]
+        for name, other in (("loc", "mu"), ("scale", "sigma")):
+            assert_allclose(found[name][0], expected[other][0], rtol=1e-7)
+        for name, error in alone.standard_errors(cov, X=X[:, [1]]).items():
+            assert_allclose(found[name][1], error, rtol=1e-7)
+    held = MLEDensity("student_t", fixed={"loc": 0.0}).fit(X[:, [0]])
+    assert_allclose(held.standard_errors()["scale"], X[:, 0].std() / np.sqrt(82), rtol=1e-7)
+    with pytest.raises(ValueError, match="need the training table"):
+        fit.standard_errors("robust")
 
 
 # no numbers
