@@ -126,6 +126,15 @@ class MinibatchSampler:
             yield self._rows[self._places(slots, rng)]
             start = stop
 
+    def draw(self, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `n_rows` row numbers of X, or an epoch's where that has fewer, shuffled."""
+        n_rows = min(n_rows, self.n_slots)
+        if self.n_slots <= _MAX_SHUFFLED:
+            slots = rng.permutation(self.n_slots)[:n_rows]
+        else:
+            slots = rng.integers(self.n_slots, size=n_rows)
+        return self._rows[self._places(slots, rng)]
+
     def _places(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return where on the line of weights the slots fall, as positions in `_rows`."""
         if self._unit:

@@ -123,6 +123,19 @@ def test_whole_weights_are_repetitions_in_any_order(monkeypatch, dtype, shuffled
         np.testing.assert_array_equal(X[rows], repeated[again])
 
 
+@pytest.mark.parametrize("shuffled", [2**24, 20], ids=["shuffled", "with-replacement"])
+def test_single_draws_are_part_of_an_epoch(monkeypatch, shuffled):
+    monkeypatch.setattr(skgm._random, "_MAX_SHUFFLED", shuffled)
+    weight = np.arange(10.0)
+    sampler = MinibatchSampler(table(10), weight, 4)
+    for n_rows in (1, 7, 45, 100):
+        rows = sampler.draw(n_rows, np.random.default_rng(0))
+        assert len(rows) == min(n_rows, 45)
+        if shuffled > 45:
+            assert (np.bincount(rows, minlength=10) <= weight).all()
+        np.testing.assert_array_equal(rows, sampler.draw(n_rows, np.random.default_rng(0)))
+
+
 def test_negative_zero_is_zero():
     X, same = np.array([[0.0], [-1.0], [1.0]]), np.array([[-0.0], [-1.0], [1.0]])
     np.testing.assert_array_equal(np.concatenate(epoch(X)), np.concatenate(epoch(same)))

@@ -180,6 +180,8 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
     array([1., 1., 1., 1., 1.])
     """
 
+    _stream: dict[str, Any]
+
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -347,7 +349,7 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
             if hasattr(self, name):
                 delattr(self, name)
         self._seed = int(rng.integers(2**63))
-        self._stream: dict[str, Any] = new_stream(self._seed, self.n_features_in_)
+        self._stream = new_stream(self._seed, self.n_features_in_)
         self._log_partition_cache = None
         smaller = min(self.n_components, self.n_features_in_)
         self.log_density_kind_ = "exact" if smaller <= MAX_EXACT else "estimate"

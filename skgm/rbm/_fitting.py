@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -141,8 +140,8 @@ def fit_contrastive(
         linear=settings.schedule == "linear",
         average=settings.average,
     )
-    n_watched = max(batch_size, min(batch_size * plan.updates_per_iteration // 25, 2000))
-    watched = rows.take(_some_rows(rows, n_watched, rng))
+    n_watched = max(batch_size, min(batch_size * plan.updates_per_iteration // 100, 1000))
+    watched = rows.take(sampler.draw(n_watched, rng))  # a look costs less than 2% of the updates
     monitor = PseudoLikelihoodMonitor(watched, 1, rng)
     training = Training(kernel, rows, sampler, plan, monitor, held_out)
     largest = max(batch_size, settings.chains) * rows.n_units * settings.n_components
@@ -150,7 +149,9 @@ def fit_contrastive(
         parameters = training.run(fast_generator(rng.integers(2**63)), begin=begin, end=end)
     chains = kernel.chains
     if settings.method == "cd":
-        chains = _chains_at_rows(rows, parameters, settings.chains, rng)
+        chains = _chains_at(
+            rows.take(sampler.draw(settings.chains, rng)), parameters, settings, rng
+        )
     n_epochs = -(-training.n_updates // sampler.n_batches)
     curve = [] if held_out is None else held_out.curve
     return Fitted(parameters, chains, mean, n_epochs, training.loss_curve, curve)
@@ -181,15 +182,11 @@ def fit_by_enumeration(
         patience=settings.n_iter_no_change,
         on_iteration=on_iteration,
     )
-    chains = _chains_at_rows(rows, fit.parameters, settings.chains, rng)
+    sampler = MinibatchSampler(rows.keys, rows.weight, 1)
+    start = rows.take(sampler.draw(settings.chains, rng))
+    chains = _chains_at(start, fit.parameters, settings, rng)
     curves = fit.loss_curve, fit.validation_curve
     return Fitted(fit.parameters, chains, mean, fit.n_iter, *curves, fit.converged)
-
-
-def _some_rows(rows: TrainingRows, n_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw row numbers in proportion to the weights, `n_rows` of them or all there are."""
-    batches = MinibatchSampler(rows.keys, rows.weight, n_rows).epoch(rng)
-    return np.concatenate(list(islice(batches, 2)))[:n_rows]  # each holds over half of that
 
 
 def _split(
@@ -199,9 +196,10 @@ def _split(
     if not settings.early_stopping:
         return rows, None
     weight = np.ones(rows.n_rows) if rows.weight is None else rows.weight
-    n_slots = MinibatchSampler(rows.keys, weight, 1).n_slots
+    sampler = MinibatchSampler(rows.keys, weight, 1)
+    n_slots = sampler.n_slots
     n_held_out = min(max(1, round(settings.validation_fraction * n_slots)), _MAX_HELD_OUT)
-    taken = _some_rows(rows, n_held_out, rng)
+    taken = sampler.draw(n_held_out, rng)
     share = np.bincount(taken, minlength=rows.n_rows) * (weight.sum() / n_slots)
     left = np.maximum(weight - share, 0.0)
     if n_slots < 2 or not left.any():
@@ -214,10 +212,9 @@ def _split(
     return rows.reweighted(left), stopping
 
 
-def _chains_at_rows(
-    rows: TrainingRows, parameters: RBMParameters, n_chains: int, rng: np.random.Generator
+def _chains_at(
+    rows: np.ndarray, parameters: RBMParameters, settings: Settings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw hidden units given training rows."""
-    indices = np.resize(_some_rows(rows, n_chains, rng), n_chains)
-    p = hidden_probabilities(rows.take(indices), parameters)
+    """Draw hidden units given rows, each as often as it takes to make all chains."""
+    p = hidden_probabilities(np.resize(rows, (settings.chains, rows.shape[1])), parameters)
     return (rng.random(p.shape) < p).astype(np.float64)

@@ -234,26 +234,28 @@ class Training:
             so far. By returning True, `end` stops the training.
         """
         stride = min(4, max(1, self.plan.n_updates // 200))
-        average = IterateAverage(self.kernel.matrix, stride=stride)
-        matrix = average.matrix if self.plan.average else self.kernel.matrix
+        kernel = self.kernel
+        average = IterateAverage(kernel.matrix, stride=stride)
+        matrix = average.matrix if self.plan.average else kernel.matrix
         batches = self._batches(rng)
         for _ in range(self.plan.n_iterations):
             task = begin()
             left = self.plan.n_updates - self.n_updates
             with np.errstate(**QUIET):
                 for indices in islice(batches, min(self.plan.updates_per_iteration, left)):
-                    self.rows.write(indices, self.kernel.batch(len(indices)))
-                    self.kernel.update(len(indices), self.plan.rate(self.n_updates), rng)
-                    average.include(self.kernel.matrix)
+                    n_rows = len(indices)
+                    self.rows.write(indices, kernel.batch(n_rows))
+                    kernel.update(n_rows, self.plan.rate(self.n_updates), rng)
+                    average.include(kernel.matrix)
                     self.n_updates += 1
-            check_finite_parameters(self.kernel.matrix, self.plan.learning_rate)
-            self.result = self.kernel.unpack(matrix)
+            check_finite_parameters(kernel.matrix, self.plan.learning_rate)
+            self.result = kernel.unpack(matrix)
             self.loss_curve.append(self.monitor(self.result))
             waited = self.stopping is not None and self.stopping.look(matrix, self.result)
             if end(task, self.result) or waited:
                 break
         if self.stopping is not None and self.stopping.best is not None:
-            self.result = self.kernel.unpack(self.stopping.best)
+            self.result = kernel.unpack(self.stopping.best)
         return self.result
 
     def _batches(self, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -6,19 +6,22 @@ intercepts included, and a single accumulating product is the whole update.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import sgemm
+from scipy.linalg.blas import saxpy, sgemm
 
 from skgm.rbm._parameters import RBMParameters
 
 __all__ = ["QUIET", "ContrastiveUpdate", "UpdateRule"]
 
 # exp(-x) may overflow, and 1 / u divide by zero: infinite odds, which compare as they should
-QUIET = {"over": "ignore", "divide": "ignore"}
+QUIET: dict[str, Any] = {"over": "ignore", "divide": "ignore"}
 
 _SURE = np.float32(1e4)  # log-odds of the column of ones: exp(-1e4) is 0, its unit is always on
 _ONE = np.float32(1.0)
+_SMALL = 2**14  # entries
+_IN_PLACE = {"trans_b": True, "overwrite_c": True}  # of a transpose: Fortran order, so no copy
 # 2^16 plus two roundings: without them 1 <= levels / (2^16 - 2^-8) could round to equality, and a
 # unit that is surely on would be off once in 2^24 draws
 _LEVELS = np.float32(2**16 + 2**-7)
@@ -93,6 +96,8 @@ class ContrastiveUpdate:
         self._views: dict[int, tuple[np.ndarray, ...]] = {}
         self._state = np.ones((len(chains), k + 1), dtype=np.float32)
         self._velocity = np.zeros_like(self._negative) if rule.momentum else None
+        # an accumulating product saves a pass over the matrix, but starts more slowly
+        self._product = np.empty_like(self._negative) if self._negative.size < _SMALL else None
         self._mean_hidden = np.full(k + 1, rule.sparsity_target, dtype=np.float32)
         self.chains = chains
 
@@ -270,15 +275,17 @@ class ContrastiveUpdate:
     def _apply(self, visible: np.ndarray, hidden: np.ndarray, rate: float, n_rows: int) -> None:
         if self.rule.weight_decay:
             self._negative[:-1, :-1] *= np.float32(max(0.0, 1 - rate * self.rule.weight_decay))
-        target, kept = self._negative, 1.0
+        step = -rate / n_rows  # eq. rbm-gradient: weights and both intercepts in one product
         if self._velocity is not None:
-            target, kept = self._velocity, self.rule.momentum
-        # eq. rbm-gradient: weights and both intercepts, accumulated in place through the transpose
-        step = -rate / n_rows
-        sgemm(step, hidden.T, visible.T, kept, target.T, trans_b=True, overwrite_c=True)
-        if self._velocity is not None:
-            self._velocity[-1, -1] = 0.0
-            self._negative += self._velocity
+            velocity = self._velocity
+            sgemm(step, hidden.T, visible.T, self.rule.momentum, velocity.T, **_IN_PLACE)
+            velocity[-1, -1] = 0.0
+            self._negative += velocity
+        elif self._product is not None:
+            np.dot(visible.T, hidden, out=self._product)
+            saxpy(self._product.ravel(), self._negative.ravel(), a=step)
+        else:
+            sgemm(step, hidden.T, visible.T, 1.0, self._negative.T, **_IN_PLACE)
 
 
 def _augmented(center: np.ndarray) -> np.ndarray:
