@@ -26,7 +26,7 @@ _NOT_MIXED = 1.5  # R-hat of the rows that the way down starts from
 
 @dataclass(frozen=True)
 class LogPartition:
-    """log Z of a restricted Boltzmann machine.
+    """The log-partition function, log Z, of a restricted Boltzmann machine.
 
     Attributes
     ----------
@@ -36,8 +36,9 @@ class LogPartition:
         Confidence interval; both ends are `value` where it is exact.
     standard_error : float
         By the jackknife over independent groups of chains; 0 where exact.
-    ess : float
-        Effective number of chains: the smaller of the two directions, of 256; infinite where exact.
+    ess_up, ess_down : float
+        Effective number of chains, (sum w)^2 / sum w^2, of 256 in each direction; infinite where
+        exact.
     method : {"exact", "annealing"}
         By enumeration, or by annealed importance sampling up and down.
     lower : float
@@ -55,12 +56,18 @@ class LogPartition:
     value: float
     interval: tuple[float, float]
     standard_error: float
-    ess: float
+    ess_up: float
+    ess_down: float
     method: str
     lower: float
     upper: float
     r_hat: float = 1.0
     level: float = 0.95
+
+    @property
+    def ess(self) -> float:
+        """The smaller effective number of chains of the two directions."""
+        return min(self.ess_up, self.ess_down)
 
     @property
     def reliable(self) -> bool:
@@ -107,7 +114,8 @@ def log_partition(
     p = parameters.as_float64()
     if min(p.n_hidden, p.n_visible) <= max_exact_units:
         value = exact_log_partition(p)
-        return LogPartition(value, (value, value), 0.0, np.inf, "exact", value, value, level=level)
+        ess = (np.inf, np.inf)
+        return LogPartition(value, (value, value), 0.0, *ess, "exact", value, value, level=level)
     path = Path(p, base_log_odds(base_mean))
     spacing = Spacing.measured(path, rng)
     rows, diagnostics = sample_tempered(p, _GROUPS, _PER_GROUP, rng)
@@ -164,7 +172,8 @@ def _joined(
         value=value,
         interval=(value - half, value + half),
         standard_error=error,
-        ess=min(_effective(up), _effective(down)),
+        ess_up=_effective(up),
+        ess_down=_effective(down),
         method="annealing",
         lower=path.log_partition_base + _log_mean(up),
         upper=path.log_partition_base - _log_mean(down),
