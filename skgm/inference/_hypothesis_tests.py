@@ -19,7 +19,8 @@ from skgm.inference._estimating_equations import (
 )
 from skgm.inference._flattening import flat_values
 from skgm.inference._mle import MLEDensity
-from skgm.inference._model_tests import (
+from skgm.inference._models._statsmodels import is_statsmodels_result
+from skgm.inference._models._tests import (
     model_likelihood_ratio_test,
     model_score_test,
     model_wald_test,
@@ -37,7 +38,6 @@ from skgm.inference._problem import (
 )
 from skgm.inference._results import TestResult
 from skgm.inference._statistics_of_tests import linear_quadratic
-from skgm.inference._statsmodels import is_statsmodels_result
 
 __all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
 

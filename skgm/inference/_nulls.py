@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skgm.inference._flattening import flat_values
-from skgm.inference._model_null import linear_restriction
+from skgm.inference._models._null import linear_restriction
 from skgm.inference._results import parameter_labels
 from skgm.inference.families._base import Family
 

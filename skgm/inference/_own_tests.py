@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from skgm.inference._model_tests import refuse_event
+from skgm.inference._models._tests import refuse_event
 
 __all__ = ["own_statistics_first"]
 

@@ -10,6 +10,8 @@ import numpy as np
 from scipy import special
 
 __all__ = [
+    "ATANH",
+    "STIRLING",
     "bessel_gap",
     "bessel_slope",
     "digamma_gaps",
@@ -26,12 +28,13 @@ _BERNOULLI = np.array(
     [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798]
 )
 _TWICE = 2.0 * np.arange(1, len(_BERNOULLI) + 1)
-_STIRLING = _BERNOULLI / (_TWICE * (_TWICE - 1))
+STIRLING = _BERNOULLI / (_TWICE * (_TWICE - 1))
 _DIGAMMA = _BERNOULLI / _TWICE
 _DIGAMMA_LIST, _BERNOULLI_LIST = _DIGAMMA.tolist(), _BERNOULLI.tolist()
-_STIRLING_LIST, _FEW = _STIRLING.tolist(), 4
-# atanh(r) = r + r^3 / 3 + ...: 1/3, 1/5, ..., enough for |r| <= 0.1
-_ATANH = 1 / np.arange(3.0, 20.0, 2.0)
+_STIRLING_LIST, _FEW = STIRLING.tolist(), 4
+# atanh(r) = r + r^3 / 3 + ...: 1/3, 1/5, ..., enough for |r| <= 1/3; nine do for |r| <= 0.1
+ATANH = 1 / np.arange(3.0, 41.0, 2.0)
+_ATANH = ATANH[:9]
 _NEAR = 0.18
 
 
@@ -96,7 +99,7 @@ def gamma_gap(a: Any) -> np.ndarray:
     """Return log Gamma(a) - a log a + a, for a > 0; for large a about log(2 pi / a) / 2."""
 
     def series(a: np.ndarray) -> np.ndarray:
-        return np.asarray(0.5 * np.log(2 * np.pi / a) + _horner(_STIRLING, a**-2.0) / a)
+        return np.asarray(0.5 * np.log(2 * np.pi / a) + _horner(STIRLING, a**-2.0) / a)
 
     few = _few(_gamma_gap, a)
     if few is not None:

@@ -9,11 +9,11 @@ from scipy import special
 
 from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
 from skgm.inference.families._bernoulli import Bernoulli
+from skgm.inference.families._parameter import EXACT_TOO
 from skgm.inference.families._statistics import Sums, reduce_chunks
 
 __all__ = ["Categorical", "CategoryCounts"]
 
-_METHODS = ("wald", "wald-transformed", "score", "profile", "exact", "robust", "bootstrap")
 _MOST_CATEGORIES = 1000  # more are taken for numbers that are no codes
 _SHARE = Bernoulli()  # one category against all others
 
@@ -91,7 +91,7 @@ class Categorical(ExponentialFamily):
             raise ValueError(f"n_categories must be a whole number >= 2; got {k!r}.")
         self.n_categories = None if k is None else int(k)
         self.parameters = tuple(
-            Parameter(f"p{j}", low=0.0, high=1.0, link="logit", methods=_METHODS, auto="score")
+            Parameter(f"p{j}", low=0.0, high=1.0, link="logit", methods=EXACT_TOO, auto="score")
             for j in range(1, self.n_categories or 0)
         )
 

@@ -8,11 +8,10 @@ import numpy as np
 from skgm.inference.families._base import Family, Params
 from skgm.inference.families._censored_laws import LAWS
 from skgm.inference.families._censored_rows import CensoredRows, check_event
+from skgm.inference.families._parameter import GENERAL
 from skgm.inference.families._smooth import SmoothFamily
 
 __all__ = ["CensoredFamily", "censored"]
-
-_METHODS = ("wald", "wald-transformed", "score", "profile", "robust", "bootstrap")
 
 
 def censored(family: Family) -> "CensoredFamily":
@@ -79,7 +78,7 @@ class CensoredFamily(SmoothFamily):
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.equivariance = base.equivariance
         self.parameters = tuple(
-            replace(p, methods=_METHODS, auto="profile") for p in base.parameters
+            replace(p, methods=GENERAL, auto="profile") for p in base.parameters
         )
 
     def inside(self, X: np.ndarray) -> np.ndarray:

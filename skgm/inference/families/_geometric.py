@@ -4,11 +4,10 @@ import numpy as np
 from scipy import special, stats
 
 from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._parameter import EXACT_TOO
 from skgm.inference.families._statistics import Sums, reduce_chunks
 
 __all__ = ["Geometric"]
-
-_METHODS = ("wald", "wald-transformed", "score", "profile", "exact", "robust", "bootstrap")
 
 
 class Geometric(ExponentialFamily):
@@ -36,7 +35,7 @@ class Geometric(ExponentialFamily):
     aliases = ("geom",)
     support = "positive-counts"
     discrete = True
-    parameters = (Parameter("p", low=0.0, high=1.0, link="logit", methods=_METHODS, auto="score"),)
+    parameters = (Parameter("p", low=0.0, high=1.0, link="logit", methods=EXACT_TOO, auto="score"),)
     statistics_type = Sums
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:

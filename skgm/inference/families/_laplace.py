@@ -7,11 +7,10 @@ import numpy as np
 from skgm.inference.families._base import Interval, Params
 from skgm.inference.families._laplace_exact import location_limits, scale_limits
 from skgm.inference.families._location_scale import LocationScaleFamily, location_and_scale
+from skgm.inference.families._parameter import EXACT_TOO
 from skgm.inference.families._rows import Rows
 
 __all__ = ["Laplace"]
-
-_METHODS = ("wald", "wald-transformed", "score", "profile", "exact", "robust", "bootstrap")
 
 
 class Laplace(LocationScaleFamily):
@@ -33,7 +32,7 @@ class Laplace(LocationScaleFamily):
 
     name = "laplace"
     equivariance = "location-scale"
-    parameters = location_and_scale(_METHODS, "exact")
+    parameters = location_and_scale(EXACT_TOO, "exact")
     one_maximum = False  # no search by derivatives
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

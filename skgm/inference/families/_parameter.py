@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Parameter"]
+__all__ = ["EXACT_TOO", "GENERAL", "Parameter"]
+
+# Interval methods of families whose score is known, and of those with an exact law as well.
+GENERAL = ("wald", "wald-transformed", "score", "profile", "robust", "bootstrap")
+EXACT_TOO = ("wald", "wald-transformed", "score", "profile", "exact", "robust", "bootstrap")
 
 
 @dataclass(frozen=True)

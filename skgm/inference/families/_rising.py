@@ -9,23 +9,18 @@ rest is Euler and Maclaurin's formula, an integral with Stirling's corrections.
 
 import numpy as np
 
+from skgm.inference._special import ATANH, STIRLING
+
 __all__ = ["curvature_ratio", "gap_ratio", "log_rising"]
 
 _DIRECT = 16  # terms summed as they stand; beyond them Stirling's six corrections are exact
-_STIRLING = tuple(
-    zip(
-        (1, 3, 5, 7, 9, 11),
-        (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360),
-        strict=True,
-    )
-)
-_ATANH = 1 / np.arange(3.0, 41.0, 2.0)  # atanh(r) = r + r^3 / 3 + ..., enough for r <= 1/3
+_STIRLING = tuple(zip((1, 3, 5, 7, 9, 11), STIRLING[:6].tolist(), strict=True))
 
 
 def _series(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return 1/3 + y/5 + y^2/7 + ... and its derivative, by Horner's rule."""
     value, slope = np.zeros_like(y), np.zeros_like(y)
-    for coefficient in _ATANH[::-1]:
+    for coefficient in ATANH[::-1]:
         slope = slope * y + value
         value = value * y + coefficient
     return value, slope

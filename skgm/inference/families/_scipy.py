@@ -9,6 +9,7 @@ from scipy import special, stats
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._differences import gradient
 from skgm.inference.families._numerical import NumericalFamily
+from skgm.inference.families._parameter import GENERAL
 from skgm.inference.families._rows import Rows
 from skgm.inference.families._scipy_support import (
     common_ends,
@@ -19,7 +20,6 @@ from skgm.inference.families._scipy_support import (
 
 __all__ = ["ScipyFamily"]
 
-_METHODS = ("wald", "wald-transformed", "score", "profile", "robust", "bootstrap")
 # Nodes in z of integrals over the distribution by x = quantile(Phi(z)).
 _Z = np.linspace(-8.4, 8.4, 337)[:, None]
 _SMALL = 200  # rows; with more of them r* and profile intervals agree to three digits
@@ -141,7 +141,7 @@ class ScipyFamily(NumericalFamily):
 
     def _set_parameters(self) -> None:
         self.has_information = not self.discrete and _has_formula(self.distribution)
-        methods = (*_METHODS, "rstar") if self.has_information else _METHODS
+        methods = (*GENERAL, "rstar") if self.has_information else GENERAL
         found = [
             Parameter(shape.name, shape.low, shape.high, shape.link, methods)
             for shape in self._shapes

@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference._model_fit import full_fit, restricted_fit
-from skgm.inference._model_nested import is_between_fits, nested_loglik, nested_restriction
-from skgm.inference._model_null import Restriction, linear_restriction
-from skgm.inference._model_protocol import Fit, LikelihoodModel, covariance_of
-from skgm.inference._problem import check_alternative, outcome
-from skgm.inference._results import TestResult
-from skgm.inference._statsmodels import (
+from skgm.inference._models._fit import full_fit, restricted_fit
+from skgm.inference._models._nested import is_between_fits, nested_loglik, nested_restriction
+from skgm.inference._models._null import Restriction, linear_restriction
+from skgm.inference._models._protocol import LikelihoodModel, ModelFit, covariance_of
+from skgm.inference._models._statsmodels import (
     is_statsmodels_result,
     likelihood_model,
     parameter_names,
     unwrap,
 )
+from skgm.inference._problem import check_alternative, outcome
+from skgm.inference._results import TestResult
 
 __all__ = [
     "model_likelihood_ratio_test",
@@ -84,18 +84,14 @@ def model_likelihood_ratio_test(
 
     Parameters
     ----------
-    result : statsmodels result
-        A fitted model; its data are in it.
+    result, X, sample_weight, alternative
+        As in `model_score_test`.
     null : dict, (R, q) or statsmodels result
-        As in `model_score_test`; also a nested GenericLikelihoodModel, or Poisson in a negative
+        As there; also a nested GenericLikelihoodModel, or Poisson in a negative
         binomial model, whose overdispersion is then on the edge of its space: the p-value is that
         of the mixture of chi-squares with 0 and 1 degrees of freedom.
-    X, sample_weight : None
-        The data are in the result.
     correction : None
         Corrections are not known for these models.
-    alternative : {"two-sided", "greater", "less"}, default="two-sided"
-        For one restriction: on which side of the null the parameter, or R theta, lies.
 
     Returns
     -------
@@ -137,16 +133,10 @@ def model_wald_test(
 
     Parameters
     ----------
-    result : statsmodels result
-        A fitted model; its data are in it.
-    null : dict, (R, q) or statsmodels result
+    result, null, X, sample_weight, alternative
         As in `model_score_test`.
-    X, sample_weight : None
-        The data are in the result.
     robust : bool, default=False
         Use the sandwich covariance of the estimate.
-    alternative : {"two-sided", "greater", "less"}, default="two-sided"
-        For one restriction: on which side of the null the parameter, or R theta, lies.
 
     Returns
     -------
@@ -176,7 +166,7 @@ def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
 
 
 def _robust_score(
-    model: LikelihoodModel, restriction: Restriction, fit: Fit, score: np.ndarray
+    model: LikelihoodModel, restriction: Restriction, fit: ModelFit, score: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
     bread = model.covariance(fit.params)
@@ -217,7 +207,7 @@ def refuse_unconverged(result: Any) -> None:
         )
 
 
-def _between_fits(best: Fit, result: Any, null: Any, alternative: str) -> TestResult:
+def _between_fits(best: ModelFit, result: Any, null: Any, alternative: str) -> TestResult:
     """Return the likelihood ratio of two fits, whose parameters need not be comparable."""
     loglik, df, on_edge = nested_loglik(result, null)
     if alternative != "two-sided":
@@ -253,7 +243,7 @@ def _outcome(
     )
 
 
-def _named(model: LikelihoodModel, fit: Fit) -> dict[str, float]:
+def _named(model: LikelihoodModel, fit: ModelFit) -> dict[str, float]:
     return dict(zip(model.names, fit.params.tolist()))
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln, polygamma, psi, xlog1py, xlogy
 
-from skgm.inference._model_protocol import LikelihoodModel
-from skgm.inference._model_separation import is_extreme, is_separated
+from skgm.inference._models._protocol import LikelihoodModel
+from skgm.inference._models._separation import is_extreme, is_separated
 
 __all__ = ["GeneralizedLinear", "LinearRegression"]
 

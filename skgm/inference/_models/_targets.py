@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference._model_fit import restricted_fit
-from skgm.inference._model_null import Restriction
-from skgm.inference._model_protocol import Fit, LikelihoodModel
+from skgm.inference._models._fit import restricted_fit
+from skgm.inference._models._null import Restriction
+from skgm.inference._models._protocol import LikelihoodModel, ModelFit
 
 __all__ = ["FunctionTarget", "LinearTarget", "read_targets"]
 
@@ -39,7 +39,7 @@ class LinearTarget:
         """Return the lower end of the space of a single parameter."""
         return -np.inf if self.single is None else float(model.lower[self.single[0]])
 
-    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> Fit:
+    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> ModelFit:
         """Return the maximum where the combination has this value."""
         restriction = Restriction(
             self.combination[None, :], np.array([value]), {}, fixed_entries=self.single
@@ -94,7 +94,7 @@ class FunctionTarget:
         """Return -inf: the range of a function is not known."""
         return -np.inf
 
-    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> Fit:
+    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> ModelFit:
         """Return the maximum where the function has this value, by Newton on the Lagrangian.
 
         Raises
@@ -109,7 +109,7 @@ class FunctionTarget:
             if not np.isfinite(length):
                 break
             if length < _CONVERGED and is_maximum:
-                return Fit(params, model.loglik(params))
+                return ModelFit(params, model.loglik(params))
             step *= min(1.0, _LONGEST / length) * self.errors
             for _ in range(20):
                 if np.isfinite(model.loglik(params + step)):
@@ -146,7 +146,7 @@ class FunctionTarget:
         return (hessian + hessian.T) / 2
 
 
-def read_targets(of: Any, model: LikelihoodModel, fit: Fit) -> dict[str, Any]:
+def read_targets(of: Any, model: LikelihoodModel, fit: ModelFit) -> dict[str, Any]:
     """Return what intervals are wanted for, by label.
 
     Parameters
@@ -155,7 +155,7 @@ def read_targets(of: Any, model: LikelihoodModel, fit: Fit) -> dict[str, Any]:
         As in `confidence_intervals`.
     model : LikelihoodModel
         Names the parameters.
-    fit : Fit
+    fit : ModelFit
         Its maximum.
 
     Raises

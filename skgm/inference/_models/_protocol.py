@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-__all__ = ["Fit", "LikelihoodModel", "covariance_of"]
+__all__ = ["LikelihoodModel", "ModelFit", "covariance_of"]
 
 
-class Fit(NamedTuple):
+class ModelFit(NamedTuple):
     """A maximum of the log-likelihood, restricted or not."""
 
     params: np.ndarray

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from skgm.inference._model_protocol import Fit, LikelihoodModel
+from skgm.inference._models._protocol import LikelihoodModel, ModelFit
 
 __all__ = ["IntervalSearch"]
 
@@ -20,9 +20,9 @@ class IntervalSearch:
     def __init__(
         self,
         model: LikelihoodModel,
-        fit: Fit,
+        fit: ModelFit,
         target: Any,
-        distance: Callable[[Fit], float],
+        distance: Callable[[ModelFit], float],
         quantile: float,
     ) -> None:
         self.model, self.fit, self.target = model, fit, target

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.linalg import null_space, qr, solve_triangular
 
-from skgm.inference._model_null import Restriction
-from skgm.inference._model_protocol import Fit, LikelihoodModel
+from skgm.inference._models._null import Restriction
+from skgm.inference._models._protocol import LikelihoodModel, ModelFit
 
-__all__ = ["full_fit", "maximise", "restricted_fit"]
+__all__ = ["full_fit", "maximise_along", "restricted_fit"]
 
 _MAX_STEPS = 200
 _CONVERGED = 1e-20  # squared length of the Newton step, in standard errors
@@ -16,7 +16,7 @@ _STRIDES = 60  # attempts to approach a null
 _EPS = np.finfo(np.float64).eps
 
 
-def maximise(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> Fit:
+def maximise_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
     """Return the maximum over `start` plus the span of `basis`, (k, m).
 
     Raises
@@ -32,10 +32,10 @@ def maximise(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> Fi
         step, length2 = _newton_step(model, params, basis)
         stalled = length2 < _STALLED and length2 > previous / 4
         if length2 < _CONVERGED or stalled:
-            return Fit(params, value)
+            return ModelFit(params, value)
         found = _line_search(model, params, value, step)
         if found is None and length2 < _STALLED:
-            return Fit(params, value)
+            return ModelFit(params, value)
         if found is None:
             break
         params, value, previous = found.params, found.loglik, length2
@@ -44,7 +44,7 @@ def maximise(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> Fi
             "No maximum of the log-likelihood was found: it rises without end or towards the edge "
             "of the parameter space. Standardise the columns, or restrict the parameter."
         )
-    return Fit(params, value)
+    return ModelFit(params, value)
 
 
 def _newton_step(
@@ -69,17 +69,17 @@ def _newton_step(
 
 def _line_search(
     model: LikelihoodModel, params: np.ndarray, value: float, step: np.ndarray
-) -> Fit | None:
+) -> ModelFit | None:
     rounding = 16 * _EPS * max(abs(value), 1.0)
     for halving in range(50):
         moved = params + step * 0.5**halving
         reached = model.loglik(moved)
         if np.isfinite(reached) and reached >= value - rounding:
-            return Fit(moved, reached)
+            return ModelFit(moved, reached)
     return None
 
 
-def full_fit(model: LikelihoodModel) -> Fit:
+def full_fit(model: LikelihoodModel) -> ModelFit:
     """Return the unrestricted maximum: the model's own estimate, refined.
 
     Raises
@@ -95,7 +95,7 @@ def full_fit(model: LikelihoodModel) -> Fit:
         basis = everything * _units(model, model.estimate)
         basis = _orthonormal(model, model.estimate, basis)
         try:
-            fit = maximise(model, model.estimate, basis)
+            fit = maximise_along(model, model.estimate, basis)
         except ValueError as error:
             if model.infinite_direction(everything):
                 raise ValueError(_SEPARATED) from error
@@ -141,7 +141,7 @@ def _orthonormal(model: LikelihoodModel, params: np.ndarray, basis: np.ndarray) 
 
 def restricted_fit(
     model: LikelihoodModel, restriction: Restriction, origin: np.ndarray, strides: int = _STRIDES
-) -> Fit:
+) -> ModelFit:
     """Return the maximum under R theta = q.
 
     Parameters
@@ -181,7 +181,7 @@ def _approach(
     units: np.ndarray,
     basis: np.ndarray,
     strides: int,
-) -> Fit:
+) -> ModelFit:
     """Return the restricted maximum, in smaller strides from the origin where one is too large."""
     params, begin = origin, restriction.matrix @ origin
     done, stride = 0.0, 1.0
@@ -191,7 +191,7 @@ def _approach(
         if done + stride >= 1:
             target = restriction.values
         try:
-            fit = maximise(model, _project(model, restriction, params, target, units), basis)
+            fit = maximise_along(model, _project(model, restriction, params, target, units), basis)
         except ValueError:
             if attempt == strides - 1:
                 raise

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lstsq, null_space
 
-from skgm.inference._model_fit import full_fit
-from skgm.inference._model_null import Restriction
-from skgm.inference._statsmodels import likelihood_model, refuse_penalised, unwrap
+from skgm.inference._models._fit import full_fit
+from skgm.inference._models._null import Restriction
+from skgm.inference._models._statsmodels import likelihood_model, refuse_penalised, unwrap
 
 __all__ = ["is_between_fits", "nested_loglik", "nested_restriction"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference._model_discrete import DiscreteModel, GenericModel
-from skgm.inference._model_protocol import LikelihoodModel
-from skgm.inference._model_regression import GeneralizedLinear, LinearRegression
+from skgm.inference._models._discrete import DiscreteModel, GenericModel
+from skgm.inference._models._protocol import LikelihoodModel
+from skgm.inference._models._regression import GeneralizedLinear, LinearRegression
 
 __all__ = [
     "is_statsmodels_result",

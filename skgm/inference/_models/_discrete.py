@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln, log_ndtr, xlogy
 
-from skgm.inference._model_derivatives import NumericalDerivatives
-from skgm.inference._model_protocol import LikelihoodModel
-from skgm.inference._model_separation import is_extreme, is_separated
+from skgm.inference._models._derivatives import NumericalDerivatives
+from skgm.inference._models._protocol import LikelihoodModel
+from skgm.inference._models._separation import is_extreme, is_separated
 
 __all__ = ["DiscreteModel", "GenericModel"]
 

@@ -7,13 +7,13 @@ import numpy as np
 from scipy import stats
 
 from skgm.inference._links import wald_interval
-from skgm.inference._model_fit import full_fit
-from skgm.inference._model_protocol import Fit, LikelihoodModel
-from skgm.inference._model_search import IntervalSearch
-from skgm.inference._model_targets import LinearTarget, read_targets
-from skgm.inference._model_tests import refuse_unconverged, robust_covariance
+from skgm.inference._models._fit import full_fit
+from skgm.inference._models._protocol import LikelihoodModel, ModelFit
+from skgm.inference._models._search import IntervalSearch
+from skgm.inference._models._statsmodels import is_statsmodels_result, likelihood_model
+from skgm.inference._models._targets import LinearTarget, read_targets
+from skgm.inference._models._tests import refuse_unconverged, robust_covariance
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
-from skgm.inference._statsmodels import is_statsmodels_result, likelihood_model
 
 __all__ = ["confidence_intervals"]
 
@@ -141,7 +141,7 @@ Interval = tuple[float, float]
 
 
 def _from_covariance(
-    covariance: np.ndarray, fit: Fit, target: Any, level: float, df: Any = None
+    covariance: np.ndarray, fit: ModelFit, target: Any, level: float, df: Any = None
 ) -> Interval:
     slope = target.gradient(fit.params)  # the delta method
     error = np.sqrt(slope @ covariance @ slope)
@@ -149,13 +149,13 @@ def _from_covariance(
     return float(low), float(high)
 
 
-def _wald(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
+def _wald(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
     covariance = model.covariance(fit.params)
     return _from_covariance(covariance, fit, target, level)
 
 
 def _small_sample(
-    model: LikelihoodModel, fit: Fit, covariance: np.ndarray, target: Any, level: float
+    model: LikelihoodModel, fit: ModelFit, covariance: np.ndarray, target: Any, level: float
 ) -> Interval:
     """Return the interval with variance times n / (n - k) and Student's t on n - k."""
     df = model.n - len(fit.params)
@@ -167,25 +167,25 @@ def _small_sample(
     return _from_covariance(covariance * model.n / df, fit, target, level, df)
 
 
-def _exact(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
+def _exact(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
     covariance = model.covariance(fit.params)
     return _small_sample(model, fit, covariance, target, level)
 
 
-def _robust(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
+def _robust(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
     covariance = robust_covariance(model, fit.params)
     return _small_sample(model, fit, covariance, target, level)
 
 
-def _profile(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
-    def distance(restricted: Fit) -> float:
+def _profile(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    def distance(restricted: ModelFit) -> float:
         return float(np.sqrt(2 * max(fit.loglik - restricted.loglik, 0.0)))
 
     return _invert(model, fit, target, level, distance)
 
 
-def _score(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Interval:
-    def distance(restricted: Fit) -> float:
+def _score(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    def distance(restricted: ModelFit) -> float:
         score = model.score(restricted.params)
         covariance = model.covariance(restricted.params, expected=True)
         return float(np.sqrt(score @ covariance @ score))
@@ -195,10 +195,10 @@ def _score(model: LikelihoodModel, fit: Fit, target: Any, level: float) -> Inter
 
 def _invert(
     model: LikelihoodModel,
-    fit: Fit,
+    fit: ModelFit,
     target: Any,
     level: float,
-    distance: Callable[[Fit], float],
+    distance: Callable[[ModelFit], float],
 ) -> Interval:
     """Return where the root of a test statistic, on both sides, reaches the normal quantile."""
     quantile = float(stats.norm.ppf((1 + level) / 2))
@@ -209,7 +209,7 @@ def _invert(
     return search.end(-width), search.end(width)
 
 
-_METHODS: dict[str, Callable[[LikelihoodModel, Fit, np.ndarray, float], Interval]] = {
+_METHODS: dict[str, Callable[[LikelihoodModel, ModelFit, np.ndarray, float], Interval]] = {
     "profile": _profile,
     "score": _score,
     "wald": _wald,
