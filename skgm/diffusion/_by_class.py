@@ -1,0 +1,92 @@
+"""Classes: their codes, labels to draw, and one denoiser for each where none serves all."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+__all__ = ["PerClassDenoiser", "class_codes", "encode_labels", "stratified_codes"]
+
+
+def class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted classes of the labels y and the code of each row."""
+    if y is None:
+        raise ValueError(
+            "class_conditional=True requires y to be passed, but the target y is None: give one "
+            "class label per row."
+        )
+    labels = column_or_1d(y)
+    if len(labels) != n_rows:
+        raise ValueError(f"y has {len(labels)} labels for {n_rows} rows of X; give one per row.")
+    missing = np.array([label is None or label != label for label in labels.tolist()], dtype=bool)
+    if missing.any():
+        raise ValueError(
+            f"y has a missing label at row {int(np.argmax(missing))}. Drop that row, or give the "
+            "missing labels a class of their own."
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes
+
+
+def encode_labels(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Return the codes of labels among known classes; others raise, named."""
+    labels = column_or_1d(y)
+    lookup = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in lookup]
+    if unknown:
+        raise ValueError(
+            f"y contains the label {unknown[0]!r}, which fit has not seen; its classes are "
+            f"{classes.tolist()}."
+        )
+    return np.array([lookup[label] for label in labels.tolist()], dtype=np.intp)
+
+
+def stratified_codes(prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n class codes in random order, each class as often as n * prior says, to within one.
+
+    Systematic sampling: unbiased, and without the variance of independent draws.
+    """
+    points = (np.arange(n) + rng.random()) / n
+    codes = np.searchsorted(np.cumsum(prior), points, side="right")
+    return rng.permutation(np.minimum(codes, len(prior) - 1))
+
+
+class PerClassDenoiser:
+    """A denoiser for each class, side by side; `condition` holds the codes."""
+
+    def __init__(self, denoisers: list[Any]) -> None:
+        self._denoisers = denoisers
+
+    def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
+        """Return F(u, phi), (n, d)."""
+        return self._gather("velocity", u, phi, condition)[0]
+
+    def velocity_jvp(
+        self, u: np.ndarray, phi: Any, w: np.ndarray, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F and its directional derivative J_F w, each (n, d)."""
+        value, along = self._gather("velocity_jvp", u, phi, condition, w)
+        return value, along
+
+    def velocity_divergence(
+        self, u: np.ndarray, phi: Any, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and the trace of its Jacobian, (n,)."""
+        value, trace = self._gather("velocity_divergence", u, phi, condition)
+        return value, trace
+
+    def _gather(
+        self, method: str, u: np.ndarray, phi: Any, condition: Any, *rows: np.ndarray
+    ) -> list[np.ndarray]:
+        parts: list[np.ndarray] = []
+        for code in np.unique(condition):
+            mine = condition == code
+            angle = phi if np.ndim(phi) == 0 else phi[mine]
+            outputs = getattr(self._denoisers[code], method)(
+                u[mine], angle, *(array[mine] for array in rows)
+            )
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            parts = parts or [np.empty((len(u), *out.shape[1:])) for out in outputs]
+            for part, output in zip(parts, outputs):
+                part[mine] = output
+        return parts

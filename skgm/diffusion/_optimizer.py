@@ -1,0 +1,121 @@
+"""Adam in place, over one flat vector of weights, in chunks that stay in cache."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+__all__ = ["Adam", "learning_rate_decay"]
+
+_CHUNK = 32768
+_AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
+
+
+def learning_rate_decay(kind: str, n_updates: int) -> Callable[[int], float]:
+    """Return the factor of the learning rate at update k = 0, 1, ..., with a short warm-up.
+
+    "cosine" and "linear" fall to zero at `n_updates`; "constant" stays.
+    """
+    warm_up = min(50, max(1, n_updates // 10))
+
+    def factor(k: int) -> float:
+        done = min(k / n_updates, 1.0)
+        shape = {"cosine": 0.5 * (1 + np.cos(np.pi * done)), "linear": 1 - done, "constant": 1.0}
+        return float(shape[kind] * min(1.0, (k + 1) / warm_up))
+
+    return factor
+
+
+class Adam:
+    """Adam with decoupled weight decay, and an exponential average of the weights it visits.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (p,)
+        Changed in place by `step`.
+    beta_1, beta_2 : float
+        Decay of the running means of gradient and squared gradient.
+    average_decay : float
+        Decay of the average of the weights, reached gradually: the k-th update counts for at
+        least about 10 / k, so that short runs forget where they started.
+    weight_decay : float
+        Every update multiplies the weights by 1 - learning rate * weight_decay.
+    """
+
+    def __init__(
+        self,
+        weights: np.ndarray,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        average_decay: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.weights = weights
+        self.average = weights.copy()
+        self.n_updates = 0
+        self._beta_1, self._beta_2 = beta_1, beta_2
+        self._average_decay, self._weight_decay = average_decay, weight_decay
+        self._first, self._second = np.zeros_like(weights), np.zeros_like(weights)
+        self._scratch = np.empty_like(weights[:_CHUNK])
+
+    def step(self, gradient: np.ndarray, learning_rate: float) -> None:
+        """Make one update, and at times move the average."""
+        self.n_updates += 1
+        k, beta_1, beta_2 = self.n_updates, self._beta_1, self._beta_2
+        # the running sums are kept unnormalised: their factors join the learning rate
+        root = np.sqrt((1 - beta_2) / (1 - beta_2**k))
+        rate = learning_rate * (1 - beta_1) / (1 - beta_1**k) / root
+        shrink = 1 - learning_rate * self._weight_decay
+        for start in range(0, len(self.weights), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            grad, first, second = gradient[part], self._first[part], self._second[part]
+            scratch = self._scratch[: len(grad)]
+            first *= beta_1
+            first += grad
+            second *= beta_2
+            second += np.multiply(grad, grad, out=scratch)
+            np.sqrt(second, out=scratch)
+            scratch += 1e-8 / root
+            np.divide(first, scratch, out=scratch)
+            scratch *= rate
+            weights = self.weights[part]
+            if shrink != 1:
+                weights *= shrink
+            weights -= scratch
+        if k % _AVERAGE_EVERY == 0:
+            self.move_average()
+
+    def move_average(self) -> None:
+        """Move the average towards the weights, as after `_AVERAGE_EVERY` updates."""
+        k = self.n_updates
+        decay = min(self._average_decay, (1 + k) / (10 + k)) ** _AVERAGE_EVERY
+        for start in range(0, len(self.weights), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            average = self.average[part]
+            scratch = self._scratch[: len(average)]
+            np.subtract(self.weights[part], average, out=scratch)
+            scratch *= 1 - decay
+            average += scratch
+
+    def state(self) -> dict[str, np.ndarray | int]:
+        """Return what `resume` needs to go on from here."""
+        return {
+            "weights": self.weights,
+            "average": self.average,
+            "first": self._first,
+            "second": self._second,
+            "n_updates": self.n_updates,
+        }
+
+    def resume(
+        self,
+        weights: np.ndarray,
+        average: np.ndarray,
+        first: np.ndarray,
+        second: np.ndarray,
+        n_updates: int,
+    ) -> None:
+        """Go on from a `state`, without writing into its arrays."""
+        self.weights[:], self.average = weights, average.copy()
+        self._first, self._second = first.copy(), second.copy()
+        self.n_updates = n_updates

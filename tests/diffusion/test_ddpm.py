@@ -1,0 +1,338 @@
+"""DDPM: what the check suites do not see."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_moons
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import KernelDensity
+from sklearn.neural_network import MLPRegressor
+
+from skgm import DDPM
+
+MOONS, SIDE = make_moons(400, noise=0.1, random_state=0)
+IRIS, SPECIES = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
+QUICK = {"max_iter": 60, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def moons():
+    return DDPM(random_state=0).fit(MOONS)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return DDPM(class_conditional=True, **QUICK).fit(IRIS, NAMES)
+
+
+def test_without_training_it_is_the_fitted_gaussian():
+    """A learning rate of nothing leaves the network at zero."""
+    X = MOONS * [3.0, 0.2] + [10.0, -5.0]
+    model = DDPM(scaling="whiten", learning_rate=1e-30, **QUICK).fit(X)
+    # F = 0 leaves u = cos(phi_min) z as it is, so it is u that has the law N(0, I)
+    gaussian = stats.multivariate_normal(X.mean(axis=0), np.cov(X.T, bias=True) * (1 + 0.02**2))
+    assert_allclose(model.score_samples(X), gaussian.logpdf(X), rtol=1e-9)
+
+
+def test_it_beats_the_gaussian_on_moons(moons):
+    fresh = make_moons(1000, noise=0.1, random_state=1)[0]
+    gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T))
+    gain = moons.score_samples(fresh) - gaussian.logpdf(fresh)
+    assert gain.mean() > 0.5 + 3 * gain.std() / np.sqrt(1000)
+
+
+@pytest.mark.parametrize("sampler", ["ode", "ddim", "ancestral"])
+def test_samples_have_the_moments_of_the_table(moons, sampler):
+    rows = moons.sample(2000, random_state=0, sampler=sampler)
+    error = MOONS.std(axis=0) / np.sqrt(2000)
+    assert_allclose(rows.mean(axis=0), MOONS.mean(axis=0), atol=5 * error.max() + 0.02)
+    assert_allclose(np.cov(rows.T), np.cov(MOONS.T), atol=0.1)
+
+
+@pytest.mark.parametrize("sampler", ["ode", "ddim", "ancestral"])
+def test_trajectory_ends_at_the_sample(moons, sampler):
+    options = {"random_state": 0, "sampler": sampler, "n_steps": 7}
+    path = moons.sample(5, return_trajectory=True, **options)
+    assert path.shape == (8, 5, 2)
+    assert_array_equal(path[-1], moons.sample(5, **options))
+
+
+def test_score_function_is_close_to_the_gradient(moons):
+    """Learnt, not differentiated: a correlation, with noise enough for both to be smooth."""
+    X, step = moons.sample(200, random_state=1), 1e-4
+    model = clone(moons).set_params(sigma_min=0.2).fit(MOONS)
+    shifts = step * np.eye(2)
+    numeric = np.stack(
+        [(model.score_samples(X + s) - model.score_samples(X - s)) / (2 * step) for s in shifts], 1
+    )
+    learnt = model.score_function(X)
+    assert np.corrcoef(learnt.ravel(), numeric.ravel())[0, 1] > 0.85
+
+
+def test_score_function_at_the_last_level_is_that_of_a_wide_gaussian(moons):
+    """With noise of many deviations the data no longer matter: -(x - mean) / sigma^2, whitened."""
+    X = MOONS[:5] + 1000 * np.array([[1.0, -2.0]])
+    level = 950
+    schedule = moons._schedule()
+    variance = (1 - schedule.alpha_bar[level - 1]) / schedule.alpha_bar[level - 1]
+    forward = moons._scaling["forward"][0]
+    precision = forward.T @ forward / (1 + variance)
+    assert_allclose(
+        moons.score_function(X, t=level), -(X - MOONS.mean(axis=0)) @ precision, rtol=0.02
+    )
+
+
+def test_empirical_denoiser_is_a_kernel_density():
+    X = stats.zscore(MOONS[:80])
+    model = DDPM("empirical", sigma_min=0.3, scaling="standard", n_score_steps=80).fit(X)
+    kernel = KernelDensity(bandwidth=0.3).fit(X)
+    assert_allclose(model.score_samples(MOONS), kernel.score_samples(MOONS), atol=1e-5)
+
+
+def test_many_columns_are_scored_along_fixed_directions():
+    X = np.random.default_rng(0).standard_normal((100, 20)) * np.arange(1, 21)
+    model = DDPM(**QUICK).fit(X)
+    values = model.score_samples(X)
+    assert_allclose(model.score_samples(X[[7]]), values[7], rtol=1e-9)
+    exact = clone(model).fit(X)
+    exact._signs = None
+    gap = values - exact.score_samples(X)
+    assert abs(gap.mean()) < 4 * gap.std() / 10 + 0.05
+
+
+def test_elbo_is_close_to_the_flow_on_moons(moons):
+    bound, error = moons.elbo(MOONS, 50, return_se=True)
+    assert 0 < error < 0.02
+    assert abs(bound - moons.score(MOONS)) < 0.15 + 4 * error
+    assert bound == moons.elbo(MOONS, 50)
+
+
+def test_labels(iris):
+    rows, labels = iris.sample(90, random_state=0, return_labels=True)
+    assert rows.shape == (90, 4)
+    names, counts = np.unique(labels, return_counts=True)
+    assert_array_equal(names, iris.classes_)
+    assert np.ptp(counts) <= 2  # stratified: thirty each, to within one
+    assert np.mean(iris.predict(rows) == labels) > 0.85
+    wanted = ["virginica", "setosa", "virginica"]
+    rows, labels = iris.sample(y=wanted, random_state=0, return_labels=True)
+    assert_array_equal(labels, wanted)
+    assert isinstance(iris.sample(3), np.ndarray)
+
+
+def test_marginal_density_is_the_mixture_of_the_classes(iris):
+    joint = iris._class_log_density(IRIS)
+    mixture = np.log((np.exp(joint) / 3).sum(axis=1))
+    assert_allclose(iris.score_samples(IRIS), mixture, rtol=1e-10)
+    probability = iris.predict_proba(IRIS)
+    assert_allclose(probability.sum(axis=1), 1.0)
+    assert_allclose(probability, np.exp(joint - mixture[:, None]) / 3, atol=1e-10)
+    assert np.mean(iris.predict(IRIS) == NAMES) > 0.95
+
+
+def test_score_function_of_classes_is_that_of_the_mixture(iris):
+    probability = iris.predict_proba(IRIS[:9])
+    parts = np.stack([iris._class_score(IRIS[:9], iris._phi_min, k) for k in range(3)])
+    expected = np.einsum("nk,knd->nd", probability, parts)
+    assert_allclose(iris.score_function(IRIS[:9]), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_class_methods_need_classes(moons):
+    assert not hasattr(moons, "predict_proba")
+    with pytest.raises(ValueError, match="class_conditional"):
+        moons.sample(3, return_labels=True)
+    with pytest.raises(ValueError, match="class_conditional"):
+        moons.sample(y=[0])
+    with pytest.raises(ValueError, match="requires y"):
+        DDPM(class_conditional=True).fit(MOONS)
+
+
+def test_y_is_ignored_without_class_conditional():
+    one = DDPM(**QUICK).fit(MOONS, SIDE).score_samples(MOONS[:5])
+    assert_array_equal(one, DDPM(**QUICK).fit(MOONS).score_samples(MOONS[:5]))
+
+
+REGRESSORS = [
+    ExtraTreesRegressor(10, random_state=0),
+    GradientBoostingRegressor(n_estimators=10, random_state=0),  # one target at a time
+    MLPRegressor(hidden_layer_sizes=(16,), random_state=0),  # fresh noise at each update
+]
+
+
+@pytest.mark.parametrize("regressor", REGRESSORS, ids=lambda r: type(r).__name__)
+def test_any_regressor_is_a_denoiser(regressor):
+    model = DDPM(regressor, n_noise=10, n_timesteps=20, max_iter=300, random_state=0).fit(MOONS)
+    assert model.log_density_kind_ == "lower_bound"
+    assert np.isfinite(model.score_samples(MOONS[:5])).all()
+    rows = model.sample(500, random_state=0)
+    assert_allclose(np.cov(rows.T), np.cov(MOONS.T), atol=0.35)
+    with pytest.raises(ValueError, match="score_method"):
+        DDPM(regressor, score_method="ode", **QUICK).fit(MOONS)
+
+
+def test_one_column_and_a_regressor_with_classes():
+    model = DDPM(ExtraTreesRegressor(5, random_state=0), class_conditional=True, n_noise=5)
+    model.set_params(n_timesteps=10).fit(MOONS[:, :1], SIDE)
+    assert model.sample(6).shape == (6, 1)
+    assert model.predict_proba(MOONS[:4, :1]).shape == (4, 2)
+
+
+class Broken(ExtraTreesRegressor):
+    def predict(self, X):
+        return super().predict(X) * np.nan
+
+
+def test_regressor_with_predictions_that_are_not_finite():
+    with pytest.raises(ValueError, match="not finite"):
+        DDPM(Broken(5), n_noise=2).fit(MOONS)
+
+
+def test_missing_values_are_refused_with_a_cure():
+    X = MOONS.copy()
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"NaN in column 'x1'.*row 3.*impute"):
+        DDPM().fit(X)
+
+
+def test_one_row_is_too_few():
+    with pytest.raises(ValueError, match="minimum of 2"):
+        DDPM().fit(MOONS[:1])
+    with pytest.raises(ValueError, match="positive weight"):
+        DDPM().fit(MOONS[:2], sample_weight=[1.0, 0.0])
+
+
+def test_a_class_with_one_member():
+    X, y = np.vstack([IRIS, IRIS[:1] + 9]), np.append(NAMES, "alien")
+    model = DDPM(class_conditional=True, **QUICK).fit(X, y)
+    assert np.isfinite(model.score_samples(X)).all()
+    assert np.isfinite(model.sample(y=["alien", "setosa"])).all()
+
+
+def test_unseen_labels_are_named(iris):
+    with pytest.raises(ValueError, match="'tulip'"):
+        iris.sample(y=["setosa", "tulip"])
+
+
+def test_missing_labels_are_refused():
+    y = NAMES.astype(object)
+    y[4] = None
+    with pytest.raises(ValueError, match="missing label at row 4"):
+        DDPM(class_conditional=True).fit(IRIS, y)
+
+
+def test_a_diverging_fit_stops_warns_and_is_usable():
+    model = DDPM(learning_rate=100.0, max_iter=200, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Lower learning_rate"):
+        model.fit(MOONS)
+    assert model.n_iter_ < 200
+    gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T)).logpdf(MOONS).mean()
+    assert model.score(MOONS) > gaussian - 0.5
+    assert np.isfinite(model.sample(10)).all()
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+def test_one_timestep(sampler):
+    model = DDPM(n_timesteps=1, sampler=sampler, **QUICK).fit(MOONS)
+    assert np.isfinite(model.sample(10)).all()
+    assert np.isfinite(model.elbo(MOONS))
+    assert np.isfinite(model.score_samples(MOONS)).all()
+    assert model.score_function(MOONS, t=1).shape == MOONS.shape
+
+
+def test_unknown_options_of_sample(moons):
+    with pytest.raises(ValueError, match="sampler must be"):
+        moons.sample(2, sampler="euler")
+    with pytest.raises(ValueError, match="n_steps"):
+        moons.sample(2, n_steps=0)
+    with pytest.raises(ValueError, match="t must be"):
+        moons.score_function(MOONS, t=1001)
+    with pytest.raises(ValueError, match="cannot sample conditionally"):
+        moons.sample(2, given=[[np.nan, 1.0]])
+
+
+def test_clip_keeps_samples_in_the_range_of_the_table():
+    rows = DDPM(clip=True, **QUICK).fit(MOONS).sample(2000, random_state=0)
+    assert np.all(rows >= MOONS.min(axis=0))
+    assert np.all(rows <= MOONS.max(axis=0))
+
+
+def test_early_stopping_holds_out_rows():
+    X = np.random.default_rng(0).standard_normal((60, 3))  # nothing to learn beyond the Gaussian
+    model = DDPM(early_stopping=True, max_iter=400, random_state=0).fit(X)
+    assert model.n_iter_ < 400
+    assert len(model.validation_scores_) > 1
+    assert DDPM(**QUICK).fit(X).validation_scores_ is None
+
+
+def test_warm_start_goes_on():
+    model = DDPM(warm_start=True, max_iter=300, random_state=0).fit(MOONS)
+    first = model.loss_curve_[-1]
+    model.fit(MOONS)
+    assert model.loss_curve_[0] < 0.97  # not from the Gaussian's, about 1
+    assert model.loss_curve_[-1] < first + 0.1
+
+
+def test_partial_fit_learns_in_many_parts():
+    model = DDPM(random_state=0)
+    for _ in range(60):
+        model.partial_fit(MOONS)
+    gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T)).logpdf(MOONS).mean()
+    assert model.score(MOONS) > gaussian + 0.2
+    assert model.n_iter_ == 120  # 400 rows are two batches
+
+
+def test_partial_fit_of_classes_to_come():
+    model = DDPM(class_conditional=True, random_state=0)
+    model.partial_fit(IRIS[:60], NAMES[:60], classes=np.unique(NAMES))
+    assert model.predict_proba(IRIS[:4])[:, 2] == pytest.approx(0.0, abs=1e-6)
+    model.partial_fit(IRIS[60:], NAMES[60:])
+    assert np.mean(model.predict(IRIS) == NAMES) > 0.95
+    with pytest.raises(ValueError, match="partial_fit"):
+        DDPM("empirical").partial_fit(IRIS)
+
+
+def test_collinear_and_constant_columns():
+    X = np.column_stack([MOONS, MOONS @ [1.0, -2.0], np.full(400, 3.0)])
+    model = DDPM(**QUICK).fit(X)
+    rows = model.sample(50, random_state=0)
+    assert_allclose(rows[:, 2], rows[:, :2] @ [1.0, -2.0], atol=0.01)
+    assert_allclose(rows[:, 3], 3.0, atol=0.01)
+    assert np.isfinite(model.score_samples(X)).all()
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0"])
+def test_other_predictions_learn_too(prediction):
+    model = DDPM(prediction=prediction, max_iter=300, random_state=0).fit(MOONS)
+    gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T)).logpdf(MOONS).mean()
+    assert model.score(MOONS) > gaussian
+
+
+def test_fit_calls_back_every_epoch():
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+
+    class Watch:
+        def __init__(self, stop_after):
+            self.scores, self.stop_after = [], stop_after
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+            if fitted_estimator is not None:
+                self.scores.append(fitted_estimator.score(MOONS[:9]))
+            return len(self.scores) >= self.stop_after
+
+    watch = Watch(stop_after=5)
+    model = DDPM(**QUICK).set_callbacks(watch).fit(MOONS)
+    assert len(watch.scores) >= 5
+    assert model.n_iter_ == 10  # five epochs of two batches
