@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
@@ -41,7 +40,7 @@ def _learns_from_batches(estimator: "BernoulliRBMCD") -> bool:
     return True
 
 
-class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMachine):
+class BernoulliRBMCD(FittedMachine):
     r"""Restricted Boltzmann machine of binary units, with a likelihood.
 
     .. math::
@@ -73,21 +72,23 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
         Initial weights, order of rows, Gibbs steps.
     method : {"pcd", "cd", "exact"}, default="pcd"
         Where the model's moments come from: persistent chains, Gibbs chains started at the batch
-        ("cd": it cannot see modes far from the data), or enumeration of the smaller layer, which
-        maximises the likelihood itself, for at most 20 units.
+        ("cd": it cannot see modes far from the data), or enumeration of the smaller layer, for at
+        most 20 units: L-BFGS then finds the maximum itself.
     n_gibbs_steps : int, default=1
         Steps of the chains per update.
     n_chains : int, default=None
         Persistent chains; None is `batch_size`.
     schedule : {"linear", "constant"}, default="linear"
-        The learning rate falls linearly to zero, or stays. `partial_fit` knows no end: it stays.
+        The learning rate falls linearly to zero, or stays. `partial_fit`, which knows no end,
+        lets it fall with the square root of the number of updates instead.
     average : bool, default=True
         The result is the average of the iterates, the t-th of which has weight t cubed.
     momentum : float, default=0.0
         Share of the last step in the next.
     weight_decay : float or "auto", default="auto"
         Half of this times the squared weights is added to the loss per row. "auto" is a standard
-        normal prior on each weight, 1 / n_samples; and 0 in ``method="exact"`` and `partial_fit`.
+        normal prior on each weight, 1 / n_samples; in `partial_fit` it is 0. Without a prior the
+        maximum of the likelihood is often infinitely far away.
     center : bool, default=True
         Take gradients about the mean of the data and 1/2 for the hidden units: then it does not
         matter which of its two values a unit has most often, nor much the learning rate.
@@ -308,8 +309,10 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
         """Go on with more rows, in their order; parts of a table are as good as the whole.
 
         An update is made whenever `batch_size` rows are complete; those left over make a
-        smaller, provisional one, until the next call. The learning rate stays: where the whole
-        table is at hand, `fit` finds better parameters in the same time.
+        smaller, provisional one, until the next call. The learning rate falls with the square
+        root of the number of updates, those of an earlier `fit` included, unless `schedule` is
+        "constant". Where the whole table is at hand, `fit` finds better parameters in the same
+        time.
 
         Parameters
         ----------
@@ -338,7 +341,8 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
                 self._threshold = choose_threshold(table, self.binarize)
             stream = Stream(self._settings().stream_options, self._stream)
             if self._stream["kernel"] is None and hasattr(self, "n_iter_"):  # after `fit`
-                stream.begin(self._mean, self._parameters, self.h_samples_)
+                start = self._parameters, self.h_samples_
+                stream.begin(self._mean, *start, n_updates=self._n_updates)
             stream.feed(dense(as_units(table, self._threshold)), weight)
             self._stream = stream.state
             self._publish(*stream.result())
@@ -379,7 +383,7 @@ class BernoulliRBMCD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedMa
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self.n_iter_ = fitted.n_iter
+        self.n_iter_, self._n_updates = fitted.n_iter, fitted.n_updates
         self.loss_curve_ = fitted.loss_curve
         if self.early_stopping:
             self.validation_curve_ = fitted.validation_curve

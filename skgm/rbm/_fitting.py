@@ -80,6 +80,7 @@ class Settings:
             batch_size=self.batch_size,
             n_chains=self.chains,
             learning_rate=self.learning_rate,
+            falling=self.schedule == "linear",
             average=self.average,
             center=self.center,
         )
@@ -99,6 +100,8 @@ class Fitted:
     n_iter : int
         Epochs, begun or whole; iterations of an exact fit.
     loss_curve, validation_curve : list of float
+    n_updates : int
+        Mini-batches; iterations of an exact fit.
     converged : bool
         Whether an exact fit has met its tolerance.
     """
@@ -109,6 +112,7 @@ class Fitted:
     n_iter: int
     loss_curve: list[float]
     validation_curve: list[float]
+    n_updates: int
     converged: bool = True
 
 
@@ -154,7 +158,9 @@ def fit_contrastive(
         )
     n_epochs = -(-training.n_updates // sampler.n_batches)
     curve = [] if held_out is None else held_out.curve
-    return Fitted(parameters, chains, mean, n_epochs, training.loss_curve, curve)
+    return Fitted(
+        parameters, chains, mean, n_epochs, training.loss_curve, curve, training.n_updates
+    )
 
 
 def fit_by_enumeration(
@@ -169,6 +175,8 @@ def fit_by_enumeration(
     rows, held_out = _split(settings, rows, rng)
     mean = rows.mean()
 
+    sampler = MinibatchSampler(rows.keys, rows.weight, 1)
+
     def on_iteration(number: int, parameters: RBMParameters, loss: float) -> bool:
         return end(begin(), parameters)
 
@@ -177,16 +185,15 @@ def fit_by_enumeration(
         rows.weight,
         initial_parameters(mean, settings.n_components, rng),
         max_iter=400 if settings.n_iter == "auto" else int(settings.n_iter),
-        weight_decay=settings.decay(np.inf),
+        weight_decay=settings.decay(sampler.n_slots),
         validation=None if held_out is None else (held_out.monitor.rows, None),
         patience=settings.n_iter_no_change,
         on_iteration=on_iteration,
     )
-    sampler = MinibatchSampler(rows.keys, rows.weight, 1)
     start = rows.take(sampler.draw(settings.chains, rng))
     chains = _chains_at(start, fit.parameters, settings, rng)
     curves = fit.loss_curve, fit.validation_curve
-    return Fitted(fit.parameters, chains, mean, fit.n_iter, *curves, fit.converged)
+    return Fitted(fit.parameters, chains, mean, fit.n_iter, *curves, fit.n_iter, fit.converged)
 
 
 def _split(

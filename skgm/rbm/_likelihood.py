@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
@@ -18,7 +19,7 @@ from skgm.rbm._tempering import sample_rows
 __all__ = ["FittedMachine"]
 
 
-class FittedMachine(DensityEstimator):
+class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEstimator):
     """The methods of a fitted estimator, given its parameters, threshold, mean and seed."""
 
     components_: np.ndarray

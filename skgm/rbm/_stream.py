@@ -24,6 +24,8 @@ from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 
 __all__ = ["Stream", "StreamOptions", "new_stream"]
 
+_SLOW = 400  # updates after which the learning rate has fallen to 1 / sqrt(2)
+
 
 @dataclass(frozen=True)
 class StreamOptions:
@@ -34,6 +36,7 @@ class StreamOptions:
     batch_size: int
     n_chains: int
     learning_rate: float
+    falling: bool
     average: bool
     center: bool
 
@@ -65,7 +68,7 @@ class Stream:
         self._waiting = state["waiting"]
         self._kernel: ContrastiveUpdate | None = None
         if state["kernel"] is not None:
-            kernel = self.begin(state["mean"])
+            kernel = self.begin(state["mean"], n_updates=state["n_updates"])
             kernel.restore(state["kernel"])
             self._average = IterateAverage(state["average"], state["n_updates"], stride=1)
 
@@ -84,8 +87,12 @@ class Stream:
         mean: np.ndarray,
         parameters: RBMParameters | None = None,
         chains: np.ndarray | None = None,
+        n_updates: int = 0,
     ) -> ContrastiveUpdate:
-        """Start from the data's mean, parameters, and hidden units of any number of chains."""
+        """Start from the data's mean, parameters, and hidden units of any number of chains.
+
+        `n_updates` is how many updates have led to these parameters.
+        """
         o, rng = self._options, fast_generator([self._seed, 0])
         if parameters is None:
             parameters = initial_parameters(mean, o.n_components, rng)
@@ -94,8 +101,8 @@ class Stream:
         chains = np.resize(chains, (o.n_chains, o.n_components))
         center = mean if o.center else None
         self._kernel = make_kernel(parameters, o.rule, o.batch_size, chains, center)
-        self._average = IterateAverage(self._kernel.matrix, stride=1)
-        self._mean = mean
+        self._average = IterateAverage(self._kernel.matrix, n_updates, stride=1)
+        self._mean, self._n_updates = mean, n_updates
         return self._kernel
 
     def feed(self, rows: np.ndarray, weight: np.ndarray | None) -> None:
@@ -132,8 +139,11 @@ class Stream:
         rng = fast_generator([self._seed, self._n_updates + 1])
         share = len(rows) / self._options.batch_size
         kernel.batch(len(rows))[:] = kernel.centered(rows)
+        rate = share * self._options.learning_rate
+        if self._options.falling:  # with averages of iterates, the best rate where no end is known
+            rate /= np.sqrt(1 + self._n_updates / _SLOW)
         with np.errstate(**QUIET):
-            kernel.update(len(rows), share * self._options.learning_rate, rng)
+            kernel.update(len(rows), rate, rng)
         check_finite_parameters(kernel.matrix, self._options.learning_rate)
         self._average.include(kernel.matrix, share)
         self._n_updates += 1

@@ -76,7 +76,9 @@ def make_kernel(
 
 def check_finite_parameters(matrix: np.ndarray, learning_rate: float) -> None:
     """Raise a ValueError if training has diverged."""
-    if not np.isfinite(matrix.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(matrix.sum())
+    if not finite:
         raise ValueError(
             "Training diverged: the parameters are not finite. Lower learning_rate "
             f"(it is {learning_rate:g}), or check momentum and weight_decay."

@@ -1,0 +1,164 @@
+"""The parts of training: start, plan, average, monitor, tables, callbacks."""
+
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.utils.fixes import parse_version
+
+from skgm import BernoulliRBMCD
+from skgm.rbm._energy import hidden_probabilities, pseudo_log_likelihood
+from skgm.rbm._monitor import PseudoLikelihoodMonitor
+from skgm.rbm._rows import TrainingRows
+from skgm.rbm._training import IterateAverage, initial_parameters, make_plan
+from tests.rbm.enumerated import Joint, machine
+
+
+def test_the_start_has_the_means_of_the_data():
+    """To first order in the weights, which are 0.01; hidden units are undecided there."""
+    mean = np.array([0.02, 0.3, 0.5, 0.9])
+    start = initial_parameters(mean, 3, np.random.default_rng(0))
+    joint = Joint(start)
+    assert_allclose((joint.p_visible @ joint.v).astype(float), mean, atol=1e-3)
+    assert_allclose(hidden_probabilities(mean[None], start), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("n_batches", "n_updates", "per_iteration"),
+    [
+        (1, 150, 7),  # 150 epochs at most, looked at 20 times at least
+        (26, 3900, 104),
+        (320, 5120, 320),
+        (2000, 20_000, 2000),  # 10 epochs at least
+        (50_000, 100_000, 50_000),
+        (10**12, 100_000, 100_000),  # a part of an epoch
+    ],
+)
+def test_the_automatic_plan(n_batches, n_updates, per_iteration):
+    plan = make_plan("auto", n_batches, learning_rate=1.0)
+    assert (plan.n_updates, plan.updates_per_iteration) == (n_updates, per_iteration)
+    assert (plan.n_iterations - 1) * per_iteration < n_updates <= plan.n_iterations * per_iteration
+
+
+def test_an_integer_is_epochs():
+    plan = make_plan(7, 3, learning_rate=0.5, linear=False)
+    assert (plan.n_updates, plan.updates_per_iteration, plan.n_iterations) == (21, 3, 7)
+    assert plan.rate(0) == plan.rate(20) == 0.5
+
+
+def test_the_rate_falls_linearly_to_zero():
+    plan = make_plan(10, 10, learning_rate=2.0)
+    assert_allclose([plan.rate(t) for t in (0, 50, 99)], [2.0, 1.0, 0.02])
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_late_iterates_weigh_more(stride):
+    """Weights (t + 1)(t + 2)(t + 3): as t cubed for all but the first few."""
+    iterates = np.random.default_rng(0).standard_normal((40, 3, 2)).astype(np.float32)
+    average = IterateAverage(np.full((3, 2), 99, dtype=np.float32), stride=stride)
+    for matrix in iterates:
+        average.include(matrix)
+    kept = iterates[stride - 1 :: stride]
+    t = np.arange(len(kept))
+    weight = (t + 1) * (t + 2) * (t + 3)
+    assert_allclose(average.matrix, np.average(kept, axis=0, weights=weight), rtol=1e-4, atol=1e-5)
+
+
+def test_a_monitor_of_all_flips_is_the_pseudo_likelihood():
+    p = machine(3, 5)
+    rows = np.random.default_rng(0).integers(0, 2, size=(20, 5)).astype(float)
+    exact = -pseudo_log_likelihood(rows, p).mean()
+    assert_allclose(PseudoLikelihoodMonitor(rows, 5, np.random.default_rng(0))(p), exact)
+    some = [PseudoLikelihoodMonitor(rows, 1, np.random.default_rng(s))(p) for s in range(400)]
+    assert abs(np.mean(some) - exact) < 4.5 * np.std(some) / 20  # unbiased
+    monitor = PseudoLikelihoodMonitor(rows, 2, np.random.default_rng(0))
+    assert monitor(p) == monitor(p)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_rows_of_a_table(make):
+    X = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [0, 1, 1.0]])
+    rows = TrainingRows(make(X), np.array([1.0, 2.0, 0.0, 1.0]))
+    assert_allclose(rows.mean(), (np.array([2, 2, 2]) + 0.5) / 5)
+    assert_array_equal(rows.take(np.array([3, 1])), X[[3, 1]])
+    center = np.array([0.5, 0.25, 0.0, 0.0], dtype=np.float32)
+    rows.center(center)
+    out = np.full((2, 4), np.nan, dtype=np.float32)
+    rows.write(np.array([1, 0]), out)
+    assert_array_equal(out, np.column_stack([X[[1, 0]], [1, 1]]) - center)
+    keys = rows.keys if isinstance(rows.keys, np.ndarray) else rows.keys.toarray()
+    assert (keys[0] == keys[3]).all()
+    assert (keys[0] != keys[1]).any()
+
+
+def test_the_loss_curve_falls_and_is_in_nats(table):
+    model = BernoulliRBMCD(4, random_state=0).fit(table)
+    assert model.loss_curve_[-1] < model.loss_curve_[0] - 0.5
+    # of a sample of 50 rows, one unit each: standard error of 6 units about 0.5
+    assert abs(model.loss_curve_[-1] + model.pseudo_log_likelihood(table).mean()) < 2.0
+    assert model.n_iter_ == 150
+
+
+def test_rescaled_sparsity_target_is_reached(table):
+    plain = BernoulliRBMCD(8, random_state=0).fit(table)
+    sparse_model = BernoulliRBMCD(
+        8, sparsity_target=0.1, sparsity_cost=1.0, random_state=0, schedule="constant"
+    ).fit(table)
+    activity = [m.transform(table).mean() for m in (plain, sparse_model)]
+    assert abs(activity[1] - 0.1) < min(0.1, abs(activity[0] - 0.1))
+
+
+def test_weight_decay_shrinks_the_weights(table):
+    norms = [
+        np.linalg.norm(BernoulliRBMCD(4, random_state=0, weight_decay=d).fit(table).components_)
+        for d in (0.0, "auto", 0.1)
+    ]
+    assert norms[0] > norms[1] > norms[2]
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_flipped_tables_are_learnt_as_well_when_centred(center, table, other_rows):
+    """Rare zeros instead of rare ones: plain gradients need a small learning rate."""
+    rate = 1.0 if center else 0.1
+    model = BernoulliRBMCD(4, random_state=0, center=center, learning_rate=rate)
+    scores = [model.fit(t).score(X) for t, X in ((table, other_rows), (1 - table, 1 - other_rows))]
+    assert abs(scores[0] - scores[1]) < 0.15
+
+
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.9"), reason="callbacks came with 1.9"
+)
+@pytest.mark.parametrize("method", ["pcd", "exact"])
+def test_callbacks_see_usable_estimators_and_may_stop_the_fit(method, table):
+    class Watch:
+        def __init__(self):
+            self.scores = []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+            if context.task_name == "epoch":
+                self.scores.append(fitted_estimator.free_energy(X).mean())
+                return len(self.scores) == 4
+            return False
+
+    watch = Watch()
+    model = BernoulliRBMCD(3, method=method, n_iter=10, random_state=0)
+    model.set_callbacks(watch).fit(table)
+    assert model.n_iter_ == len(watch.scores) == 4
+    assert len(set(watch.scores)) == 4
+
+
+def test_verbose_shows_a_bar_and_leaves_no_trace(table, capsys):
+    model = BernoulliRBMCD(3, n_iter=2, verbose=1, random_state=0).fit(table)
+    silent = BernoulliRBMCD(3, n_iter=2, random_state=0).fit(table)
+    assert not hasattr(model, "_skl_callbacks")
+    assert_array_equal(model.components_, silent.components_)
