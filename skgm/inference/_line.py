@@ -1,5 +1,7 @@
 """The scale without ends on which parameters are searched: the line, log or logit of each."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,3 +58,21 @@ class Line:
             else:
                 first[..., k] = second[..., k] = away
         return first, second
+
+    def expand(self, u: Sequence[Any]) -> list[tuple[Any, Any, Any]]:
+        """Return parameter, d theta / du and d^2 theta / du^2 for each component of coordinates.
+
+        Components are arrays of one shape, or numbers: quick where there is one column. Numbers
+        too large raise an OverflowError.
+        """
+        places: list[tuple[Any, Any, Any]] = [(x, 1.0, 0.0) for x in u]
+        exp: Any = math.exp if isinstance(u[0], float) else np.exp
+        for k, low, high in self._ends:
+            if high < np.inf:
+                share = 1 / (1 + exp(-u[k]))
+                slope = (high - low) * share * (1 - share)
+                places[k] = (low + (high - low) * share, slope, slope * (1 - 2 * share))
+            else:
+                away = exp(u[k])
+                places[k] = (low + away, away, away)
+        return places

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-from skgm.inference._inversion import Profile, invert, may_follow
-from skgm.inference._likelihood_ends import LikelihoodEnds
+from skgm.inference._inversion import Profile, invert
+from skgm.inference._likelihood_ends import followed
 
 __all__ = ["profile_interval", "score_interval"]
 
@@ -38,21 +37,8 @@ def profile_interval(
         An end of the parameter space where the profile never falls far enough on that side.
     """
     profile = Profile(family, name, statistics, params)
-    found = _followed(profile, level)
+    found = followed(profile, level)
     return invert(profile.root, profile, level, "profile") if found is None else found
-
-
-def _followed(profile: Profile, level: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return both ends by Newton's method from the estimate; None where that fails."""
-    if not may_follow(profile):
-        return None
-    ends = LikelihoodEnds(profile)
-    root = np.full(np.shape(profile.params[profile.name]), special.ndtri((1 + level) / 2))
-    try:
-        low, high = ends.find(root), ends.find(-root)
-    except NotImplementedError:  # a family of one's own need not define `mean_score`
-        return None
-    return None if low is None or high is None else (ends.value(low), ends.value(high))
 
 
 def score_interval(

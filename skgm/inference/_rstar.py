@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-from skgm.inference._inversion import Profile, invert, may_follow
-from skgm.inference._likelihood_ends import LikelihoodEnds
+from skgm.inference._inversion import Profile, invert
+from skgm.inference._likelihood_ends import followed
 
 __all__ = ["rstar", "rstar_interval"]
 
@@ -28,7 +27,6 @@ Params = Mapping[str, np.ndarray]
 # Where |r| is smaller than this, log(q / r) / r is 0 / 0 to rounding; it is a smooth function of
 # the parameter, so it is interpolated between its values at either side, in standard errors.
 _NEAR_ZERO, _SIDE = 0.03, 0.05
-_SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the estimate
 
 
 def rstar_interval(
@@ -67,25 +65,12 @@ def rstar_interval(
     if law is not None:
         mean, spread = law
         return invert(lambda v: (at_estimate.rstar(v) - mean) / spread, profile, level, "rstar")
-    found = _followed(profile, at_estimate, level)
+
+    def correction(root: np.ndarray, restricted: Params) -> np.ndarray:
+        return (at_estimate.log_q(restricted) - np.log(np.abs(root))) / root
+
+    found = followed(profile, level, correction)
     return invert(at_estimate.rstar, profile, level, "rstar") if found is None else found
-
-
-def _followed(
-    profile: Profile, at_estimate: "_AtEstimate", level: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return both ends by Newton's method from the estimate; None where that fails."""
-    quantile = special.ndtri((1 + level) / 2)
-    if not may_follow(profile) or quantile < _SAFE_QUANTILE:
-        return None
-    ends = LikelihoodEnds(profile)
-    root = np.full(np.shape(profile.params[profile.name]), quantile)
-
-    def correction(root: np.ndarray, u: np.ndarray) -> np.ndarray:
-        return (at_estimate.log_q(ends.params(u)) - np.log(np.abs(root))) / root
-
-    low, high = (ends.find_corrected(sign * root, correction) for sign in (1.0, -1.0))
-    return None if low is None or high is None else (ends.value(low), ends.value(high))
 
 
 def rstar(

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special, stats
 
-from skgm.inference import MLEDensity, _profile, _rstar
+from skgm.inference import MLEDensity, _likelihood_ends, _rstar
 from skgm.inference.families import Exponential, Gumbel, Normal
 
 RNG = np.random.default_rng(5)
@@ -49,8 +49,7 @@ def test_followed_and_bracketed_ends_agree(family, method, monkeypatch):
         find = getattr(family, f"{method}_interval")
         followed = find(parameter.name, statistics, params, 0.9)
         with monkeypatch.context() as patch:
-            patch.setattr(_profile, "may_follow", lambda profile: False)
-            patch.setattr(_rstar, "may_follow", lambda profile: False)
+            patch.setattr(_likelihood_ends, "may_follow", lambda profile: False)
             bracketed = find(parameter.name, statistics, params, 0.9)
         assert_allclose(followed, bracketed, rtol=1e-8)
 

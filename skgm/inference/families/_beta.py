@@ -165,7 +165,10 @@ class Beta(NaturalFamily):
 
     def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
         """Return standard errors from the information's inverse, in closed form."""
-        aa, bb, _, determinant = _information(params["a"], params["b"])
+        a, b = params["a"], params["b"]
+        if np.shape(a) == (1,):
+            return _one_error(float(a[0]), float(b[0]), n)
+        aa, bb, _, determinant = _information(a, b)
         return {"a": np.sqrt(bb / (n * determinant)), "b": np.sqrt(aa / (n * determinant))}
 
     def canonical(
@@ -223,6 +226,18 @@ def _one_estimate(statistics: LogitMoments, a: float, b: float) -> tuple[float, 
         if max(abs(step_a), abs(step_b)) <= 1e-8:
             break
     return a, b
+
+
+def _one_error(a: float, b: float, n: float) -> dict[str, np.ndarray]:
+    """Return the standard errors of one column, in plain floats."""
+    try:
+        excesses = (digamma_gaps(x)[1] for x in (a, b, a + b))
+        aa, bb, _, determinant = _entries(a, b, *excesses)
+        squares = bb / (n * determinant), aa / (n * determinant)
+    except ArithmeticError:  # shapes past what floats can square
+        squares = math.nan, math.nan
+    with np.errstate(invalid="ignore"):
+        return {name: np.sqrt([square]) for name, square in zip("ab", squares)}
 
 
 def _one_nuisance(

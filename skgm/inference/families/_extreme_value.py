@@ -4,7 +4,9 @@ import numpy as np
 
 from skgm.inference.families._base import Params
 from skgm.inference.families._location_scale import LocationScaleFamily
+from skgm.inference.families._location_scale_search import KernelMeans, one_dimension
 from skgm.inference.families._rows import Rows
+from skgm.inference.families._tilted_series import scale_from_series
 
 __all__ = ["EULER", "ExtremeValueFamily"]
 
@@ -13,6 +15,8 @@ _MAX_ITERATIONS = 200
 # Newton squares the error of log(1 / scale): a step below this leaves one below rounding.
 _LAST = 1e-8
 _LONGEST = 3.0
+_LONG = 500  # rows from which on columns are searched one by one
+_ENOUGH = 4096  # rows that moments need for a start
 
 
 class ExtremeValueFamily(LocationScaleFamily):
@@ -37,6 +41,23 @@ class ExtremeValueFamily(LocationScaleFamily):
             e = np.exp(y)
         return y - e, (1 - e if self.sign > 0 else e - 1), -e
 
+    def means(
+        self, statistics: Rows, params: Params, location: np.ndarray, scale: np.ndarray
+    ) -> KernelMeans:
+        """Return the means over rows of the kernel and its derivatives, from three of exp(y)."""
+        weight, n, sign = statistics.weight, statistics.n, self.sign
+        X, location, scale = one_dimension(statistics.X, location, scale)
+        y = X - location if sign > 0 else location - X
+        y /= scale
+        plain = weight.dot(y) / n
+        e = np.exp(y)
+        zero = weight.dot(e) / n
+        e *= y
+        one = weight.dot(e) / n
+        e *= y
+        two = weight.dot(e) / n
+        return KernelMeans(plain - zero, sign * (1 - zero), plain - one, -zero, -sign * one, -two)
+
     def unit_information(self, params: Params) -> np.ndarray:
         """Return [[1, sign (1 - g)], [., pi^2/6 + (1 - g)^2]], g being Euler's constant."""
         cross = self.sign * (1 - EULER)
@@ -55,13 +76,29 @@ class ExtremeValueFamily(LocationScaleFamily):
         return -self.sign * rng.gumbel(size=size)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
-        """Return the estimate by moments."""
-        weight = statistics.weight / statistics.n
-        mean = weight @ statistics.X
-        deviation = statistics.X - mean
+        """Return the estimate by moments, of some of the rows where these are many."""
+        X, weight = statistics.X, statistics.weight
+        if len(X) > 2 * _ENOUGH:
+            every = len(X) // _ENOUGH
+            X, weight = X[::every], weight[::every]
+        start = self._moments(X, weight)
+        if X is statistics.X or (start[1] > 0).all():
+            return self.from_location_scale(*start)
+        return self.from_location_scale(*self._moments(statistics.X, statistics.weight))
+
+    def _moments(self, X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return location and scale with the mean and standard deviation of the rows."""
+        total = weight.sum()
+        mean = weight @ X / total
+        deviation = X - mean
         deviation *= deviation
-        scale = np.sqrt(weight @ deviation * (6 / np.pi**2))
-        return self.from_location_scale(mean + self.sign * EULER * scale, scale)
+        scale = np.sqrt(weight @ deviation * (6 / np.pi**2 / total))
+        return mean + self.sign * EULER * scale, scale
+
+    def estimate(self, statistics: Rows) -> dict[str, np.ndarray]:
+        """Return the maximum-likelihood estimate."""
+        scale = self.location_scale(self.start(statistics))[1]
+        return self.from_location_scale(*self._search_both(statistics, scale))
 
     def _search(
         self, statistics: Rows, null: Params, near: Params
@@ -69,9 +106,12 @@ class ExtremeValueFamily(LocationScaleFamily):
         """Return location and scale where the likelihood is highest."""
         location, scale = self.location_scale(null)
         no_location, no_scale = np.isnan(location), np.isnan(scale)
-        top = statistics.X.max(axis=0) if self.sign > 0 else statistics.X.min(axis=0)
-        y = (statistics.X - top) * self.sign  # largest zero: exponentials do not overflow
-        weight = statistics.weight / statistics.n
+        shape = statistics.X.shape[1:]
+        if no_location.all() and no_scale.all():
+            return self._search_both(
+                statistics, np.broadcast_to(self.location_scale(near)[1], shape)
+            )
+        top, y, weight = self._from_top(statistics)
         if no_scale.any():
             u = -np.log(self.location_scale(near)[1])
             start, scale = scale, np.exp(-u)
@@ -87,8 +127,31 @@ class ExtremeValueFamily(LocationScaleFamily):
         if no_location.any():
             found = top + self.sign * scale * np.log(weight @ np.exp(y / scale))
             location = np.where(no_location, found, location)
-        shape = top.shape
         return np.broadcast_to(location, shape), np.broadcast_to(scale, shape)
+
+    def _from_top(self, statistics: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the extreme rows, the others from there, and weights that sum to one."""
+        top = statistics.X.max(axis=0) if self.sign > 0 else statistics.X.min(axis=0)
+        # the largest is zero: exponentials do not overflow
+        y = statistics.X - top if self.sign > 0 else top - statistics.X
+        return top, y, statistics.weight / statistics.n
+
+    def _search_both(self, statistics: Rows, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return location and scale, both free: one column, or long ones, by series."""
+        X, weight = statistics.X, statistics.weight
+        found: list[tuple[float, float] | None] = [None]
+        if X.shape[1] == 1 or len(X) >= _LONG:
+            top = X.max(axis=0) if self.sign > 0 else X.min(axis=0)
+            columns = X.T if X.shape[1] == 1 else np.ascontiguousarray(X.T)
+            starts = zip(columns, top.tolist(), (1 / scale).tolist())
+            found = [scale_from_series(x, weight, t, self.sign, kappa) for x, t, kappa in starts]
+        pairs = [pair for pair in found if pair is not None]
+        if len(pairs) == X.shape[1]:
+            kappa, height = np.array(pairs).T
+            return top + self.sign * height / kappa, 1 / kappa
+        top, y, weight = self._from_top(statistics)
+        scale = np.exp(-_free_location(y, weight, -np.log(scale)))
+        return top + self.sign * scale * np.log(weight @ np.exp(y / scale)), scale
 
 
 def _free_location(y: np.ndarray, weight: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ __all__ = ["Gamma", "LogMoments"]
 _TINY = np.finfo(np.float64).tiny
 # Where log(mean) - mean(log) is smaller, the logarithms of the ratios to the mean cancel.
 _SMALL_GAP = 1e-2
+_BLOCK = 2**13
 _MAX_STEPS = 60
 _PLAIN = 600.0  # digamma values whose exponentials plain floats hold
 
@@ -48,6 +49,10 @@ class LogMoments:
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "LogMoments":
         """Summarise positive rows X, (m, d), with their weights."""
         n = float(len(X) if weight is None else weight.sum())
+        if weight is None and X.shape[1] == 1:
+            mean_and_gap = _one_column(X[:, 0])
+            if mean_and_gap is not None:
+                return cls(n, *mean_and_gap)
 
         def mean_of(values: np.ndarray) -> np.ndarray:
             if weight is not None:
@@ -82,10 +87,21 @@ class LogMoments:
         return np.log(self.mean) - self.gap
 
 
+def _one_column(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return mean and gap of one column, by blocks that stay in the cache; None if cancelling."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean, total = float(np.add.reduce(x)) / len(x), 0.0
+        for start in range(0, len(x), _BLOCK):
+            ratio = x[start : start + _BLOCK] / mean
+            total += float(np.add.reduce(np.log(ratio, out=ratio)))
+    gap = -total / len(x)
+    return (np.array([mean]), np.array([gap])) if gap >= _SMALL_GAP else None
+
+
 def shape_from_gap(gap: np.ndarray) -> np.ndarray:
     """Return the shape a with log a - digamma(a) = gap, to rounding."""
     if gap.size == 1 and gap.flat[0] > 0:
-        return np.full(gap.shape, _one_shape(float(gap.flat[0])))
+        return np.array(_one_shape(float(gap.flat[0]))).reshape(gap.shape)
     a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
     for _ in range(_MAX_STEPS):
         found = log_minus_digamma(a)  # nearly a straight line on log-log paper
@@ -234,11 +250,11 @@ class Gamma(NaturalFamily):
     def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
         """Return standard errors from the information's inverse, in closed form."""
         shape, scale = params["shape"], params["scale"]
+        if np.shape(shape) == (1,):
+            return _one_error(float(shape[0]), float(scale[0]), n)
         excess = trigamma_excess(shape)  # the determinant, times scale squared
-        return {
-            "shape": np.sqrt(shape / (n * excess)),
-            "scale": scale * np.sqrt((1 + excess) / (n * shape * excess)),
-        }
+        error = np.sqrt(shape / (n * excess))
+        return {"shape": error, "scale": scale / shape * np.sqrt(1 + excess) * error}
 
     def observed_standard_errors(
         self, statistics: LogMoments, params: Params
@@ -285,6 +301,17 @@ class Gamma(NaturalFamily):
         inside = X > 0
         slope = (params["shape"] - 1) / np.where(inside, X, 1.0) - 1 / params["scale"]
         return np.where(inside, slope, 0.0)
+
+
+def _one_error(shape: float, scale: float, n: float) -> dict[str, np.ndarray]:
+    """Return the standard errors of one column, in plain floats."""
+    try:
+        excess = digamma_gaps(shape)[1]
+        error = math.sqrt(shape / (n * excess))
+        both = error, scale / shape * math.sqrt(1 + excess) * error
+    except (ArithmeticError, ValueError):  # no finite shape
+        both = math.nan, math.nan
+    return {"shape": np.array(both[:1]), "scale": np.array(both[1:])}
 
 
 def _ratio(x: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
 """Location-scale families, and those whose logarithm is one: a kernel says everything."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._location_scale_search import (
     KernelMeans,
     climb,
+    kernel_means,
     latest_means,
+    one_dimension,
     weighted_quantiles,
 )
 from skgm.inference.families._rows import Rows
@@ -17,6 +21,8 @@ from skgm.inference.families._smooth import SmoothFamily
 
 __all__ = ["REGULAR", "LocationScaleFamily", "location_and_scale", "refuse_constant_columns"]
 
+Pair = tuple[Any, Any]
+Triple = tuple[Any, Any, Any]
 # Interval methods of a regular family of continuous distributions.
 REGULAR = (
     "wald",
@@ -89,8 +95,10 @@ class LocationScaleFamily(SmoothFamily):
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
         """Keep the rows of t(x)."""
+        if not self.logarithmic:
+            return Rows.from_chunk(X, weight)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return Rows.from_chunk(np.log(X) if self.logarithmic else X, weight)
+            return Rows.of(np.log(X, dtype=np.float64), weight)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for constant columns."""
@@ -147,52 +155,72 @@ class LocationScaleFamily(SmoothFamily):
         """Return the means over rows that value, gradient and curvature are made of."""
         return latest_means(self, statistics, params, *self.location_scale(params))
 
+    def means(
+        self, statistics: Rows, params: Params, location: np.ndarray, scale: np.ndarray
+    ) -> KernelMeans:
+        """Return the means over rows of the kernel and its derivatives; see `kernel_means`."""
+        return kernel_means(self, statistics, params, location, scale)
+
     def log_likelihood(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
-        m, s = self.location_scale(params)
-        g, _, _ = self.kernel((statistics.X - m) / s, params)
-        total = statistics.weight @ g - statistics.n * np.log(s)
-        return total - statistics.weight @ statistics.X if self.logarithmic else total
+        return statistics.n * np.reshape(self._derivatives(statistics, params)[0], -1)
 
     def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the mean over rows of the score, (d, k)."""
-        return self._to_theta(self._slope(self.kernel_means(statistics, params), params), params)
+        return self._expansion(statistics, params)[1]
 
     def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return minus the mean Hessian, (d, k, k)."""
-        return self._curvature(self.kernel_means(statistics, params), params)
+        return self._expansion(statistics, params)[2]
 
     def expansion(
         self, statistics: Rows, params: Params
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean log-likelihood, mean score and observed information, in one pass."""
-        means = self.kernel_means(statistics, params)
-        height = means.g - np.log(self.location_scale(params)[1])
+        return self._expansion(statistics, params)
+
+    def _expansion(
+        self, statistics: Rows, params: Params
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        height, slope, (aa, ab, bb) = self._derivatives(statistics, params)
+        if isinstance(height, float):
+            return np.array([height]), np.array([slope]), np.array([[[aa, ab], [ab, bb]]])
+        information = np.stack([aa, ab, ab, bb], axis=-1).reshape(-1, 2, 2)
+        return height, np.stack(slope, axis=-1), information
+
+    def _derivatives(self, statistics: Rows, params: Params) -> tuple[Any, Pair, Triple]:
+        """Return height, slopes and the entries of minus the Hessian: numbers for one column."""
+        means, s = self.kernel_means(statistics, params), self.location_scale(params)[1]
+        base: Any = 0.0
         if self.logarithmic:
-            height = height - statistics.weight @ statistics.X / statistics.n
-        slope = self._to_theta(self._slope(means, params), params)
-        return height, slope, self._curvature(means, params)
+            base = statistics.weight.dot(one_dimension(statistics.X)[0]) / statistics.n
+        if statistics.X.shape[1] == 1:
+            numbers = {name: np.asarray(value).item() for name, value in params.items()}
+            plain = KernelMeans._make(mean.item() for mean in means)
+            try:
+                height = plain.g - math.log(s.item()) - float(base)
+                return height, *self._turned(plain, s.item(), numbers)
+            except (ArithmeticError, ValueError):  # past what numbers can square: arrays can say so
+                means = KernelMeans._make(np.reshape(mean, -1) for mean in means)
+        return means.g - np.log(s) - base, *self._turned(means, s, params)
 
-    def _slope(self, means: KernelMeans, params: Params) -> np.ndarray:
-        """Return the mean score of location and scale, (d, 2)."""
-        _, s = self.location_scale(params)
-        slope = np.empty((*s.shape, 2))
-        slope[:, 0], slope[:, 1] = -means.g1 / s, (-1 - means.zg1) / s
-        return slope
-
-    def _curvature(self, means: KernelMeans, params: Params) -> np.ndarray:
-        _, s = self.location_scale(params)
+    def _turned(self, means: KernelMeans, s: Any, params: Mapping[str, Any]) -> Any:
         unit = -1 / (s * s)
-        information = np.empty((*s.shape, 2, 2))
-        information[:, 0, 0] = means.g2 * unit
-        information[:, 0, 1] = information[:, 1, 0] = (means.g1 + means.zg2) * unit
-        information[:, 1, 1] = (1 + 2 * means.zg1 + means.zzg2) * unit
-        slopes = self.location_scale_slopes(params)
-        if slopes is None:
-            return information
-        first, second = slopes
-        turned = first.transpose(0, 2, 1) @ information @ first
-        return turned - np.einsum("da,daij->dij", self._slope(means, params), second)
+        slope = -means.g1 / s, (-1 - means.zg1) / s
+        curvature = (
+            means.g2 * unit,
+            (means.g1 + means.zg2) * unit,
+            (1 + 2 * means.zg1 + means.zzg2) * unit,
+        )
+        return self.turned(slope, curvature, params)
+
+    def turned(self, slope: Pair, curvature: Triple, params: Mapping[str, Any]) -> Any:
+        """Return slopes and curvatures (aa, ab, bb) in the parameters of the family.
+
+        From those in location and scale; arrays or numbers. One whose parameters are others
+        overrides it with `location_scale_slopes`.
+        """
+        return slope, curvature
 
     def information(self, params: Params) -> np.ndarray:
         """Return the expected information per observation, (d, k, k)."""
@@ -202,6 +230,17 @@ class LocationScaleFamily(SmoothFamily):
         if slopes is None:
             return unit
         return np.einsum("dai,dab,dbj->dij", slopes[0], unit, slopes[0])
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return the model's standard errors: those at scale one, times the scale."""
+        errors = np.asarray(params["scale"])[:, None] * self.unit_errors(params, n)
+        return {"loc": errors[:, 0], "scale": errors[:, 1]}
+
+    def unit_errors(self, params: Params, n: float) -> np.ndarray:
+        """Return the standard errors of location and scale, at scale one, (2,) or (d, 2)."""
+        unit = self.unit_information(params)
+        aa, ab, bb = unit[..., 0, 0], unit[..., 0, 1], unit[..., 1, 1]
+        return np.sqrt(np.stack([bb, aa], axis=-1) / (n * (aa * bb - ab * ab))[..., None])
 
     def canonical(
         self, statistics: Rows, estimate: Params, params: Params

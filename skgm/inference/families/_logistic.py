@@ -5,9 +5,14 @@ from scipy import special
 
 from skgm.inference.families._base import Params
 from skgm.inference.families._location_scale import LocationScaleFamily, location_and_scale
+from skgm.inference.families._location_scale_search import KernelMeans, one_dimension
+from skgm.inference.families._logistic_search import location_and_scale_of
 from skgm.inference.families._rows import Rows
 
 __all__ = ["Logistic"]
+
+_LONG = 500  # rows from which on columns are searched one by one
+_ENOUGH = 4096  # rows that moments need for a start
 
 
 class Logistic(LocationScaleFamily):
@@ -22,11 +27,45 @@ class Logistic(LocationScaleFamily):
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return -abs(z) - 2 log(1 + exp(-abs(z))) and its derivatives."""
+        g = np.abs(z)
+        np.negative(g, out=g)
+        share = np.exp(g)
+        share += 1
+        log = np.log(share)
+        log *= -2
+        g += log
+        np.divide(1, share, out=share)  # of 1 + exp(-abs(z))
+        tanh = share + share
+        tanh -= 1
+        g2 = tanh * tanh
+        g2 -= 1
+        g2 *= 0.5
+        return g, np.copysign(tanh, -z), g2
+
+    def means(
+        self, statistics: Rows, params: Params, location: np.ndarray, scale: np.ndarray
+    ) -> KernelMeans:
+        """Return the means over rows of the kernel and its derivatives."""
+        weight, n = statistics.weight, statistics.n
+        X, location, scale = one_dimension(statistics.X, location, scale)
+        z = X - location
+        z /= scale
         away = np.abs(z)
-        e = np.exp(-away)
-        share = 1 / (1 + e)
-        g = -away - 2 * np.log1p(e)
-        return g, np.copysign((1 - e) * share, -z), -2 * e * share * share
+        share = np.exp(-away)
+        share += 1
+        np.divide(1, share, out=share)  # the distribution function at abs(z)
+        height = (2 * weight.dot(np.log(share)) - weight.dot(away)) / n
+        q = share * share
+        np.subtract(share, q, out=q)
+        share -= 0.5
+        half = np.copysign(share, z, out=share)
+        slope = -2 / n * weight.dot(half)
+        half *= z
+        turned, curvature = -2 / n * weight.dot(half), -2 / n * weight.dot(q)
+        q *= z
+        mixed = -2 / n * weight.dot(q)
+        q *= z
+        return KernelMeans(height, slope, turned, curvature, mixed, -2 / n * weight.dot(q))
 
     def unit_information(self, params: Params) -> np.ndarray:
         """Return diag(1/3, (3 + pi^2) / 9)."""
@@ -44,7 +83,26 @@ class Logistic(LocationScaleFamily):
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
         """Return the mean and a scale from the mean distance to it."""
-        weight = statistics.weight / statistics.n
-        mean = weight @ statistics.X
-        distance = weight @ np.abs(statistics.X - mean)
-        return {"loc": mean, "scale": distance / (2 * np.log(2))}
+        return self._moments(statistics.X, statistics.weight)
+
+    def _moments(self, X: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
+        total = weight.sum()
+        mean = weight @ X / total
+        distance = weight @ np.abs(X - mean)
+        return {"loc": mean, "scale": distance / (2 * np.log(2) * total)}
+
+    def estimate(self, statistics: Rows) -> dict[str, np.ndarray]:
+        """Return the maximum-likelihood estimate: of one column, or long ones, in plain floats."""
+        X, weight = statistics.X, statistics.weight
+        if X.shape[1] > 1 and len(X) < _LONG:
+            return super().estimate(statistics)
+        every = max(len(X) // _ENOUGH, 1)
+        start = self._moments(X[::every], weight[::every])
+        columns = X.T if X.shape[1] == 1 else np.ascontiguousarray(X.T)
+        starts = zip(columns, start["loc"].tolist(), start["scale"].tolist())
+        found = [location_and_scale_of(x, weight, m, s) for x, m, s in starts]
+        pairs = [pair for pair in found if pair is not None]
+        if len(pairs) < len(found):
+            return super().estimate(statistics)
+        location, scale = np.array(pairs).T
+        return {"loc": location, "scale": scale}

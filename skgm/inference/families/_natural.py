@@ -27,7 +27,7 @@ _EPS = np.finfo(np.float64).eps
 _NEAR_ZERO = 0.03
 _SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the estimate
 # The secant rule's error is the product of the last two: after a gap of 1e-9 it is rounding.
-_MAX_SECANTS, _LAST_GAP, _LONGEST = 15, 1e-9, 10.0
+_MAX_SECANTS, _LAST_GAP, _LAST_ERROR, _LONGEST = 15, 1e-9, 1e-11, 10.0
 
 
 class NaturalFamily(ExponentialFamily):
@@ -124,7 +124,7 @@ def follow(root: Any, profile: Profile, level: float) -> Interval | None:
     forward, inverse = (np.log, np.exp) if log else (np.asarray, np.asarray)
     centre, width = forward(estimate), error / estimate if log else error
     wanted = np.array([[quantile], [-quantile]])
-    before, gap_before = centre, -wanted
+    before, gap_before, gap_earlier = centre, -wanted, np.zeros_like(wanted)
     with np.errstate(all="ignore"):
         u = centre - wanted * width
         for _ in range(_MAX_SECANTS):
@@ -134,8 +134,10 @@ def follow(root: Any, profile: Profile, level: float) -> Interval | None:
             step = gap / slope
             if not ((slope < 0) & (np.abs(step) < _LONGEST * width)).all():
                 return None
-            before, gap_before, u = u, gap, u - step
-            if (np.abs(gap) < _LAST_GAP).all():
+            # the rule's errors follow e'' = C e e', so that the next gap is about this
+            left = gap * gap / gap_earlier
+            gap_earlier, before, gap_before, u = gap_before, u, gap, u - step
+            if ((np.abs(gap) < _LAST_GAP) | (np.abs(left) < _LAST_ERROR)).all():
                 right_side = (centre - u) * wanted > 0
                 return (inverse(u[0]), inverse(u[1])) if right_side.all() else None
     return None

@@ -6,6 +6,13 @@ import numpy as np
 
 __all__ = ["Rows"]
 
+_ONES = np.ones(2**17)  # weights of most tables: fresh memory takes longer than a pass over rows
+_ONES.flags.writeable = False
+
+
+def _ones(n: int) -> np.ndarray:
+    return _ONES[:n] if n <= len(_ONES) else np.ones(n)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -29,7 +36,14 @@ class Rows:
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "Rows":
         """Keep the rows of X, (m, d), with their weights."""
         X = np.array(X, dtype=np.float64)  # a copy: what the caller does to its table is its own
-        weight = np.ones(len(X)) if weight is None else np.array(weight, dtype=np.float64)
+        return cls.of(X, weight)
+
+    @classmethod
+    def of(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "Rows":
+        """Keep the float64 array X itself, which nobody else writes to."""
+        if weight is None:
+            return cls(float(len(X)), X, _ones(len(X)))
+        weight = np.array(weight, dtype=np.float64)
         return cls(float(weight.sum()), X, weight)
 
     def __add__(self, other: "Rows") -> "Rows":

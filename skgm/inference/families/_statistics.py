@@ -37,6 +37,8 @@ def reduce_chunks(
         Of the type that `from_chunk` returns.
     """
     step = max(1, _CHUNK_VALUES // X.shape[1], 4 * X.shape[1])
+    if len(X) <= step:
+        return from_chunk(X.astype(np.float64, copy=False), weight)
     parts = (slice(start, start + step) for start in range(0, len(X), step))
     return reduce(
         add,

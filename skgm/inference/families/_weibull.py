@@ -1,10 +1,13 @@
 """The Weibull family."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._extreme_value import ExtremeValueFamily
-from skgm.inference.families._location_scale import REGULAR
+from skgm.inference.families._location_scale import REGULAR, Pair, Triple
 
 __all__ = ["Weibull"]
 
@@ -45,3 +48,21 @@ class Weibull(ExtremeValueFamily):
         first[:, 0, 1], first[:, 1, 0] = 1 / scale, -1 / shape**2
         second[:, 0, 1, 1], second[:, 1, 0, 0] = -1 / scale**2, 2 / shape**3
         return first, second
+
+    def turned(self, slope: Pair, curvature: Triple, params: Mapping[str, Any]) -> Any:
+        """Return slopes and curvatures in shape k and scale l, from those in log l and 1 / k."""
+        along, inverse = 1 / params["scale"], -1 / params["shape"] ** 2
+        mm, ms, ss = curvature
+        bend = 2 * slope[1] * inverse / params["shape"]
+        turned = (
+            ss * inverse**2 + bend,
+            ms * along * inverse,
+            (mm + slope[0]) * along**2,
+        )
+        return (slope[1] * inverse, slope[0] * along), turned
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return the model's standard errors, from those of location and scale of log x."""
+        shape, scale = params["shape"], params["scale"]
+        location, spread = self.unit_errors(params, n)
+        return {"shape": shape * spread, "scale": scale / shape * location}
