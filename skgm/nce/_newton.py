@@ -11,6 +11,9 @@ from skgm.nce._contrast import Contrast, LinearContrast, Rows
 __all__ = ["LinearFit", "fit_linear", "maximise"]
 
 _MAX_HALVINGS = 40
+# A smooth objective gains half the decrement; one that gains less than this share, and whose
+# log-likelihood could rise by less than this per parameter, is at its maximum, statistically.
+_SHORT, _NEGLIGIBLE = 0.05, 0.01
 # Eigenvalues of the scaled curvature below this are flat directions: the minimum-norm step.
 _FLAT = 1e-12
 
@@ -100,9 +103,11 @@ def maximise(
             height = value(theta)
         else:
             theta, new_height = _climb(value, theta, step, height)
-            if not new_height > height:
+            gain, height = new_height - height, new_height
+            if gain < _SHORT * decrement and decrement * contrast.rows.n < _NEGLIGIBLE * len(theta):
+                converged = True  # at a kink of the model, or in the noise of the objective
+            elif gain <= 0:
                 break
-            height = new_height
         n_iter += 1
         if observe is not None:
             observe(n_iter, height)

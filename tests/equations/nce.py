@@ -11,6 +11,7 @@ from scipy import integrate, stats
 from skgm.nce._contrast import LinearContrast, Rows
 from skgm.nce._covariance import covariance, expected_data_part, model_covariance
 from skgm.nce._newton import maximise
+from skgm.nce._normalizer import summarise_weights
 from skgm.nce._objective import nce_curvature, nce_gradient, nce_objective
 from skgm.nce._polynomial import polynomial_statistics
 from skgm.nce._telescoping import sum_of_log_ratios, telescope
@@ -149,6 +150,28 @@ def nce_covariance_holds():
         assert_allclose(matched, factor * np.linalg.inv(fisher), rtol=1e-6)
     wide = asymptotic_covariance(uniform, 1e7)[:2, :2]  # endless noise: maximum likelihood
     assert_allclose(wide, np.linalg.inv(fisher), rtol=1e-4)
+
+
+@equation("nce-normalizer")
+def nce_normalizer_holds():
+    """log Z, its error and the effective sample size, by quadrature under normal noise."""
+
+    def moment(k):  # E_q[w^k] of w = unnormalised density over noise
+        def integrand(x):
+            weight = 3.0 * density(x) / stats.norm.pdf(x, 0.0, 2.0)
+            return weight**k * stats.norm.pdf(x, 0.0, 2.0)
+
+        return integrate.quad(integrand, -20, 20, epsabs=1e-12)[0]
+
+    m = 400_000
+    rows = stats.norm.ppf((np.arange(m) + 0.5) / m, 0.0, 2.0)  # evenly spread noise
+    log_weights = np.log(3.0 * density(rows)) - stats.norm.logpdf(rows, 0.0, 2.0)
+    found = summarise_weights(log_weights)
+    assert_allclose(found.log_z, np.log(moment(1)), atol=1e-6)
+    assert_allclose(moment(1), 3.0, rtol=1e-8)
+    variance = moment(2) / moment(1) ** 2 - 1
+    assert_allclose(found.se, np.sqrt(variance / m), rtol=1e-4)
+    assert_allclose(found.ess, moment(1) ** 2 / moment(2), rtol=1e-4)
 
 
 @equation("nce-telescoping")

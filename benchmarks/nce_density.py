@@ -1,0 +1,125 @@
+"""Held-out log-likelihood of NCEDensity as constructed by default, beside scikit-learn's densities.
+
+    python benchmarks/nce_density.py [table ...]
+
+Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is added
+to each column, and columns are standardised by the training rows. Peers choose their options on the
+training rows: GaussianMixture the number of components and the form of the covariances by BIC,
+KernelDensity its bandwidth by five-fold cross-validation. NCEDensity gets no options at all. Larger
+tables are read from the folder that the environment variable SKGM_BENCH_DATA names.
+
+Differences are paired over the test rows: mean over the splits, and the standard error of one
+split, because the splits share rows. Seconds are those of the processor.
+"""
+
+import sys
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+from _report import header, table
+from held_out_likelihood import bundled, dequantised, from_folder, kernel_by_cv
+from sklearn.datasets import load_breast_cancer, load_digits, load_linnerud
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+
+from skgm import NCEDensity
+
+COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+TRAIN_ROWS = {"power plant": 6000}  # else three quarters
+SPLITS = {"red wine": 5, "power plant": 1, "digits": 1}  # else three
+
+
+def tables():
+    """Every table of numbers that ships with scikit-learn, and those of the folder."""
+    yield from bundled()
+    yield "breast cancer, 30 columns", load_breast_cancer(as_frame=True).data
+    exercise, body = load_linnerud(return_X_y=True, as_frame=True)
+    yield "linnerud", pd.concat([exercise, body], axis=1)
+    digits = load_digits(as_frame=True).data
+    yield "digits", digits.loc[:, digits.nunique() > 4]
+    for name, frame in from_folder():
+        yield name, frame.iloc[:, :11] if name == "red wine" else frame  # the last is a grade
+
+
+def mixture_by_bic(Z):
+    fits = [
+        GaussianMixture(k, covariance_type=kind, random_state=0).fit(Z)
+        for kind in ("full", "diag")
+        for k in COMPONENTS
+        if k == 1 or 10 * k <= len(Z)
+    ]
+    return min(fits, key=lambda mixture: mixture.bic(Z))
+
+
+METHODS = {
+    "NCEDensity": lambda Z: NCEDensity(random_state=0).fit(Z),
+    "GaussianMixture": mixture_by_bic,
+    "KernelDensity": kernel_by_cv,
+}
+
+
+def split(X, name, seed):
+    order = np.random.default_rng(seed).permutation(len(X))
+    n_train = TRAIN_ROWS.get(name, int(0.75 * len(X)))
+    train, test = X[order[:n_train]], X[order[n_train:]]
+    scaler = StandardScaler().fit(train)
+    return scaler.transform(train), scaler.transform(test)
+
+
+def measure(X, name):
+    """Return per split the test log-densities of all methods, the seconds, and our estimator."""
+    for seed in range(SPLITS.get(name, 3)):
+        train, test = split(X, name, seed)
+        values, seconds, fitted = {}, {}, {}
+        for method, fit in METHODS.items():
+            start = time.process_time()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the columns below tell what they warn of
+                fitted[method] = fit(train)
+            seconds[method] = time.process_time() - start
+            values[method] = fitted[method].score_samples(test)
+        yield values, seconds, fitted["NCEDensity"]
+
+
+def verdict(ours, theirs):
+    """Return "mean difference ± standard error" and whether we win, tie or lose at two of them."""
+    gaps = [a - b for a, b in zip(ours, theirs)]
+    mean = np.mean([gap.mean() for gap in gaps])
+    error = np.mean([gap.std(ddof=1) / np.sqrt(len(gap)) for gap in gaps])
+    word = "win" if mean > 2 * error else "loss" if mean < -2 * error else "tie"
+    return f"{mean:+.3f} ± {error:.3f}", word
+
+
+def rows(name, X):
+    runs = list(measure(X, name))
+    values = {m: [run[0][m] for run in runs] for m in METHODS}
+    level = {m: np.mean([v.mean() for v in values[m]]) for m in METHODS}
+    best = max(list(METHODS)[1:], key=level.get)
+    n_test = len(values[best][0])
+    size = f"{len(X) - n_test} + {n_test}, {X.shape[1]}"
+    yield [name, size, *(f"{v:.3f}" for v in level.values())]
+    yield [name, best, *verdict(values["NCEDensity"], values[best])]
+    fits = [run[2] for run in runs]
+    worst = ("log_normalizer_se_", "pareto_k_")
+    seconds = [f"{np.mean([run[1][m] for run in runs]):.1f}" for m in METHODS]
+    certificate = [max(getattr(fit, name) for fit in fits) for name in worst]
+    yield [name, *seconds, *certificate, min(fit.normalizer_ess_ for fit in fits)]
+
+
+def main():
+    header("Held-out log-likelihood of NCEDensity, nats per row", ("numpy", "scikit-learn"))
+    wanted = sys.argv[1:]
+    chosen = [pair for pair in tables() if not wanted or pair[0] in wanted]
+    results = [list(rows(name, dequantised(frame))) for name, frame in chosen]
+    levels, duels, costs = zip(*results)
+    table(["table", "train + test rows, columns", *METHODS], levels)
+    print("\nNCEDensity minus the better of the two\n")
+    table(["table", "better peer", "difference ± standard error", "NCEDensity"], duels)
+    print("\nProcessor seconds of a fit, and the certificate of NCEDensity (worst split)\n")
+    table(["table", *METHODS, "SE(log Z)", "Pareto k", "ESS share"], costs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Critics that are classifiers: log-ratios of data to noise from their log-odds."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import has_fit_parameter
+
+from skgm._sklearn import boosting_to_best_iteration
+from skgm.nce._noise import Noise
+
+__all__ = [
+    "MIN_ROWS",
+    "ClassifierCritic",
+    "boosted_trees",
+    "constant_critic",
+    "fit_classifier_critic",
+    "is_classifier_like",
+    "log_odds",
+]
+
+SMALLEST_PROBABILITY = 1e-6  # probabilities of 0 and 1 have no log-odds
+MIN_ROWS = 50  # with fewer, boosted trees have nothing to be validated on
+MAX_TREES = 400
+FEW_ROWS, FEW_ROWS_VALIDATION = 500, 0.2  # below this many rows, hold out a fifth, not a tenth
+
+
+class Step(Protocol):
+    """Opens a callback context around the fit of one member."""
+
+    def __call__(self, name: str, member: Any) -> AbstractContextManager[None]:
+        """Return the context."""
+
+
+@dataclass(frozen=True)
+class ClassifierCritic:
+    """A bag of classifiers whose log-odds are averaged.
+
+    Attributes
+    ----------
+    members : tuple of classifiers
+        Fitted to tell data (1) from noise (0); none for a constant critic.
+    log_nu : float
+        Log of the ratio of noise to data that they were fitted on.
+    decides : bool
+        Whether `decision_function` is the log-odds; else they come from `predict_proba`.
+    """
+
+    members: tuple[Any, ...]
+    log_nu: float
+    decides: bool = True
+
+    def log_ratio(self, X: np.ndarray) -> np.ndarray:
+        """Return log p - log q up to log Z, (n,): mean log-odds plus log nu."""
+        if not self.members:
+            return np.zeros(len(X))
+        odds = [log_odds(member, X, self.decides) for member in self.members]
+        return np.mean(odds, axis=0) + self.log_nu
+
+    def overlap(self, X: np.ndarray, noise_rows: np.ndarray) -> float:
+        """Return the sum of h (1 - h) over data and noise, relative to that of equal ones.
+
+        h is the posterior probability of data. One: noise like the data; near zero: told apart.
+        """
+        nu = np.exp(self.log_nu)
+        data, noise = self.log_ratio(X) - self.log_nu, self.log_ratio(noise_rows) - self.log_nu
+        spread = np.mean(expit(data) * expit(-data)) + nu * np.mean(expit(noise) * expit(-noise))
+        return float(spread * (1 + nu) / nu)
+
+
+def is_classifier_like(critic: Any) -> bool:
+    """Tell whether an object can be fitted to labels and asked for odds."""
+    scores = hasattr(critic, "decision_function") or hasattr(critic, "predict_proba")
+    return hasattr(critic, "fit") and scores and not isinstance(critic, type)
+
+
+def log_odds(classifier: Any, X: np.ndarray, decides: bool) -> np.ndarray:
+    """Return the classifier's log-odds of class 1, (n,)."""
+    if decides:
+        return np.asarray(classifier.decision_function(X), dtype=np.float64)
+    probability = np.asarray(classifier.predict_proba(X), dtype=np.float64)[:, 1]
+    inside = np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def _decides(classifier: Any, X: np.ndarray) -> bool:
+    """Whether decision_function gives the log-odds of predict_proba, or stands alone."""
+    if not hasattr(classifier, "predict_proba"):
+        return True
+    if not hasattr(classifier, "decision_function"):
+        return False
+    implied = expit(classifier.decision_function(X[:100]))
+    return bool(np.allclose(implied, classifier.predict_proba(X[:100])[:, 1], atol=1e-6))
+
+
+def boosted_trees(n_rows: int) -> HistGradientBoostingClassifier:
+    """Return the default classifier: boosted trees, stopped early on held-out log-loss."""
+    held_out = FEW_ROWS_VALIDATION if n_rows < FEW_ROWS else 0.1
+    return HistGradientBoostingClassifier(
+        max_iter=MAX_TREES, early_stopping=True, validation_fraction=held_out
+    )
+
+
+def constant_critic(noise_ratio: float) -> ClassifierCritic:
+    """Return the critic that tells nothing apart: the density is the noise."""
+    return ClassifierCritic((), float(np.log(noise_ratio)))
+
+
+def fit_classifier_critic(
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    noise: Noise,
+    classifier: Any,
+    *,
+    noise_ratio: float,
+    n_critics: int,
+    rng: np.random.Generator,
+    step: Step,
+) -> ClassifierCritic:
+    """Fit classifiers to data against independent draws of noise (eq. nce-objective).
+
+    `classifier` is cloned; None stands for boosted trees, cut back to their best iteration.
+    Weights count by their proportions.
+    """
+    n_noise = max(2, round(noise_ratio * len(X)))
+    y = np.repeat([1, 0], [len(X), n_noise])
+    options = {} if weight is None else {"sample_weight": _joint_weight(weight, n_noise)}
+    members = []
+    for i in range(n_critics):
+        member = boosted_trees(len(X)) if classifier is None else clone(classifier)
+        _check_weights(member, options)
+        _seed(member, rng)
+        rows = np.vstack([X, noise.sample(n_noise, rng)])
+        with step(f"critic-{i}", member):
+            member.fit(rows, y, **options)
+        members.append(boosting_to_best_iteration(member) if classifier is None else member)
+    log_nu = float(np.log(n_noise / len(X)))
+    return ClassifierCritic(tuple(members), log_nu, _decides(members[0], rows))
+
+
+def _joint_weight(weight: np.ndarray, n_noise: int) -> np.ndarray:
+    return np.concatenate([weight / weight.mean(), np.ones(n_noise)])
+
+
+def _check_weights(member: Any, options: dict[str, Any]) -> None:
+    if options and not has_fit_parameter(member, "sample_weight"):
+        raise ValueError(
+            f"critic={member!r} takes no sample_weight in its fit. Give whole-number weights, "
+            "which are taken as repetitions, or another classifier."
+        )
+
+
+def _seed(member: Any, rng: np.random.Generator) -> None:
+    seeds = [key for key in member.get_params() if key.split("__")[-1] == "random_state"]
+    member.set_params(**{key: int(rng.integers(2**31)) for key in sorted(seeds)})

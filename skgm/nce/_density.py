@@ -1,0 +1,364 @@
+"""A normalised density by telling data from noise."""
+
+import numbers
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from skgm._random import RANDOM_STATE, as_generator
+from skgm._sklearn import (
+    Interval,
+    StrOptions,
+    epoch_begins,
+    epoch_ends,
+    fit_task,
+    limit_threads,
+    step_task,
+)
+from skgm._validation import check_support, column_names
+from skgm.base import DensityTags, transactional
+from skgm.nce._classifiers import (
+    MIN_ROWS,
+    ClassifierCritic,
+    constant_critic,
+    fit_classifier_critic,
+)
+from skgm.nce._linear import LinearCritic, fit_linear_critic
+from skgm.nce._linear_inference import LinearInference
+from skgm.nce._noise_choice import is_binary, make_noise
+from skgm.nce._preparation import Prepared, prepare_rows
+from skgm.nce._ratio_density import RatioDensity
+from skgm.nce._routes import check_choices, has_parameters, linear_form, noise_spec, observer
+
+__all__ = ["NCEDensity"]
+
+FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
+
+
+class NCEDensity(LinearInference, RatioDensity):
+    r"""Density by noise-contrastive estimation: any classifier becomes a normalised density.
+
+    .. math::
+        J = \frac1n\Big[\sum_{i \le n} \log h(x_i) + \sum_{j \le \nu n} \log(1 - h(y_j))\Big],
+        \qquad \log\frac{h}{1 - h} = \log p - \log q - \log\nu
+
+    A critic is trained to tell the n rows of the table from :math:`\nu n` rows of noise whose
+    density q is known. Its odds h / (1 - h) estimate the ratio p / q, so that noise times
+    ratio is a density; it is normalised by importance sampling on fresh noise, to a stated error.
+
+    By default the noise is a mixture of Gaussians chosen by BIC and the critic a bag of three
+    gradient-boosted tree ensembles, each with its own noise: the trees find what the mixture
+    misses. Prefer it for tables of up to a few dozen continuous columns with structure that no
+    parametric family has. Not for tables of a few dozen rows, where the mixture is all that is
+    left, nor for rounded or repeated rows unless they are spread out (`lattice="dequantize"`).
+
+    Parameters
+    ----------
+    critic : str, classifier, transformer or callable, default="auto"
+        "auto": boosted trees (:class:`~sklearn.ensemble.HistGradientBoostingClassifier`), stopped
+        and cut back at the best held-out log-loss; with fewer than 50 rows the density is the
+        noise alone. Otherwise any classifier with `predict_proba` or `decision_function`, cloned
+        for each draw of noise; it should be calibrated. Or statistics T(x) of a log-density that
+        is linear in its parameters, with standard errors, intervals and tests: "quadratic" (a
+        Gaussian), "poly4", or a callable from rows to statistics; or of a tilt of the noise:
+        "linear", "poly3", "rff" (random Fourier features), a transformer.
+    noise : str, density estimator or distribution, default="auto"
+        "auto": "gaussian" for critic="quadratic", else "gmm", the mixture of Gaussians of the best
+        BIC with up to 32 components and a wide one, of weight 1%, that covers the tails;
+        "bernoulli", independent coins, for tables of zeros and ones. "gaussian", "student_t"
+        (five degrees of freedom), "uniform" (over a box; the density is zero outside),
+        "marginals" (independent columns, a mixture each). Or a density estimator with `sample`
+        and `score_samples`, cloned and fitted to the rows of X (one in
+        :class:`~sklearn.frozen.FrozenEstimator` is used as it is); or a frozen distribution of
+        scipy, of as many variables as X has columns or of one, used for each.
+    noise_ratio : float, default=10.0
+        Noise rows per data row.
+    noise_sampling : {"auto", "qmc", "iid"}, default="auto"
+        Of critics with parameters. "auto": scrambled Sobol points where the noise has an inverse
+        map, which takes most of the noise's variance away; "iid": independent noise.
+    n_critics : int, default=3
+        Classifiers in the bag; their log-odds are averaged.
+    log_phi : callable, default=None
+        An unnormalised model of your own, ``log_phi(X, theta) -> (n_samples,)``, in place of
+        `critic`.
+    theta0 : array-like or dict, default=None
+        Where the search for its parameters begins; the keys of a dict name them.
+    gradient : callable, default=None
+        ``gradient(X, theta) -> (n_samples, n_params)`` of `log_phi`; None for differences.
+    alpha : float, default=0.0
+        Ridge on the coefficients of standardised statistics; with it there is no inference.
+    max_iter : int, default=100
+        Newton steps at most.
+    tol : float, default=1e-12
+        Newton steps stop where the objective can rise by less than this.
+    normalizer_tol : float, default=0.005
+        Largest standard error of log Z.
+    max_normalizer_samples : int, default=300_000
+        Most noise rows used for log Z; `fit` gives up earlier where four times as many would not
+        reach `normalizer_tol`.
+    sampling : {"sir", "rejection"}, default="sir"
+        How `sample` works. "sir": rows of a large pool of noise, picked in proportion to their
+        ratio, so approximately independent draws; "rejection": independent draws, slow where the
+        noise is far from the data.
+    lattice : {"warn", "dequantize", "ignore"}, default="warn"
+        What to do about rounded and repeated values: warn, or add uniform noise of one step of
+        each rounded column to the training rows.
+    random_state : None, int, RandomState or Generator, default=None
+        Of noise, mixtures, classifiers and normaliser.
+
+    Attributes
+    ----------
+    noise_ : object
+        The fitted noise, with `sample(n, rng)` and `log_density(X)`.
+    critics_ : list of classifiers
+        The bag; empty where the density is the noise, and for critics with parameters.
+    params_ : dict of str to float
+        Coefficients by name, and "log_normalizer" as the free constant estimates it; only of
+        critics with parameters.
+    loss_curve_ : list of float
+        Minus J after each Newton step; empty for classifiers.
+    n_iter_ : int
+        Newton steps, or trees of the largest classifier; at least 1.
+    log_normalizer_ : float
+        Estimate of log Z: the log of the mean of ratio over noise; of critics with parameters,
+        log Z of their unnormalised density at the estimate.
+    log_normalizer_se_ : float
+        Its standard error.
+    normalizer_ess_ : float
+        Effective sample size of the normaliser as a share of the noise rows: 1 where the density
+        is the noise.
+    pareto_k_ : float
+        Tail index of the ratios; above 0.7 `log_normalizer_` and its error mean little.
+    max_weight_ : float
+        Share of the largest ratio in their sum.
+    n_normalizer_samples_ : int
+        Noise rows used for `log_normalizer_`.
+    separation_ : float
+        Sum of h (1 - h) over data and noise relative to that of noise like the data: 1 where
+        nothing can be told apart, near 0 where the noise is too far to learn from.
+    lattice_report_ : object or None
+        Shares of unique values (`unique_share`), steps of rounded columns (`step`) and share of
+        repeated rows (`duplicate_share`); None for zeros and ones.
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : str
+        "estimate": the normaliser is known to `log_normalizer_se_`.
+
+    Raises
+    ------
+    ValueError
+        In `fit`: NaN or infinity, fewer than two rows, constant columns, weights that the
+        classifier cannot take.
+    TypeError
+        In `fit`: a `critic` or `noise` that is none of the above.
+
+    See Also
+    --------
+    skgm.ScoreMatchingGaussian : One Gaussian, in closed form.
+    sklearn.mixture.GaussianMixture : The noise without the critic.
+    sklearn.neighbors.KernelDensity : Smooths instead of learning structure.
+
+    Notes
+    -----
+    eq. nce-objective, nce-normalizer, nce-covariance, nce-telescoping.
+
+    Critics with parameters maximise J in both its terms over coefficients and a free constant c by
+    Newton's method. Where the noise is too far from the data, a log-density of its own is told from
+    Student's t near them instead, and a tilt of the noise is put together over waymarks; normaliser
+    and draws then start from that Student's t.
+
+    `fit` warns with ConvergenceWarning where the normaliser is not certified (standard error above
+    `normalizer_tol`, Pareto tail index above 0.7, one weight above 1% of the sum, effective sample
+    size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
+    that are equal up to scale.
+
+    The average of log-odds is a geometric mean, so Z is below one; that is no fault. `score_error`
+    tells the error of a score from both sources. Noise near to the data is best: noise too far
+    away, not too near, is what fails.
+
+    Whole-number weights are taken as repetitions of rows, others are handed to the classifier.
+
+    References
+    ----------
+    .. [1] M. U. Gutmann and A. Hyvärinen, "Noise-contrastive estimation of unnormalized
+       statistical models, with applications to natural image statistics", Journal of Machine
+       Learning Research 13, 2012, section 2.
+    .. [2] A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J. Gabry, "Pareto smoothed importance
+       sampling", Journal of Machine Learning Research 25, 2024, section 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from skgm import NCEDensity
+    >>> X, _ = make_moons(500, noise=0.1, random_state=0)
+    >>> density = NCEDensity(random_state=0).fit(X)
+    >>> bool(density.log_normalizer_se_ <= 0.005)
+    True
+    """
+
+    _parameter_constraints = {
+        "critic": [object],
+        "noise": [object],
+        "noise_ratio": [Interval(numbers.Real, 0, None, closed="neither")],
+        "noise_sampling": [StrOptions({"auto", "qmc", "iid"})],
+        "n_critics": [Interval(numbers.Integral, 1, None, closed="left")],
+        "log_phi": [callable, None],
+        "theta0": ["array-like", dict, None],
+        "gradient": [callable, None],
+        "alpha": [Interval(numbers.Real, 0, None, closed="left")],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "tol": [Interval(numbers.Real, 0, None, closed="neither")],
+        "normalizer_tol": [Interval(numbers.Real, 0, None, closed="neither")],
+        "max_normalizer_samples": [Interval(numbers.Integral, 100, None, closed="left")],
+        "sampling": [StrOptions({"sir", "rejection"})],
+        "lattice": [StrOptions({"warn", "dequantize", "ignore"})],
+        "random_state": RANDOM_STATE,
+    }
+
+    def __init__(
+        self,
+        critic: Any = "auto",
+        noise: Any = "auto",
+        *,
+        noise_ratio: float = 10.0,
+        noise_sampling: str = "auto",
+        n_critics: int = 3,
+        log_phi: Any = None,
+        theta0: Any = None,
+        gradient: Any = None,
+        alpha: float = 0.0,
+        max_iter: int = 100,
+        tol: float = 1e-12,
+        normalizer_tol: float = 0.005,
+        max_normalizer_samples: int = 300_000,
+        sampling: str = "sir",
+        lattice: str = "warn",
+        random_state: Any = None,
+    ) -> None:
+        self.critic = critic
+        self.noise = noise
+        self.noise_ratio = noise_ratio
+        self.noise_sampling = noise_sampling
+        self.n_critics = n_critics
+        self.log_phi = log_phi
+        self.theta0 = theta0
+        self.gradient = gradient
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.tol = tol
+        self.normalizer_tol = normalizer_tol
+        self.max_normalizer_samples = max_normalizer_samples
+        self.sampling = sampling
+        self.lattice = lattice
+        self.random_state = random_state
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises that decide which density checks apply."""
+        fitted = getattr(self, "noise_", None)
+        binary = self._noise_is("bernoulli") or (fitted is not None and fitted.discrete)
+        return DensityTags(support="binary" if binary else "real", deterministic_fit=False)
+
+    def _noise_is(self, name: str) -> bool:
+        return isinstance(self.noise, str) and self.noise == name
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "NCEDensity":
+        """Fit noise, critic and normaliser.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; an integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : NCEDensity
+            The fitted estimator.
+        """
+        check_choices(self.critic, self.noise, self.log_phi)
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+            rng = as_generator(self.random_state)
+            rows = self._begin(X, sample_weight, rng)
+            with limit_threads(1 if len(rows.X) < FEW_ROWS else None):
+                return self._learn(rows, context, rng)
+
+    def _learn(self, rows: Prepared, context: Any, rng: np.random.Generator) -> "NCEDensity":
+        spec = noise_spec(self.noise, self.critic, self.log_phi)
+        self.noise_ = make_noise(spec, rows.X, rows.weight, rng)
+        self.lattice_report_ = rows.lattice
+        self.log_density_kind_ = "estimate"
+        self.loss_curve_: list[float] = []
+        if has_parameters(self.critic, self.log_phi):
+            self._critic = self._fit_parameters(rows, context, rng)
+            self.critics_: list[Any] = []
+            self.n_iter_ = max(1, self._critic.fit.n_iter)
+            self.separation_ = self._critic.separation
+        else:
+            self._critic = self._fit_classifiers(rows, context, rng)
+            self.critics_ = list(self._critic.members)
+            trees = [getattr(member, "n_iter_", 1) for member in self.critics_]
+            self.n_iter_ = int(np.max([1, *map(np.max, trees)]))
+            noise_rows = self.noise_.sample(len(rows.X), rng)
+            self.separation_ = self._critic.overlap(rows.X, noise_rows)
+        self._normalize(rng)
+        return self
+
+    def _begin(self, X: Any, sample_weight: Any, rng: np.random.Generator) -> Prepared:
+        table, weight = self._begin_fit(X, sample_weight, min_samples=2)
+        names = column_names(self, table.shape[1])
+        if self._noise_is("bernoulli"):
+            check_support(table, "binary", names, model="noise='bernoulli'")
+        discrete = self._noise_is("bernoulli") or (self._noise_is("auto") and is_binary(table))
+        return prepare_rows(table, weight, names, lattice=self.lattice, discrete=discrete, rng=rng)
+
+    def _fit_parameters(
+        self, rows: Prepared, context: Any, rng: np.random.Generator
+    ) -> LinearCritic:
+        names = column_names(self, rows.X.shape[1])
+        model = self.critic, self.log_phi, self.theta0, self.gradient
+
+        def announce() -> None:
+            task = epoch_begins(context, self, X=rows.X, name="newton-step")
+            epoch_ends(task, self, X=rows.X, state=dict)
+
+        return fit_linear_critic(
+            rows.X,
+            rows.weight,
+            self.noise_,
+            linear_form(*model, rows, names, rng),
+            noise_ratio=self.noise_ratio,
+            noise_sampling=self.noise_sampling,
+            rng=rng,
+            alpha=self.alpha,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            observe=observer(self.loss_curve_, announce),
+        )
+
+    def _fit_classifiers(
+        self, rows: Prepared, context: Any, rng: np.random.Generator
+    ) -> ClassifierCritic:
+        automatic = isinstance(self.critic, str)
+        if automatic and len(rows.X) < MIN_ROWS:
+            return constant_critic(self.noise_ratio)
+
+        def step(name: str, member: Any) -> AbstractContextManager[None]:
+            return step_task(context, self, name=name, step=member, X=rows.X)
+
+        return fit_classifier_critic(
+            rows.X,
+            rows.weight,
+            self.noise_,
+            None if automatic else self.critic,
+            noise_ratio=self.noise_ratio,
+            n_critics=self.n_critics,
+            rng=rng,
+            step=step,
+        )

@@ -1,0 +1,83 @@
+"""The normaliser: known integrals, honest errors, and warnings where it cannot be trusted."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm.nce._noise import GaussianMixtureNoise
+from skgm.nce._normalizer import (
+    estimate_normalizer,
+    pareto_tail_index,
+    summarise_weights,
+    warn_normalizer,
+)
+
+STANDARD = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+
+
+def tilt(by):
+    """exp(by'x) under N(0, I) integrates to exp(|by|^2 / 2)."""
+    return lambda X: X @ np.asarray(by)
+
+
+def estimate(log_ratio, seed=0, tol=0.005, max_samples=1_000_000):
+    rng = np.random.default_rng(seed)
+    return estimate_normalizer(log_ratio, STANDARD, rng, tol=tol, max_samples=max_samples)
+
+
+@pytest.mark.parametrize("by", [(0.0, 0.0), (0.5, -0.2), (1.0, 0.5)])
+def test_known_integral_within_four_standard_errors(by):
+    result = estimate(tilt(by))
+    assert result.se <= 0.005
+    assert abs(result.log_z - 0.5 * np.dot(by, by)) <= 4 * result.se + 1e-12
+
+
+def test_stated_error_is_the_scatter_of_repetitions():
+    """The ratio of 60 repetitions' sd to the stated error is 1 within 4 / sqrt(2 * 59) = .37."""
+    runs = [estimate(tilt((0.7, 0.0)), seed, tol=1.0) for seed in range(60)]
+    scatter = np.std([run.log_z for run in runs], ddof=1)
+    assert abs(scatter / np.mean([run.se for run in runs]) - 1) < 0.37
+
+
+def test_effective_sample_size_has_its_closed_form():
+    """E[w]^2 / E[w^2] = exp(-|by|^2) for exponential tilting; 2% is many standard errors."""
+    result = estimate(tilt((0.5, 0.0)), tol=0.002)
+    assert result.ess == pytest.approx(np.exp(-0.25), rel=0.02)
+
+
+def test_seeded_and_stopped_at_the_limit():
+    one, two = estimate(tilt((0.5, 0.0))), estimate(tilt((0.5, 0.0)))
+    assert one == two
+    assert estimate(tilt((1.5, 1.0)), max_samples=20_000).n_samples == 20_000
+
+
+@pytest.mark.parametrize("k", [0.2, 0.5, 0.9])
+def test_pareto_tail_index(k):
+    """The tail of 4e6 draws has 6000 rows: the estimate's error is (1 + k) / sqrt(6000) < .025."""
+    weights = stats.genpareto(k).rvs(4_000_000, random_state=0)
+    assert pareto_tail_index(weights) == pytest.approx(k, abs=0.1)
+
+
+def test_equal_weights_have_no_tail():
+    assert pareto_tail_index(np.ones(1000)) == -np.inf
+    result = summarise_weights(np.zeros(1000))
+    assert (result.log_z, result.se, result.ess) == (0.0, 0.0, 1.0)
+
+
+def test_weights_that_cannot_be_summed_are_refused():
+    with pytest.raises(ValueError, match="cannot be normalised"):
+        summarise_weights(np.array([0.0, np.inf]))
+
+
+def test_uncertain_normalisers_warn_and_say_why():
+    heavy = summarise_weights(5 * np.random.default_rng(0).standard_cauchy(2000))
+    with pytest.warns(ConvergenceWarning, match="one weight makes up"):
+        warn_normalizer(heavy, 0.005)
+    with pytest.warns(ConvergenceWarning, match="standard error of log Z is"):
+        warn_normalizer(estimate(tilt((1.0, 0.0)), max_samples=1000), 0.005)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_normalizer(estimate(tilt((0.5, 0.0))), 0.005)

@@ -1,0 +1,50 @@
+"""Draws by importance resampling and by rejection, against moments in closed form."""
+
+import numpy as np
+import pytest
+
+from skgm.nce._noise import GaussianMixtureNoise
+from skgm.nce._resampling import importance_resampling, rejection_sampling, systematic_picks
+
+NOISE = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
+
+
+def log_ratio(X):
+    """From N(0, I) to N((0.5, 0), diag(1, 0.5)), up to a constant."""
+    return 0.5 * X[:, 0] - 0.5 * X[:, 1] ** 2
+
+
+def check_moments(rows):
+    n = len(rows)
+    assert abs(rows[:, 0].mean() - 0.5) < 5 / np.sqrt(n)
+    assert abs(rows[:, 1].mean()) < 5 * np.sqrt(0.5 / n)
+    assert abs(rows[:, 1].var() - 0.5) < 5 * 0.5 * np.sqrt(2 / n)
+
+
+def test_importance_resampling_has_the_moments_of_the_target():
+    rows = importance_resampling(log_ratio, NOISE, 4000, 0.6, np.random.default_rng(0))
+    check_moments(rows)
+    assert len(np.unique(rows, axis=0)) > 0.99 * len(rows)
+    assert abs(np.corrcoef(rows[1:, 0], rows[:-1, 0])[0, 1]) < 5 / np.sqrt(4000)
+
+
+def test_rejection_has_the_moments_of_the_target_and_raises_its_bound():
+    def bounded(X):
+        return np.minimum(log_ratio(X), 3.0)
+
+    for log_bound in (3.0, -5.0):
+        check_moments(rejection_sampling(bounded, NOISE, 4000, log_bound, np.random.default_rng(0)))
+
+
+def test_rejection_gives_up_where_it_would_not_end():
+    with pytest.raises(ValueError, match="too far"):
+        rejection_sampling(log_ratio, NOISE, 1000, 30.0, np.random.default_rng(0))
+
+
+def test_systematic_picks_are_in_proportion():
+    weights = np.array([0.1, 0.4, 0.25, 0.25])
+    counts = np.bincount(systematic_picks(weights, 1001, np.random.default_rng(0)), minlength=4)
+    assert (np.abs(counts - 1001 * weights) < 1).all()
+    single = [systematic_picks(weights, 1, np.random.default_rng(s))[0] for s in range(4000)]
+    share = np.bincount(single, minlength=4) / 4000
+    assert (np.abs(share - weights) < 5 * np.sqrt(weights * (1 - weights) / 4000)).all()
