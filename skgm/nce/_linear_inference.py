@@ -1,0 +1,145 @@
+"""Standard errors, intervals and tests of densities with linear critics."""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._validation import check_level
+from skgm.inference._nulls import read_null
+from skgm.inference._problem import check_alternative, outcome
+from skgm.inference._results import ConfidenceIntervals, TestResult
+from skgm.nce._linear import LinearCritic
+from skgm.nce._linear_tests import critic_test
+
+__all__ = ["LinearInference"]
+
+_COVARIANCES = ("model", "observed", "robust")
+_METHODS = ("auto", "wald", "robust")
+_TITLES = {"wald": "Wald", "score": "score", "likelihood_ratio": "likelihood ratio"}
+
+
+class LinearInference:
+    """The inference half of NCEDensity: for critics that have parameters.
+
+    It reads `_critic`, a :class:`LinearCritic` where there are any.
+    """
+
+    _critic: Any
+
+    def _linear_critic(self) -> LinearCritic:
+        check_is_fitted(self)
+        if not isinstance(self._critic, LinearCritic):
+            raise AttributeError(
+                f"{type(self).__name__} has parameters, standard errors, intervals and tests only "
+                "for linear critics ('quadratic', a transformer, a callable) and for log_phi; "
+                "this one was fitted with a classifier."
+            )
+        return self._critic
+
+    @property
+    def params_(self) -> dict[str, float]:
+        """Estimates by name, "log_normalizer" among them."""
+        critic = self._linear_critic()
+        return dict(zip(critic.names, critic.reported.tolist()))
+
+    def standard_errors(self, cov: str = "model") -> dict[str, float]:
+        """Return the standard error of each parameter, of the log-normaliser too.
+
+        Parameters
+        ----------
+        cov : {"model", "observed", "robust"}, default="model"
+            "model" (and "observed"): right if the model is. "robust": the sandwich, centred
+            within data and noise. With quasi-Monte-Carlo noise the part of the noise is the
+            scatter between scrambles in either.
+
+        Returns
+        -------
+        standard_errors : dict of str to float
+            By the names of ``params_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        AttributeError
+            A classifier critic, which has no parameters.
+        ValueError
+            An unknown `cov`, or a fit that has no standard errors; the message says why.
+        """
+        critic = self._linear_critic()
+        if cov not in _COVARIANCES:
+            raise ValueError(f"cov must be one of {_COVARIANCES}; got {cov!r}.")
+        matrix = critic.covariance("robust" if cov == "robust" else "model").matrix
+        return dict(zip(critic.names, np.sqrt(np.diagonal(matrix)).tolist()))
+
+    def confidence_intervals(
+        self, level: float = 0.95, method: str = "auto"
+    ) -> ConfidenceIntervals:
+        """Return a confidence interval for each parameter, for the log-normaliser too.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, strictly between 0 and 1.
+        method : {"auto", "wald", "robust"}, default="auto"
+            "auto" and "wald": standard errors that are right if the model is; "robust": the
+            sandwich. With quasi-Monte-Carlo noise, Student's t with Satterthwaite's degrees of
+            freedom, because few scrambles tell the variance of the noise.
+
+        Returns
+        -------
+        intervals : ConfidenceIntervals
+            Maps a parameter's name to ``(low, high)``.
+
+        Raises
+        ------
+        NotFittedError, AttributeError, ValueError
+            As in :meth:`standard_errors`.
+        """
+        critic, level = self._linear_critic(), check_level(level)
+        if method not in _METHODS:
+            raise ValueError(f"method must be one of {_METHODS}; got {method!r}.")
+        found = critic.covariance("robust" if method == "robust" else "model")
+        df = found.degrees_of_freedom(np.eye(len(critic.names)))
+        width = stats.t.ppf((1 + level) / 2, df) * np.sqrt(np.diagonal(found.matrix))
+        estimate, used = self.params_, "robust" if method == "robust" else "wald"
+        low = dict(zip(critic.names, (critic.reported - width).tolist()))
+        high = dict(zip(critic.names, (critic.reported + width).tolist()))
+        labels = {name: np.array(name, dtype=object) for name in critic.names}
+        methods = dict.fromkeys(critic.names, used)
+        return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
+
+    def _hypothesis_test(
+        self,
+        test: str,
+        X: Any,
+        null: Any,
+        *,
+        robust: bool = False,
+        correction: str | None = None,
+        alternative: str = "two-sided",
+        sample_weight: Any = None,
+    ) -> TestResult:
+        """Answer :func:`skgm.score_test` and its siblings, on a fit of a clone to X."""
+        if correction is not None:
+            raise ValueError(f"correction must be None for {type(self).__name__}.")
+        model = clone(self).fit(X, sample_weight=sample_weight)
+        critic = model._linear_critic()
+        hypothesis = read_null(null, dict.fromkeys(critic.names, ()), [])
+        matrix, target = hypothesis.rows
+        check_alternative(alternative, len(matrix))
+        found = critic_test(critic, test, matrix, target, robust=robust)
+        names = critic.names if found.restricted is not None else []
+        restricted = dict(zip(names, [] if found.restricted is None else found.restricted.tolist()))
+        return outcome(
+            found.statistic,
+            len(matrix),
+            f"robust {_TITLES[test]}" if robust else _TITLES[test],
+            hypothesis.shown,
+            sign=float(np.sign(found.sign)) if len(matrix) == 1 else None,
+            alternative=alternative,
+            restricted_params=restricted,
+        )
