@@ -24,7 +24,7 @@ DOCUMENTED = {
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
-    MLEDensity: [],
+    MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     # of rounded and repeated rows, of equal columns, of an uncertain normaliser
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
     ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
