@@ -97,10 +97,11 @@ class NCEDensity(LinearInference, RatioDensity):
     max_normalizer_samples : int, default=300_000
         Most noise rows used for log Z; `fit` gives up earlier where four times as many would not
         reach `normalizer_tol`.
-    sampling : {"sir", "rejection"}, default="sir"
+    sampling : {"sir", "rejection", "mala"}, default="sir"
         How `sample` works. "sir": rows of a large pool of noise, picked in proportion to their
         ratio, so approximately independent draws; "rejection": independent draws, slow where the
-        noise is far from the data.
+        noise is far from the data; "mala": resampled rows, moved by Langevin chains, for critics
+        with a score function.
     lattice : {"warn", "dequantize", "ignore"}, default="warn"
         What to do about rounded and repeated values: warn, or add uniform noise of one step of
         each rounded column to the training rows.
@@ -213,7 +214,7 @@ class NCEDensity(LinearInference, RatioDensity):
         "tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "normalizer_tol": [Interval(numbers.Real, 0, None, closed="neither")],
         "max_normalizer_samples": [Interval(numbers.Integral, 100, None, closed="left")],
-        "sampling": [StrOptions({"sir", "rejection"})],
+        "sampling": [StrOptions({"sir", "rejection", "mala"})],
         "lattice": [StrOptions({"warn", "dequantize", "ignore"})],
         "random_state": RANDOM_STATE,
     }

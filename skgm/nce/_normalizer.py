@@ -20,6 +20,7 @@ __all__ = [
 
 CHUNK = 10_000  # noise rows at a time
 PILOT = 20_000  # before giving up
+LONG = 80_000  # before a heavy tail is taken for what it is
 OUT_OF_REACH = 4  # times max_samples
 SAFETY = 1.1  # more rows than the variance so far asks for
 MAX_PARETO_K, MAX_WEIGHT, MIN_ESS = 0.7, 0.01, 0.01
@@ -79,7 +80,8 @@ def estimate_normalizer(
         m = len(log_weights)
         needed = SAFETY * m * (result.se / tol) ** 2
         hopeless = m >= PILOT and needed > OUT_OF_REACH * max_samples
-        certified = result.se <= tol and result.pareto_k <= MAX_PARETO_K
+        believable = result.pareto_k <= MAX_PARETO_K or m >= LONG
+        certified = result.se <= tol and believable
         if certified or m >= max_samples or hopeless:
             return result
         wanted = int(min(max_samples, max(needed, 2 * m), 4 * m))

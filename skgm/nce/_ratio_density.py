@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skgm._sklearn import check_sample_weight
 from skgm.base import DensityEstimator
+from skgm.nce._langevin import langevin_draws
 from skgm.nce._linear import LinearCritic
 from skgm.nce._noise import Noise
 from skgm.nce._normalizer import estimate_normalizer, warn_normalizer
@@ -137,8 +138,18 @@ class RatioDensity(DensityEstimator):
         log_ratio, source = self._source()
         if self.sampling == "rejection":
             return rejection_sampling(log_ratio, source, n_samples, self._log_bound, rng)
-        return importance_resampling(log_ratio, source, n_samples, self.normalizer_ess_, rng)
+        ess = self.normalizer_ess_
+        drawn = importance_resampling(log_ratio, source, n_samples, ess, rng)
+        return self._move(drawn, rng) if self.sampling == "mala" else drawn
+
+    def _move(self, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not smooth(self):
+            raise ValueError(
+                "sampling='mala' needs a critic that is smooth in x, on smooth noise: statistics "
+                "or log_phi, no classifier, and no zeros and ones. Use sampling='sir'."
+            )
+        return langevin_draws(self._critic.log_density, self._critic.score_function, starts, rng)
 
 
-def _log_ratio_to(critic: LinearCritic, proposal: Noise, X: np.ndarray) -> np.ndarray:
+def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
     return critic.log_density(X) - proposal.log_density(X)

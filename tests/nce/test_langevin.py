@@ -1,0 +1,54 @@
+"""Langevin chains: they leave the target as it is, and correct starts that are off."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skgm import NCEDensity
+from skgm.nce._langevin import langevin_draws
+
+COVARIANCE = np.array([[4.0, 1.0], [1.0, 0.5]])
+TARGET = stats.multivariate_normal([1.0, -1.0], COVARIANCE)
+PRECISION = np.linalg.inv(COVARIANCE)
+
+
+@pytest.mark.parametrize("inflation", [1.0, 3.0])
+def test_chains_reach_the_target(inflation):
+    """Means within five standard errors; variances within five of theirs, sqrt(2 / n)."""
+    n = 4000
+    starts = stats.multivariate_normal([1.5, -1.0], inflation * COVARIANCE, seed=0).rvs(n)
+    rows = langevin_draws(
+        TARGET.logpdf,
+        lambda X: -(X - [1.0, -1.0]) @ PRECISION,
+        starts,
+        np.random.default_rng(0),
+    )
+    error = np.sqrt(np.diag(COVARIANCE) / n)
+    assert (np.abs(rows.mean(axis=0) - [1.0, -1.0]) < 5 * error).all()
+    assert (np.abs(rows.var(axis=0) / np.diag(COVARIANCE) - 1) < 5 * np.sqrt(2 / n)).all()
+
+
+def test_density_with_a_quadratic_critic_draws_by_chains():
+    X = stats.multivariate_normal([1.0, -1.0], COVARIANCE, seed=0).rvs(2000)
+    density = NCEDensity("quadratic", sampling="mala", random_state=0).fit(X)
+    rows = density.sample(3000, random_state=0)
+    error = X.std(axis=0) * np.sqrt(1 / 2000 + 1 / 3000)
+    assert (np.abs(rows.mean(axis=0) - X.mean(axis=0)) < 5 * error).all()
+
+
+def test_draws_across_a_chasm_come_from_the_data_not_from_the_noise():
+    """Noise 15 standard deviations away has no row to resample."""
+    X = np.random.default_rng(0).normal(15.0, size=(2000, 1))
+    density = NCEDensity("linear", noise=stats.norm(), random_state=0).fit(X)
+    assert density.separation_ < 0.02
+    rows = density.sample(2000, random_state=0)
+    assert abs(rows.mean() - 15.0) < 1.0
+    assert density.log_normalizer_se_ > 0
+    assert np.isfinite(density.score_samples(X)).all()
+
+
+def test_trees_have_no_chains():
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    density = NCEDensity(sampling="mala", random_state=0).fit(X)
+    with pytest.raises(ValueError, match="smooth in x"):
+        density.sample(3)
