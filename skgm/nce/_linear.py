@@ -258,7 +258,8 @@ def fit_linear_critic(
             found = LinearCritic(form, noise, *tell_from(near, alpha), alpha=alpha)
         elif isinstance(form, Statistics):
             starts = path_starts(X, weight)
-            bridges = telescope(starts, noise.sample(len(starts), rng), form, alpha=alpha)
+            draws = noise.sample(len(starts), rng)
+            bridges = telescope(starts, draws, form, alpha=alpha, n_rows=n)
             found = bridges and LinearCritic(form, noise, contrast, fit, bridges, alpha)
         if found is not None and (found.bridges or found.separation >= SEPARATED):
             found.proposal, found.separation = near, fit.overlap

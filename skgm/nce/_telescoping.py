@@ -81,7 +81,12 @@ def path_starts(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
 
 
 def telescope(
-    X: np.ndarray, noise: np.ndarray, statistics: Statistics, *, alpha: float = 0.0
+    X: np.ndarray,
+    noise: np.ndarray,
+    statistics: Statistics,
+    *,
+    alpha: float = 0.0,
+    n_rows: float | None = None,
 ) -> Telescope | None:
     """Fit as many bridges as are needed between paired rows of data and noise.
 
@@ -93,6 +98,8 @@ def telescope(
         Of every bridge.
     alpha : float, default=0
         Ridge, as in the fit without bridges.
+    n_rows : float, default=None
+        How many rows of data the paths stand for, where weights are not whole; else their number.
 
     Returns
     -------
@@ -119,8 +126,8 @@ def telescope(
             low += 1
     bridges, overlaps, influence = zip(*fits)
     total = np.sum(influence, axis=0)
-    n = len(total)
-    covariance = total.T @ total / n / max(n - 1, 1)
+    n_rows = len(total) if n_rows is None else n_rows
+    covariance = total.T @ total / len(total) / max(n_rows - 1, 1)
     return Telescope(
         np.sum(bridges, axis=0), covariance, np.array(bridges), np.array(angles), min(overlaps)
     )

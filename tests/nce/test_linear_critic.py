@@ -145,6 +145,19 @@ def test_far_noise_is_answered_by_telescoping():
     assert critic.bridges.overlap > 0.5
 
 
+def test_weights_across_bridges():
+    """Whole ones are repetitions; halves are half as many rows, with twice the variance."""
+    X, noise = np.random.default_rng(3).normal(9.0, size=(1500, 1)), gaussian(0.0, 1.0)
+    times = np.random.default_rng(4).integers(0, 3, size=1500)
+    weighted = fit("linear", X, noise, weight=times.astype(float))
+    repeated = fit("linear", np.repeat(X, times, axis=0), noise)
+    assert_allclose(weighted.theta, repeated.theta, rtol=1e-7)
+    halves = fit("linear", X, noise, weight=np.full(1500, 0.5))
+    ones = fit("linear", X, noise)
+    ratio = halves.covariance("model").matrix[0, 0] / ones.covariance("model").matrix[0, 0]
+    assert_allclose(ratio, 2, rtol=0.25)
+
+
 def test_a_model_of_its_own_is_told_from_nearer_noise():
     """Its parameters do not depend on the noise, and its errors are nearly the MLE's."""
     X = np.random.default_rng(3).normal(16.0, size=(5000, 1))
