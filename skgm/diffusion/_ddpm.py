@@ -40,7 +40,7 @@ class DDPM(DiffusionSampling):
         with `partial_fit` gets fresh noise at every update, another is fitted once to `n_noise`
         noisy copies of every row.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
-        Widths of the network. "auto": three layers as wide as the square root of four times the
+        Widths of the network. "auto": four layers as wide as the square root of four times the
         number of rows, at least twice the number of columns; 16 to 256 (512 beyond 128 columns),
         rounded up to a power of two.
     n_timesteps : int, default=1000
@@ -64,10 +64,10 @@ class DDPM(DiffusionSampling):
         Standard deviation of the noise at the data end, in units of the scaled data: the density
         is that of the data with so much noise.
     max_iter : "auto" or int, default="auto"
-        Number of updates. "auto": two and a half per row, at least 50 and at most 5000.
+        Number of updates. "auto": two and a half per row, at least 50 and at most 4000.
     batch_size : int, default=256
         Noisy rows per update; short tables are repeated, under different noise, to this number.
-    learning_rate : float, default=0.005
+    learning_rate : float, default=0.003
         Of Adam, at its largest.
     learning_rate_decay : {"cosine", "linear", "constant"}, default="cosine"
         How it falls to zero over the updates.
@@ -89,7 +89,7 @@ class DDPM(DiffusionSampling):
     score_method : {"auto", "ode", "elbo"}, default="auto"
         `score_samples` by the probability flow, or by the evidence lower bound, which "auto"
         takes for regressors: they have no derivatives.
-    n_score_steps : int, default=20
+    n_score_steps : int, default=15
         Runge-Kutta steps of `score_samples`.
     class_conditional : bool, default=False
         Learn the density of each class of `y`, and that of the table as their mixture.
@@ -227,7 +227,7 @@ class DDPM(DiffusionSampling):
         sigma_min: float = 0.02,
         max_iter: Any = "auto",
         batch_size: int = 256,
-        learning_rate: float = 5e-3,
+        learning_rate: float = 3e-3,
         learning_rate_decay: str = "cosine",
         average_decay: float = 0.999,
         weight_decay: float = 0.0,
@@ -237,7 +237,7 @@ class DDPM(DiffusionSampling):
         variance: str = "analytic",
         clip: bool = False,
         score_method: str = "auto",
-        n_score_steps: int = 20,
+        n_score_steps: int = 15,
         class_conditional: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

@@ -26,12 +26,13 @@ _SIGMA_MAX = 80.0  # of training, in standard deviations of the data
 _EXACT_UP_TO = 16  # columns: beyond, traces are estimated
 _PROBES_PER_STEP = 4
 _ERROR_LEVELS, _ERROR_ROWS = 24, 512
-_PER_ROW, _FEWEST, _MOST = 2.5, 50, 5000  # updates, where max_iter is "auto"
+_DEPTH = 4  # on toys with known densities, better than more updates of three wider layers
+_PER_ROW, _FEWEST, _MOST = 2.5, 50, 4000  # updates, where max_iter is "auto"
 _STREAM_ROWS = 1000.0  # assumed for the width of a network that partial_fit begins
 
 
 def automatic_width(n_rows: float, n_features: int) -> int:
-    """Return the width of three hidden layers: a power of two, 16 to 256 (512 for many columns).
+    """Return the width of the hidden layers: a power of two, 16 to 256 (512 for many columns).
 
     At least the square root of four times the number of rows, so that there are a dozen weights a
     row, and twice the number of columns.
@@ -84,7 +85,7 @@ class DenoiserFit(DensityEstimator):
             widths = tuple(int(width) for width in np.atleast_1d(self.hidden_layer_sizes))
         else:
             n_rows = _STREAM_ROWS if data is None else data.n_rows
-            widths = (automatic_width(n_rows, self.n_features_in_),) * 3
+            widths = (automatic_width(n_rows, self.n_features_in_),) * _DEPTH
         self.hidden_layer_sizes_ = widths
 
     def _architecture(self) -> Architecture:
