@@ -110,7 +110,12 @@ def draw_enumerated(
 
 
 def sample_tempered(
-    parameters: RBMParameters, n_ensembles: int, n_kept: int, rng: np.random.Generator
+    parameters: RBMParameters,
+    n_ensembles: int,
+    n_kept: int,
+    rng: np.random.Generator,
+    *,
+    patience: int = 1,
 ) -> tuple[np.ndarray, SamplingDiagnostics]:
     """Run ensembles of tempered chains until they have mixed, then keep rows.
 
@@ -122,6 +127,8 @@ def sample_tempered(
     n_kept : int
         Rows kept of each.
     rng : Generator
+    patience : int, default=1
+        Burn-in may last this many times 2048 sweeps.
 
     Returns
     -------
@@ -130,7 +137,7 @@ def sample_tempered(
     diagnostics : SamplingDiagnostics
     """
     chains = TemperedChains(parameters.as_float64(), 1, n_ensembles, rng)
-    burn_in, r_hat = burn(chains)
+    burn_in, r_hat = burn(chains, patience)
     # Rare modes come and go too slowly to be seen in the autocorrelation: spread the rows out.
     thinning = max(chains.autocorrelation_time(), min(burn_in // n_kept, _SPREAD))
     rows = np.empty((n_ensembles, n_kept, parameters.n_visible))
@@ -148,11 +155,11 @@ def sample_tempered(
     )
 
 
-def burn(chains: TemperedChains) -> tuple[int, float]:
-    """Run chains until R-hat is below 1.05, or 2048 sweeps; return the sweeps and R-hat."""
+def burn(chains: TemperedChains, patience: int = 1) -> tuple[int, float]:
+    """Run until R-hat is below 1.05, or `patience` times 2048 sweeps; return sweeps and R-hat."""
     sweeps = _BURN_IN[0]
     chains.run(sweeps)
-    while (r_hat := chains.r_hat()) > _MIXED and sweeps < _BURN_IN[1]:
+    while (r_hat := chains.r_hat()) > _MIXED and sweeps < patience * _BURN_IN[1]:
         chains.run(sweeps)
         sweeps *= 2
     return sweeps, r_hat

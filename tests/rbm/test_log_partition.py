@@ -160,7 +160,7 @@ def test_rows_of_one_mode_are_warned_of(monkeypatch, r_hat):
     assert 0.02 < joint.p_visible[minor].sum() < 0.06
     p = joint.p_visible * minor if r_hat == 1 else joint.p_visible
 
-    def stuck(parameters, n_ensembles, n_kept, rng):
+    def stuck(parameters, n_ensembles, n_kept, rng, **options):
         rows = joint.v[rng.choice(len(p), (n_ensembles, n_kept), p=p / p.sum())]
         return rows, SamplingDiagnostics("tempered", r_hat=r_hat)
 
