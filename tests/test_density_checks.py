@@ -53,6 +53,10 @@ ESTIMATORS = [
     ),
     (ScoreMatchingGaussian(penalty="l1"), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(penalty="l2", alpha=0.01), ALL_REAL | NO_SEED),
+    (
+        ScoreMatchingGaussian(bounds="positive"),
+        NO_SEED | {"check_partial_fit_split_invariance"},
+    ),
     (ScoreMatchingGaussianCV(), ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"}),
     (
         ScoreMatchingGaussianCV(selection="cv"),

@@ -1,15 +1,18 @@
 """The Gaussian fitted by score matching, in closed form."""
 
+import numbers
 from typing import Any
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
-from skgm._sklearn import StrOptions, check_sample_weight, fit_task
+from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
 from skgm._validation import validate_table
 from skgm.base import DensityTags, transactional
 from skgm.inference._factor import Factor, factorise, factorise_diagonal
 from skgm.inference._gaussian import log_determinant
 from skgm.inference._moments import Moments
+from skgm.score_matching._boundary_weights import WEIGHTS
 from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
 from skgm.score_matching._gaussian_density import GaussianDensity
 from skgm.score_matching._objectives import gaussian_implicit_loss
@@ -22,6 +25,15 @@ from skgm.score_matching._regularization import (
 )
 
 __all__ = ["ScoreMatchingGaussian"]
+
+
+def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
+    if estimator.bounds is None:
+        return True
+    raise AttributeError(
+        "ScoreMatchingGaussian has no partial_fit with bounds, where the weight function depends "
+        "on the scale of the whole table. Call fit."
+    )
 
 
 class ScoreMatchingGaussian(GaussianDensity):
@@ -71,7 +83,17 @@ class ScoreMatchingGaussian(GaussianDensity):
         which is as efficient as maximum likelihood; or by maximum likelihood. None keeps the
         penalised values.
     tol : float, default=1e-6
-        Optimality residual of the l1 problem.
+        Optimality residual of the l1 problem, and of the system with `bounds`.
+    bounds : "positive" or (lower, upper), default=None
+        The density is that of a Gaussian cut to these bounds, scalars or arrays of shape
+        (n_features,), and is fitted by generalised score matching (eq. sm-generalized), without
+        its normaliser, an orthant probability, which is computed once afterwards.
+    weight : {"minlog", "min", "power"} or callable, default="minlog"
+        Weight function with `bounds`, of the distance to the nearer bound in standard deviations
+        of the column: min(log(1 + t), cap), min(t, cap), t ** cap; a callable returns the
+        function and its derivative.
+    weight_cap : float, default=2.0
+        The cap.
 
     Attributes
     ----------
@@ -103,6 +125,12 @@ class ScoreMatchingGaussian(GaussianDensity):
         Least l1 penalty with an empty graph; NaN without one.
     kkt_residual_ : float
         Optimality residual of the l1 problem.
+    natural_param_ : ndarray of shape (n_features_in_,)
+        precision_ times location_; only with `bounds`, as the next one. `location_` and
+        `covariance_` are then those of the Gaussian before it is cut.
+    log_normalizer_, log_normalizer_se_ : float
+        Log of the integral of exp(-x' K x / 2 + natural_param_' x) over the box and its standard
+        error; exact for one column.
     n_samples_seen_ : float
         Number of rows seen, or the sum of their weights.
     n_features_in_ : int
@@ -110,7 +138,7 @@ class ScoreMatchingGaussian(GaussianDensity):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where `fit` saw a data frame with text names.
     log_density_kind_ : str
-        "exact".
+        "exact"; "estimate" with `bounds` and more than one column.
 
     Raises
     ------
@@ -179,6 +207,9 @@ class ScoreMatchingGaussian(GaussianDensity):
         "covariance_type": [StrOptions({"full", "diag", "spherical"})],
         "assume_centered": ["boolean"],
         **CONSTRAINTS,
+        "bounds": [StrOptions({"positive"}), tuple, list, None],
+        "weight": [StrOptions(set(WEIGHTS)), callable],
+        "weight_cap": [Interval(numbers.Real, 0, None, closed="neither")],
     }
 
     def __init__(
@@ -191,6 +222,9 @@ class ScoreMatchingGaussian(GaussianDensity):
         graph: Any = None,
         refit: str | None = "one_step",
         tol: float = 1e-6,
+        bounds: Any = None,
+        weight: Any = "minlog",
+        weight_cap: float = 2.0,
     ) -> None:
         self.covariance_type = covariance_type
         self.assume_centered = assume_centered
@@ -199,9 +233,18 @@ class ScoreMatchingGaussian(GaussianDensity):
         self.graph = graph
         self.refit = refit
         self.tol = tol
+        self.bounds = bounds
+        self.weight = weight
+        self.weight_cap = weight_cap
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
+        if self.bounds is not None:
+            is_positive = isinstance(self.bounds, str)
+            return DensityTags(
+                support="non-negative" if is_positive else "real",
+                equivariance="scale" if is_positive else "none",
+            )
         group = {"full": "affine", "diag": "location-scale"}.get(self.covariance_type, "none")
         if self._is_regularized():
             group = "location-scale"
@@ -234,8 +277,12 @@ class ScoreMatchingGaussian(GaussianDensity):
                     "Found 1 sample with positive weight while a minimum of 2 is required; give "
                     "more rows a positive sample_weight."
                 )
+            self._truncation = None
+            if self.bounds is not None:
+                return self._fit_truncated(table, weight)
             return self._absorb(table, weight)
 
+    @available_if(_can_update)
     @transactional
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None

@@ -14,15 +14,17 @@ from skgm.inference._gaussian import (
     gaussian_log_density,
     gaussian_score_function,
 )
+from skgm.score_matching._bounds import refuse_outside_bounds
 from skgm.score_matching._graph_methods import GraphMethods
 from skgm.score_matching._inference import GaussianInference
 from skgm.score_matching._objectives import explicit_rows, implicit_rows
 from skgm.score_matching._regularized import RegularizedFit
+from skgm.score_matching._truncated_methods import TruncatedMethods
 
 __all__ = ["GaussianDensity"]
 
 
-class GaussianDensity(GraphMethods, GaussianInference):
+class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
     """A Gaussian with location `_center` and scaled Cholesky factor `_sd`, `_cholesky`."""
 
     _sd: np.ndarray
@@ -76,7 +78,10 @@ class GaussianDensity(GraphMethods, GaussianInference):
         log_density : ndarray of shape (n_samples,)
             In nats, float64; -inf for rows so far away that it leaves the range of float64.
         """
-        return gaussian_log_density(self._begin_scoring(X), self._center, self._scaled())
+        X = self._begin_scoring(X)
+        if self._truncation is not None:
+            return self._box().log_density(X.astype(np.float64), self.log_normalizer_)
+        return gaussian_log_density(X, self._center, self._scaled())
 
     def score_function(self, X: Any) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, -(x - location) precision.
@@ -98,7 +103,10 @@ class GaussianDensity(GraphMethods, GaussianInference):
             A row so far away that the gradient overflows.
         """
         X = self._begin_scoring(X)
-        gradient = gaussian_score_function(X, self._center, self._scaled())
+        if self._truncation is not None:
+            gradient = self._box().score_function(X.astype(np.float64))
+        else:
+            gradient = gaussian_score_function(X, self._center, self._scaled())
         if not np.isfinite(gradient).all():
             row = int(np.argwhere(~np.isfinite(gradient))[0, 0])
             raise ValueError(
@@ -108,12 +116,24 @@ class GaussianDensity(GraphMethods, GaussianInference):
         return gradient
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        if self._truncation is not None:
+            return self._box().draw(n_samples, rng)
         return draws(self._center, self._scaled(), n_samples, rng)
 
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
+        if self._truncation is not None:
+            return self._draw_given_in_box(given, n_samples, rng)
         return conditional_draws(self._center, self._scaled(), given, n_samples, rng)
+
+    def _draw_given_in_box(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        box = self._box()
+        observed = np.where(np.isnan(given), np.clip(0.0, box.lower, box.upper), given)
+        refuse_outside_bounds(observed, box.lower, box.upper, self._column_names())
+        return box.draw_given(np.repeat(given.astype(np.float64), n_samples, axis=0), rng)
 
     def loss(
         self, X: Any, kind: str = "implicit", *, score_data: Any = None, sample_weight: Any = None
@@ -141,9 +161,14 @@ class GaussianDensity(GraphMethods, GaussianInference):
         Raises
         ------
         ValueError
-            An unknown `kind`; `score_data` missing, superfluous, of another shape than X, or not
-            finite.
+            A fit with `bounds`; an unknown `kind`; `score_data` missing, superfluous, of another
+            shape than X, or not finite.
         """
+        if self._truncation is not None:
+            raise ValueError(
+                "These losses are wrong where the density is cut off at bounds; use "
+                "skgm.score_matching.generalized_loss(density, X, bounds=...)."
+            )
         if kind not in ("implicit", "explicit"):
             raise ValueError(f"kind must be 'implicit' or 'explicit'; got {kind!r}.")
         score = self.score_function(X)

@@ -76,6 +76,11 @@ class GraphMethods:
         partial = self.partial_correlation()
         if not isinstance(fdr, numbers.Real) or not 0 < float(fdr) <= 1:
             raise ValueError(f"fdr must be a number above 0 and at most 1; got {fdr!r}.")
+        if self._truncation is not None:
+            raise ValueError(
+                "There are no edge tests with bounds; confidence_intervals(X=X) has the sandwich "
+                "intervals of the precision."
+            )
         if self._fitted_graph is not None:
             raise ValueError(
                 "The graph was given, so its edges are not in question; standard_errors() has the "

@@ -32,6 +32,9 @@ class GaussianInference(ParametricDensity):
     _center: np.ndarray
     _moments: dict[str, Any]
     _n_rows: int
+    _truncation: dict[str, np.ndarray] | None
+    _truncated_errors: Any
+    _truncated_intervals: Any
 
     def _inference_state(self) -> tuple[np.ndarray, Any, float]:
         """Return location, covariance in float64, and n; refuse where a ridge was added."""
@@ -54,6 +57,13 @@ class GaussianInference(ParametricDensity):
         return self._center, covariance, moments.n
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        if self._truncation is not None:
+            if cov != "robust":
+                raise ValueError(
+                    f"A truncated Gaussian has errors by the sandwich alone; got cov={cov!r}. Use "
+                    "cov='robust' with X."
+                )
+            return self._truncated_errors(X, sample_weight)
         location, covariance, n = self._inference_state()
         if cov == "robust":
             check_training_table(X, sample_weight, n)
@@ -69,6 +79,8 @@ class GaussianInference(ParametricDensity):
     def _intervals(
         self, level: float, method: str, X: Any, sample_weight: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if self._truncation is not None:
+            return self._truncated_intervals(level, method, X, sample_weight)
         location, covariance, n = self._inference_state()
         if method not in METHODS:
             raise ValueError(

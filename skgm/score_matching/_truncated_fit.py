@@ -1,0 +1,151 @@
+r"""Generalised score matching for a Gaussian cut to a box: one linear system, and its sandwich.
+
+log p(x) = -x' K x / 2 + eta' x + const on the box, so psi = eta - K x, and the loss
+
+    mean over rows of sum_j [ h_j psi_j^2 / 2 - h_j K_jj + h_j' psi_j ]      (eq. sm-generalized)
+
+is quadratic in (K, eta), K symmetric. The normalising constant, an orthant probability, appears
+nowhere. The system is never formed for many columns: its product with (D, d) costs two passes over
+the rows and the memory of one more table.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["TruncatedProblem", "free_parameters", "sandwich", "solve_truncated"]
+
+MAX_CG = 5000
+
+
+@dataclass(frozen=True)
+class TruncatedProblem:
+    """Rows, weight functions and row weights of one fit.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p)
+        Rows.
+    h, slope : ndarray of shape (n, p)
+        The weight function of each column at each value, and its derivative.
+    share : ndarray of shape (n,)
+        Weights of the rows, summing to one.
+    centered : bool
+        Whether eta is held at zero.
+    """
+
+    X: np.ndarray
+    h: np.ndarray
+    slope: np.ndarray
+    share: np.ndarray
+    centered: bool = False
+
+    def target(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the right-hand side: what the gradient at zero is, with its sign turned."""
+        weighted = self.slope * self.share[:, None]
+        for_K = self.X.T @ weighted
+        for_K.flat[:: len(for_K) + 1] += self.share @ self.h
+        return _symmetric(for_K), self._free(-weighted.sum(axis=0))
+
+    def hessian(self, D: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Hessian of the loss times (D, d)."""
+        psi = d - self.X @ D
+        psi *= self.h
+        psi *= self.share[:, None]
+        return _symmetric(-(self.X.T @ psi)), self._free(psi.sum(axis=0))
+
+    def diagonal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the diagonal of the Hessian, symmetrised as it acts."""
+        weighted = self.h * self.share[:, None]
+        squares = (self.X**2).T @ weighted
+        return _symmetric(squares), weighted.sum(axis=0)
+
+    def loss(self, K: np.ndarray, eta: np.ndarray) -> float:
+        """Return the loss at (K, eta)."""
+        psi = eta - self.X @ K
+        values = self.h * (0.5 * psi**2 - np.diag(K)) + self.slope * psi
+        return float(self.share @ values.sum(axis=1))
+
+    def _free(self, d: np.ndarray) -> np.ndarray:
+        return np.zeros_like(d) if self.centered else d
+
+
+def solve_truncated(
+    problem: TruncatedProblem, tol: float = 1e-10, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return K, (p, p), eta, (p,), and whether conjugate gradients came to the end.
+
+    `mask`, (p, p) bool, restricts K to a graph.
+    """
+    on = 1.0 if mask is None else mask.astype(np.float64)
+    target = problem.target()
+    scale = problem.diagonal()
+    K, eta = np.zeros_like(target[0]), np.zeros_like(target[1])
+    residual = [on * target[0], target[1].copy()]
+    step = [residual[0] / scale[0], residual[1] / scale[1]]
+    fit = _inner(residual, step)
+    limit = tol * max(np.abs(target[0]).max(), np.abs(target[1]).max())
+    for _ in range(MAX_CG):
+        if max(np.abs(residual[0]).max(), np.abs(residual[1]).max()) <= limit:
+            return K, eta, True
+        image = problem.hessian(*step)
+        image = (on * image[0], image[1])
+        curvature = _inner(step, image)
+        if curvature <= 0:
+            break
+        length = fit / curvature
+        K, eta = K + length * step[0], eta + length * step[1]
+        residual = [residual[0] - length * image[0], residual[1] - length * image[1]]
+        scaled = [residual[0] / scale[0], residual[1] / scale[1]]
+        before, fit = fit, _inner(residual, scaled)
+        step = [s + (fit / before) * t for s, t in zip(scaled, step)]
+    return K, eta, False
+
+
+def free_parameters(
+    p: int, mask: np.ndarray | None, centered: bool
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return row and column of the free entries of K, i <= j, and how many of eta are free."""
+    allowed = np.ones((p, p), dtype=bool) if mask is None else mask | np.eye(p, dtype=bool)
+    first, second = np.nonzero(np.triu(allowed))
+    return first, second, 0 if centered else p
+
+
+def sandwich(
+    problem: TruncatedProblem, K: np.ndarray, eta: np.ndarray, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return psi per row, (n, k), and the bread, (k, k), of the sandwich (eq. sm-covariance).
+
+    The free parameters are the entries of K with i <= j, row by row, then eta.
+    """
+    X, h = problem.X, problem.h
+    p = X.shape[1]
+    first, second, n_eta = free_parameters(p, mask, problem.centered)
+    off = first != second
+    m = len(first)
+    psi = eta - X @ K
+    weighted = h * psi + problem.slope
+    rows = np.empty((len(X), m + n_eta))
+    rows[:, :m] = -(weighted[:, first] * X[:, second])
+    rows[:, :m][:, off] -= (weighted[:, second] * X[:, first])[:, off]
+    rows[:, :m][:, ~off] -= h
+    rows[:, m:] = weighted[:, :n_eta]
+    bread = np.zeros((m + n_eta, m + n_eta))
+    for j in range(p):  # the j-th term of the loss sees row j of K, and eta_j
+        touched = np.flatnonzero((first == j) | (second == j))
+        other = np.where(first[touched] == j, second[touched], first[touched])
+        features = -X[:, other]
+        if n_eta:
+            touched = np.append(touched, m + j)
+            features = np.column_stack([features, np.ones(len(X))])
+        scaled = features * (h[:, j] * problem.share)[:, None]
+        bread[np.ix_(touched, touched)] += features.T @ scaled
+    return rows, bread
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return 0.5 * (matrix + matrix.T)
+
+
+def _inner(a, b) -> float:
+    return float(np.vdot(a[0], b[0]) + np.vdot(a[1], b[1]))

@@ -1,0 +1,154 @@
+"""What changes in a Gaussian that is cut to a box."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm._validation import check_finite
+from skgm.inference._factor import constant_columns
+from skgm.inference._parametric import check_training_table
+from skgm.score_matching._bounds import check_bounds, refuse_outside_bounds
+from skgm.score_matching._box_gaussian import BoxGaussian
+from skgm.score_matching._regularization import check_graph
+from skgm.score_matching._truncated import TruncatedFit, fit_truncated, truncated_problem
+from skgm.score_matching._truncated_fit import free_parameters, sandwich
+
+__all__ = ["TruncatedMethods"]
+
+
+class TruncatedMethods:
+    """Fit, density and errors of a Gaussian with `bounds`; the box is kept as plain arrays."""
+
+    _truncation: dict[str, np.ndarray] | None = None
+
+    def _box(self: Any) -> BoxGaussian:
+        return BoxGaussian(**self._truncation)
+
+    def _problem(self: Any, X: np.ndarray, weight: np.ndarray | None) -> Any:
+        lower, upper = self._truncation["lower"], self._truncation["upper"]
+        return truncated_problem(
+            np.asarray(X, dtype=np.float64),
+            weight,
+            lower,
+            upper,
+            weight=self.weight,
+            cap=self.weight_cap,
+            centered=self.assume_centered,
+        )
+
+    def _fit_truncated(self: Any, X: np.ndarray, weight: np.ndarray | None) -> Any:
+        names = self._column_names()
+        check_finite(X, names)
+        if weight is not None:  # a row of weight zero is absent
+            X, weight = X[weight > 0], weight[weight > 0]
+        lower, upper = check_bounds(self.bounds, X.shape[1])
+        refuse_outside_bounds(X, lower, upper, names)
+        self._refuse_with_bounds(X, names)
+        p = X.shape[1]
+        self._truncation = {"lower": lower, "upper": upper}
+        problem, scale = self._problem(X, weight)
+        mask = None if self.graph is None else check_graph(self.graph, p) | np.eye(p, dtype=bool)
+        alpha = self.alpha if self.penalty == "l1" else 0.0
+        fit = fit_truncated(problem, scale, alpha=alpha, mask=mask, tol=self.tol)
+        self._warn_of_truncated(fit, len(X))
+        self._truncation |= {"precision": fit.precision, "natural": fit.natural}
+        self._store_truncated(fit, X, weight)
+        return self
+
+    def _refuse_with_bounds(self: Any, X: np.ndarray, names: list[str]) -> None:
+        if self.covariance_type != "full":
+            raise ValueError(
+                f"bounds need covariance_type='full'; got {self.covariance_type!r}. For "
+                "independent columns give graph=numpy.eye(n_features)."
+            )
+        if self.penalty == "l2":
+            raise ValueError("bounds go with penalty='l1' or none; got 'l2'.")
+        constant = constant_columns(X.var(axis=0), X.mean(axis=0))
+        if constant.any():
+            raise ValueError(
+                f"Column {names[int(np.argmax(constant))]!r} is constant; a truncated Gaussian "
+                "has no estimate there. Drop that column."
+            )
+
+    def _warn_of_truncated(self: Any, fit: TruncatedFit, n_rows: int) -> None:
+        if not fit.residual <= self.tol:
+            warnings.warn(
+                f"The linear system of {n_rows} rows did not converge (optimality residual "
+                f"{fit.residual:.2g}, tol={self.tol:g}): columns determine one another, or there "
+                "are too few rows. Use penalty='l1', or a graph.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        if fit.damped < 1:
+            warnings.warn(
+                "The estimate was not positive definite; its off-diagonal entries were multiplied "
+                f"by {fit.damped:.3g}. Collect more rows, or use penalty='l1' with a larger alpha.",
+                LinAlgWarning,
+                stacklevel=6,
+            )
+
+    def _store_truncated(
+        self: Any, fit: TruncatedFit, X: np.ndarray, weight: np.ndarray | None
+    ) -> None:
+        dtype, box = np.dtype(self._sample_dtype), self._box()
+        self._center, self._n_rows = box.location, len(X)
+        self.log_normalizer_, self.log_normalizer_se_ = box.log_normalizer()
+        self.location_ = box.location.astype(dtype)
+        self.precision_ = fit.precision.astype(dtype)
+        self.natural_param_ = fit.natural.astype(dtype)
+        self.covariance_ = box.covariance.astype(dtype)
+        self.ridge_, self.loss_, self.kkt_residual_ = 0.0, fit.loss, fit.residual
+        self.graph_ = (fit.precision != 0) & ~np.eye(len(fit.natural), dtype=bool)
+        self.n_edges_, self.alpha_max_ = int(self.graph_.sum()) // 2, float("nan")
+        self.params_ = {"precision": self.precision_, "natural_param": self.natural_param_}
+        self.n_samples_seen_ = float(len(X) if weight is None else weight.sum())
+        log_density = box.log_density(X.astype(np.float64), self.log_normalizer_)
+        self.loglik_ = float(log_density.sum() if weight is None else weight @ log_density)
+        self.log_density_kind_ = "exact" if len(fit.natural) == 1 else "estimate"
+
+    def _truncated_errors(self: Any, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+        """Return sandwich errors of K and eta, in the units of the table (eq. sm-covariance)."""
+        if self.penalty is not None:
+            raise ValueError(
+                "A penalised fit has no standard errors: the penalty biases it, and the graph it "
+                "chose is not a known one. Fit without penalty, or on a known graph."
+            )
+        check_training_table(X, sample_weight, self.n_samples_seen_)
+        problem, scale = self._problem(X, sample_weight)
+        p = len(scale)
+        mask = None if self.graph is None else check_graph(self.graph, p) | np.eye(p, dtype=bool)
+        K = self._truncation["precision"] * np.outer(scale, scale)
+        psi, bread = sandwich(problem, K, self._truncation["natural"] * scale, mask)
+        inverse = np.linalg.inv(bread)
+        meat = psi.T @ (psi * problem.share[:, None])
+        variance = np.diag(inverse @ meat @ inverse) / self.n_samples_seen_
+        first, second, n_eta = free_parameters(p, mask, self.assume_centered)
+        errors = np.sqrt(np.maximum(variance, 0.0))
+        for_K, m = np.zeros((p, p)), len(first)
+        for_K[first, second] = for_K[second, first] = errors[:m]
+        for_eta = np.zeros(p)
+        for_eta[:n_eta] = errors[m:]
+        return {"precision": for_K / np.outer(scale, scale), "natural_param": for_eta / scale}
+
+    def _truncated_intervals(
+        self: Any, level: float, method: str, X: Any, sample_weight: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if method not in ("auto", "robust"):
+            raise ValueError(
+                f"A truncated Gaussian has intervals by 'auto' or 'robust'; got {method!r}."
+            )
+        errors = self._truncated_errors(X, sample_weight)
+        z = stats.norm.ppf(0.5 + level / 2)
+        box = self._truncation
+        centre = {"precision": box["precision"], "natural_param": box["natural"]}
+        low = {name: value - z * errors[name] for name, value in centre.items()}
+        high = {name: value + z * errors[name] for name, value in centre.items()}
+        own = np.diag(centre["precision"])  # positive: on the log scale
+        ratio = np.exp(z * np.diag(errors["precision"]) / own)
+        np.fill_diagonal(low["precision"], own / ratio)
+        np.fill_diagonal(high["precision"], own * ratio)
+        return low, high, dict.fromkeys(low, "robust")

@@ -1,0 +1,282 @@
+"""Gaussians cut to a box: published variances, root-n, coverage, normaliser, draws."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import integrate, optimize, stats
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm import ScoreMatchingGaussian
+from skgm.score_matching import generalized_loss
+from skgm.score_matching._boundary_weights import WEIGHTS
+from skgm.score_matching._box_gaussian import BoxGaussian, log_box_probability
+from skgm.score_matching._truncated import fit_truncated, truncated_problem
+from skgm.score_matching._truncated_fit import TruncatedProblem, sandwich
+
+PRECISION = np.eye(4) + 0.3 * (np.eye(4, k=1) + np.eye(4, k=-1))
+
+
+def positive_rows(K, n, rng, location=0.0):
+    """By rejection: normal rows, those with a negative entry thrown away."""
+    kept = np.empty((0, len(K)))
+    while len(kept) < n:
+        rows = rng.multivariate_normal(np.full(len(K), location), np.linalg.inv(K), size=8 * n)
+        kept = np.concatenate([kept, rows[(rows > 0).all(axis=1)]])
+    return kept[:n]
+
+
+@pytest.mark.parametrize(
+    ("name", "cap", "for_mean", "for_variance"),
+    [("minlog", 2.0, 2.795459, 2.379507), ("power", 2.0, 7.0, 14 / 3)],
+)
+def test_published_asymptotic_variances(name, cap, for_mean, for_variance):
+    """|N(0, 1)|, each parameter with the other known (Yu, Drton & Shojaie, 2019).
+
+    Gauss-Legendre quadrature on either side of the kink at log(1 + x) = 2, and up to 12.
+    """
+    nodes, mass = np.polynomial.legendre.leggauss(200)
+    ends = ((0.0, np.expm1(2.0)), (np.expm1(2.0), 12.0))
+    x = np.concatenate([(b - a) / 2 * nodes + (a + b) / 2 for a, b in ends])[:, None]
+    share = np.concatenate([(b - a) / 2 * mass for a, b in ends]) * stats.halfnorm.pdf(x[:, 0])
+    h, slope = WEIGHTS[name](x, cap)
+    problem = TruncatedProblem(x, h, slope, share / share.sum())
+    psi, bread = sandwich(problem, np.ones((1, 1)), np.zeros(1))
+    meat = psi.T @ (psi * problem.share[:, None])
+    assert_allclose(problem.share @ psi, 0, atol=1e-10)
+    # at K = 1, mu = 0: d mu = d eta, d sigma^2 = -d K
+    assert_allclose(meat[1, 1] / bread[1, 1] ** 2, for_mean, rtol=2e-7)
+    assert_allclose(meat[0, 0] / bread[0, 0] ** 2, for_variance, rtol=2e-7)
+
+
+def test_the_estimate_minimises_the_generalised_loss():
+    """The public loss, from a callable and differences, minimised by a general optimiser."""
+    X = positive_rows(PRECISION[:2, :2], 300, np.random.default_rng(0))
+    X /= X.std(axis=0)
+    fitted = ScoreMatchingGaussian(bounds="positive", tol=1e-8).fit(X)
+
+    def loss(theta):
+        K, eta = np.array([[theta[0], theta[1]], [theta[1], theta[2]]]), theta[3:]
+        options = {"weight": "minlog", "weight_cap": 2.0}
+        derivative = lambda Z: np.tile(-np.diag(K), (len(Z), 1))  # noqa: E731
+        return float(generalized_loss(lambda Z: eta - Z @ K, X, derivative=derivative, **options))
+
+    start = np.array([1.0, 0.0, 1.0, 0.0, 0.0])
+    best = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-9}).x
+    ours = [*fitted.precision_[np.triu_indices(2)], *fitted.natural_param_]
+    assert_allclose(ours, best, rtol=1e-4, atol=1e-4)
+    assert_allclose(fitted.loss_, loss(np.array(ours)), rtol=1e-9)
+
+
+def test_errors_shrink_with_the_root_of_the_rows_and_the_naive_fit_stays_off():
+    """Means over five seeds at two sizes, a factor of 32: the slope is -0.5 within 0.15."""
+    worst = {1000: [], 32_000: []}
+    for n, found in worst.items():
+        for seed in range(5):
+            X = positive_rows(PRECISION, n, np.random.default_rng(seed))
+            fitted = ScoreMatchingGaussian(bounds="positive").fit(X)
+            found.append(np.abs(fitted.precision_ - PRECISION).max())
+    small, large = (np.mean(np.log(v)) for v in worst.values())
+    assert abs((large - small) / np.log(32) + 0.5) < 0.15
+    naive = ScoreMatchingGaussian().fit(X)
+    assert np.abs(naive.precision_ - PRECISION).max() > 2.5
+
+
+@pytest.mark.slow
+def test_sandwich_intervals_cover():
+    """400 tables of 2000 rows, 14 parameters: each within 4 binomial errors (0.011) of 95%."""
+    hits = []
+    for seed in range(400):
+        X = positive_rows(PRECISION, 2000, np.random.default_rng(seed))
+        intervals = ScoreMatchingGaussian(bounds="positive").fit(X).confidence_intervals(X=X)
+        low, high = intervals.low, intervals.high
+        inside = (low["precision"] <= PRECISION) & (high["precision"] >= PRECISION)
+        eta = (low["natural_param"] <= 0) & (high["natural_param"] >= 0)
+        hits.append([*inside[np.triu_indices(4)], *eta])
+    coverage = np.mean(hits, axis=0)
+    assert np.abs(coverage - 0.95).max() < 4 * 0.011
+    assert abs(coverage.mean() - 0.95) < 0.01
+
+
+def test_errors_are_those_of_numerical_derivatives():
+    """Per-row loss differentiated twice by differences, in two columns."""
+    X = positive_rows(PRECISION[:2, :2], 200, np.random.default_rng(0))
+    fitted = ScoreMatchingGaussian(bounds="positive", tol=1e-9).fit(X)
+    scale = X.std(axis=0)
+    h, slope = WEIGHTS["minlog"](X / scale, 2.0)
+
+    def rows(theta):
+        K, eta = np.array([[theta[0], theta[1]], [theta[1], theta[2]]]), theta[3:]
+        K, eta = K * np.outer(scale, scale), eta * scale
+        psi = eta - X / scale @ K
+        return (h * (psi**2 / 2 - np.diag(K)) + slope * psi).sum(axis=1)
+
+    K, eta = fitted._truncation["precision"], fitted._truncation["natural"]
+    theta = np.array([K[0, 0], K[0, 1], K[1, 1], *eta])
+    E = 1e-4 * np.eye(5)
+    psi = np.stack([(rows(theta + e) - rows(theta - e)) / 2e-4 for e in E], axis=1)
+
+    def mean(t):
+        return rows(t).mean()
+
+    bread = np.array(
+        [
+            [
+                (mean(theta + a + b) - mean(theta + a - b) - mean(theta - a + b)
+                 + mean(theta - a - b)) / 4e-8
+                for b in E
+            ]
+            for a in E
+        ]
+    )  # fmt: skip
+    inverse = np.linalg.inv(bread)
+    truth = np.sqrt(np.diag(inverse @ (psi.T @ psi / 200) @ inverse) / 200)
+    errors = fitted.standard_errors("robust", X=X)
+    ours = [*errors["precision"][np.triu_indices(2)], *errors["natural_param"]]
+    assert_allclose(ours, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("location", [0.0, -3.0, 1.5])
+def test_normaliser_is_the_integral(location):
+    K = np.array([[1.5, 0.4], [0.4, 1.0]])
+    lower, upper = np.array([0.0, -1.0]), np.array([np.inf, 2.0])
+    box = BoxGaussian(K, K @ np.full(2, location), lower, upper)
+
+    def integrand(y, x):
+        v = np.array([x, y])
+        return np.exp(-0.5 * v @ K @ v + box.natural @ v)
+
+    truth = integrate.dblquad(integrand, 0, 12, -1, 2, epsabs=0, epsrel=1e-9)[0]
+    value, error = box.log_normalizer()
+    assert abs(value - np.log(truth)) < max(6 * error, 1e-6)
+    assert error < 1e-4
+
+
+def test_box_probabilities_deep_in_the_tail():
+    """Independent columns, whose probability is a product, at -40 standard deviations."""
+    mean = np.full(3, -40.0)
+    value, _ = log_box_probability(mean, np.eye(3), np.zeros(3), np.full(3, np.inf))
+    assert_allclose(value, 3 * stats.norm.logsf(40.0), rtol=1e-12)
+    exact, error = log_box_probability(mean[:1], np.eye(1), np.zeros(1), np.full(1, np.inf))
+    assert (error, exact) == (0.0, pytest.approx(stats.norm.logsf(40.0), rel=1e-12))
+
+
+def test_one_column_is_scipys_truncated_normal():
+    X = np.abs(np.random.default_rng(0).normal(1, 1, size=(500, 1)))
+    fitted = ScoreMatchingGaussian(bounds=(0.0, 4.0)).fit(X[X[:, 0] < 4])
+    assert fitted.log_density_kind_ == "exact"
+    loc, sd = fitted.location_[0], fitted.precision_[0, 0] ** -0.5
+    law = stats.truncnorm(-loc / sd, (4 - loc) / sd, loc, sd)
+    grid = np.linspace(0, 4, 9)[:, None]
+    assert_allclose(fitted.score_samples(grid), law.logpdf(grid[:, 0]), rtol=1e-9)
+    draws = fitted.sample(4000, random_state=0)[:, 0]
+    assert stats.kstest(draws, law.cdf).pvalue > 1e-6
+
+
+def test_draws_have_the_moments_of_rejection():
+    """10,000 draws each way: means differ by at most 4.9 errors, sqrt(2 / 10000) spreads."""
+    rng = np.random.default_rng(0)
+    box = BoxGaussian(PRECISION, PRECISION @ np.full(4, 0.3), np.zeros(4), np.full(4, np.inf))
+    ours, truth = box.draw(10_000, rng), positive_rows(PRECISION, 10_000, rng, 0.3)
+    for power in (1, 2):
+        gap = (ours**power).mean(axis=0) - (truth**power).mean(axis=0)
+        assert (np.abs(gap) < 4.9 * (truth**power).std(axis=0) * np.sqrt(2e-4)).all()
+    cross = (ours[:, 0] * ours[:, 1]).mean() - (truth[:, 0] * truth[:, 1]).mean()
+    assert abs(cross) < 4.9 * (truth[:, 0] * truth[:, 1]).std() * np.sqrt(2e-4)
+
+
+def test_conditional_draws_follow_the_conditional_law():
+    """x1 given x0 is a truncated normal again."""
+    K = np.array([[1.0, -0.6], [-0.6, 1.2]])
+    box = BoxGaussian(K, np.array([0.5, -0.2]), np.zeros(2), np.full(2, np.inf))
+    given = np.column_stack([np.full(4000, 1.7), np.full(4000, np.nan)])
+    drawn = box.draw_given(given, np.random.default_rng(0))[:, 1]
+    mean, sd = (-0.2 + 0.6 * 1.7) / 1.2, 1.2**-0.5
+    assert stats.kstest(drawn, stats.truncnorm(-mean / sd, np.inf, mean, sd).cdf).pvalue > 1e-6
+
+
+def test_penalty_and_graph():
+    K = np.eye(10) + 0.4 * (np.eye(10, k=1) + np.eye(10, k=-1))
+    box = BoxGaussian(K, np.zeros(10), np.zeros(10), np.full(10, np.inf))
+    X = box.draw(3000, np.random.default_rng(0))
+    sparse = ScoreMatchingGaussian(bounds="positive", penalty="l1", alpha=0.06).fit(X)
+    assert sparse.kkt_residual_ <= 1e-6
+    edge = (K != 0) & ~np.eye(10, dtype=bool)
+    assert (sparse.graph_ & edge).sum() >= 14
+    assert (sparse.graph_ & ~edge).sum() <= 10
+    with pytest.raises(ValueError, match="penalised fit has no standard errors"):
+        sparse.standard_errors("robust", X=X)
+    known = ScoreMatchingGaussian(bounds="positive", graph=edge).fit(X)
+    assert (known.precision_[~edge & ~np.eye(10, dtype=bool)] == 0).all()
+    errors = known.standard_errors("robust", X=X)["precision"]
+    assert (np.abs(known.precision_ - K)[edge] < 4.9 * errors[edge]).all()
+    assert (errors[edge] > 0).all()
+
+
+def test_no_penalty_is_the_limit_of_a_small_one():
+    X = positive_rows(PRECISION, 500, np.random.default_rng(0))
+    problem, scale = truncated_problem(
+        X, None, np.zeros(4), np.full(4, np.inf), weight="minlog", cap=2.0, centered=False
+    )
+    free, small = fit_truncated(problem, scale), fit_truncated(problem, scale, alpha=1e-9, tol=1e-9)
+    assert_allclose(small.precision, free.precision, rtol=1e-4, atol=1e-5)
+
+
+def test_units_and_weights():
+    X = positive_rows(PRECISION, 300, np.random.default_rng(0))
+    weight = np.random.default_rng(1).integers(0, 3, size=300)
+    one = ScoreMatchingGaussian(bounds="positive", tol=1e-9).fit(X, sample_weight=weight)
+    other = ScoreMatchingGaussian(bounds="positive", tol=1e-9).fit(np.repeat(X, weight, axis=0))
+    assert_allclose(one.precision_, other.precision_, rtol=1e-6)
+    scale = np.array([1e-6, 1.0, 1e3, 1e6])
+    scaled = ScoreMatchingGaussian(bounds="positive", tol=1e-9).fit(X * scale)
+    plain = ScoreMatchingGaussian(bounds="positive", tol=1e-9).fit(X)
+    assert_allclose(scaled.precision_ * np.outer(scale, scale), plain.precision_, rtol=1e-5)
+
+
+def test_rows_outside_the_bounds():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    fitted = ScoreMatchingGaussian(bounds="positive").fit(X)
+    assert fitted.score_samples([[-1e-9, 1, 1, 1]]) == -np.inf
+    bad = X.copy()
+    bad[7, 2] = -0.5
+    with pytest.raises(ValueError, match=r"Column 'x2' holds -0.5 at row 7, outside its bounds"):
+        ScoreMatchingGaussian(bounds="positive").fit(bad)
+    with pytest.raises(ValueError, match="outside its bounds"):
+        fitted.sample(given=[[-1.0, np.nan, 1.0, 1.0]])
+
+
+def test_refusals_and_warnings():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    for options, message in (
+        ({"covariance_type": "diag"}, "bounds need covariance_type='full'"),
+        ({"penalty": "l2"}, "penalty='l1' or none"),
+        ({"bounds": (1.0, 0.0)}, "lower < upper"),
+        ({"bounds": (0.0, 1.0, 2.0)}, "bounds must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ScoreMatchingGaussian(**({"bounds": "positive"} | options)).fit(X)
+    fitted = ScoreMatchingGaussian(bounds="positive").fit(X)
+    assert not hasattr(fitted, "partial_fit")
+    for call, message in (
+        (lambda: fitted.loss(X), "wrong where the density is cut off"),
+        (lambda: fitted.standard_errors(), "by the sandwich alone"),
+        (lambda: fitted.confidence_intervals(method="wald", X=X), "'auto' or 'robust'"),
+        (lambda: fitted.edges(), "no edge tests with bounds"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(ValueError, match="constant"):
+        ScoreMatchingGaussian(bounds="positive").fit(np.column_stack([X, np.ones(100)]))
+    with (
+        pytest.warns(ConvergenceWarning, match="did not converge"),
+        pytest.warns(LinAlgWarning),
+    ):
+        ScoreMatchingGaussian(bounds="positive").fit(np.column_stack([X, X[:, 0]]))
+
+
+def test_a_refit_without_bounds_forgets_them():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    fitted = ScoreMatchingGaussian(bounds="positive").fit(X).set_params(bounds=None).fit(X)
+    assert np.isfinite(fitted.score_samples(-X)).all()
+    assert_allclose(fitted.covariance_, np.cov(X, rowvar=False, bias=True))
