@@ -58,8 +58,9 @@ class BernoulliRBMCD(FittedMachine):
     ----------
     n_components : int, default=256
         Number of hidden units.
-    learning_rate : float, default=1.0
-        Of the first update. With `center` it matters little between 0.3 and 2.
+    learning_rate : float or "auto", default="auto"
+        Of the first update. "auto" is 1, divided by 1/25 of the total variance of the columns
+        where that is above 25. With `center`, half or twice that matters little.
     batch_size : int, default=50
         Largest size of a mini-batch; the rows of an epoch are spread over batches evenly.
     n_iter : int or "auto", default="auto"
@@ -177,15 +178,15 @@ class BernoulliRBMCD(FittedMachine):
     >>> from skgm import BernoulliRBMCD
     >>> X = np.repeat([[0, 0, 1], [1, 1, 0], [1, 1, 1]], [50, 30, 20], axis=0)
     >>> rbm = BernoulliRBMCD(2, random_state=0).fit(X)
-    >>> rbm.sample(5, random_state=0, given=[[1, np.nan, 1]])[:, 1]
-    array([1., 1., 1., 1., 1.])
+    >>> rbm.impute([[1, np.nan, 0]], random_state=0)
+    array([[1., 1., 0.]])
     """
 
     _stream: dict[str, Any]
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "verbose": ["verbose"],
@@ -211,7 +212,7 @@ class BernoulliRBMCD(FittedMachine):
         self,
         n_components: int = 256,
         *,
-        learning_rate: float = 1.0,
+        learning_rate: float | str = "auto",
         batch_size: int = 50,
         n_iter: int | str = "auto",
         verbose: int = 0,

@@ -21,6 +21,7 @@ from skgm.rbm._training import (
     make_kernel,
     make_plan,
     one_thread_where_small,
+    resolve_rate,
 )
 from skgm.rbm._update import UpdateRule
 
@@ -35,7 +36,7 @@ class Settings:
     """The constructor parameters of the estimator that training depends on."""
 
     n_components: int
-    learning_rate: float
+    learning_rate: float | str
     batch_size: int
     n_iter: int | str
     method: str
@@ -140,7 +141,7 @@ def fit_contrastive(
     plan = make_plan(
         settings.n_iter,
         sampler.n_batches,
-        learning_rate=settings.learning_rate,
+        learning_rate=resolve_rate(settings.learning_rate, mean),
         linear=settings.schedule == "linear",
         average=settings.average,
     )

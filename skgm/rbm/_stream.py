@@ -19,6 +19,7 @@ from skgm.rbm._training import (
     initial_parameters,
     make_kernel,
     one_thread_where_small,
+    resolve_rate,
 )
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 
@@ -35,7 +36,7 @@ class StreamOptions:
     n_components: int
     batch_size: int
     n_chains: int
-    learning_rate: float
+    learning_rate: float | str
     falling: bool
     average: bool
     center: bool
@@ -103,6 +104,7 @@ class Stream:
         self._kernel = make_kernel(parameters, o.rule, o.batch_size, chains, center)
         self._average = IterateAverage(self._kernel.matrix, n_updates, stride=1)
         self._mean, self._n_updates = mean, n_updates
+        self._rate = resolve_rate(o.learning_rate, mean)
         return self._kernel
 
     def feed(self, rows: np.ndarray, weight: np.ndarray | None) -> None:
@@ -139,12 +141,12 @@ class Stream:
         rng = fast_generator([self._seed, self._n_updates + 1])
         share = len(rows) / self._options.batch_size
         kernel.batch(len(rows))[:] = kernel.centered(rows)
-        rate = share * self._options.learning_rate
+        rate = share * self._rate
         if self._options.falling:  # with averages of iterates, the best rate where no end is known
             rate /= np.sqrt(1 + self._n_updates / _SLOW)
         with np.errstate(**QUIET):
             kernel.update(len(rows), rate, rng)
-        check_finite_parameters(kernel.matrix, self._options.learning_rate)
+        check_finite_parameters(kernel.matrix, self._rate)
         self._average.include(kernel.matrix, share)
         self._n_updates += 1
         return kernel

@@ -11,7 +11,7 @@ from skgm import BernoulliRBMCD
 from skgm.rbm._energy import hidden_probabilities, pseudo_log_likelihood
 from skgm.rbm._monitor import PseudoLikelihoodMonitor
 from skgm.rbm._rows import TrainingRows
-from skgm.rbm._training import IterateAverage, initial_parameters, make_plan
+from skgm.rbm._training import IterateAverage, initial_parameters, make_plan, resolve_rate
 from tests.rbm.enumerated import Joint, machine
 
 
@@ -39,6 +39,12 @@ def test_the_automatic_plan(n_batches, n_updates, per_iteration):
     plan = make_plan("auto", n_batches, learning_rate=1.0)
     assert (plan.n_updates, plan.updates_per_iteration) == (n_updates, per_iteration)
     assert (plan.n_iterations - 1) * per_iteration < n_updates <= plan.n_iterations * per_iteration
+
+
+@pytest.mark.parametrize(("n_columns", "rate"), [(4, 1.0), (100, 1.0), (400, 0.25)])
+def test_the_automatic_rate_falls_with_the_total_variance(n_columns, rate):
+    assert_allclose(resolve_rate("auto", np.full(n_columns, 0.5)), rate)
+    assert resolve_rate(0.3, np.full(n_columns, 0.5)) == 0.3
 
 
 def test_an_integer_is_epochs():
