@@ -20,13 +20,13 @@ from skgm._sklearn import (
     progress_shown,
     transactional,
 )
-from skgm._validation import check_finite, column_names, validate_table
+from skgm._validation import validate_table
 from skgm.base import DensityTags
 from skgm.rbm._fitting import Fitted, Settings, fit_by_enumeration, fit_contrastive
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import _MAX_EXACT as MAX_EXACT
 from skgm.rbm._parameters import RBMParameters
-from skgm.rbm._rows import TrainingRows, as_units, choose_threshold, dense
+from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
 from skgm.rbm._stream import Stream, new_stream
 
 __all__ = ["BernoulliRBMCD"]
@@ -158,7 +158,7 @@ class BernoulliRBMCD(FittedMachine):
     rbm-log-partition-exact, rbm-ais.
 
     Training computes in float32, evaluation in float64. The defaults were chosen on validation
-    splits of four tables; the figures are made by ``benchmarks/rbm_quality.py``.
+    splits of four tables (``benchmarks/rbm_quality.py``).
 
     `score_samples` is the log-probability of a row of 0 and 1, after thresholding if there is
     any. Without, a row with another value has probability zero.
@@ -289,7 +289,7 @@ class BernoulliRBMCD(FittedMachine):
             fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context,
         ):
             table, weight = self._begin_fit(X, sample_weight, accept_sparse=True, finite=False)
-            self._check_complete(table)
+            check_complete(table, self)
             self._threshold = choose_threshold(table, self.binarize)
             rng = as_generator(self.random_state)
             self._start_over(rng)
@@ -337,7 +337,7 @@ class BernoulliRBMCD(FittedMachine):
                 table, weight = self._begin_fit(X, sample_weight, accept_sparse=True, finite=False)
                 self._threshold = None
                 self._start_over(as_generator(self.random_state))
-            self._check_complete(table)
+            check_complete(table, self)
             if self._threshold is None:
                 self._threshold = choose_threshold(table, self.binarize)
             stream = Stream(self._settings().stream_options, self._stream)
@@ -404,11 +404,3 @@ class BernoulliRBMCD(FittedMachine):
         """Return the fitted arrays in the floating dtype of the training table."""
         arrays = vars(parameters)
         return {f"{name}_": a.astype(self._sample_dtype) for name, a in arrays.items()}
-
-    def _check_complete(self, table: Any) -> None:
-        try:
-            check_finite(table, column_names(self, table.shape[1]))
-        except ValueError as error:
-            raise ValueError(
-                f"{error} A model fitted to complete rows fills NaN by its `impute`."
-            ) from None

@@ -53,7 +53,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         Returns
         -------
         h : ndarray of shape (n_samples, n_components)
-            p(h = 1 | v), eq. rbm-conditionals, in the floating dtype of X.
+            Eq. rbm-conditionals, in the floating dtype of X.
         """
         X = self._units(X)
         arrays = [a.astype(X.dtype, copy=False) for a in vars(self._parameters).values()]

@@ -7,10 +7,21 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
-__all__ = ["TrainingRows", "as_units", "choose_threshold", "dense"]
+from skgm._validation import check_finite, column_names
+
+__all__ = ["TrainingRows", "as_units", "check_complete", "choose_threshold", "dense"]
 
 _ROUNDING = 1e-5  # what rescaling to [0, 1] in float32 may overshoot by
 _DEFAULT_THRESHOLD = 0.5
+
+
+def check_complete(table: Any, estimator: Any) -> None:
+    """Raise a ValueError that names the column and row of NaN or infinity, and the cures."""
+    try:
+        check_finite(table, column_names(estimator, table.shape[1]))
+    except ValueError as error:
+        cure = "A model fitted to complete rows fills NaN by its `impute`."
+        raise ValueError(f"{error} {cure}") from None
 
 
 def choose_threshold(X: Any, binarize: float | None) -> float | None:
