@@ -13,7 +13,7 @@ from skgm.diffusion._optimizer import Adam
 
 __all__ = ["NetworkDenoiser", "NetworkLearner", "one_blas_thread"]
 
-_BLOCK = 1 << 17  # numbers in a hidden layer of one block of rows: they stay in cache
+_BLOCK = 1 << 18  # bytes of a hidden layer of one block of rows: they stay in cache
 _WIDE = 512  # hidden units from which products are large enough for several threads
 
 
@@ -89,7 +89,8 @@ class NetworkDenoiser:
     def __init__(self, architecture: Architecture, flat: np.ndarray, prediction: str) -> None:
         self._network = Network(architecture, flat)
         self._prediction = prediction
-        self._block = max(64, _BLOCK // max(architecture.hidden, default=1))
+        width = max(architecture.hidden, default=1)
+        self._block = max(64, _BLOCK // (width * flat.itemsize))
 
     def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
         """Return F(u, phi), (n, d)."""

@@ -217,11 +217,17 @@ class Network:
         if not slopes:
             return slope @ self._views[0].diagonal()
         for j in range(slope.shape[1]):
-            change = np.multiply.outer(slope[:, j], self._views[0][j])
+            first = self._views[0][j]
+            change = self._buffer("change", 0, n_rows, len(first))
+            np.multiply.outer(slope[:, j], first, out=change)
             for index in range(1, last):
-                value = change * slopes[index - 1]
-                below = value @ self._views[2 * index]
-                change = below + change if self._is_residual(index) else below
+                weight = self._views[2 * index]
+                below = self._buffer("change", index, n_rows, weight.shape[1])
+                value = self._buffer("bent", index, n_rows, weight.shape[0])
+                np.matmul(np.multiply(change, slopes[index - 1], out=value), weight, out=below)
+                if self._is_residual(index):
+                    below += change
+                change = below
             change *= slopes[last - 1]
             trace += change @ self._views[2 * last][:, j]
         return trace

@@ -105,10 +105,11 @@ def test_many_columns_are_scored_along_fixed_directions():
 
 
 def test_elbo_is_close_to_the_flow_on_moons(moons):
-    bound, error = moons.elbo(MOONS, 50, return_se=True)
-    assert 0 < error < 0.02
-    assert abs(bound - moons.score(MOONS)) < 0.15 + 4 * error
-    assert bound == moons.elbo(MOONS, 50)
+    rows = MOONS[:100]
+    bound, error = moons.elbo(rows, 50, return_se=True)
+    assert 0 < error < 0.05
+    assert abs(bound - moons.score(rows)) < 0.15 + 4 * error
+    assert bound == moons.elbo(rows, 50)
 
 
 def test_labels(iris):
@@ -278,11 +279,11 @@ def test_warm_start_goes_on():
 
 def test_partial_fit_learns_in_many_parts():
     model = DDPM(random_state=0)
-    for _ in range(60):
+    for _ in range(40):
         model.partial_fit(MOONS)
     gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T)).logpdf(MOONS).mean()
-    assert model.score(MOONS) > gaussian + 0.2
-    assert model.n_iter_ == 120  # 400 rows are two batches
+    assert model.score(MOONS) > gaussian + 0.1
+    assert model.n_iter_ == 80  # 400 rows are two batches
 
 
 def test_partial_fit_of_classes_to_come():
