@@ -159,8 +159,9 @@ def _positive_definite(K: np.ndarray) -> tuple[np.ndarray, float]:
     off = K - np.diag(np.diag(K))
     if (np.diag(K) <= 0).any():
         damped *= SHRINK
+    margin = 1e-8 * diagonal  # so that the inverse keeps half of its digits
     for _ in range(200):
-        if is_positive_definite(diagonal + damped * off):
+        if is_positive_definite(diagonal - margin + damped * off):
             return diagonal + damped * off, damped
         damped *= SHRINK
     return diagonal, 0.0

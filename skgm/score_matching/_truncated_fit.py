@@ -32,6 +32,9 @@ class TruncatedProblem:
         Weights of the rows, summing to one.
     centered : bool
         Whether eta is held at zero.
+    extra : float
+        What is added to the diagonal of the Hessian, relative to it: bounds the l1 problem where
+        columns determine one another.
     """
 
     X: np.ndarray
@@ -39,6 +42,7 @@ class TruncatedProblem:
     slope: np.ndarray
     share: np.ndarray
     centered: bool = False
+    extra: float = 0.0
 
     def target(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the right-hand side: what the gradient at zero is, with its sign turned."""
@@ -52,13 +56,18 @@ class TruncatedProblem:
         psi = d - self.X @ D
         psi *= self.h
         psi *= self.share[:, None]
-        return _symmetric(-(self.X.T @ psi)), self._free(psi.sum(axis=0))
+        image = _symmetric(-(self.X.T @ psi))
+        if self.extra:
+            image += self.extra * self._squares() * D
+        return image, self._free(psi.sum(axis=0))
 
     def diagonal(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the diagonal of the Hessian, symmetrised as it acts."""
-        weighted = self.h * self.share[:, None]
-        squares = (self.X**2).T @ weighted
-        return _symmetric(squares), weighted.sum(axis=0)
+        level = self.share @ self.h
+        return (1 + self.extra) * self._squares(), level
+
+    def _squares(self) -> np.ndarray:
+        return _symmetric((self.X**2).T @ (self.h * self.share[:, None]))
 
     def loss(self, K: np.ndarray, eta: np.ndarray) -> float:
         """Return the loss at (K, eta)."""

@@ -1,6 +1,7 @@
 """What changes in a Gaussian that is cut to a box."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
-from skgm.inference._factor import constant_columns
+from skgm.inference._factor import factorise
 from skgm.inference._parametric import check_training_table
 from skgm.score_matching._bounds import check_bounds, refuse_outside_bounds
 from skgm.score_matching._box_gaussian import BoxGaussian
@@ -47,10 +48,12 @@ class TruncatedMethods:
             X, weight = X[weight > 0], weight[weight > 0]
         lower, upper = check_bounds(self.bounds, X.shape[1])
         refuse_outside_bounds(X, lower, upper, names)
-        self._refuse_with_bounds(X, names)
+        dependent = self._refuse_with_bounds(X, names)
         p = X.shape[1]
         self._truncation = {"lower": lower, "upper": upper}
         problem, scale = self._problem(X, weight)
+        if dependent and self.penalty == "l1":  # as without bounds: a tenth more on the diagonal
+            problem = replace(problem, extra=0.1)
         mask = None if self.graph is None else check_graph(self.graph, p) | np.eye(p, dtype=bool)
         alpha = self.alpha if self.penalty == "l1" else 0.0
         fit = fit_truncated(problem, scale, alpha=alpha, mask=mask, tol=self.tol)
@@ -59,7 +62,8 @@ class TruncatedMethods:
         self._store_truncated(fit, X, weight)
         return self
 
-    def _refuse_with_bounds(self: Any, X: np.ndarray, names: list[str]) -> None:
+    def _refuse_with_bounds(self: Any, X: np.ndarray, names: list[str]) -> bool:
+        """Raise for what has no estimate; return whether columns determine one another."""
         if self.covariance_type != "full":
             raise ValueError(
                 f"bounds need covariance_type='full'; got {self.covariance_type!r}. For "
@@ -67,12 +71,21 @@ class TruncatedMethods:
             )
         if self.penalty == "l2":
             raise ValueError("bounds go with penalty='l1' or none; got 'l2'.")
-        constant = constant_columns(X.var(axis=0), X.mean(axis=0))
-        if constant.any():
+        covariance = np.cov(X.T.astype(np.float64), bias=True).reshape(2 * X.shape[1:])
+        found = factorise(covariance, X.mean(axis=0))
+        if found.constant.size:
             raise ValueError(
-                f"Column {names[int(np.argmax(constant))]!r} is constant; a truncated Gaussian "
-                "has no estimate there. Drop that column."
+                f"Column {names[found.constant[0]]!r} is constant; a truncated Gaussian has no "
+                "estimate there. Drop that column."
             )
+        if found.dependent.size and self.penalty is None and self.graph is None:
+            named = ", ".join(repr(names[j]) for j in found.dependent[:10])
+            raise ValueError(
+                f"{len(X)} rows leave columns that determine one another ({named}), so a "
+                "truncated Gaussian has no estimate. Drop some of them, collect more rows, or use "
+                "penalty='l1' or a graph."
+            )
+        return found.dependent.size > 0
 
     def _warn_of_truncated(self: Any, fit: TruncatedFit, n_rows: int) -> None:
         if not fit.residual <= self.tol:
