@@ -1,12 +1,10 @@
 """The restricted Boltzmann machine of units that are 0 or 1."""
 
-import warnings
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
 from skgm._random import RANDOM_STATE, as_generator
@@ -22,7 +20,8 @@ from skgm._sklearn import (
 )
 from skgm._validation import validate_table
 from skgm.base import DensityTags
-from skgm.rbm._fitting import Fitted, Settings, fit_by_enumeration, fit_contrastive
+from skgm.rbm import _fitting
+from skgm.rbm._fitting import Fitted, Settings
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import _MAX_EXACT as MAX_EXACT
 from skgm.rbm._parameters import RBMParameters
@@ -48,11 +47,10 @@ class BernoulliRBMCD(FittedMachine):
         p(v, h) = \frac{1}{Z} \exp(b'v + c'h + v'Wh), \qquad
         \Delta W \propto \langle v h' \rangle_{\text{data}} - \langle v h' \rangle_{\text{model}}
 
-    A drop-in for :class:`sklearn.neural_network.BernoulliRBM` whose updates are right for any
-    number of rows, several times faster, and lead to a model that can be scored, compared in a
-    grid search, sampled from and conditioned on. Prefer it for binary tables with many dependent
-    columns, and for features of them; for grey values that are no probabilities, or counts, it
-    is the wrong model.
+    A drop-in for :class:`sklearn.neural_network.BernoulliRBM` whose updates are faster and right
+    for any number of rows, and whose model can be scored, grid-searched, sampled from and
+    conditioned on. Prefer it for binary tables with many dependent columns; for grey values that
+    are no probabilities, or counts, it is the wrong model.
 
     Parameters
     ----------
@@ -367,23 +365,18 @@ class BernoulliRBMCD(FittedMachine):
 
     def _training_function(self) -> Any:
         if self.method != "exact":
-            return fit_contrastive
+            return _fitting.fit_contrastive
         if min(self.n_components, self.n_features_in_) > _MAX_EXACT:
             raise ValueError(
                 f"method='exact' enumerates the smaller layer: at most {_MAX_EXACT} units, got "
                 f"n_components={self.n_components} and {self.n_features_in_} features. Use "
                 "method='pcd', or fewer components."
             )
-        return fit_by_enumeration
+        return _fitting.fit_by_enumeration
 
     def _finish(self, fitted: Fitted) -> "BernoulliRBMCD":
         if not fitted.converged:
-            warnings.warn(
-                f"The likelihood was still rising after {fitted.n_iter} iterations of L-BFGS. "
-                "Raise n_iter, or stop at the best held-out likelihood with early_stopping=True.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            _fitting.warn_unfinished(fitted.n_iter)
         self.n_iter_, self._n_updates = fitted.n_iter, fitted.n_updates
         self.loss_curve_ = fitted.loss_curve
         if self.early_stopping:

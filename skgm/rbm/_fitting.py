@@ -1,10 +1,12 @@
 """From a table and the estimator's settings to fitted parameters, by either kind of training."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm.rbm._energy import hidden_probabilities
@@ -25,7 +27,7 @@ from skgm.rbm._training import (
 )
 from skgm.rbm._update import UpdateRule
 
-__all__ = ["Fitted", "Settings", "fit_by_enumeration", "fit_contrastive"]
+__all__ = ["Fitted", "Settings", "fit_by_enumeration", "fit_contrastive", "warn_unfinished"]
 
 _MAX_HELD_OUT = 10_000  # rows that early stopping looks at
 _FLIPS_HELD_OUT = 16  # units per row
@@ -195,6 +197,16 @@ def fit_by_enumeration(
     chains = _chains_at(start, fit.parameters, settings, rng)
     curves = fit.loss_curve, fit.validation_curve
     return Fitted(fit.parameters, chains, mean, fit.n_iter, *curves, fit.n_iter, fit.converged)
+
+
+def warn_unfinished(n_iter: int) -> None:
+    """Warn that an exact fit stopped before its maximum."""
+    warnings.warn(
+        f"The likelihood was still rising after {n_iter} iterations of L-BFGS. Raise n_iter, or "
+        "stop at the best held-out likelihood with early_stopping=True.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 def _split(
