@@ -26,7 +26,8 @@ from skgm.nce._classifiers import (
 )
 from skgm.nce._linear import LinearCritic, fit_linear_critic
 from skgm.nce._linear_inference import LinearInference
-from skgm.nce._noise_choice import is_binary, make_noise
+from skgm.nce._noise import BernoulliNoise
+from skgm.nce._noise_choice import has_mass, make_noise
 from skgm.nce._preparation import Prepared, prepare_rows
 from skgm.nce._ratio_density import RatioDensity
 from skgm.nce._routes import check_choices, has_parameters, linear_form, noise_spec, observer
@@ -259,8 +260,10 @@ class NCEDensity(LinearInference, RatioDensity):
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
         fitted = getattr(self, "noise_", None)
-        binary = self._noise_is("bernoulli") or (fitted is not None and fitted.discrete)
-        return DensityTags(support="binary" if binary else "real", deterministic_fit=False)
+        coins = self._noise_is("bernoulli") or isinstance(fitted, BernoulliNoise)
+        counts = getattr(fitted, "discrete", False)
+        support = "binary" if coins else "counts" if counts else "real"
+        return DensityTags(support=support, deterministic_fit=False)
 
     def _noise_is(self, name: str) -> bool:
         return isinstance(self.noise, str) and self.noise == name
@@ -316,7 +319,7 @@ class NCEDensity(LinearInference, RatioDensity):
         names = column_names(self, table.shape[1])
         if self._noise_is("bernoulli"):
             check_support(table, "binary", names, model="noise='bernoulli'")
-        discrete = self._noise_is("bernoulli") or (self._noise_is("auto") and is_binary(table))
+        discrete = has_mass(self.noise, table)
         return prepare_rows(table, weight, names, lattice=self.lattice, discrete=discrete, rng=rng)
 
     def _fit_parameters(

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rv_continuous
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from skgm._validation import DISCRETE_SUPPORTS
 from skgm.nce._noise import open_uniform
 
 __all__ = [
     "EstimatorNoise",
     "QuantileNoise",
     "ScipyNoise",
+    "counts_or_coins",
     "fit_estimator_noise",
     "is_scipy",
     "scipy_noise",
@@ -58,9 +59,15 @@ def fit_estimator_noise(estimator: Any, X: np.ndarray, weight: np.ndarray | None
         fitted.fit(X, sample_weight=weight)
     else:
         fitted.fit(X, None)
-    tags = getattr(fitted, "__density_tags__", None)
-    discrete = tags is not None and tags().support in ("binary", "counts", "positive-counts")
-    return EstimatorNoise(fitted, discrete)
+    return EstimatorNoise(fitted, counts_or_coins(fitted))
+
+
+def counts_or_coins(noise: Any) -> bool:
+    """Tell whether an estimator or a distribution of scipy's has a mass, not a density."""
+    if hasattr(noise, "logpmf"):
+        return not hasattr(noise, "logpdf")
+    tags = getattr(noise, "__density_tags__", None)
+    return tags is not None and tags().support in DISCRETE_SUPPORTS
 
 
 def is_scipy(noise: Any) -> bool:
@@ -114,12 +121,11 @@ def scipy_noise(distribution: Any, n_columns: int) -> ScipyNoise:
         A multivariate distribution of another dimension.
     """
     if hasattr(distribution, "ppf"):
-        discrete = not isinstance(getattr(distribution, "dist", None), rv_continuous)
-        return QuantileNoise(distribution, n_columns, discrete)
+        return QuantileNoise(distribution, n_columns, counts_or_coins(distribution))
     width = np.size(distribution.rvs(size=1, random_state=np.random.default_rng(0)))
     if width != n_columns:
         raise ValueError(
             f"noise is a distribution over {width} columns, but X has {n_columns}. Give one of "
             "as many dimensions, or a distribution of one variable, which serves every column."
         )
-    return ScipyNoise(distribution, n_columns, not hasattr(distribution, "logpdf"))
+    return ScipyNoise(distribution, n_columns, counts_or_coins(distribution))

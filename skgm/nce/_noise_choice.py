@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 
 from skgm.nce._noise import Noise
-from skgm.nce._noise_adapters import fit_estimator_noise, is_scipy, scipy_noise
+from skgm.nce._noise_adapters import (
+    counts_or_coins,
+    fit_estimator_noise,
+    is_scipy,
+    scipy_noise,
+)
 from skgm.nce._noise_fitting import (
     fit_bernoulli,
     fit_gaussian,
@@ -15,7 +20,7 @@ from skgm.nce._noise_fitting import (
     fit_uniform,
 )
 
-__all__ = ["NOISE_NAMES", "is_binary", "is_density", "make_noise"]
+__all__ = ["NOISE_NAMES", "has_mass", "is_binary", "is_density", "make_noise"]
 
 NOISE_NAMES = ("auto", "gaussian", "gmm", "student_t", "uniform", "marginals", "bernoulli")
 
@@ -28,6 +33,13 @@ def is_binary(X: np.ndarray) -> bool:
 def is_density(noise: Any) -> bool:
     """Tell whether this is an estimator that can be cloned, fitted, sampled and scored."""
     return all(hasattr(noise, name) for name in ("fit", "sample", "score_samples"))
+
+
+def has_mass(noise: Any, X: np.ndarray) -> bool:
+    """Tell whether the noise that `noise` names for X has a mass, not a density."""
+    if isinstance(noise, str):
+        return noise == "bernoulli" or (noise == "auto" and is_binary(X))
+    return counts_or_coins(noise)
 
 
 def make_noise(

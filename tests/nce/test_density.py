@@ -142,6 +142,17 @@ def test_binary_tables_get_a_mass_that_sums_to_one():
     assert (NCEDensity(random_state=0).fit(frame).sample(5).dtypes == frame.dtypes).all()
 
 
+def test_counts_against_noise_with_a_mass():
+    """Poisson counts against geometric noise: masses sum to one, and no warning of a lattice."""
+    X = np.random.default_rng(0).poisson(3.0, size=(500, 1)).astype(float)
+    density = NCEDensity(noise=stats.geom(0.2, loc=-1), random_state=0).fit(X)
+    states = np.arange(60.0)[:, None]
+    mass = np.exp(density.score_samples(states))
+    assert abs(mass.sum() - 1) < 4 * density.log_normalizer_se_ + 1e-3
+    assert abs(mass @ states[:, 0] - 3.0) < 0.3
+    assert density.__density_tags__().support == "counts"
+
+
 def test_rounded_values_warn_and_can_be_spread_out():
     X = np.round(MOONS[:400], 1)
     with warnings.catch_warnings(record=True) as caught:
