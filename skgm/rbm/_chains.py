@@ -3,6 +3,7 @@
 import numpy as np
 
 from skgm.rbm._annealing import Path, Spacing
+from skgm.rbm._energy import softplus
 from skgm.rbm._parameters import RBMParameters
 
 __all__ = ["TemperedChains"]
@@ -50,24 +51,25 @@ class TemperedChains:
         self._given = None if given is None else np.repeat(given, n_copies, axis=0)[:, None, :]
         start = self.path.draw_base(n_ensembles * n_steps, rng)
         self._set(start.reshape(n_ensembles, n_steps, -1))
-        self._swaps, self._sweeps = np.zeros(n_steps - 1), 0
+        self._swaps, self._proposals = np.zeros((2, n_steps - 1))
+        self._sweeps = 0
         self._history: list[np.ndarray] = []
         self._projections = np.linalg.svd(p.components, full_matrices=False)[2][:3].T
 
     @property
     def swap_rates(self) -> np.ndarray:
-        return self._swaps / max(self._sweeps, 1)
+        return self._swaps / np.maximum(self._proposals, 1)
 
     def run(self, n_sweeps: int) -> None:
-        """Update all units once per sweep, and propose every exchange of neighbours once."""
+        """Update all units once per sweep, and propose every other exchange of neighbours."""
         for _ in range(n_sweeps):
             self._set(self.path.gibbs(self._activation, self.betas, self.rng))
-            for first in (0, 1):
-                self._exchange(np.arange(first, len(self.betas) - 1, 2))
+            # Even and odd pairs in turn: rows travel farther than with pairs at random.
+            self._exchange(np.arange(self._sweeps % 2, len(self.betas) - 1, 2))
+            self._sweeps += 1
             top = self.v[:, -1]
             log_mass = self.path.log_mass(top, self._activation[:, -1], np.ones(()))
             self._history.append(np.column_stack([log_mass, top @ self._projections]))
-        self._sweeps += n_sweeps
 
     def r_hat(self) -> float:
         """Return the largest split R-hat of the statistics in the later half of the history."""
@@ -99,15 +101,25 @@ class TemperedChains:
 
     def _exchange(self, low: np.ndarray) -> None:
         """Propose to exchange the rows at temperatures `low` and `low + 1`."""
-        high, mass = low + 1, self.path.log_mass
+        high = low + 1
         cold, hot = ((self.v[:, at], self._activation[:, at]) for at in (high, low))
-        gain = mass(cold[0], cold[1], self.betas[low]) - mass(cold[0], cold[1], self.betas[high])
-        gain += mass(hot[0], hot[1], self.betas[high]) - mass(hot[0], hot[1], self.betas[low])
+        betas = self.betas[high], self.betas[low]
+        gain = self._change(cold[0], cold[1], *betas) - self._change(hot[0], hot[1], *betas)
         accepted = np.log(self.rng.random(gain.shape)) < gain
         self._swaps[low] += accepted.mean(axis=0)
+        self._proposals[low] += 1
         for array, upper, lower in zip((self.v, self._activation), cold, hot, strict=True):
             array[:, low] = np.where(accepted[..., None], upper, lower)
             array[:, high] = np.where(accepted[..., None], lower, upper)
+
+    def _change(
+        self, v: np.ndarray, activation: np.ndarray, before: np.ndarray, after: np.ndarray
+    ) -> np.ndarray:
+        """Return log f(v) at the betas `after` less that at `before`, both (t,), of (n, t, m)."""
+        x = activation.astype(np.float32)  # a third of the time; wrong by 1e-5 or so
+        scaled = (beta.astype(np.float32)[:, None] * x for beta in (after, before))
+        difference = np.subtract(*(softplus(s).sum(axis=2) for s in scaled))
+        return difference + (after - before) * (v @ self.path.target.intercept_visible)
 
     def _recent(self) -> np.ndarray:
         recent = np.array(self._history[len(self._history) // 2 :])
