@@ -37,10 +37,10 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "DDPM",
+__all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants first
     "BernoulliRBMCD",
     "ConfidenceIntervals",
+    "DDPM",
     "DensityClassifier",
     "DensityComparison",
     "DensityEstimator",
