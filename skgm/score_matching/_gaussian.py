@@ -1,6 +1,7 @@
 """The Gaussian fitted by score matching, in closed form."""
 
 import numbers
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,9 @@ from skgm.inference._moments import Moments
 from skgm.score_matching._boundary_weights import WEIGHTS
 from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
 from skgm.score_matching._gaussian_density import GaussianDensity
+from skgm.score_matching._missing import moments_with_missing, observed_log_likelihood
 from skgm.score_matching._objectives import gaussian_implicit_loss
-from skgm.score_matching._regularization import (
-    CONSTRAINTS,
-    correlations,
-    factor_of,
-    regularize,
-    warn_of,
-)
+from skgm.score_matching._regularization import CONSTRAINTS, RegularizedMethods
 
 __all__ = ["ScoreMatchingGaussian"]
 
@@ -36,7 +32,7 @@ def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
     )
 
 
-class ScoreMatchingGaussian(GaussianDensity):
+class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
     r"""Gaussian density fitted by score matching, in closed form.
 
     .. math::
@@ -84,6 +80,10 @@ class ScoreMatchingGaussian(GaussianDensity):
         penalised values.
     tol : float, default=1e-6
         Optimality residual of the l1 problem, and of the system with `bounds`.
+    missing : {"raise", "em"}, default="raise"
+        "em": NaN in the training table are allowed, and the likelihood of what was observed is
+        maximised by expectation-maximisation; right if entries are missing at random. There are
+        no standard errors then, and `loglik_` is that of the observed entries.
     bounds : "positive" or (lower, upper), default=None
         The density is that of a Gaussian cut to these bounds, scalars or arrays of shape
         (n_features,), and is fitted by generalised score matching (eq. sm-generalized), without
@@ -207,6 +207,7 @@ class ScoreMatchingGaussian(GaussianDensity):
         "covariance_type": [StrOptions({"full", "diag", "spherical"})],
         "assume_centered": ["boolean"],
         **CONSTRAINTS,
+        "missing": [StrOptions({"raise", "em"})],
         "bounds": [StrOptions({"positive"}), tuple, list, None],
         "weight": [StrOptions(set(WEIGHTS)), callable],
         "weight_cap": [Interval(numbers.Real, 0, None, closed="neither")],
@@ -222,6 +223,7 @@ class ScoreMatchingGaussian(GaussianDensity):
         graph: Any = None,
         refit: str | None = "one_step",
         tol: float = 1e-6,
+        missing: str = "raise",
         bounds: Any = None,
         weight: Any = "minlog",
         weight_cap: float = 2.0,
@@ -233,9 +235,16 @@ class ScoreMatchingGaussian(GaussianDensity):
         self.graph = graph
         self.refit = refit
         self.tol = tol
+        self.missing = missing
         self.bounds = bounds
         self.weight = weight
         self.weight_cap = weight_cap
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: NaN are allowed with ``missing="em"``."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "em"
+        return tags
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -277,9 +286,11 @@ class ScoreMatchingGaussian(GaussianDensity):
                     "Found 1 sample with positive weight while a minimum of 2 is required; give "
                     "more rows a positive sample_weight."
                 )
-            self._truncation = None
+            self._truncation, self._is_incomplete = None, False
             if self.bounds is not None:
                 return self._fit_truncated(table, weight)
+            if self.missing == "em":
+                return self._fit_missing(table, weight)
             return self._absorb(table, weight)
 
     @available_if(_can_update)
@@ -311,6 +322,18 @@ class ScoreMatchingGaussian(GaussianDensity):
             table = validate_table(self, X, reset=False, finite=False)
             weight = None if sample_weight is None else check_sample_weight(sample_weight, table)
             return self._absorb(table, weight, Moments(**self._moments))
+
+    def _fit_missing(self, table: np.ndarray, weight: np.ndarray | None) -> "ScoreMatchingGaussian":
+        centered = self.assume_centered
+        moments = moments_with_missing(table, weight, self._column_names(), centered=centered)
+        if self.covariance_type != "full":
+            moments = replace(moments, scatter=moments.scatter.diagonal().copy())
+        self._n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
+        self._moments, self._is_incomplete = dict(vars(moments)), bool(np.isnan(table).any())
+        self._store(moments)
+        covariance = self.covariance_ if self.covariance_type == "full" else np.diag(self._sd**2)
+        self.loglik_ = observed_log_likelihood(table, weight, self._center, covariance)
+        return self
 
     def _absorb(
         self, table: np.ndarray, weight: np.ndarray | None, before: Moments | None = None
@@ -348,26 +371,6 @@ class ScoreMatchingGaussian(GaussianDensity):
         log_det = log_determinant(factor.scaled)
         self.loglik_ = -0.5 * moments.n * (p * np.log(2 * np.pi) + log_det + trace)
         self._publish(factor)
-
-    def _is_regularized(self) -> bool:
-        return self.penalty is not None or self.graph is not None
-
-    def _regularize(self, second_moment: np.ndarray, n_rows: float) -> Factor:
-        """Fit under the penalty or on the graph, and publish what it says of the graph."""
-        if self.covariance_type != "full":
-            raise ValueError(
-                f"penalty and graph need covariance_type='full'; got {self.covariance_type!r}, "
-                "which has no off-diagonal entries."
-            )
-        if self.penalty is not None and self.graph is not None:
-            raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
-        R, sd, constant = correlations(second_moment, self._center)
-        names = ("penalty", "alpha", "graph", "refit", "tol")
-        fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
-        warn_of(fit, self.alpha, self.tol, penalised=self.penalty == "l1", depth=7)
-        self._publish_graph(fit)
-        self._fitted_graph = None if self.graph is None else fit.graph
-        return factor_of(fit, sd, constant)
 
     def _loss_of(self, factor: Factor, second_moment: np.ndarray) -> float:
         if factor.ridge or self._is_regularized():

@@ -32,6 +32,7 @@ class GaussianInference(ParametricDensity):
     _center: np.ndarray
     _moments: dict[str, Any]
     _n_rows: int
+    _is_incomplete = False
     _truncation: dict[str, np.ndarray] | None
     _truncated_errors: Any
     _truncated_intervals: Any
@@ -43,6 +44,11 @@ class GaussianInference(ParametricDensity):
                 "The covariance is singular and was given a ridge (ridge_ > 0), so there are no "
                 "standard errors or intervals. Drop constant and collinear columns, collect more "
                 "rows, or use another covariance_type."
+            )
+        if self._is_incomplete:
+            raise ValueError(
+                "There are no standard errors or intervals of a fit to missing values: the stored "
+                "moments count its rows as complete. Bootstrap the rows instead."
             )
         if hasattr(self, "graph_"):
             raise ValueError(

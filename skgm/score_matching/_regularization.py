@@ -14,7 +14,15 @@ from skgm.inference._factor import RIDGE, Factor, factorise_diagonal
 from skgm.inference._gaussian import cholesky_in_units
 from skgm.score_matching._regularized import REFITS, RegularizedFit, fit_graph, fit_l1, fit_l2
 
-__all__ = ["CONSTRAINTS", "check_graph", "correlations", "factor_of", "regularize", "warn_of"]
+__all__ = [
+    "CONSTRAINTS",
+    "RegularizedMethods",
+    "check_graph",
+    "correlations",
+    "factor_of",
+    "regularize",
+    "warn_of",
+]
 
 # Entries for `_parameter_constraints`.
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -140,3 +148,27 @@ def warn_of(fit: RegularizedFit, alpha: float, tol: float, *, penalised: bool, d
             f"{fit.damped:g}. Choose a larger alpha, or refit='mle'.",
             LinAlgWarning,
         )
+
+
+class RegularizedMethods:
+    """What `penalty` and `graph` change in the fit of a Gaussian."""
+
+    def _is_regularized(self: Any) -> bool:
+        return self.penalty is not None or self.graph is not None
+
+    def _regularize(self: Any, second_moment: np.ndarray, n_rows: float) -> Factor:
+        """Fit under the penalty or on the graph, and publish what it says of the graph."""
+        if self.covariance_type != "full":
+            raise ValueError(
+                f"penalty and graph need covariance_type='full'; got {self.covariance_type!r}, "
+                "which has no off-diagonal entries."
+            )
+        if self.penalty is not None and self.graph is not None:
+            raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
+        R, sd, constant = correlations(second_moment, self._center)
+        names = ("penalty", "alpha", "graph", "refit", "tol")
+        fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
+        warn_of(fit, self.alpha, self.tol, penalised=self.penalty == "l1", depth=7)
+        self._publish_graph(fit)
+        self._fitted_graph = None if self.graph is None else fit.graph
+        return factor_of(fit, sd, constant)

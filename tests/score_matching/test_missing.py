@@ -1,0 +1,131 @@
+"""NaN in the training table: the maximum of the observed likelihood."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize, stats
+
+from skgm import ScoreMatchingGaussian
+from skgm.score_matching import _missing
+
+COVARIANCE = np.array([[1.0, 0.6, 0.3], [0.6, 2.0, -0.4], [0.3, -0.4, 0.5]])
+MEAN = np.array([1.0, -2.0, 0.5])
+
+
+def holed(n, share=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.multivariate_normal(MEAN, COVARIANCE, size=n)
+    X[rng.random(X.shape) < share] = np.nan
+    return X
+
+
+def observed_loglik(X, mean, covariance):
+    total = 0.0
+    for row in X:
+        seen = ~np.isnan(row)
+        if seen.any():
+            law = stats.multivariate_normal(mean[seen], covariance[np.ix_(seen, seen)])
+            total += law.logpdf(row[seen])
+    return total
+
+
+def test_it_is_the_maximum_of_the_observed_likelihood():
+    """A general optimiser over mean and Cholesky factor finds nothing better."""
+    X = holed(60)
+    fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    assert_allclose(
+        fitted.loglik_, observed_loglik(X, fitted.location_, fitted.covariance_), rtol=1e-10
+    )
+    lower = np.tril_indices(3)
+
+    def loss(theta):
+        L = np.zeros((3, 3))
+        L[lower] = theta[3:]
+        return -observed_loglik(X, theta[:3], L @ L.T + 1e-12 * np.eye(3))
+
+    start = np.concatenate([fitted.location_, np.linalg.cholesky(fitted.covariance_)[lower]])
+    best = optimize.minimize(loss, start * 1.05, method="BFGS")
+    assert -best.fun < fitted.loglik_ + 1e-4
+    assert_allclose(best.x, start, atol=0.01)
+
+
+def test_a_monotone_pattern_has_the_factored_solution():
+    """Column 1 missing in the last rows: regression of it on column 0, in closed form."""
+    X = holed(80, share=0.0)[:, :2]
+    X[50:, 1] = np.nan
+    fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    slope, level = np.polyfit(X[:50, 0], X[:50, 1], 1)
+    noise = np.mean((X[:50, 1] - level - slope * X[:50, 0]) ** 2)
+    assert_allclose(fitted.location_, [X[:, 0].mean(), level + slope * X[:, 0].mean()], rtol=1e-6)
+    variance = X[:, 0].var()
+    assert_allclose(fitted.covariance_[0], [variance, slope * variance], rtol=1e-6)
+    assert_allclose(fitted.covariance_[1, 1], noise + slope**2 * variance, rtol=1e-6)
+
+
+def test_complete_tables_and_units():
+    X = holed(100, share=0.0)
+    plain, em = ScoreMatchingGaussian().fit(X), ScoreMatchingGaussian(missing="em").fit(X)
+    assert_allclose(em.covariance_, plain.covariance_, rtol=1e-7)
+    assert_allclose(em.loglik_, plain.loglik_, rtol=1e-9)
+    assert_allclose(em.standard_errors()["location"], plain.standard_errors()["location"])
+    scale = np.array([1e-8, 1.0, 1e8])
+    X = holed(100)
+    one = ScoreMatchingGaussian(missing="em").fit(X)
+    other = ScoreMatchingGaussian(missing="em").fit(X * scale)
+    assert_allclose(other.covariance_, one.covariance_ * np.outer(scale, scale), rtol=1e-6)
+
+
+def test_errors_shrink_where_listwise_deletion_is_biased():
+    """Missing at random: column 1 is seen only where column 0 is low.
+
+    20,000 rows: the error of the mean is about sqrt(2 / 10000) = 0.014, compared at 4.9 of it.
+    """
+    X = np.random.default_rng(0).multivariate_normal(MEAN[:2], COVARIANCE[:2, :2], size=20_000)
+    X[X[:, 0] > 1.0, 1] = np.nan
+    fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    assert abs(fitted.location_[1] - MEAN[1]) < 4.9 * 0.02
+    assert abs(np.nanmean(X[:, 1]) - MEAN[1]) > 0.3
+
+
+def test_weights_are_repetitions():
+    X = holed(50)
+    weight = np.random.default_rng(0).integers(0, 3, size=50)
+    one = ScoreMatchingGaussian(missing="em").fit(X, sample_weight=weight)
+    other = ScoreMatchingGaussian(missing="em").fit(np.repeat(X, weight, axis=0))
+    assert_allclose(one.covariance_, other.covariance_, rtol=1e-9)
+    assert_allclose(one.loglik_, other.loglik_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"assume_centered": True},
+        {"covariance_type": "diag"},
+        {"covariance_type": "spherical"},
+        {"penalty": "l1"},
+    ],
+)
+def test_with_other_options(options):
+    X = holed(400)
+    fitted = ScoreMatchingGaussian(missing="em", **options).fit(X)
+    assert np.isfinite(fitted.loglik_)
+    assert fitted.impute(X, random_state=0).shape == X.shape
+    if options.get("assume_centered"):
+        assert_allclose(fitted.covariance_[0, 0], COVARIANCE[0, 0] + MEAN[0] ** 2, rtol=0.2)
+
+
+def test_refusals(monkeypatch):
+    X = holed(50)
+    with pytest.raises(ValueError, match="NaN in column"):
+        ScoreMatchingGaussian().fit(X)
+    fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    with pytest.raises(ValueError, match="no standard errors or intervals of a fit to missing"):
+        fitted.standard_errors()
+    for bad, message in ((np.inf, "infinity in column 'x1'"), (np.nan, "Column 'x1' has no two")):
+        Y = X.copy()
+        Y[:, 1] = bad
+        with pytest.raises(ValueError, match=message):
+            ScoreMatchingGaussian(missing="em").fit(Y)
+    monkeypatch.setattr(_missing, "MAX_ITER", 2)
+    with pytest.warns(UserWarning, match="did not converge in 2 steps"):
+        ScoreMatchingGaussian(missing="em").fit(X)
