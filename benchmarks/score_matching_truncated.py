@@ -93,7 +93,7 @@ def memory() -> None:
     K = np.eye(p) + 0.3 * (np.eye(p, k=1) + np.eye(p, k=-1))
     box = BoxGaussian(K, np.zeros(p), np.zeros(p), np.full(p, np.inf))
     X = box.draw(300, rng)
-    for alpha in (0.4, 0.3, 0.25, 0.2):
+    for alpha in (0.15, 0.1, 0.08, 0.06):
         fitted = ScoreMatchingGaussian(bounds="positive", penalty="l1", alpha=alpha, tol=1e-4).fit(
             X
         )

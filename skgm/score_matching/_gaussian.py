@@ -115,7 +115,8 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         Total log-likelihood of the training table, in nats.
     params_ : dict
         ``{"location": location_, "covariance": covariance_}``, without "location" if
-        `assume_centered`.
+        `assume_centered`; "precision" instead of "covariance" on a `graph`, and "precision" and
+        "natural_param" with `bounds`.
     graph_ : ndarray of shape (n_features_in_, n_features_in_), bool
         Pairs with a non-zero entry; the diagonal is False. Only with `penalty` or `graph`, as the
         next three.
@@ -181,8 +182,8 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
     on Student's t data with 7 degrees of freedom "robust" covers about 93% for variances, and
     "wald-transformed" about 85%.
 
-    With `penalty` or `graph` there are no standard errors of the covariance; `edges` tests the
-    pairs of columns.
+    With `penalty` there are no standard errors; `edges` tests the pairs of columns. On a `graph`
+    and with `bounds` there are those of the precision, by the sandwich where X is given.
 
     References
     ----------
@@ -286,7 +287,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
                     "Found 1 sample with positive weight while a minimum of 2 is required; give "
                     "more rows a positive sample_weight."
                 )
-            self._truncation, self._is_incomplete = None, False
+            self._truncation, self._fitted_graph, self._is_incomplete = None, None, False
             if self.bounds is not None:
                 return self._fit_truncated(table, weight)
             if self.missing == "em":

@@ -52,6 +52,9 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
                 )
             setattr(self, f"{name}_", value)
         self.params_ = {"location": self.location_, "covariance": self.covariance_}
+        if self._fitted_graph is not None:  # its entries are the free parameters
+            self.params_["precision"] = self.precision_
+            del self.params_["covariance"]
         if self.assume_centered:
             del self.params_["location"]
 

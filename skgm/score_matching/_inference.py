@@ -11,6 +11,7 @@ from skgm.inference._parametric import (
     check_robust_errors,
     check_training_table,
 )
+from skgm.score_matching._graph_errors import graph_errors, graph_intervals
 from skgm.score_matching._intervals import gaussian_intervals
 from skgm.score_matching._sandwich import gaussian_psi, model_errors, robust_errors
 
@@ -33,6 +34,10 @@ class GaussianInference(ParametricDensity):
     _moments: dict[str, Any]
     _n_rows: int
     _is_incomplete = False
+    _fitted_graph: np.ndarray | None
+    _sd: np.ndarray
+    _cholesky: np.ndarray
+    refit: str | None
     _truncation: dict[str, np.ndarray] | None
     _truncated_errors: Any
     _truncated_intervals: Any
@@ -54,7 +59,7 @@ class GaussianInference(ParametricDensity):
             raise ValueError(
                 "A regularised fit has no standard errors of its covariance: a penalty biases it, "
                 "and a graph chosen by the data is not a known one. edges() tests pairs of "
-                "columns; without penalty and graph there are standard errors and intervals."
+                "columns; without a penalty there are standard errors and intervals."
             )
         moments = Moments(**self._moments)
         covariance = moments.covariance(0.0 if self.assume_centered else None)
@@ -70,6 +75,8 @@ class GaussianInference(ParametricDensity):
                     "cov='robust' with X."
                 )
             return self._truncated_errors(X, sample_weight)
+        if self._fitted_graph is not None:
+            return self._errors_on_graph(cov, X, sample_weight)
         location, covariance, n = self._inference_state()
         if cov == "robust":
             check_training_table(X, sample_weight, n)
@@ -79,6 +86,48 @@ class GaussianInference(ParametricDensity):
             errors = model_errors(covariance, len(location), n)
         return self._named(errors)
 
+    def _errors_on_graph(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        """Return errors of location and precision; at the maximum observed = expected."""
+        if self.refit == "score_matching" or self.ridge_ or self._is_incomplete:
+            raise ValueError(
+                "On a graph there are standard errors with refit='one_step' or 'mle', complete "
+                "rows and no constant column."
+            )
+        scaled = self._sd[:, None] * self._cholesky
+        covariance, n, rows = scaled @ scaled.T, Moments(**self._moments).n, None
+        if cov == "robust":
+            check_training_table(X, sample_weight, n)
+            rows = np.asarray(X, dtype=np.float64) - self._center
+            of_location, _ = robust_errors(rows, sample_weight, covariance)
+        else:
+            of_location, _ = model_errors(covariance, len(self._center), n)
+        of_precision = graph_errors(covariance, self._fitted_graph, n, rows, sample_weight)
+        errors = {"location": of_location, "precision": of_precision}
+        return {name: errors[name] for name in self.params_}
+
+    def _intervals_on_graph(
+        self, level: float, method: str, X: Any, sample_weight: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        self._check_method(method)
+        if method == "auto":
+            method = "wald-transformed" if X is None else "robust"
+        errors = self._standard_errors(
+            "robust" if method == "robust" else "model", X, sample_weight
+        )
+        low, high = {}, {}
+        for name, error in errors.items():
+            value = np.asarray(self.params_[name], dtype=np.float64)
+            log_scale = name == "precision" and method != "wald"
+            low[name], high[name] = graph_intervals(value, error, level, log_scale=log_scale)
+        return low, high, dict.fromkeys(low, method)
+
+    def _check_method(self, method: str) -> None:
+        if method not in METHODS:
+            raise ValueError(
+                f"{type(self).__name__} has intervals by {', '.join(map(repr, METHODS))}; "
+                f"got method={method!r}."
+            )
+
     def _named(self, errors: tuple[Any, Any]) -> dict[str, Any]:
         return {k: v for k, v in zip(("location", "covariance"), errors) if k in self.params_}
 
@@ -87,12 +136,10 @@ class GaussianInference(ParametricDensity):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if self._truncation is not None:
             return self._truncated_intervals(level, method, X, sample_weight)
+        if self._fitted_graph is not None:
+            return self._intervals_on_graph(level, method, X, sample_weight)
         location, covariance, n = self._inference_state()
-        if method not in METHODS:
-            raise ValueError(
-                f"{type(self).__name__} has intervals by {', '.join(map(repr, METHODS))}; "
-                f"got method={method!r}."
-            )
+        self._check_method(method)
         if method == "auto":
             method = "wald-transformed" if X is None else "robust"
         cov = "robust" if method == "robust" else "model"
