@@ -36,7 +36,7 @@ class GaussianInference(ParametricDensity):
     _is_incomplete = False
     _fitted_graph: np.ndarray | None
     _sd: np.ndarray
-    _cholesky: np.ndarray
+    _cholesky: np.ndarray | None
     refit: str | None
     _truncation: dict[str, np.ndarray] | None
     _truncated_errors: Any
@@ -93,7 +93,7 @@ class GaussianInference(ParametricDensity):
                 "On a graph there are standard errors with refit='one_step' or 'mle', complete "
                 "rows and no constant column."
             )
-        scaled = self._sd[:, None] * self._cholesky
+        scaled = self._sd[:, None] * np.asarray(self._cholesky)
         covariance, n, rows = scaled @ scaled.T, Moments(**self._moments).n, None
         if cov == "robust":
             check_training_table(X, sample_weight, n)
@@ -101,7 +101,8 @@ class GaussianInference(ParametricDensity):
             of_location, _ = robust_errors(rows, sample_weight, covariance)
         else:
             of_location, _ = model_errors(covariance, len(self._center), n)
-        of_precision = graph_errors(covariance, self._fitted_graph, n, rows, sample_weight)
+        graph = np.asarray(self._fitted_graph)
+        of_precision = graph_errors(covariance, graph, n, rows, sample_weight)
         errors = {"location": of_location, "precision": of_precision}
         return {name: errors[name] for name in self.params_}
 

@@ -149,11 +149,12 @@ def _residual(gradient: np.ndarray, support: Support, values: np.ndarray, alpha:
 
 def _with_pairs(support: Support, gradient: np.ndarray, least: float) -> Support:
     """Return the support widened by the pairs whose gradient is at least `least`."""
-    n = support.n
-    large = np.flatnonzero((gradient >= least) | (gradient <= -least))
-    keys = np.concatenate([large, support.rows * n + support.columns])
-    keys = np.unique(keys[keys // n < keys % n])
-    return Support.from_pairs(n, keys // n, keys % n)
+    wanted = gradient >= least
+    wanted |= gradient <= -least
+    wanted[support.rows, support.columns] = True
+    first, second = np.divmod(np.flatnonzero(wanted), support.n)
+    upper = first < second
+    return Support.from_pairs(support.n, first[upper], second[upper])
 
 
 def _nonzero(support: Support, values: np.ndarray) -> tuple[Support, np.ndarray]:

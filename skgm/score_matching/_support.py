@@ -42,8 +42,10 @@ class Support:
         keys.sort()
         columns, rows = keys // n, keys % n
         starts = np.searchsorted(columns, np.arange(n + 1))
-        transposed = np.searchsorted(keys, rows * n + columns)
-        return cls(rows, columns, starts, transposed, np.searchsorted(keys, own * (n + 1)))
+        # a change of storage order moves every entry to the place of its transpose
+        places = sparse.csc_matrix((np.arange(len(keys)), rows, starts), shape=(n, n))
+        diagonal = np.flatnonzero(rows == columns)
+        return cls(rows, columns, starts, places.tocsr().data, diagonal)
 
     @property
     def n(self) -> int:
