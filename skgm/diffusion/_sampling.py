@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._random import as_generator
 from skgm._validation import check_n_samples
 from skgm.diffusion._by_class import encode_labels, stratified_codes
+from skgm.diffusion._conditional import draw_given
 from skgm.diffusion._elbo import step_variances
 from skgm.diffusion._evaluation import DiffusionEvaluation
 from skgm.diffusion._learner import one_blas_thread
@@ -22,6 +23,7 @@ from skgm.diffusion._scaling import Scaler
 
 __all__ = ["SAMPLERS", "DiffusionSampling"]
 
+_GIVEN_STEPS = 50  # levels of the chain that completes rows
 SAMPLERS = ("ode", "ddim", "ancestral")
 
 
@@ -102,6 +104,22 @@ class DiffusionSampling(DiffusionEvaluation):
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return self._draw_path(n_samples, self._random_codes(n_samples, rng), rng)[-1]
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        schedule = self._schedule().respace(min(_GIVEN_STEPS, self.n_timesteps))
+        with one_blas_thread(self.hidden_layer_sizes_):
+            return draw_given(
+                self._denoiser(np.float32),
+                Scaler(**self._scaling),
+                given,
+                n_samples,
+                rng,
+                schedule,
+                self._errors_at(schedule),
+                log_prior=self._log_prior() if self.class_conditional else None,
+            )
 
     def _random_codes(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
         if not self.class_conditional:
