@@ -127,11 +127,11 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
     kkt_residual_ : float
         Optimality residual of the l1 problem.
     natural_param_ : ndarray of shape (n_features_in_,)
-        precision_ times location_; only with `bounds`, as the next one. `location_` and
+        `precision_` times `location_`; only with `bounds`, as the next one. `location_` and
         `covariance_` are then those of the Gaussian before it is cut.
     log_normalizer_, log_normalizer_se_ : float
-        Log of the integral of exp(-x' K x / 2 + natural_param_' x) over the box and its standard
-        error; exact for one column.
+        Log of the integral of exp(-x' K x / 2 + eta' x), eta = `natural_param_`, over the box and
+        its standard error; exact for one column.
     n_samples_seen_ : float
         Number of rows seen, or the sum of their weights.
     n_features_in_ : int
