@@ -60,6 +60,35 @@ def validate_table(
         and row named), a wrong number of columns or other column names than `fit` saw, no rows,
         fewer than `min_samples` rows.
     """
+    array = _plain_table(estimator, X, reset=reset, min_samples=min_samples)
+    if array is None:
+        array = _any_table(estimator, X, reset, min_samples, accept_sparse)
+    if finite:
+        check_finite(array, column_names(estimator, array.shape[1]))
+    return array
+
+
+def _plain_table(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> np.ndarray | None:
+    """Return X if it is a float array without faults, None where the long way must judge.
+
+    The long way takes 0.2 ms to find that out, more than many a fit.
+    """
+    is_plain = type(X) is np.ndarray and X.dtype in (np.float64, np.float32) and X.ndim == 2
+    if not is_plain or len(X) < max(min_samples, 1) or X.shape[1] == 0 or not X.dtype.isnative:
+        return None
+    known = vars(estimator)
+    if reset:
+        known.pop("feature_names_in_", None)  # as scikit-learn does for a table without names
+        estimator.n_features_in_ = X.shape[1]
+        return X
+    same_width = known.get("n_features_in_") == X.shape[1]
+    return X if same_width and "feature_names_in_" not in known else None
+
+
+def _any_table(
+    estimator: Any, X: Any, reset: bool, min_samples: int, accept_sparse: bool
+) -> np.ndarray:
+    """Validate the way of scikit-learn, with errors that name the column."""
     fault = frame_fault(X)
     if fault is not None:
         raise ValueError(fault)
@@ -83,8 +112,6 @@ def validate_table(
         ) from error
     if reset and not hasattr(estimator, "n_features_in_"):  # X knows __array__, but no shape
         estimator.n_features_in_ = array.shape[1]
-    if finite:
-        check_finite(array, column_names(estimator, array.shape[1]))
     return array
 
 

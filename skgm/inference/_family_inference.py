@@ -232,7 +232,9 @@ def _refuse_other_rows(X: Any, kept: np.ndarray) -> None:
 def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
     """Raise where a value is not finite; those named in `but` may be infinite, not NaN."""
     for name, value in values.items():
-        if np.isnan(value).any() or (name not in but and np.isinf(value).any()):
+        if np.isfinite(value).all():
+            continue
+        if name not in but or np.isnan(value).any():
             raise ValueError(
                 f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
                 "before fitting."
