@@ -33,7 +33,11 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.nce import NCEDensity
     from skgm.plotting import ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
-    from skgm.score_matching import ScoreMatchingGaussian, ScoreMatchingGaussianCV
+    from skgm.score_matching import (
+        ScoreMatchingExpFamily,
+        ScoreMatchingGaussian,
+        ScoreMatchingGaussianCV,
+    )
 
 __version__ = "0.1.0"
 
@@ -53,6 +57,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "NoiseSchedule",
     "ProfileDisplay",
     "QQDisplay",
+    "ScoreMatchingExpFamily",
     "ScoreMatchingGaussian",
     "ScoreMatchingGaussianCV",
     "TestResult",
@@ -92,7 +97,11 @@ _HOME = {
     "nce": ("NCEDensity",),
     "plotting": ("ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),
-    "score_matching": ("ScoreMatchingGaussian", "ScoreMatchingGaussianCV"),
+    "score_matching": (
+        "ScoreMatchingExpFamily",
+        "ScoreMatchingGaussian",
+        "ScoreMatchingGaussianCV",
+    ),
 }
 
 

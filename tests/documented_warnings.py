@@ -14,6 +14,7 @@ from skgm import (
     DensityPipeline,
     MLEDensity,
     NCEDensity,
+    ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     ScoreMatchingGaussianCV,
 )
@@ -27,6 +28,7 @@ DOCUMENTED = {
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     # of rounded and repeated rows, of equal columns, of an uncertain normaliser
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
+    ScoreMatchingExpFamily: [LinAlgWarning],
     ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
     ScoreMatchingGaussianCV: [LinAlgWarning],
 }

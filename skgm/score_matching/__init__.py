@@ -2,6 +2,7 @@
 
 from skgm.score_matching._edges import EdgeTable
 from skgm.score_matching._evaluation import LossEstimate
+from skgm.score_matching._exp_family import ScoreMatchingExpFamily
 from skgm.score_matching._gaussian import ScoreMatchingGaussian
 from skgm.score_matching._gaussian_cv import ScoreMatchingGaussianCV
 from skgm.score_matching._losses import (
@@ -15,6 +16,7 @@ from skgm.score_matching._losses import (
 __all__ = [
     "EdgeTable",
     "LossEstimate",
+    "ScoreMatchingExpFamily",
     "ScoreMatchingGaussian",
     "ScoreMatchingGaussianCV",
     "denoising_loss",

@@ -1,0 +1,240 @@
+"""What a fitted exponential family does: density, score function, draws, errors."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm._validation import check_support
+from skgm.inference._factor import factorise
+from skgm.inference._moments import Moments
+from skgm.score_matching._diagnosis import warn_singular
+from skgm.score_matching._exp_family_fit import FAMILIES, SPHERE, family_of, linear_system
+from skgm.score_matching._family_densities import FamilyDensity
+from skgm.score_matching._family_inference import FamilyInference
+from skgm.score_matching._family_statistics import Quadratic, Statistics
+from skgm.score_matching._generic_density import GenericDensity
+from skgm.score_matching._line_map import LineMap, NotIntegrableError
+from skgm.score_matching._linear_system import LinearSystem
+from skgm.score_matching._own_statistics import OwnStatistics
+from skgm.score_matching._proposal import Proposal
+from skgm.score_matching._sphere import OFF_SPHERE, SphereDensity, fit_sphere, refuse_off_sphere
+
+__all__ = ["FamilyMethods"]
+
+GRID_ERROR = 0.01  # of a quadrature, from which on it is warned of
+
+
+class FamilyMethods(FamilyInference):
+    """Density, draws and errors from theta of standardised columns, kept as plain arrays."""
+
+    statistics: Any
+    degree: int
+    weight: Any
+    weight_cap: float
+    _shift: np.ndarray
+    _scale: np.ndarray
+    _spread: np.ndarray
+    _bounds: tuple[np.ndarray, np.ndarray]
+    _n_statistics: int
+    _proposal: dict[str, Any]
+    _log_z: float
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats; -inf outside the bounds or the support. On the sphere, against its surface.
+        """
+        return self._log_density(self._begin_scoring(X).astype(np.float64))
+
+    def score_function(self, X: Any) -> np.ndarray:
+        """Return the gradient of the log-density with respect to x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, inside the support. On the sphere the gradient is tangential.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features)
+            Stein's score.
+        """
+        rows = self._begin_scoring(X)
+        dtype, rows = rows.dtype, rows.astype(np.float64)
+        if self.statistics == SPHERE:
+            refuse_off_sphere(rows)
+            return (self._theta - rows * (rows @ self._theta)[:, None]).astype(dtype)
+        if self._is_positive():
+            model = f"The score function of {self.statistics!r}"
+            check_support(rows, "positive", self._column_names(), model=model)
+        Z = (rows - self._shift) / self._scale
+        return (self._family().score(Z, self._theta) / self._scale).astype(dtype)
+
+    def _is_positive(self) -> bool:
+        return isinstance(self.statistics, str) and FAMILIES[self.statistics].positive
+
+    def _log_density(self, rows: np.ndarray) -> np.ndarray:
+        if self.statistics == SPHERE:
+            on = np.abs(np.linalg.norm(rows, axis=1) - 1) <= OFF_SPHERE
+            return np.where(on, rows @ self._theta - self._log_z, -np.inf)
+        Z = (rows - self._shift) / self._scale
+        lower, upper = self._bounds
+        above = lower < Z if self._is_positive() else lower <= Z
+        inside = (above & (upper >= Z)).all(axis=1)
+        found = np.full(len(rows), -np.inf)
+        if inside.any():
+            log_scale = np.log(self._scale).sum()
+            found[inside] = self._family().kernel(Z[inside], self._theta) - self._log_z - log_scale
+        return found
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        if self.statistics == SPHERE:
+            return SphereDensity(self._theta).draw(n_samples, rng)
+        density = self._own_density(self._family()) or self._generic(self._family())
+        rows = self._shift + self._scale * density.draw(n_samples, rng)
+        lower, upper = (self._shift + self._scale * end for end in self._bounds)
+        if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
+            return rows
+        dtype = np.dtype(self._sample_dtype).type  # its rounding must not cross a bound
+        ends = np.nextafter(dtype(lower), dtype(np.inf)), np.nextafter(dtype(upper), -dtype(np.inf))
+        return np.clip(rows.astype(dtype), *ends)
+
+    def _family(self) -> Statistics:
+        names = self._column_names()
+        if isinstance(self.statistics, str):
+            return family_of(self.statistics, self._shift, self._scale, names, self.degree)
+        functions = ("statistics", "gradient", "second_derivatives", "base", "base_gradient")
+        return OwnStatistics(
+            self._shift,
+            self._scale,
+            names,
+            {name: getattr(self, name) for name in functions},
+            self._n_statistics,
+            self._spread,
+            *self._bounds,
+        )
+
+    def _system(self, Z: np.ndarray, share: np.ndarray) -> LinearSystem:
+        return linear_system(
+            self._family(),
+            Z,
+            share,
+            self._bounds,
+            self._spread,
+            statistics=self.statistics,
+            weight=self.weight,
+            cap=self.weight_cap,
+        )
+
+    def _gaussian(self, moments: Moments, n_rows: int) -> tuple[np.ndarray, float]:
+        """Return theta of standardised columns and the loss of a Gaussian without bounds."""
+        factor = factorise(moments.covariance(None), moments.mean)
+        if factor.ridge:
+            warn_singular(factor, n_rows, self._column_names())
+        self.ridge_ = factor.ridge
+        K = factor.precision * self._scale * self._scale[:, None]
+        family = self._family()
+        assert isinstance(family, Quadratic)
+        return family.coefficients(np.zeros(len(K)), K), float(-0.5 * np.trace(K))
+
+    def _warn_of_ridge(self) -> None:
+        warnings.warn(
+            "The estimate lay outside the natural parameter space (columns that grow together "
+            f"without bound); a ridge of {self.ridge_:.2g} on the interactions of the columns "
+            "keeps it inside, and standard errors will be refused. Collect more rows, drop columns "
+            "that determine one another, or use another family.",
+            LinAlgWarning,
+            stacklevel=6,
+        )
+
+    def _own_density(self, family: Statistics) -> FamilyDensity | None:
+        return family.density(self._theta, *self._bounds)
+
+    def _generic(self, family: Statistics) -> GenericDensity:
+        return GenericDensity(
+            family, self._theta, LineMap(*self._bounds), Proposal(**self._proposal)
+        )
+
+    def _normalize(self, family: Statistics, Z: np.ndarray, share: np.ndarray) -> None:
+        """Find the normaliser, or say what is wrong with the estimate."""
+        proposal = Proposal.around(LineMap(*self._bounds).backward(Z), share)
+        self._proposal = dict(vars(proposal))
+        try:
+            own = self._own_density(family)
+            if own is not None:
+                self._log_z, error = own.log_normalizer()
+                found = None
+            else:
+                found = self._generic(family).normalize()
+                self._log_z, error = found.log_z, found.se
+        except NotIntegrableError as reason:
+            raise ValueError(
+                f"The estimate lies outside the natural parameter space: the density {reason}, so "
+                "it cannot be normalised. Collect more rows, use fewer statistics or another "
+                "family, or give `bounds`."
+            ) from reason
+        faults = [] if found is None else found.faults()
+        if found is not None and np.isfinite(found.ess):
+            self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
+        elif error > GRID_ERROR:
+            faults = [f"the error of the quadrature is {error:.2g}"]
+        if own is not None and error > 0 and self.statistics == "quadratic":
+            self.log_density_kind_ = "estimate"
+        self.log_normalizer_se_ = error
+        log_scale = np.log(self._scale).sum()
+        self.log_normalizer_ = float(self._log_z + log_scale - family.constant(self._theta))
+        if faults:
+            warnings.warn(
+                f"The normaliser is uncertain: {'; '.join(faults)}. The density may be off by a "
+                "common factor. Use fewer columns or statistics, or skgm.NCEDensity, which "
+                "estimates the normaliser as a parameter.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+
+    def _publish(self, theta: np.ndarray, covariance: np.ndarray | None, names: list[str]) -> None:
+        if not np.isfinite(theta).all():
+            raise ValueError(
+                "The coefficients overflow in the units of the table. Rescale the columns before "
+                "fitting (for example with sklearn.preprocessing.StandardScaler)."
+            )
+        self.theta_ = theta.astype(self._sample_dtype)
+        self.theta_covariance_ = covariance
+        self.params_ = dict(zip(names, theta.tolist()))
+
+    def _mapped_covariance(self, system: LinearSystem) -> np.ndarray:
+        mapping = system.statistics.reporting_map()
+        covariance = system.covariance(self._theta, self.n_samples_seen_)
+        return mapping @ covariance @ mapping.T
+
+    def _sandwich(self, X: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+        total = self.n_samples_seen_
+        share = np.full(len(X), 1 / total) if sample_weight is None else sample_weight / total
+        if self.statistics == SPHERE:
+            return fit_sphere(X, share, total)[1]
+        return self._mapped_covariance(self._system((X - self._shift) / self._scale, share))
+
+    def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return psi (n, m), scaled so that the bread is the identity, and the bread."""
+        m = len(self._theta)
+        if self.statistics == SPHERE:
+            d = X.shape[1]
+            bread = np.eye(d) - X.T @ X / len(X)
+            psi = self._theta - X * (X @ self._theta)[:, None] - (d - 1) * X
+            return -np.linalg.solve(bread, psi.T).T, np.eye(m)
+        Z = (X - self._shift) / self._scale
+        system = self._system(Z, np.full(len(X), 1 / len(X)))
+        psi = np.concatenate([part for _, part in system.estimating_functions(self._theta)])
+        mapping = system.statistics.reporting_map()
+        return -(mapping @ np.linalg.solve(system.matrices()[0], psi.T)).T, np.eye(m)
