@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import linalg, sparse
 
+from skgm.score_matching._conjugate_gradients import conjugate_gradients
 from skgm.score_matching._support import Support
 
 __all__ = ["fit_support", "is_positive_definite", "likelihood_steps", "log_likelihood"]
@@ -20,7 +21,10 @@ def fit_support(S: np.ndarray, support: Support, start: np.ndarray | None = None
     target = np.where(support.off_diagonal(), 0.0, 1.0)
     scale = support.symmetrize(np.diag(S)[support.rows])
     start = target / scale if start is None else start
-    return _solve(lambda v: support.symmetrize(blocks @ v), target, start, scale, 1e-10)
+    found, _ = conjugate_gradients(
+        lambda v: support.symmetrize(blocks @ v), target, start, scale, 1e-10, MAX_CG
+    )
+    return found
 
 
 def likelihood_steps(
@@ -70,7 +74,10 @@ def _fisher_direction(Sigma: np.ndarray, support: Support, gradient: np.ndarray)
     own = np.diag(Sigma)
     scale = own[support.rows] * own[support.columns] + support.read(Sigma) ** 2
     scale[support.diagonal] /= 2
-    return _solve(information, gradient, np.zeros_like(gradient), scale, 1e-6)
+    limit = 1e-6 * np.abs(gradient).max()
+    return conjugate_gradients(
+        information, gradient, np.zeros_like(gradient), scale, limit, MAX_CG
+    )[0]
 
 
 def log_likelihood(precision: np.ndarray, S: np.ndarray) -> float:
@@ -86,25 +93,3 @@ def is_positive_definite(precision: sparse.spmatrix | np.ndarray) -> bool:
     """Tell whether a symmetric matrix has a Cholesky factor."""
     dense = precision if isinstance(precision, np.ndarray) else precision.toarray()
     return linalg.lapack.dpotrf(dense)[1] == 0
-
-
-def _solve(operator, target, x, scale, tol):
-    """Preconditioned conjugate gradients, to a residual of `tol` relative to the target."""
-    residual = target - operator(x)
-    direction = residual / scale
-    fit = residual @ direction
-    limit = tol * np.abs(target).max()
-    for _ in range(MAX_CG):
-        if np.abs(residual).max() <= limit:
-            break
-        image = operator(direction)
-        curvature = direction @ image
-        if curvature <= 0:
-            break
-        length = fit / curvature
-        x = x + length * direction
-        residual = residual - length * image
-        scaled = residual / scale
-        before, fit = fit, residual @ scaled
-        direction = scaled + (fit / before) * direction
-    return x

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from skgm.score_matching._conjugate_gradients import conjugate_gradients
 from skgm.score_matching._support import Support
 
 __all__ = ["PathPoint", "largest_alpha", "solve_path"]
@@ -198,35 +199,12 @@ def _newton(S: np.ndarray, support: Support, x: np.ndarray, alpha: float, tol: f
             best, least = x, residual
         if residual <= tol or not residual < 1e3 * least:
             break
-        active = shrunk != 0
-        target = problem.target - problem.penalty * np.sign(z)
-        precision = max(0.02 * residual, 0.2 * tol)
-        x = _conjugate_gradients(problem, target, active, np.where(active, x, 0.0), precision)
+        active = (shrunk != 0).astype(np.float64)  # the others are held at zero
+        target = active * (problem.target - problem.penalty * np.sign(z))
+        limit = max(0.02 * residual, 0.2 * tol)
+        restricted = lambda v, on=active: on * problem.hessian(v)  # noqa: E731
+        x, _ = conjugate_gradients(restricted, target, active * x, problem.scale, limit, MAX_CG)
     return best if least <= tol else _proximal_gradients(problem, best, tol)
-
-
-def _conjugate_gradients(
-    problem: _Restricted, target: np.ndarray, active: np.ndarray, x: np.ndarray, tol: float
-) -> np.ndarray:
-    """Solve H x = target on the active entries, the others held at zero."""
-    mask, scale = active.astype(np.float64), problem.scale
-    residual = mask * (target - problem.hessian(x))
-    direction = residual / scale
-    fit = residual @ direction
-    for _ in range(MAX_CG):
-        if np.abs(residual).max() <= tol:
-            break
-        image = mask * problem.hessian(direction)
-        curvature = direction @ image
-        if curvature <= 0:  # rounding alone: S is positive semidefinite
-            break
-        length = fit / curvature
-        x = x + length * direction
-        residual -= length * image
-        scaled = residual / scale
-        before, fit = fit, residual @ scaled
-        direction = scaled + (fit / before) * direction
-    return x
 
 
 def _proximal_gradients(problem: _Restricted, x: np.ndarray, tol: float) -> np.ndarray:

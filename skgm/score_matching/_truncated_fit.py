@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skgm.score_matching._conjugate_gradients import conjugate_gradients
+
 __all__ = ["TruncatedProblem", "free_parameters", "sandwich", "solve_truncated"]
 
 MAX_CG = 5000
@@ -86,29 +88,21 @@ def solve_truncated(
 
     `mask`, (p, p) bool, restricts K to a graph.
     """
-    on = 1.0 if mask is None else mask.astype(np.float64)
-    target = problem.target()
-    scale = problem.diagonal()
-    K, eta = np.zeros_like(target[0]), np.zeros_like(target[1])
-    residual = [on * target[0], target[1].copy()]
-    step = [residual[0] / scale[0], residual[1] / scale[1]]
-    fit = _inner(residual, step)
-    limit = tol * max(np.abs(target[0]).max(), np.abs(target[1]).max())
-    for _ in range(MAX_CG):
-        if max(np.abs(residual[0]).max(), np.abs(residual[1]).max()) <= limit:
-            return K, eta, True
-        image = problem.hessian(*step)
-        image = (on * image[0], image[1])
-        curvature = _inner(step, image)
-        if curvature <= 0:
-            break
-        length = fit / curvature
-        K, eta = K + length * step[0], eta + length * step[1]
-        residual = [residual[0] - length * image[0], residual[1] - length * image[1]]
-        scaled = [residual[0] / scale[0], residual[1] / scale[1]]
-        before, fit = fit, _inner(residual, scaled)
-        step = [s + (fit / before) * t for s, t in zip(scaled, step)]
-    return K, eta, False
+    p = problem.X.shape[1]
+    on = np.ones((p + 1, p))  # K above, eta in the last row
+    if mask is not None:
+        on[:p] = mask
+    if problem.centered:
+        on[p] = 0.0
+
+    def operator(v: np.ndarray) -> np.ndarray:
+        return on * np.vstack(problem.hessian(v[:p], v[p]))
+
+    target, scale = (np.vstack(pair) for pair in (problem.target(), problem.diagonal()))
+    limit = tol * np.abs(target).max()
+    start = np.zeros_like(target)
+    found, converged = conjugate_gradients(operator, on * target, start, scale, limit, MAX_CG)
+    return found[:p], found[p], converged
 
 
 def free_parameters(
@@ -154,7 +148,3 @@ def sandwich(
 
 def _symmetric(matrix: np.ndarray) -> np.ndarray:
     return 0.5 * (matrix + matrix.T)
-
-
-def _inner(a, b) -> float:
-    return float(np.vdot(a[0], b[0]) + np.vdot(a[1], b[1]))
