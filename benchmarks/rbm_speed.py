@@ -55,7 +55,7 @@ def ours(X, k, rule, *, center):
     rows = TrainingRows(X, None)
     start = initial_parameters(rows.mean(), k, rng)
     chains = rng.integers(0, 2, size=(b, k))
-    kernel = make_kernel(start, rule, b, chains, rows.mean() if center else None)
+    kernel = make_kernel(start, rule, b, chains, rows.mean() if center else None, draw_ahead=True)
     rows.center(kernel.center_visible)
     indices = np.arange(b)
 

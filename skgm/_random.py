@@ -116,14 +116,20 @@ class MinibatchSampler:
         """Yield one epoch of batches as arrays of row numbers of X."""
         small = self.n_slots <= _MAX_SHUFFLED
         shuffled = rng.permutation(self.n_slots) if small else None
+        rows = None
+        if shuffled is not None and self._whole:  # all places at once: no numbers are drawn
+            rows = self._rows[self._places(shuffled, rng)]
         start = 0
         for batch in range(1, self.n_batches + 1):
             stop = batch * self.n_slots // self.n_batches
-            if shuffled is not None:
-                slots = shuffled[start:stop]
+            if rows is not None:
+                yield rows[start:stop]
             else:
-                slots = rng.integers(self.n_slots, size=stop - start)
-            yield self._rows[self._places(slots, rng)]
+                if shuffled is not None:
+                    slots = shuffled[start:stop]
+                else:
+                    slots = rng.integers(self.n_slots, size=stop - start)
+                yield self._rows[self._places(slots, rng)]
             start = stop
 
     def draw(self, n_rows: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skgm._sklearn import limit_blas_threads
 from skgm.rbm._annealing import Path, Spacing
-from skgm.rbm._energy import softplus
 from skgm.rbm._parameters import RBMParameters
 
 __all__ = ["TemperedChains"]
@@ -28,8 +28,6 @@ class TemperedChains:
 
     Attributes
     ----------
-    v : ndarray of shape (n_groups * n_copies, n_temperatures, m)
-        Current rows, grouped.
     betas : ndarray of shape (n_temperatures,)
         From 0 to 1.
     """
@@ -43,14 +41,18 @@ class TemperedChains:
         given: np.ndarray | None = None,
     ) -> None:
         # Fair coins, not the mean of the data: from there a mode far from the data is in reach.
-        self.path, self.rng = Path(p, np.zeros(p.n_visible)), rng
+        self.path, self.rng = Path(p, np.zeros(p.n_visible), np.float32), rng
         self._copies, n_ensembles = n_copies, n_groups * n_copies
-        spacing = Spacing.measured(self.path, rng)
+        with limit_blas_threads(1):
+            spacing = Spacing.measured(self.path, rng)
         n_steps = int(np.clip(np.ceil(spacing.length[-1] / _GAP), *_TEMPERATURES))
         self.betas = spacing.betas(n_steps - 1)
-        self._given = None if given is None else np.repeat(given, n_copies, axis=0)[:, None, :]
-        start = self.path.draw_base(n_ensembles * n_steps, rng)
-        self._set(start.reshape(n_ensembles, n_steps, -1))
+        self._given = None
+        if given is not None:
+            self._given = np.repeat(given, n_copies * n_steps, axis=0).astype(np.float32)
+        # Chains stay where they are in memory, and exchange their temperatures.
+        self._at = np.arange(n_ensembles * n_steps).reshape(n_ensembles, n_steps)
+        self._set(self.path.draw_base(n_ensembles * n_steps, rng))
         self._swaps, self._proposals = np.zeros((2, n_steps - 1))
         self._sweeps = 0
         self._history: list[np.ndarray] = []
@@ -60,16 +62,32 @@ class TemperedChains:
     def swap_rates(self) -> np.ndarray:
         return self._swaps / np.maximum(self._proposals, 1)
 
+    @property
+    def top(self) -> np.ndarray:
+        """The current rows at beta = 1, grouped, (n_groups * n_copies, m) float32."""
+        return self._v[self._at[:, -1]]
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a sweep."""
+        return 2 * self._at.size * self.path.target.components.size
+
     def run(self, n_sweeps: int) -> None:
         """Update all units once per sweep, and propose every other exchange of neighbours."""
-        for _ in range(n_sweeps):
-            self._set(self.path.gibbs(self._activation, self.betas, self.rng))
-            # Even and odd pairs in turn: rows travel farther than with pairs at random.
-            self._exchange(np.arange(self._sweeps % 2, len(self.betas) - 1, 2))
-            self._sweeps += 1
-            top = self.v[:, -1]
-            log_mass = self.path.log_mass(top, self._activation[:, -1], np.ones(()))
-            self._history.append(np.column_stack([log_mass, top @ self._projections]))
+        with limit_blas_threads(1):  # a second gains little, and where cores are busy loses a lot
+            for _ in range(n_sweeps):
+                self._sweep()
+
+    def _sweep(self) -> None:
+        beta = np.empty(self._at.size)
+        beta[self._at] = self.betas
+        self._set(self.path.gibbs(self._activation, beta, self.rng))
+        # Even and odd pairs in turn: rows travel farther than with pairs at random.
+        self._exchange(np.arange(self._sweeps % 2, len(self.betas) - 1, 2))
+        self._sweeps += 1
+        which = self._at[:, -1]
+        log_mass = self.path.log_mass(self._v[which], self._activation[which], 1.0)
+        self._history.append(np.column_stack([log_mass, self._v[which] @ self._projections]))
 
     def r_hat(self) -> float:
         """Return the largest split R-hat of the statistics in the later half of the history."""
@@ -96,30 +114,27 @@ class TemperedChains:
         return int(np.clip(np.ceil(time.max()), 1, _MAX_TIME))
 
     def _set(self, v: np.ndarray) -> None:
-        self.v = v if self._given is None else np.where(np.isnan(self._given), v, self._given)
-        self._activation = self.path.activation(self.v)
+        self._v = v if self._given is None else np.where(np.isnan(self._given), v, self._given)
+        self._activation = self.path.activation(self._v)
 
     def _exchange(self, low: np.ndarray) -> None:
-        """Propose to exchange the rows at temperatures `low` and `low + 1`."""
+        """Propose to exchange the temperatures `low` and `low + 1`."""
         high = low + 1
-        cold, hot = ((self.v[:, at], self._activation[:, at]) for at in (high, low))
-        betas = self.betas[high], self.betas[low]
-        gain = self._change(cold[0], cold[1], *betas) - self._change(hot[0], hot[1], *betas)
-        accepted = np.log(self.rng.random(gain.shape)) < gain
+        cold, hot = self._at[:, high], self._at[:, low]
+        gain = self._change(cold, self.betas[high], self.betas[low])
+        gain += self._change(hot, self.betas[low], self.betas[high])
+        accepted = np.log1p(-self.rng.random(gain.shape)) < gain
         self._swaps[low] += accepted.mean(axis=0)
         self._proposals[low] += 1
-        for array, upper, lower in zip((self.v, self._activation), cold, hot, strict=True):
-            array[:, low] = np.where(accepted[..., None], upper, lower)
-            array[:, high] = np.where(accepted[..., None], lower, upper)
+        self._at[:, low] = np.where(accepted, cold, hot)
+        self._at[:, high] = np.where(accepted, hot, cold)
 
-    def _change(
-        self, v: np.ndarray, activation: np.ndarray, before: np.ndarray, after: np.ndarray
-    ) -> np.ndarray:
-        """Return log f(v) at the betas `after` less that at `before`, both (t,), of (n, t, m)."""
-        x = activation.astype(np.float32)  # a third of the time; wrong by 1e-5 or so
-        scaled = (beta.astype(np.float32)[:, None] * x for beta in (after, before))
-        difference = np.subtract(*(softplus(s).sum(axis=2) for s in scaled))
-        return difference + (after - before) * (v @ self.path.target.intercept_visible)
+    def _change(self, which: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return log f(v) at `after` less that at `before`, both (t,), of (n, t) chains."""
+        v, activation = self._v[which.ravel()], self._activation[which.ravel()]
+        at = (np.broadcast_to(beta, which.shape).ravel() for beta in (after, before))
+        difference = np.subtract(*(self.path.log_mass(v, activation, beta) for beta in at))
+        return difference.reshape(which.shape)
 
     def _recent(self) -> np.ndarray:
         recent = np.array(self._history[len(self._history) // 2 :])

@@ -77,9 +77,9 @@ def _chained(
     """Return (rows, n_samples, m); at least two chains per row, for R-hat to compare."""
     copies = max(2, n_samples)
     chains = TemperedChains(p, len(given), copies, rng, given=given)
-    _, r_hat = burn(chains)
-    warn_unmixed(r_hat)
-    return chains.v[:, -1].reshape(len(given), copies, -1)[:, :n_samples]
+    burn_in, r_hat = burn(chains)
+    warn_unmixed(r_hat, burn_in)
+    return chains.top.reshape(len(given), copies, -1)[:, :n_samples]
 
 
 def _blocks(indices: np.ndarray, width: int) -> list[np.ndarray]:

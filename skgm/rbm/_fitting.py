@@ -138,6 +138,7 @@ def fit_contrastive(
         batch_size,
         rng.integers(0, 2, size=(settings.chains, settings.n_components)),
         mean if settings.center else None,
+        draw_ahead=True,
     )
     rows.center(kernel.center_visible)
     plan = make_plan(
@@ -147,7 +148,7 @@ def fit_contrastive(
         linear=settings.schedule == "linear",
         average=settings.average,
     )
-    n_watched = max(batch_size, min(batch_size * plan.updates_per_iteration // 100, 1000))
+    n_watched = max(batch_size, min(batch_size * plan.updates_per_iteration // 200, 1000))
     watched = rows.take(sampler.draw(n_watched, rng))  # a look costs less than 2% of the updates
     monitor = PseudoLikelihoodMonitor(watched, 1, rng)
     training = Training(kernel, rows, sampler, plan, monitor, held_out)

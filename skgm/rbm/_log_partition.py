@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._sklearn import limit_blas_threads
 from skgm.rbm._annealing import Path, Spacing, base_log_odds
 from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition
@@ -21,6 +22,8 @@ _GROUPS, _PER_GROUP = 16, 16  # independent ensembles, rows of each
 _STEPS = (400, 1600)  # of annealing; the second if the first does not bring the bracket together
 _LOW_ESS = 10.0  # of 256 chains
 _WIDE = 1.0  # nats
+_WORK = 2e11  # multiply-adds of annealing: five seconds of one core, or so
+_SINGLE = 2**14  # weights: rounding to float32 is then far below the error of the estimate
 _NOT_MIXED = 1.2  # R-hat of the rows that the way down starts from
 _PATIENCE = 4  # log Z is found once: its chains may run longer than those of `sample`
 
@@ -117,14 +120,18 @@ def log_partition(
         value = exact_log_partition(p)
         ess = (np.inf, np.inf)
         return LogPartition(value, (value, value), 0.0, *ess, "exact", value, value, level=level)
-    path = Path(p, base_log_odds(base_mean))
-    spacing = Spacing.measured(path, rng)
+    dtype = np.float32 if p.components.size >= _SINGLE else np.float64
+    path = Path(p, base_log_odds(base_mean), dtype)
+    with limit_blas_threads(1):
+        spacing = Spacing.measured(path, rng)
     rows, diagnostics = sample_tempered(p, _GROUPS, _PER_GROUP, rng, patience=_PATIENCE)
-    for n_steps in _STEPS:
+    affordable = int(_WORK / (4 * _GROUPS * _PER_GROUP * p.components.size))
+    for n_steps in (_STEPS[0], int(np.clip(affordable, *_STEPS))):
         betas = spacing.betas(n_steps)
         start = path.draw_base(_GROUPS * _PER_GROUP, rng)
-        up = path.log_weights(start, betas, rng).reshape(_GROUPS, -1)
-        down = path.log_weights(rows.reshape(-1, p.n_visible), betas[::-1], rng)
+        with limit_blas_threads(1):
+            up = path.log_weights(start, betas, rng).reshape(_GROUPS, -1)
+            down = path.log_weights(rows.reshape(-1, p.n_visible), betas[::-1], rng)
         result = _joined(path, up, down.reshape(_GROUPS, -1), diagnostics.r_hat, level)
         if abs(result.upper - result.lower) <= _WIDE / 2 and result.ess >= 2 * _LOW_ESS:
             break

@@ -94,7 +94,7 @@ class TrainingRows:
         Of sparse rows a random projection, which differs between rows that differ almost surely.
         """
         if not self._is_sparse:
-            return self._rows
+            return _packed(self._rows)
         rows = self._rows.copy()
         rows.sum_duplicates()  # columns in order: equal rows have equal sums
         rows.eliminate_zeros()
@@ -134,3 +134,9 @@ class TrainingRows:
         out[:, :-1] = self.take(indices)
         out[:, -1] = 1.0
         out -= self._center
+
+
+def _packed(X: np.ndarray) -> np.ndarray:
+    """Return rows of bits, 8 to a byte, which are sorted much faster; others as they are."""
+    on = X == 1
+    return np.packbits(on, axis=1) if bool((on | (X == 0)).all()) else X

@@ -71,7 +71,7 @@ class Stream:
         if state["kernel"] is not None:
             kernel = self.begin(state["mean"], n_updates=state["n_updates"])
             kernel.restore(state["kernel"])
-            self._average = IterateAverage(state["average"], state["n_updates"], stride=1)
+            self._average = IterateAverage(state["average"], state["n_updates"])
 
     @property
     def state(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Stream:
         chains = np.resize(chains, (o.n_chains, o.n_components))
         center = mean if o.center else None
         self._kernel = make_kernel(parameters, o.rule, o.batch_size, chains, center)
-        self._average = IterateAverage(self._kernel.matrix, n_updates, stride=1)
+        self._average = IterateAverage(self._kernel.matrix, n_updates)
         self._mean, self._n_updates = mean, n_updates
         self._rate = resolve_rate(o.learning_rate, mean)
         return self._kernel

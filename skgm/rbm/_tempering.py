@@ -31,6 +31,9 @@ _SPREAD = 32  # sweeps between kept rows, at most, where few rows are wanted
 _MIXED = 1.05  # R-hat at which burn-in ends
 _NOT_MIXED = 1.2  # R-hat at its end that is worth a warning
 _ENSEMBLES = (16, 64)  # fewest, most
+_WORK = 4e11  # multiply-adds of a burn-in, or of all rows kept: ten seconds of one core, or so
+_FEWEST = 64  # sweeps of burn-in, whatever their work
+_AFFORDABLE = 2**12 * 10  # sweeps times temperatures that more than 16 ensembles leave time for
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class SamplingDiagnostics:
     betas : tuple of float
         The inverse temperatures.
     burn_in : int
-        Sweeps before the first row was kept: doubled until `r_hat` was below 1.05, or 2048.
+        Sweeps before the first row was kept: doubled until `r_hat` was below 1.05, or 2048; of
+        large machines, until about ten seconds had passed.
     thinning : int
-        Sweeps between kept rows of an ensemble: at least the autocorrelation time, at most 32.
+        Sweeps between kept rows of an ensemble: at least the autocorrelation time, at most 32;
+        fewer where many rows of a large machine would take longer than the burn-in may.
     n_ensembles : int
         Ensembles side by side; rows of different ensembles are independent.
     """
@@ -86,9 +91,10 @@ def sample_rows(
     p = parameters.as_float64()
     if min(p.n_hidden, p.n_visible) <= _MAX_ENUMERATED:
         return draw_enumerated(p, n_samples, rng), SamplingDiagnostics("exact")
-    n_ensembles = int(np.clip(-(-n_samples // 8), *_ENSEMBLES))
+    affordable = int(_WORK / (_AFFORDABLE * p.components.size))
+    n_ensembles = int(np.clip(min(-(-n_samples // 8), affordable), *_ENSEMBLES))
     rows, diagnostics = sample_tempered(p, n_ensembles, -(-n_samples // n_ensembles), rng)
-    warn_unmixed(diagnostics.r_hat)
+    warn_unmixed(diagnostics.r_hat, diagnostics.burn_in)
     flat = rows.reshape(-1, p.n_visible)
     return flat[rng.permutation(len(flat))[:n_samples]], diagnostics
 
@@ -140,10 +146,11 @@ def sample_tempered(
     burn_in, r_hat = burn(chains, patience)
     # Rare modes come and go too slowly to be seen in the autocorrelation: spread the rows out.
     thinning = max(chains.autocorrelation_time(), min(burn_in // n_kept, _SPREAD))
+    thinning = max(1, min(thinning, int(_WORK / chains.work) // n_kept))
     rows = np.empty((n_ensembles, n_kept, parameters.n_visible))
     for i in range(n_kept):
         chains.run(thinning)
-        rows[:, i] = chains.v[:, -1]
+        rows[:, i] = chains.top
     return rows, SamplingDiagnostics(
         method="tempered",
         r_hat=r_hat,
@@ -156,20 +163,26 @@ def sample_tempered(
 
 
 def burn(chains: TemperedChains, patience: int = 1) -> tuple[int, float]:
-    """Run until R-hat is below 1.05, or `patience` times 2048 sweeps; return sweeps and R-hat."""
-    sweeps = _BURN_IN[0]
+    """Run until R-hat is below 1.05, or `patience` times 2048 sweeps; return sweeps and R-hat.
+
+    Of large machines no more sweeps are made than take ten seconds or so, 64 at least.
+    """
+    most = max(_FEWEST, min(patience * _BURN_IN[1], int(_WORK / chains.work)))
+    sweeps = min(_BURN_IN[0], most)
     chains.run(sweeps)
-    while (r_hat := chains.r_hat()) > _MIXED and sweeps < patience * _BURN_IN[1]:
-        chains.run(sweeps)
-        sweeps *= 2
+    while (r_hat := chains.r_hat()) > _MIXED and sweeps < most:
+        more = min(sweeps, most - sweeps)
+        chains.run(more)
+        sweeps += more
     return sweeps, r_hat
 
 
-def warn_unmixed(r_hat: float) -> None:
+def warn_unmixed(r_hat: float, burn_in: int) -> None:
+    """Warn if `burn_in` sweeps were not enough."""
     if r_hat <= _NOT_MIXED:
         return
     warnings.warn(
-        f"The tempered chains have not mixed after {_BURN_IN[1]} sweeps (R-hat {r_hat:.2f}, which "
+        f"The tempered chains have not mixed after {burn_in} sweeps (R-hat {r_hat:.2f}, which "
         "should be near 1): the shares of the modes among the rows are uncertain. Train with "
         "weight decay or a smaller learning rate, which give models whose chains mix.",
         ConvergenceWarning,

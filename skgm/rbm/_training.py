@@ -76,6 +76,8 @@ def make_kernel(
     batch_size: int,
     chains: np.ndarray,
     center: np.ndarray | None,
+    *,
+    draw_ahead: bool = False,
 ) -> ContrastiveUpdate:
     """Return a kernel; `center` is the mean of the visible units, None for plain gradients.
 
@@ -84,7 +86,8 @@ def make_kernel(
     """
     visible = np.zeros(parameters.n_visible) if center is None else center
     hidden = np.full(parameters.n_hidden, 0.0 if center is None else 0.5)
-    return ContrastiveUpdate(parameters, rule, batch_size, chains, visible, hidden)
+    options = {"draw_ahead": draw_ahead}
+    return ContrastiveUpdate(parameters, rule, batch_size, chains, visible, hidden, **options)
 
 
 def check_finite_parameters(matrix: np.ndarray, learning_rate: float) -> None:
@@ -107,22 +110,16 @@ class IterateAverage:
         What the average is before the first iterate; it is copied.
     n_updates : int
         Iterates that are in it.
-    stride : int
-        Every so many iterates are averaged: four cost 1% of the time of an update.
     """
 
-    def __init__(self, matrix: np.ndarray, n_updates: int = 0, *, stride: int) -> None:
+    def __init__(self, matrix: np.ndarray, n_updates: int = 0) -> None:
         self.matrix = matrix.copy()
         self.n_updates = n_updates
-        self._stride = stride
 
     def include(self, matrix: np.ndarray, part: float = 1.0) -> None:
         """Count one iterate, or that part of one."""
         self.n_updates += 1
-        if self.n_updates % self._stride:
-            return
-        t = self.n_updates // self._stride
-        share = part * (_POWER + 1) / (t + _POWER)
+        share = part * (_POWER + 1) / (self.n_updates + _POWER)
         self.matrix *= np.float32(1 - share)
         saxpy(matrix.ravel(), self.matrix.ravel(), a=share)
 
@@ -155,9 +152,10 @@ class Plan:
     def n_iterations(self) -> int:
         return -(-self.n_updates // self.updates_per_iteration)
 
-    def rate(self, update: int) -> float:
-        """Return the learning rate of an update, counted from 0."""
-        return self.learning_rate * (1 - update / self.n_updates if self.linear else 1.0)
+    def rates(self, update: int) -> np.ndarray:
+        """Return the learning rates of an iteration's updates, of which `update` is the first."""
+        done = np.arange(update, update + self.updates_per_iteration) / self.n_updates
+        return self.learning_rate * (1 - done if self.linear else np.ones_like(done))
 
 
 def make_plan(n_iter: int | str, n_batches: int, **options: Any) -> Plan:
@@ -248,21 +246,25 @@ class Training:
             Called around each iteration; what `begin` returns is given to `end`, with the result
             so far. By returning True, `end` stops the training.
         """
-        stride = min(4, max(1, self.plan.n_updates // 200))
+        # of the iterates, every eighth is averaged: that costs 1% of the time of an update
+        stride = min(8, max(1, self.plan.n_updates // 200))
         kernel = self.kernel
-        average = IterateAverage(kernel.matrix, stride=stride)
+        average = IterateAverage(kernel.matrix)
         matrix = average.matrix if self.plan.average else kernel.matrix
         batches = self._batches(rng)
         for _ in range(self.plan.n_iterations):
             task = begin()
             left = self.plan.n_updates - self.n_updates
+            stretch = islice(batches, min(self.plan.updates_per_iteration, left))
+            rates = self.plan.rates(self.n_updates).tolist()
             with np.errstate(**QUIET):
-                for indices in islice(batches, min(self.plan.updates_per_iteration, left)):
+                for number, (indices, rate) in enumerate(zip(stretch, rates), self.n_updates):
                     n_rows = len(indices)
                     self.rows.write(indices, kernel.batch(n_rows))
-                    kernel.update(n_rows, self.plan.rate(self.n_updates), rng)
-                    average.include(kernel.matrix)
-                    self.n_updates += 1
+                    kernel.update(n_rows, rate, rng)
+                    if number % stride == stride - 1:
+                        average.include(kernel.matrix)
+            self.n_updates = number + 1
             check_finite_parameters(kernel.matrix, self.plan.learning_rate)
             self.result = kernel.unpack(matrix)
             self.loss_curve.append(self.monitor(self.result))

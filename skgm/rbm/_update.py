@@ -21,6 +21,7 @@ QUIET: dict[str, Any] = {"over": "ignore", "divide": "ignore"}
 _SURE = np.float32(1e4)  # log-odds of the column of ones: exp(-1e4) is 0, its unit is always on
 _ONE = np.float32(1.0)
 _SMALL = 2**14  # entries
+_AHEAD = 2**15  # random numbers drawn at once: they stay in the cache
 _IN_PLACE = {"trans_b": True, "overwrite_c": True}  # of a transpose: Fortran order, so no copy
 # 2^16 plus two roundings: without them 1 <= levels / (2^16 - 2^-8) could round to equality, and a
 # unit that is surely on would be off once in 2^24 draws
@@ -72,6 +73,9 @@ class ContrastiveUpdate:
         Offsets of the units. The weights' gradient is the covariance about them, and the
         intercepts that are kept fixed in a step are those of the shifted units ("centring");
         zeros are the plain gradient.
+    draw_ahead : bool, default=False
+        Draw the random numbers of several small updates in one call: the generator given to an
+        update is then not only for that update.
     """
 
     def __init__(
@@ -82,17 +86,23 @@ class ContrastiveUpdate:
         chains: np.ndarray,
         center_visible: np.ndarray,
         center_hidden: np.ndarray,
+        *,
+        draw_ahead: bool = False,
     ) -> None:
         k, m = parameters.n_hidden, parameters.n_visible
         self.rule = rule
         self._centers = [_augmented(c) for c in (center_visible, center_hidden)]
         self._centered = bool(center_visible.any() or center_hidden.any())
         self._negative = np.empty((m + 1, k + 1), dtype=np.float32)
+        self._weights = self._negative[:-1, :-1]
         self.parameters = parameters
         n_chains = len(chains) if rule.persistent else batch_size
         self._visible = np.ones((n_chains + batch_size, m + 1), dtype=np.float32)
         self._hidden = np.ones((n_chains + batch_size, k + 1), dtype=np.float32)
-        self._noise = np.empty(n_chains * (m + k + 2), dtype=np.float32)
+        n_draws = n_chains * (m + k + 2)
+        n_updates = max(1, min(_AHEAD // n_draws, 16)) if draw_ahead else 1
+        self._noise = np.empty((n_updates, n_draws), dtype=np.float32)
+        self._n_used = n_updates
         self._views: dict[int, tuple[np.ndarray, ...]] = {}
         self._state = np.ones((len(chains), k + 1), dtype=np.float32)
         self._velocity = np.zeros_like(self._negative) if rule.momentum else None
@@ -175,7 +185,10 @@ class ContrastiveUpdate:
         return self._views_of(n_rows)[1]
 
     def _views_of(self, n_rows: int) -> tuple[np.ndarray, ...]:
-        """Return visible units of model, data and both, hidden units likewise; kept for speed."""
+        """Return visible units of model, data and both, hidden units likewise; kept for speed.
+
+        The last two are what hidden units of the model count in the gradient, and all centres.
+        """
         views = self._views.get(n_rows)
         if views is None:
             n_chains = len(self._state) if self.rule.persistent else n_rows
@@ -183,6 +196,10 @@ class ContrastiveUpdate:
             hidden = self._hidden[: n_chains + n_rows]
             views = (visible[:n_chains], visible[n_chains:], visible)
             views += (hidden[:n_chains], hidden[n_chains:], hidden)
+            count = np.full((), -n_rows / n_chains, dtype=np.float32)
+            center = np.tile(self._centers[1], (len(hidden), 1))
+            center[:n_chains] *= count
+            views += (count, center)
             self._views[n_rows] = views
         return views
 
@@ -196,17 +213,17 @@ class ContrastiveUpdate:
             self._persistent_phases(views, rng)
         else:
             self._short_phases(views, rng)
-        _, _, visible, model, data, hidden = views
-        np.divide(_ONE, hidden, out=hidden)  # probabilities; eq. rbm-conditionals
+        _, _, visible, model, data, hidden, count, center = views
+        np.divide(count, model, out=model)  # probabilities, signed; eq. rbm-conditionals
+        np.divide(_ONE, data, out=data)
         if self._centered:
-            np.subtract(hidden, self._centers[1], out=hidden)
+            np.subtract(hidden, center, out=hidden)
         if self.rule.sparsity_cost:
             self._pull_to_sparsity(data)
-        np.multiply(model, np.float32(-n_rows / len(model)), out=model)
         self._apply(visible, hidden, rate, n_rows)
 
     def _persistent_phases(self, views: tuple[np.ndarray, ...], rng: np.random.Generator) -> None:
-        model_visible, _, visible, model, _, hidden = views
+        model_visible, _, visible, model, _, hidden, _, _ = views
         for step in range(self.rule.n_gibbs_steps):
             noise_visible, noise_hidden = self._draw_noise(model_visible, model, rng)
             self._draw_visible(self._state, noise_visible, model_visible)
@@ -217,7 +234,7 @@ class ContrastiveUpdate:
             self._draw(model, noise_hidden, self._centers[1], self._state)
 
     def _short_phases(self, views: tuple[np.ndarray, ...], rng: np.random.Generator) -> None:
-        model_visible, data_visible, _, model, data, _ = views
+        model_visible, data_visible, _, model, data, _, _, _ = views
         self._inverse_hidden(data_visible, data)
         before = data
         for _ in range(self.rule.n_gibbs_steps):
@@ -248,12 +265,24 @@ class ContrastiveUpdate:
         unit is on with its probability to within 2^-24 or so, for the price of 16 bits.
         """
         n, n_visible = visible.size + hidden.size, visible.size
-        words = rng.bit_generator.random_raw(n // 4 + 2)
-        low = np.float32((int(words[-1]) & 255) / 256)
-        noise = self._noise[:n]
-        np.add(words.view(np.uint16)[:n], low, out=noise)
-        np.divide(_LEVELS, noise, out=noise)
+        if self._n_used == len(self._noise):
+            self._refill(rng, n)
+        noise = self._noise[self._n_used, :n]
+        self._n_used += 1
         return noise[:n_visible].reshape(visible.shape), noise[n_visible:].reshape(hidden.shape)
+
+    def _refill(self, rng: np.random.Generator, n: int) -> None:
+        n_updates, n_draws = self._noise.shape
+        if n_updates > 1:
+            n = n_draws  # whatever later updates need
+        words = rng.bit_generator.random_raw(n_updates * n // 4 + 1 + n_updates)
+        noise = self._noise[:, :n]
+        for update in range(n_updates):
+            low = np.float32((int(words[-1 - update]) & 255) / 256)
+            bits = words.view(np.uint16)[update * n : (update + 1) * n]
+            np.add(bits, low, out=noise[update])
+        np.divide(_LEVELS, noise, out=noise)
+        self._n_used = 0
 
     def _draw(
         self, inverse: np.ndarray, noise: np.ndarray, center: np.ndarray, out: np.ndarray
@@ -274,7 +303,8 @@ class ContrastiveUpdate:
 
     def _apply(self, visible: np.ndarray, hidden: np.ndarray, rate: float, n_rows: int) -> None:
         if self.rule.weight_decay:
-            self._negative[:-1, :-1] *= np.float32(max(0.0, 1 - rate * self.rule.weight_decay))
+            weights, kept = self._weights, np.float32(max(0.0, 1 - rate * self.rule.weight_decay))
+            np.multiply(weights, kept, out=weights)
         step = -rate / n_rows  # eq. rbm-gradient: weights and both intercepts in one product
         if self._velocity is not None:
             velocity = self._velocity

@@ -47,6 +47,19 @@ def test_gibbs_step_leaves_the_marginal_alone():
         assert stats.chisquare(counts, n * joint.p_visible).pvalue > 1e-3
 
 
+def test_single_precision_is_near_double():
+    """Masses to 1e-6 of their size; draws at sure and impossible log-odds."""
+    parameters, base = machine(30, 40, 3.0), np.linspace(-2, 2, 40)
+    double, single = Path(parameters, base), Path(parameters, base, np.float32)
+    rows = double.draw_base(50, np.random.default_rng(0))
+    masses = [path.log_mass(rows, path.activation(rows), 0.7) for path in (double, single)]
+    assert_allclose(masses[1], masses[0], rtol=2e-6)
+    sure = np.repeat(np.float32([-200, 200]), 1000)
+    drawn = draw_bits(sure, np.random.default_rng(1))
+    assert drawn.dtype == np.float32
+    assert (drawn == (sure > 0)).all()
+
+
 def test_weights_up_and_down_have_the_right_means():
     """Few steps, so that the weights vary; means of exp within five standard errors."""
     rng, n = np.random.default_rng(1), 20_000
@@ -126,6 +139,25 @@ def test_estimate_within_its_error(scale):
     assert wider.value == found.value
     assert wider.interval[0] < found.interval[0]
     assert wider.level == 0.99
+
+
+def test_large_machines_are_annealed_in_fewer_steps(monkeypatch):
+    """Each direction looked at for its number of steps, where the first try is not enough."""
+    counts = []
+
+    def short(path, v, betas, rng, *, spread=False):
+        if spread:
+            return np.ones(len(betas) - 1)
+        counts.append(len(betas) - 1)
+        return np.full(len(v), 5.0)  # up and down both: a bracket ten nats wide
+
+    monkeypatch.setattr(Path, "log_weights", short)
+    for work, second in ((2e11, 1600), (4 * 256 * 30 * 500, 500), (1.0, 400)):
+        counts.clear()
+        monkeypatch.setattr(_log_partition, "_WORK", work)
+        with pytest.warns(ConvergenceWarning, match="uncertain"):
+            annealed(machine(5, 6), 0)
+        assert counts == [400, 400, second, second]
 
 
 def test_estimates_are_reproducible():

@@ -107,7 +107,27 @@ def test_autocorrelation_time_of_a_known_chain():
     assert chains.autocorrelation_time() in (8, 9, 10)
 
 
+def test_the_work_of_large_machines_is_bounded(monkeypatch):
+    """As if sweeps were dear: 100 of them for burn-in, and 100 for all rows that are kept."""
+    weights = 20 * np.array([[1.0] * 8, [-1.0] * 8])
+    parameters = RBMParameters(weights, np.array([-80.0, 80.0]), np.zeros(8))
+    monkeypatch.setattr(TemperedChains, "r_hat", lambda chains: 2.0)
+    monkeypatch.setattr(TemperedChains, "autocorrelation_time", lambda chains: 30)
+    sweep = TemperedChains(parameters, 1, 16, np.random.default_rng(0)).work
+    monkeypatch.setattr(_tempering, "_WORK", 100.5 * sweep)
+    diagnostics = sample_tempered(parameters, 16, 20, np.random.default_rng(0))[1]
+    assert (diagnostics.burn_in, diagnostics.thinning) == (100, 5)
+    monkeypatch.setattr(_tempering, "_MAX_ENUMERATED", 1)
+    with pytest.warns(ConvergenceWarning, match="not mixed after 100"):
+        rows, diagnostics = sample_rows(parameters, 900, np.random.default_rng(0))
+    assert rows.shape == (900, 8)
+    assert diagnostics.n_ensembles == 16
+    monkeypatch.setattr(_tempering, "_WORK", 0.0)
+    diagnostics = sample_tempered(parameters, 16, 20, np.random.default_rng(0))[1]
+    assert (diagnostics.burn_in, diagnostics.thinning) == (64, 1)
+
+
 def test_unmixed_chains_are_warned_of():
-    warn_unmixed(1.1)
-    with pytest.warns(ConvergenceWarning, match="not mixed"):
-        warn_unmixed(1.4)
+    warn_unmixed(1.1, 256)
+    with pytest.warns(ConvergenceWarning, match="not mixed after 256"):
+        warn_unmixed(1.4, 256)

@@ -230,6 +230,23 @@ def test_bits_of_different_units_are_independent():
     assert abs(both - 0.25) < 0.0045
 
 
+def test_bits_drawn_ahead_are_of_different_updates():
+    """Shapes that change between updates; neighbours in time, 2e5 pairs as above."""
+    p, rng = machine(2, 1), np.random.Generator(np.random.SFC64(5))
+    chains, centers = np.zeros((1000, 1)), (np.zeros(2), np.zeros(1))
+    k = ContrastiveUpdate(p, UpdateRule(), 8, chains, *centers, draw_ahead=True)
+    hidden_layer, out = np.empty((1000, 2), np.float32), np.empty((2, 1000, 2), np.float32)
+    both = 0.0
+    for _ in range(100):
+        for part in out:
+            noise, rest = k._draw_noise(part, hidden_layer, rng)
+            k._draw(np.full((1000, 2), 2.0, np.float32), noise, np.zeros(2, np.float32), part)
+            assert rest.shape == (1000, 2)
+            assert not np.array_equal(noise, rest)
+        both += out.prod(axis=0).mean() / 100
+    assert abs(both - 0.25) < 0.0045
+
+
 def test_the_column_of_ones_stays_one():
     """After thousands of noisy updates, with momentum, decay and sparsity as well."""
     rule = UpdateRule(momentum=0.5, weight_decay=0.01, sparsity_cost=0.1)
