@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.plotting import ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
+        KernelExpFamily,
         ScoreMatchingExpFamily,
         ScoreMatchingGaussian,
         ScoreMatchingGaussianCV,
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityPipeline",
     "DensityTags",
     "InformationCriteria",
+    "KernelExpFamily",
     "MLEDensity",
     "NCEDensity",
     "NoiseSchedule",
@@ -98,6 +100,7 @@ _HOME = {
     "plotting": ("ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (
+        "KernelExpFamily",
         "ScoreMatchingExpFamily",
         "ScoreMatchingGaussian",
         "ScoreMatchingGaussianCV",

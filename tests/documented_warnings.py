@@ -12,6 +12,7 @@ from skgm import (
     DensityClassifier,
     DensityOutlierDetector,
     DensityPipeline,
+    KernelExpFamily,
     MLEDensity,
     NCEDensity,
     ScoreMatchingExpFamily,
@@ -25,6 +26,7 @@ DOCUMENTED = {
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
+    KernelExpFamily: [LinAlgWarning, ConvergenceWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     # of rounded and repeated rows, of equal columns, of an uncertain normaliser
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],

@@ -5,6 +5,7 @@ from skgm.score_matching._evaluation import LossEstimate
 from skgm.score_matching._exp_family import ScoreMatchingExpFamily
 from skgm.score_matching._gaussian import ScoreMatchingGaussian
 from skgm.score_matching._gaussian_cv import ScoreMatchingGaussianCV
+from skgm.score_matching._kernel_family import KernelExpFamily
 from skgm.score_matching._losses import (
     denoising_loss,
     explicit_loss,
@@ -15,6 +16,7 @@ from skgm.score_matching._losses import (
 
 __all__ = [
     "EdgeTable",
+    "KernelExpFamily",
     "LossEstimate",
     "ScoreMatchingExpFamily",
     "ScoreMatchingGaussian",

@@ -123,6 +123,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
     See Also
     --------
     ScoreMatchingGaussian : Gaussians, also sparse or cut to bounds.
+    KernelExpFamily : Without statistics to name.
     skgm.NCEDensity : The same families, with the normaliser as a parameter.
 
     Notes

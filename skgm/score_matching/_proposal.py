@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from skgm.score_matching._line_map import NotIntegrableError
 
-__all__ = ["Normalizer", "Proposal", "langevin", "normalizer", "systematic_picks"]
+__all__ = ["Normalizer", "Proposal", "langevin", "normalizer", "resample", "systematic_picks"]
 
 RowFunction = Callable[[np.ndarray], np.ndarray]
 

@@ -1,0 +1,202 @@
+"""The kernel exponential family: losses, normaliser, score function, draws, held-out choices."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize, stats
+from scipy.linalg import LinAlgWarning
+from sklearn.datasets import make_moons
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm import KernelExpFamily, ScoreMatchingGaussian
+from skgm.score_matching import denoising_loss, implicit_loss
+from skgm.score_matching._kernel_fit import KernelFunction, choose_centers, median_distance, noisy
+
+
+def moons(n=300, seed=0):
+    return make_moons(n, noise=0.1, random_state=seed)[0]
+
+
+def differences(function, X, step=1e-5):
+    parts = []
+    for j in range(X.shape[1]):
+        shift = np.zeros_like(X)
+        shift[:, j] = step
+        parts.append((function(X + shift) - function(X - shift)) / (2 * step))
+    return np.stack(parts, axis=1)
+
+
+def grid_over(X, n=300):
+    ends = X.min(axis=0) - 3 * X.std(axis=0), X.max(axis=0) + 3 * X.std(axis=0)
+    axes = [np.linspace(low, high, n) for low, high in zip(*ends)]
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2), cell
+
+
+def test_gradient_of_the_kernel_function():
+    rng = np.random.default_rng(0)
+    function = KernelFunction(rng.normal(size=(7, 3)), rng.normal(size=7), 0.8)
+    Z = rng.normal(size=(20, 3))
+    assert_allclose(function.gradient(Z), differences(function, Z), atol=1e-8)
+
+
+def test_the_quadratic_form_is_the_implicit_loss():
+    """c' G c / 2 - g' c, against the public loss of score functions, which differentiates them."""
+    rng = np.random.default_rng(0)
+    centers, Z = rng.normal(size=(6, 2)), rng.normal(size=(200, 2))
+    weight = rng.integers(1, 4, 200).astype(float)
+    coef = rng.normal(size=6)
+    function = KernelFunction(centers, coef, 0.9)
+    G, g = (part / weight.sum() for part in function.system(Z, weight))
+    score = lambda X: function.gradient(X) - X  # noqa: E731
+    with_kernel = implicit_loss(score, Z, sample_weight=weight)
+    without = implicit_loss(lambda X: -X, Z, sample_weight=weight)
+    expected = float(with_kernel) - float(without)
+    assert_allclose(0.5 * coef @ G @ coef - g @ coef, expected, rtol=1e-6)
+
+
+def test_the_fit_minimises_the_penalised_loss():
+    """Optimality by differences of the public loss plus the ridge, in whitened columns."""
+    fitted = KernelExpFamily(8, bandwidth=1.0, alpha=0.01, random_state=0).fit(moons(100))
+    Z, centers = fitted._whiten(moons(100)), fitted._centers
+    gram = fitted._function().kernel(centers)
+
+    def loss(coef):
+        function = KernelFunction(centers, coef, 1.0)
+        value = float(implicit_loss(lambda X: function.gradient(X) - X, Z))
+        return value + 0.005 * coef @ gram @ coef
+
+    slope = optimize.approx_fprime(fitted._coef, loss, 1e-5)
+    assert_allclose(slope, 0, atol=1e-4)
+
+
+def test_density_integrates_to_one_and_the_score_is_its_gradient():
+    X = moons()
+    fitted = KernelExpFamily(random_state=0).fit(X)
+    grid, cell = grid_over(X)
+    mass = np.exp(fitted.score_samples(grid)).sum() * cell
+    assert abs(np.log(mass)) < 5 * fitted.log_normalizer_se_ + 1e-3
+    assert_allclose(
+        fitted.score_function(X), differences(fitted.score_samples, X), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("sampler", ["langevin", "resampling"])
+def test_draws_follow_the_density(sampler):
+    """Moments of 4000 draws against a grid, within five standard errors."""
+    X = moons()
+    fitted = KernelExpFamily(random_state=0, sampler=sampler).fit(X)
+    grid, cell = grid_over(X)
+    share = np.exp(fitted.score_samples(grid)) * cell
+    rows = fitted.sample(4000, random_state=1)
+    for moment in (lambda R: R, lambda R: R**2, lambda R: R[:, :1] * R[:, 1:] ** 2):
+        mean = share @ moment(grid) / share.sum()
+        spread = share @ (moment(grid) - mean) ** 2
+        # picks from a pool of twenty rows per draw, a tenth of them effective, add to the error
+        error = np.sqrt(1.5 * spread / len(rows))
+        assert (np.abs(moment(rows).mean(axis=0) - mean) < 5 * error).all()
+    if sampler == "langevin":
+        assert len(np.unique(rows, axis=0)) > 0.98 * len(rows)
+
+
+def test_it_beats_the_gaussian_on_moons_and_equals_it_on_gaussian_rows():
+    X, new = moons(500), moons(500, seed=1)
+    gain = KernelExpFamily(random_state=0).fit(X).score(new) - ScoreMatchingGaussian().fit(X).score(
+        new
+    )
+    assert gain > 0.5
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(500, 2)), rng.normal(size=(500, 2))
+    fitted = KernelExpFamily(random_state=0).fit(X)
+    assert abs(fitted.score(new) - ScoreMatchingGaussian().fit(X).score(new)) < 0.05
+    assert fitted.cv_losses_.shape == (5, 7)
+
+
+def test_held_out_losses_are_those_of_the_five_folds():
+    X = moons(60)
+    fitted = KernelExpFamily(60, bandwidth=1.0, random_state=0).fit(X)
+    Z = fitted._whiten(np.unique(X, axis=0))
+    fold, alpha = np.arange(60) % 5, 0.1
+    expected = 0.0
+    for k in range(5):
+        train = KernelFunction(Z, np.zeros(60), 1.0)
+        G, g = train.system(Z[fold != k], np.full((fold != k).sum(), 1 / (fold != k).sum()))
+        matrix = G + alpha * train.kernel(Z)
+        coef = np.linalg.solve(matrix + 1e-10 * np.trace(matrix) / 60 * np.eye(60), g)
+        function = KernelFunction(Z, coef, 1.0)
+        held_out = implicit_loss(lambda X, f=function: f.gradient(X) - X, Z[fold == k])
+        base = implicit_loss(lambda X: -X, Z[fold == k])
+        expected += (float(held_out) - float(base)) / 5
+    assert_allclose(fitted.cv_losses_[0, 4], expected, rtol=1e-6)
+
+
+def test_denoising_is_the_implicit_loss_of_blurred_rows():
+    """The public denoising loss falls by the same amount, within five standard errors."""
+    X = moons(400)
+    fitted = KernelExpFamily(
+        40, bandwidth=1.0, alpha=0.01, objective="denoising", noise_scale=0.3, random_state=0
+    ).fit(X)
+    Z, function = fitted._whiten(X), fitted._function()
+    options = {"noise_scale": 0.3, "n_noise": 200, "random_state": 0}
+    ours = denoising_loss(lambda R: function.gradient(R) - R, Z, **options)
+    base = denoising_loss(lambda R: -R, Z, **options)
+    gap = ours.per_row - base.per_row  # the same noise in both
+    assert abs(gap.mean() - fitted.loss_) < 5 * gap.std() / np.sqrt(len(gap))
+    assert fitted.loss_ < 0
+
+
+def test_weights_are_repetitions_also_of_centers():
+    X = moons(80)
+    weight = np.random.default_rng(0).integers(0, 4, len(X))
+    one = KernelExpFamily(20, random_state=0).fit(X, sample_weight=weight)
+    other = KernelExpFamily(20, random_state=0).fit(np.repeat(X, weight, axis=0))
+    assert_allclose(one.centers_, other.centers_)
+    assert_allclose(one.score_samples(X), other.score_samples(X), rtol=1e-6)
+
+
+def test_centers_are_picked_in_proportion_to_weights():
+    """1000 choices of one row among two: a binomial with standard deviation 0.014."""
+    rng = np.random.default_rng(0)
+    picked = [choose_centers(np.array([1.0, 3.0]), 1, rng)[0] for _ in range(1000)]
+    assert abs(np.mean(picked) - 0.75) < 0.07
+
+
+def test_noise_is_antithetic_and_of_the_stated_scale():
+    Z = np.zeros((3, 2))
+    rows = noisy(Z, 0.5, 64)
+    assert_allclose(rows.sum(axis=0), 0, atol=1e-9)
+    assert_allclose(rows.std(axis=0), 0.5, rtol=0.1)
+
+
+def test_median_distance_of_normal_rows():
+    """The distance of two normals in the plane is sqrt(2) times a chi: median 1.665."""
+    Z = np.random.default_rng(0).normal(size=(1000, 2))
+    assert_allclose(median_distance(Z), np.sqrt(2) * stats.chi(2).median(), rtol=0.03)
+    assert median_distance(np.ones((4, 2))) == 1.0
+
+
+def test_singular_tables_are_warned_of_and_uncertain_normalisers_too():
+    X = moons(50)
+    with pytest.warns(LinAlgWarning, match="singular"):
+        fitted = KernelExpFamily(random_state=0).fit(np.column_stack([X, X[:, 0]]))
+    assert np.isfinite(fitted.score_samples(np.column_stack([X, X[:, 0]]))).all()
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.0, 1.0], size=(300, 12)) + 0.01 * rng.normal(size=(300, 12))
+    with pytest.warns(ConvergenceWarning, match=r"normaliser is uncertain.*alpha"):
+        KernelExpFamily(300, bandwidth=0.7, alpha=1e-6, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"bandwidth": -1.0}, "bandwidth"),
+        ({"bandwidth": "wide"}, "bandwidth"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"objective": "sliced"}, "objective"),
+        ({"sampler": "gibbs"}, "sampler"),
+    ],
+)
+def test_bad_parameters_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        KernelExpFamily(**options).fit(moons(30))
