@@ -3,6 +3,7 @@
 The floor is what the arithmetic costs: the five matrix products of an update (three between the
 layers, two for the gradient), nothing else. All contestants take turns, on one BLAS thread, and
 are timed by the processor time of this thread; each figure is the lower quartile of many turns.
+A turn of a small machine is five updates in a row, as in training, where its arrays stay in cache.
 ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/rbm_speed.py``
 """
 
@@ -19,18 +20,19 @@ from skgm.rbm._training import fast_generator, initial_parameters, make_kernel
 from skgm.rbm._update import QUIET, UpdateRule
 
 SHAPES = [(128, 784, 500), (128, 64, 100), (50, 64, 16), (10, 64, 256)]
-TURNS = {128 * 784 * 500: 120}
+TURNS = {128 * 784 * 500: (100, 1)}
 
 
-def in_turns(contestants, n_turns):
-    """Lower quartile of processor seconds of each."""
+def in_turns(contestants, n_turns, n_runs=1):
+    """Lower quartile of processor seconds of a run of each, of `n_runs` in a row per turn."""
     spent = {name: [] for name in contestants}
     for _ in range(n_turns):
         for name, run in contestants.items():
             start = time.thread_time_ns()
-            run()
+            for _ in range(n_runs):
+                run()
             spent[name].append(time.thread_time_ns() - start)
-    return {name: 1e-9 * np.percentile(times, 25) for name, times in spent.items()}
+    return {name: 1e-9 / n_runs * np.percentile(times, 25) for name, times in spent.items()}
 
 
 def floor(b, m, k):
@@ -87,7 +89,7 @@ def updates():
             "sklearn f64": theirs(X, k, np.float64),
         }
         with np.errstate(**QUIET):
-            seconds = in_turns(contestants, TURNS.get(b * m * k, 1500))
+            seconds = in_turns(contestants, *TURNS.get(b * m * k, (400, 5)))
         least = seconds["floor"]
         row = [f"{b} x {m} x {k}", 1e3 * least]
         row += [seconds[name] / least for name in contestants if name != "floor"]

@@ -162,8 +162,9 @@ def make_plan(n_iter: int | str, n_batches: int, **options: Any) -> Plan:
     """Return the plan for so many epochs, or for as many as "auto" stands for.
 
     That is as many as make 5000 updates, but 10 at least (with no more than 100,000 updates) and
-    150 at most: small tables are overfitted by more. With "auto", the loss is looked at after as
-    many epochs as make 100 updates, but 20 times at least; otherwise after each epoch.
+    150 at most: of small tables more would still help a little, in twice the time. With "auto",
+    the loss is looked at after as many epochs as make 100 updates, but 20 times at least;
+    otherwise after each epoch.
     """
     if n_iter != "auto":
         return Plan(int(n_iter) * n_batches, n_batches, **options)
