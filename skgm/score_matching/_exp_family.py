@@ -297,5 +297,4 @@ class ScoreMatchingExpFamily(FamilyMethods):
         self._normalize(family, Z, share)
         few = len(family.names) <= MOST_ERRORS and not self.ridge_
         covariance = self._mapped_covariance(system) if few else None
-        reported = family.reporting_map() @ self._theta
-        self._publish(reported, covariance, family.names)
+        self._publish(family.report(self._theta), covariance, family.names)

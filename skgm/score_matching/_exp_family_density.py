@@ -68,18 +68,17 @@ class FamilyMethods(FamilyInference):
         Returns
         -------
         gradient : ndarray of shape (n_samples, n_features)
-            Stein's score.
+            Stein's score, float64.
         """
-        rows = self._begin_scoring(X)
-        dtype, rows = rows.dtype, rows.astype(np.float64)
+        rows = self._begin_scoring(X).astype(np.float64)
         if self.statistics == SPHERE:
             refuse_off_sphere(rows)
-            return (self._theta - rows * (rows @ self._theta)[:, None]).astype(dtype)
+            return self._theta - rows * (rows @ self._theta)[:, None]
         if self._is_positive():
             model = f"The score function of {self.statistics!r}"
             check_support(rows, "positive", self._column_names(), model=model)
         Z = (rows - self._shift) / self._scale
-        return (self._family().score(Z, self._theta) / self._scale).astype(dtype)
+        return self._family().score(Z, self._theta) / self._scale
 
     def _is_positive(self) -> bool:
         return isinstance(self.statistics, str) and FAMILIES[self.statistics].positive

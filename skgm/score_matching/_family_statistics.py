@@ -88,6 +88,10 @@ class Statistics:
         """Return the matrix from coefficients of t(z) to those of t(x), (m, m)."""
         return np.eye(len(self.names))
 
+    def report(self, theta: np.ndarray) -> np.ndarray:
+        """Return the coefficients of t(x), (m,)."""
+        return self.reporting_map() @ theta
+
     def constant(self, theta: np.ndarray) -> float:
         """Return theta' t(z) minus the reported coefficients times t(x), the same for all rows."""
         return 0.0
@@ -169,6 +173,11 @@ class Quadratic(Statistics):
         origin = -(self.shift / self.scale)[None]
         return float(Quadratic.kernel(self, origin, theta)[0])
 
+    def report(self, theta: np.ndarray) -> np.ndarray:
+        """Return the coefficients of t(x), without the matrix of the map."""
+        K = self.precision(theta) / np.outer(self.scale, self.scale)
+        return self.coefficients(theta[: self.d] / self.scale + K @ self.shift, K)
+
     def precision(self, theta: np.ndarray) -> np.ndarray:
         """Return K of exp(eta' z - z' K z / 2)."""
         K = -theta[self._place()]
@@ -249,6 +258,10 @@ class SquareRoot(Quadratic):
         first, second = super().slopes(root, j)
         own = root[:, j : j + 1]
         return first / (2 * own), second / (4 * own**2) - first / (4 * own**3)
+
+    def report(self, theta: np.ndarray) -> np.ndarray:
+        """Return the coefficients of the statistics of x."""
+        return Statistics.report(self, theta)
 
     def reporting_map(self) -> np.ndarray:
         """Return the effect of the scale."""
