@@ -227,7 +227,8 @@ class ScoreMatchingExpFamily(FamilyMethods):
         self : ScoreMatchingExpFamily
             The fitted estimator.
         """
-        with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+        task = fit_task(self, X=X, y=y, sample_weight=sample_weight)
+        with task, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             if weight is not None:
                 table, weight = table[weight > 0], weight[weight > 0]

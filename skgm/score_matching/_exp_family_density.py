@@ -203,10 +203,11 @@ class FamilyMethods(FamilyInference):
             )
 
     def _publish(self, theta: np.ndarray, covariance: np.ndarray | None, names: list[str]) -> None:
-        if not np.isfinite(theta).all():
+        parts = [theta] if covariance is None else [theta, covariance]
+        if not all(np.isfinite(part).all() for part in parts):
             raise ValueError(
-                "The coefficients overflow in the units of the table. Rescale the columns before "
-                "fitting (for example with sklearn.preprocessing.StandardScaler)."
+                "The coefficients or their errors overflow in the units of the table. Rescale the "
+                "columns before fitting (for example with sklearn.preprocessing.StandardScaler)."
             )
         self.theta_ = theta.astype(self._sample_dtype)
         self.theta_covariance_ = covariance

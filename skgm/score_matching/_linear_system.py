@@ -126,6 +126,11 @@ def solve_equilibrated(G: np.ndarray, g: np.ndarray, names: list[str]) -> np.nda
     ValueError
         The rows do not determine theta: the statistics at fault are named.
     """
+    if not (np.isfinite(G).all() and np.isfinite(g).all()):
+        raise ValueError(
+            "The derivatives of the statistics overflow. Rescale the columns before fitting (for "
+            "example with sklearn.preprocessing.StandardScaler)."
+        )
     unit = np.sqrt(np.diag(G))
     flat = ~(unit > 0)
     values, vectors = np.linalg.eigh(G / np.where(flat, 1, unit) / np.where(flat, 1, unit)[:, None])

@@ -410,6 +410,12 @@ def test_statistics_that_the_rows_do_not_determine_are_named():
             [[0.5], [1.5]],
             "gradient must return",
         ),
+        ({}, np.random.default_rng(0).normal(size=(50, 2)) * [1e-100, 1e100], "errors overflow"),
+        (
+            {"statistics": lambda X: np.hstack([X, X**3])},
+            np.random.default_rng(0).normal(size=(50, 1)) * 1e80,
+            "derivatives of the statistics overflow",
+        ),
         ({"statistics": "median"}, [[0.5], [1.5]], "statistics"),
     ],
 )
