@@ -46,7 +46,7 @@ ESTIMATORS = [
     (BernoulliRBMCD(), DISCRETE | CONVERTS),
     (BernoulliRBMCD(3, method="cd", n_gibbs_steps=2, early_stopping=True), DISCRETE | CONVERTS),
     (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
-    (DDPM(), ALL_REAL | LEARNT_SCORE | UNCONDITIONAL),
+    (DDPM(), ALL_REAL | LEARNT_SCORE),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (

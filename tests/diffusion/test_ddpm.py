@@ -251,8 +251,9 @@ def test_unknown_options_of_sample(moons):
         moons.sample(2, n_steps=0)
     with pytest.raises(ValueError, match="t must be"):
         moons.score_function(MOONS, t=1001)
-    with pytest.raises(ValueError, match="cannot sample conditionally"):
-        moons.sample(2, given=[[np.nan, 1.0]])
+    completed = moons.sample(2, random_state=0, given=[[np.nan, 1.0]])
+    assert completed.shape == (2, 2)
+    assert np.all(completed[:, 1] == 1.0)
 
 
 def test_clip_keeps_samples_in_the_range_of_the_table():
