@@ -1,8 +1,8 @@
 """What noise-contrastive estimation loses to maximum likelihood, and whether its errors are right.
 
 Mean squared errors relative to maximum likelihood with independent and quasi-Monte-Carlo noise,
-coverage of intervals, sizes of tests, and estimates across a density chasm. One argument: the
-number of replications of the tests (default 1000; the other parts take a fifth, ICA a twentieth).
+coverage of intervals, and estimates across a density chasm. One argument: the number of
+replications (default 200; ICA takes a quarter). The sizes of tests are in nce_test_sizes.py.
 """
 
 import sys
@@ -14,12 +14,10 @@ from scipy import optimize, stats
 
 from skgm import NCEDensity
 from skgm.nce._linear import fit_linear_critic
-from skgm.nce._linear_tests import critic_test
 from skgm.nce._models import own_model
 from skgm.nce._noise import GaussianMixtureNoise
 from skgm.nce._noise_choice import make_noise
 from skgm.nce._polynomial import polynomial_statistics
-from skgm.nce._statistics import make_statistics
 
 LEVEL = 0.95
 
@@ -120,33 +118,6 @@ def ica_row(ratio, sampling, runs, n=2048, d=4):
     return [ratio, sampling, f"{np.sum(nce) / np.sum(mle):.2f}", f"{geometric:.2f}"]
 
 
-def size_rows(critic, noise, ratio, sampling, runs, n=500):
-    """Rejection rates at 5% of true nulls about a Gaussian in two columns."""
-    rng, chi = np.random.default_rng(2), stats.chi2.ppf(0.95, [1, 2])
-    names = ["wald", "score", "likelihood_ratio"]
-    counts = {}
-    for _ in range(runs):
-        X = rng.standard_normal((n, 2 if critic == "quadratic" else 1))
-        if critic == "quadratic":
-            truth = natural(np.zeros(2), np.eye(2))
-            nulls = {"interaction": [3], "log Z": [5], "two squares": [2, 4]}
-            found = fit_gaussian(X, noise, ratio, sampling, rng)
-        else:
-            truth = np.array([0.0, -0.5, 0.0, 0.5 * np.log(2 * np.pi)])
-            nulls = {"fourth power": [2]}
-            form = make_statistics(lambda x: np.hstack([x, x**2, x**4]), X, None, ["x"], rng)
-            options = {"noise_ratio": ratio, "noise_sampling": sampling, "rng": rng}
-            found = fit_linear_critic(X, None, noise_for(X, noise), form, **options)
-        for label, entries in nulls.items():
-            R = np.eye(len(truth))[entries]
-            for name in names:
-                got = critic_test(found, name, R, truth[entries], robust=False).statistic
-                counts.setdefault((label, name), []).append(got > chi[len(R) - 1])
-    for label in dict.fromkeys(key[0] for key in counts):
-        shown = [f"{100 * np.mean(counts[label, name]):.1f}" for name in names]
-        yield [label, noise, ratio, sampling, *shown]
-
-
 def chasm_row(n, seeds):
     slopes = []
     for seed in range(seeds):
@@ -159,32 +130,21 @@ def chasm_row(n, seeds):
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     header("Noise-contrastive estimation against maximum likelihood")
-    few = max(runs // 5, 10)
-    print(f"Gaussian, 5 columns, 2048 rows, {few} runs; MSE over MLE's, coverage of 95% intervals")
+    print(f"Gaussian, 5 columns, 2048 rows, {runs} runs; MSE over MLE's, coverage of 95% intervals")
     rows = [
-        gaussian_row(kind, ratio, sampling, few)
+        gaussian_row(kind, ratio, sampling, runs)
         for kind in ("fitted", "wide")
         for ratio, sampling in ((1, "iid"), (1, "qmc"), (4, "qmc"))
     ]
     table(["noise", "ratio", "sampling", "theta", "log Z", "model theta/Z", "robust theta/Z"], rows)
-    least = max(runs // 20, 10)
-    print(
-        f"\nICA, 4 Laplace sources, 2048 rows, GMM noise, {least} runs: squared error / MLE's"
-    )
+    least = max(runs // 4, 10)
+    print(f"\nICA, 4 Laplace sources, 2048 rows, GMM noise, {least} runs: squared error / MLE's")
     rows = [
         ica_row(ratio, s, least) for ratio, s in ((1, "iid"), (1, "qmc"), (4, "iid"), (4, "qmc"))
     ]
     table(["ratio", "sampling", "mean", "geometric mean"], rows)
-    print(f"\nSizes in % at nominal 5%, 500 rows, {runs} runs")
-    rows = [
-        row
-        for critic, ratio in (("quadratic", 1), ("fourth power", 2))
-        for noise, sampling in (("fitted", "iid"), ("fitted", "qmc"), ("wide", "qmc"))
-        for row in size_rows(critic, noise, ratio, sampling, runs)
-    ]
-    table(["null", "noise", "ratio", "sampling", "Wald", "score", "likelihood ratio"], rows)
     print("\nN(16, 1) against N(0, 1) noise, 128 nats: slope, truth 16")
     table(["rows", "seeds", "mean", "sd"], [chasm_row(5000, 20), chasm_row(50_000, 1)])
 

@@ -28,10 +28,10 @@ def fit(mean, sd, sampling):
 
 
 # %%
-# `separation_` is the sum of h (1 - h), h being the probability that a row is data, relative to that
-# of noise like the data. With independent noise, noise like the data doubles the variance of maximum
-# likelihood (at one noise row per data row); with quasi-Monte-Carlo noise hardly anything is lost,
-# unless the noise is far.
+# `separation_` is the sum of h (1 - h), h being the probability that a row is data, relative to
+# that of noise like the data. With independent noise, noise like the data doubles the variance of
+# maximum likelihood (at one noise row per data row); with quasi-Monte-Carlo noise hardly anything
+# is lost, unless the noise is far.
 print(f"{'noise':15s} {'separation_':>11s} {'iid':>7s} {'qmc':>7s}  (standard error / MLE's)")
 for name, noise in noises.items():
     fits = [fit(*noise, sampling) for sampling in ("iid", "qmc")]

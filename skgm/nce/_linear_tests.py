@@ -16,7 +16,7 @@ from skgm.nce._covariance import Covariance, covariance
 from skgm.nce._linear import LinearCritic
 from skgm.nce._newton import maximise
 
-__all__ = ["Outcome", "critic_test"]
+__all__ = ["Outcome", "critic_test", "restricted_tests"]
 
 
 class Outcome(NamedTuple):
@@ -63,12 +63,26 @@ def critic_test(
             f"The {test.replace('_', ' ')} test needs one objective; this fit is made of "
             "bridges, because the noise is far from the data. Use wald_test, or nearer noise."
         )
-    return _restricted_test(critic, test, matrix, target, kind)
+    return restricted_tests(critic, matrix, target, kind)[test]
 
 
-def _restricted_test(
-    critic: LinearCritic, test: str, matrix: np.ndarray, target: np.ndarray, kind: str
-) -> Outcome:
+def restricted_tests(
+    critic: LinearCritic, matrix: np.ndarray, target: np.ndarray, kind: str
+) -> dict[str, Outcome]:
+    """Return the outcomes of the score and the likelihood-ratio test, of one restricted fit.
+
+    Parameters
+    ----------
+    critic, matrix, target
+        As in :func:`critic_test`.
+    kind : {"model", "robust"}
+        Which covariance.
+
+    Raises
+    ------
+    ValueError
+        The restricted estimate was not found.
+    """
     contrast = critic.contrast
     assert contrast is not None
     own = matrix @ critic.map  # restrictions of the parameters as fitted
@@ -83,13 +97,14 @@ def _restricted_test(
     found = covariance(contrast, fit.theta, kind=kind)
     score = _statistic(own @ step, found, own)
     restricted = critic.map @ fit.theta
-    if test == "score":
-        return Outcome(score, float((own @ step)[0]), restricted)
     naive = critic.n * float(gradient @ step)
     fall = 2 * critic.n * max(critic.fit.objective - fit.objective, 0.0)
     ratio = score / naive if naive > 0 else 1.0
     gap = matrix @ critic.reported - target
-    return Outcome(fall * ratio, float(gap[0]), restricted)
+    return {
+        "score": Outcome(score, float((own @ step)[0]), restricted),
+        "likelihood_ratio": Outcome(fall * ratio, float(gap[0]), restricted),
+    }
 
 
 def _statistic(gap: np.ndarray, found: Covariance, matrix: np.ndarray) -> float:
