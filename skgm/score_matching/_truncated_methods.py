@@ -73,10 +73,12 @@ class TruncatedMethods:
             raise ValueError("bounds go with penalty='l1' or none; got 'l2'.")
         covariance = np.cov(X.T.astype(np.float64), bias=True).reshape(2 * X.shape[1:])
         found = factorise(covariance, X.mean(axis=0))
-        if found.constant.size:
+        constant = np.ptp(X, axis=0) == 0  # where the covariance may still hold its rounding
+        constant[found.constant] = True
+        if constant.any():
             raise ValueError(
-                f"Column {names[found.constant[0]]!r} is constant; a truncated Gaussian has no "
-                "estimate there. Drop that column."
+                f"Column {names[int(np.argmax(constant))]!r} is constant; a truncated Gaussian "
+                "has no estimate there. Drop that column."
             )
         if found.dependent.size and self.penalty is None and self.graph is None:
             named = ", ".join(repr(names[j]) for j in found.dependent[:10])
