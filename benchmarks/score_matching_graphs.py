@@ -2,11 +2,11 @@
 
 ``python benchmarks/score_matching_graphs.py [repeats] [--peer-path]``
 
-Speed: twelve penalties from the largest down to 0.3 of it, CPU time of one BLAS thread, the best of
-three, on tables of a chain and of a random graph (three neighbours on average, mixed signs) with as
-many rows as columns. scikit-learn's graphical_lasso_path runs on the same correlations at p = 100,
-and at p = 500 with ``--peer-path`` (minutes), its penalties being the ones that give about the same
-numbers of edges; the iterations that it stops at count as not converged.
+Speed: twelve penalties from the largest down to a share of it, CPU time of one BLAS thread, the
+best of three, on tables of a chain and of a random graph (three neighbours on average, mixed signs)
+with as many rows as columns. scikit-learn's graphical_lasso_path runs on the same correlations and
+penalties at p = 100, and at p = 500 with ``--peer-path``; solutions at which it gave up count as
+not converged.
 
 Quality: 50 columns, 200 rows, four graphs; ScoreMatchingGaussianCV with its defaults against
 GraphicalLassoCV with its own. F1 of the edges, Kullback-Leibler divergence from the truth in nats,
@@ -66,13 +66,20 @@ def cpu_time(function: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]
     return min(times), result
 
 
-def path_row(kind: str, p: int, with_peer: bool) -> list[Any]:
+def path_row(kind: str, p: int, share: float, with_peer: bool) -> list[Any]:
     rng = np.random.default_rng(0)
     R = np.corrcoef(rows_of(precision(kind, p, rng), p, rng), rowvar=False)
     most = largest_alpha(R)
-    alphas = np.geomspace(most, 0.3 * most, 13)[1:]
+    alphas = np.geomspace(most, share * most, 13)[1:]
     seconds, path = cpu_time(lambda: solve_path(R, alphas))
-    row: list[Any] = [kind, p, 1e3 * seconds / 12, seconds, max(q.kkt_residual for q in path)]
+    row: list[Any] = [
+        kind,
+        p,
+        share,
+        1e3 * seconds / 12,
+        seconds,
+        max(q.kkt_residual for q in path),
+    ]
     row.append((len(path[-1].values) - p) // 2)
     if not with_peer:
         return [*row, "not run", "not run"]
@@ -107,13 +114,21 @@ def main() -> None:
     numbers = [a for a in sys.argv[1:] if a.isdigit()]
     header("Sparse Gaussian score matching", ("numpy", "scipy", "scikit-learn"))
     with threadpool_limits(1):
-        sizes = (100, 500, 1000)
+        sizes = ((100, 0.3), (100, 0.1), (500, 0.3), (500, 0.15), (1000, 0.3))
         rows = [
-            path_row(kind, p, with_peer=p == 100 or (p == 500 and peer_path))
-            for p in sizes
+            path_row(kind, p, share, with_peer=p == 100 or (p == 500 and peer_path))
+            for p, share in sizes
             for kind in ("chain", "random")
         ]
-        heads = ["graph", "p = n", "ms per penalty", "s for 12", "KKT residual", "edges at the end"]
+        heads = [
+            "graph",
+            "p = n",
+            "down to",
+            "ms per penalty",
+            "s for 12",
+            "KKT residual",
+            "edges at the end",
+        ]
         table([*heads, "scikit-learn / skgm", "its fits that did not converge"], rows)
         print()
         rows = [row for kind in GRAPHS for row in quality(kind, int(numbers[0]) if numbers else 10)]

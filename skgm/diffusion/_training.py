@@ -22,7 +22,7 @@ _LOOKS = 100  # at most, at the held-out loss
 
 
 class Learner(Protocol):
-    """What the loop trains: a network of ours, of torch, or a regressor with `partial_fit`."""
+    """What the loop trains: our network, or a regressor with `partial_fit`."""
 
     def update(
         self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray, k: int
