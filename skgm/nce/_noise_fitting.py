@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -124,7 +125,9 @@ def _best_of_ladder(
         if k > 1 and k * ROWS_PER_COMPONENT > len(Z):
             break
         model = GaussianMixture(k, covariance_type=kind, random_state=int(rng.integers(2**31)))
-        with warnings.catch_warnings():  # noise need not be at the optimum
+        # noise need not be at the optimum; and with dispatch to other arrays scikit-learn refuses
+        # the starts by k-means, which these numpy rows can have
+        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
             warnings.simplefilter("ignore", ConvergenceWarning)
             bic = model.fit(Z).bic(Z)
         rises = 0 if bic < best[0] else rises + 1
