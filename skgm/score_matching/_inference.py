@@ -13,11 +13,13 @@ from skgm.inference._parametric import (
 )
 from skgm.score_matching._graph_errors import graph_errors, graph_intervals
 from skgm.score_matching._intervals import gaussian_intervals
+from skgm.score_matching._matching_errors import matching_errors, system_residual
 from skgm.score_matching._sandwich import gaussian_psi, model_errors, robust_errors
 
 __all__ = ["METHODS", "GaussianInference"]
 
 METHODS = ("auto", "wald", "wald-transformed", "robust")
+SOLVED = 1e-4  # of the linear system on a graph; rounding of near-collinear columns stays below
 
 
 class GaussianInference(ParametricDensity):
@@ -88,10 +90,9 @@ class GaussianInference(ParametricDensity):
 
     def _errors_on_graph(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         """Return errors of location and precision; at the maximum observed = expected."""
-        if self.refit == "score_matching" or self.ridge_ or self._is_incomplete:
+        if self.ridge_ or self._is_incomplete:
             raise ValueError(
-                "On a graph there are standard errors with refit='one_step' or 'mle', complete "
-                "rows and no constant column."
+                "On a graph there are standard errors with complete rows and no constant column."
             )
         scaled = self._sd[:, None] * np.asarray(self._cholesky)
         covariance, n, rows = scaled @ scaled.T, Moments(**self._moments).n, None
@@ -102,9 +103,28 @@ class GaussianInference(ParametricDensity):
         else:
             of_location, _ = model_errors(covariance, len(self._center), n)
         graph = np.asarray(self._fitted_graph)
-        of_precision = graph_errors(covariance, graph, n, rows, sample_weight)
+        if self.refit in ("one_step", "mle"):
+            of_precision = graph_errors(covariance, graph, n, rows, sample_weight)
+        else:
+            of_precision = self._matching_errors(covariance, graph, n, rows, sample_weight)
         errors = {"location": of_location, "precision": of_precision}
         return {name: errors[name] for name in self.params_}
+
+    def _matching_errors(
+        self, covariance: np.ndarray, graph: np.ndarray, n: float, rows: Any, weight: Any
+    ) -> np.ndarray:
+        """Return errors of the precision where it solves the linear system of score matching."""
+        moment = Moments(**self._moments).covariance(0.0 if self.assume_centered else None)
+        scale = np.sqrt(moment.diagonal())
+        precision = np.linalg.inv(covariance / scale / scale[:, None])
+        precision *= graph | np.eye(len(graph), dtype=bool)  # exact zeros, not those of rounding
+        if system_residual(moment / scale / scale[:, None], precision, graph) > SOLVED:
+            raise ValueError(
+                "The score-matching estimate on this graph was not positive definite and was "
+                "changed to be, so it has no standard errors. Use refit='one_step' or 'mle', or "
+                "collect more rows."
+            )
+        return matching_errors(precision / scale / scale[:, None], graph, n, moment, rows, weight)
 
     def _intervals_on_graph(
         self, level: float, method: str, X: Any, sample_weight: Any
