@@ -24,6 +24,11 @@ __all__ = ["ScoreMatchingGaussian"]
 
 
 def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
+    if estimator.missing == "em":
+        raise AttributeError(
+            "ScoreMatchingGaussian has no partial_fit with missing='em', which fills every row in "
+            "from all others. Call fit."
+        )
     if estimator.bounds is None:
         return True
     raise AttributeError(
@@ -332,7 +337,10 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         self._n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
         self._moments, self._is_incomplete = dict(vars(moments)), bool(np.isnan(table).any())
         self._store(moments)
-        covariance = self.covariance_ if self.covariance_type == "full" else np.diag(self._sd**2)
+        covariance = np.diag(self._sd**2)
+        if self._cholesky is not None:
+            scaled = self._sd[:, None] * self._cholesky  # covariance_ may be rounded to float32
+            covariance = scaled @ scaled.T
         self.loglik_ = observed_log_likelihood(table, weight, self._center, covariance)
         return self
 

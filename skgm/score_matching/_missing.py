@@ -7,6 +7,7 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
+from skgm.inference._factor import RIDGE
 from skgm.inference._gaussian import gaussian_log_density, scaled_cholesky
 from skgm.inference._moments import Moments
 
@@ -44,7 +45,28 @@ def em_moments(
         if moved <= tol:
             converged = True
             break
+    covariance = _without_degenerate(covariance)
     return center + scale * mean, covariance * np.outer(scale, scale), converged
+
+
+def _without_degenerate(covariance: np.ndarray) -> np.ndarray:
+    """Set to zero the eigenvalues that are smaller than what the iteration can tell from zero.
+
+    Where columns determine one another, or are too many for the rows, the likelihood grows without
+    bound as a variance shrinks to zero, and the iteration ends somewhere on the way.
+    """
+    values, vectors = linalg.eigh(covariance)
+    if values[0] >= RIDGE:
+        return covariance
+    return (vectors * np.where(values < RIDGE, 0.0, values)) @ vectors.T
+
+
+def _cholesky(block: np.ndarray) -> np.ndarray:
+    """Return the lower factor; with a ridge where the matrix is singular."""
+    try:
+        return linalg.cholesky(block, lower=True)
+    except linalg.LinAlgError:
+        return linalg.cholesky(block + RIDGE * np.eye(len(block)), lower=True)
 
 
 def _observed_mean(X: np.ndarray, seen: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -78,7 +100,7 @@ def _step(
         filled = np.tile(mean, (len(rows), 1))
         extra = covariance
         if kind.any():
-            factor = linalg.cholesky(covariance[np.ix_(kind, kind)], lower=True)
+            factor = _cholesky(covariance[np.ix_(kind, kind)])
             gain = linalg.cho_solve((factor, True), covariance[kind])  # (seen, p)
             residual = rows - mean[kind]
             filled += residual @ gain
@@ -118,6 +140,7 @@ def moments_with_missing(
                 "said of its variance. Drop it."
             )
     mean, covariance, converged = em_moments(X, weight, centered=centered)
+    _warn_of_pairs(X, names)
     if not converged:
         warnings.warn(
             f"Expectation-maximisation did not converge in {MAX_ITER} steps: too much is missing "
@@ -127,6 +150,22 @@ def moments_with_missing(
         )
     n = float(weight.sum())
     return Moments(n, mean, np.zeros_like(mean), n * covariance)
+
+
+def _warn_of_pairs(X: np.ndarray, names: list[str]) -> None:
+    """Warn of columns without a row that observes both: nothing tells how they go together."""
+    seen = (~np.isnan(X)).astype(np.float64)
+    apart = np.argwhere(np.triu(seen.T @ seen == 0))
+    if len(apart):
+        i, j = apart[0]
+        more = f" (and {len(apart) - 1} more pairs)" if len(apart) > 1 else ""
+        warnings.warn(
+            f"No row holds both {names[i]!r} and {names[j]!r}{more}, so the table does not "
+            "determine their covariance: it depends on the start of the iteration, independent "
+            "columns. Collect rows with both, or drop one of the columns.",
+            ConvergenceWarning,
+            stacklevel=7,
+        )
 
 
 def observed_log_likelihood(

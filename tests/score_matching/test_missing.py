@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingGaussian
 from skgm.score_matching import _missing
@@ -112,6 +114,48 @@ def test_with_other_options(options):
     assert fitted.impute(X, random_state=0).shape == X.shape
     if options.get("assume_centered"):
         assert_allclose(fitted.covariance_[0, 0], COVARIANCE[0, 0] + MEAN[0] ** 2, rtol=0.2)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("complete", [True, False])
+def test_repeated_columns_get_the_ridge_and_a_penalty_is_the_cure(dtype, complete):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    if not complete:
+        X[np.random.default_rng(1).random(X.shape) < 0.3] = np.nan
+    X = np.column_stack([X, 2 * X[:, 0]]).astype(dtype)
+    with pytest.warns(LinAlgWarning, match=r"determine one another \('x0', 'x3'\)"):
+        fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    assert fitted.ridge_ > 0
+    assert np.isfinite(fitted.loglik_)
+    for penalty in ("l1", "l2"):
+        cured = ScoreMatchingGaussian(missing="em", penalty=penalty).fit(X)
+        assert cured.ridge_ == 0
+        assert np.isfinite(cured.loglik_)
+
+
+@pytest.mark.parametrize(("n", "share"), [(6, 0.2), (12, 0.1), (20, 0.2)])
+def test_too_few_rows_for_the_columns_are_warned_of(n, share):
+    """The likelihood of ten columns is unbounded: some direction has no variance left."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 10))
+    X[rng.random(X.shape) < share] = np.nan
+    with pytest.warns(LinAlgWarning, match="singular"):
+        fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    assert (np.linalg.eigvalsh(fitted.precision_) > 0).all()
+
+
+def test_columns_that_are_never_seen_together_are_named():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    X[:30, 0] = X[30:, 2] = np.nan
+    with pytest.warns(ConvergenceWarning, match="No row holds both 'x0' and 'x2'") as told:
+        ScoreMatchingGaussian(missing="em").fit(X)
+    assert told[0].filename == __file__
+
+
+def test_no_partial_fit():
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as caught:
+        ScoreMatchingGaussian(missing="em").partial_fit(holed(50))
+    assert "fills every row in from all others" in str(caught.value.__cause__)
 
 
 def test_refusals(monkeypatch):
