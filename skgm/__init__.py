@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         information_criteria,
     )
     from skgm.nce import NCEDensity
-    from skgm.plotting import ProfileDisplay, QQDisplay
+    from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
         KernelExpFamily,
@@ -52,6 +52,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityOutlierDetector",
     "DensityPipeline",
     "DensityTags",
+    "DiffusionDisplay",
     "InformationCriteria",
     "KernelExpFamily",
     "MLEDensity",
@@ -97,7 +98,7 @@ _HOME = {
         "information_criteria",
     ),
     "nce": ("NCEDensity",),
-    "plotting": ("ProfileDisplay", "QQDisplay"),
+    "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (
         "KernelExpFamily",

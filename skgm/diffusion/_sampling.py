@@ -11,7 +11,6 @@ from skgm._validation import check_n_samples
 from skgm.diffusion._by_class import encode_labels, stratified_codes
 from skgm.diffusion._conditional import draw_given
 from skgm.diffusion._elbo import step_variances
-from skgm.diffusion._evaluation import DiffusionEvaluation
 from skgm.diffusion._learner import one_blas_thread
 from skgm.diffusion._samplers import (
     flow_angles,
@@ -20,6 +19,7 @@ from skgm.diffusion._samplers import (
     sample_flow,
 )
 from skgm.diffusion._scaling import Scaler
+from skgm.diffusion._way import DiffusionWay
 
 __all__ = ["SAMPLERS", "DiffusionSampling"]
 
@@ -27,7 +27,7 @@ _GIVEN_STEPS = 50  # levels of the chain that completes rows
 SAMPLERS = ("ode", "ddim", "ancestral")
 
 
-class DiffusionSampling(DiffusionEvaluation):
+class DiffusionSampling(DiffusionWay):
     """How `DDPM` draws rows; see there for parameters and attributes."""
 
     def sample(

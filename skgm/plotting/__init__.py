@@ -1,6 +1,7 @@
 """Displays of fits, in scikit-learn's style: numbers as attributes, drawn with matplotlib."""
 
+from skgm.plotting._diffusion import DiffusionDisplay
 from skgm.plotting._profile import ProfileDisplay
 from skgm.plotting._qq import QQDisplay
 
-__all__ = ["ProfileDisplay", "QQDisplay"]
+__all__ = ["DiffusionDisplay", "ProfileDisplay", "QQDisplay"]

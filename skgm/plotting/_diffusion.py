@@ -1,0 +1,262 @@
+"""The way between data and noise, as a picture."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._random import as_generator
+from skgm._validation import column_names
+from skgm.diffusion import DDPM
+from skgm.plotting._axes import axes_for, check_column
+from skgm.plotting._way import draw_field, draw_lines, draw_rows, field_grid, panels_for
+
+__all__ = ["DiffusionDisplay"]
+
+_KINDS = ("reverse", "forward", "trajectory", "score")
+
+
+class DiffusionDisplay:
+    r"""Rows between noise and data, and the field that leads from one to the other.
+
+    On the way a row stands at an angle :math:`\varphi`, where it is
+    :math:`\cos\varphi\,z + \sin\varphi\,e` of scaled data z and noise e, shown in the units of the
+    table. The score, the gradient of the log-density of such rows, points to where they are
+    denser.
+
+    - "reverse": drawn rows at some angles on the way from noise to data and, in tables of two
+      columns, the score of the model there;
+    - "forward": the rows of a table at the same angles, each with one noise throughout;
+    - "trajectory": the way of each drawn row as a line; of one column, against the angle;
+    - "score": the score at one angle, by default at the data, and the rows of a table.
+
+    Create it with :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    kind : {"reverse", "forward", "trajectory", "score"}
+        What is shown.
+    angles : ndarray of shape (n_angles,)
+        Angles of the positions, decreasing.
+    positions : ndarray of shape (n_angles, n_rows, n_columns)
+        Where the rows are, in one or two columns.
+    names : list of str
+        Names of these columns.
+    grid : ndarray of shape (n_points, 2), default=None
+        Where the score was evaluated.
+    score : ndarray of shape (n_angles, n_points, 2), default=None
+        The score there.
+
+    Attributes
+    ----------
+    kind_ : str
+        What is shown.
+    angles_ : ndarray of shape (n_angles,)
+        Angles of the positions, decreasing.
+    positions_ : ndarray of shape (n_angles, n_rows, n_columns)
+        Where the rows are.
+    names_ : list of str
+        Names of the columns.
+    grid_ : ndarray of shape (n_points, 2) or None
+        Where the score was evaluated.
+    score_ : ndarray of shape (n_angles, n_points, 2) or None
+        The score there.
+    ax_ : matplotlib Axes or ndarray of Axes
+        Where it was drawn last: an array, one for each angle, for "reverse" and "forward".
+    figure_ : matplotlib Figure
+        The figure of these axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from skgm import DDPM, DiffusionDisplay
+    >>> X, _ = make_moons(100, noise=0.1, random_state=0)
+    >>> density = DDPM(max_iter=50, random_state=0).fit(X)
+    >>> display = DiffusionDisplay.from_estimator(density, n_samples=30, random_state=0)
+    >>> display.positions_.shape, display.score_.shape
+    ((5, 30, 2), (5, 289, 2))
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        angles: np.ndarray,
+        positions: np.ndarray,
+        names: list[str],
+        grid: np.ndarray | None = None,
+        score: np.ndarray | None = None,
+    ) -> None:
+        self.kind_, self.names_ = kind, names
+        self.angles_, self.positions_ = angles, positions
+        self.grid_, self.score_ = grid, score
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        kind: str = "reverse",
+        columns: Any = (0, 1),
+        y: Any = None,
+        n_samples: int = 200,
+        n_steps: int = 40,
+        n_angles: int = 5,
+        angle: float | None = None,
+        random_state: Any = None,
+        ax: Any = None,
+    ) -> "DiffusionDisplay":
+        """Follow rows of a fitted diffusion model, and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted DDPM
+            The model.
+        X : array-like or data frame of shape (n_rows, n_features), default=None
+            The rows of "forward", or of "score", which draws some where it gets none.
+        kind : {"reverse", "forward", "trajectory", "score"}, default="reverse"
+            What to show.
+        columns : pair of int or str, default=(0, 1)
+            The columns of the axes, in tables of more than two.
+        y : label, default=None
+            With `class_conditional`, the class to show. Where it is None, drawn rows are of all
+            classes, and "reverse" has no score; "forward" and "score" need it.
+        n_samples : int, default=200
+            Number of rows drawn.
+        n_steps : int, default=40
+            Steps of the probability flow.
+        n_angles : int, default=5
+            Number of moments of "reverse" and "forward", evenly spread over the steps.
+        angle : float, default=None
+            The angle of "score", in radians: above 0, the data, up to pi / 2, noise. None: the
+            smallest that the model knows, the arctangent of `sigma_min`.
+        random_state : None, int, RandomState or Generator, default=None
+            Of the rows drawn and the noise.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: as many as there are angles, for "reverse" and "forward". None: a new
+            figure.
+
+        Returns
+        -------
+        display : DiffusionDisplay
+            With the numbers as attributes.
+
+        Raises
+        ------
+        TypeError
+            An estimator that is no DDPM.
+        ValueError
+            An unknown kind, column or class; "forward" without rows; "score" of a table that has
+            not two columns, or of all classes at once; another number of axes than of angles.
+        ImportError
+            Without matplotlib.
+        """
+        code = _check_model(estimator, kind, X, y)
+        rng = as_generator(random_state)
+        counts = {"n_samples": n_samples, "n_steps": n_steps, "n_angles": n_angles}
+        for name, value in counts.items():
+            _check_count(name, value)
+        names = column_names(estimator, estimator.n_features_in_)
+        chosen = [check_column(column, names) for column in columns[: len(names)]]
+        labels = None if y is None else np.repeat(np.asarray(y), n_samples)
+        angles = estimator._way_angles(n_steps)
+        some = np.unique(np.linspace(0, n_steps, n_angles).round().astype(int))
+        if kind == "score":
+            angles = np.array([angles[-1] if angle is None else _check_angle(angle)])
+            rows = estimator.sample(n_samples, rng, y=labels) if X is None else X
+            positions = estimator._way_of(rows, np.zeros(1), rng, code)
+        elif kind == "forward":
+            angles = angles[some]
+            positions = estimator._way_of(X, angles, rng, code)
+        else:
+            positions = estimator.sample(
+                n_samples, rng, y=labels, sampler="ode", n_steps=n_steps, return_trajectory=True
+            )
+            if kind == "reverse":
+                angles, positions = angles[some], positions[some]
+        grid, score = None, None
+        if kind in ("reverse", "score") and len(names) == 2 and code is not None:
+            grid = field_grid(positions)
+            score = np.stack([estimator._way_score(grid, phi, code) for phi in angles])
+            grid, score = grid[:, chosen], score[..., chosen]
+        display = cls(
+            kind=kind,
+            angles=angles,
+            positions=positions[..., chosen],
+            names=[names[j] for j in chosen],
+            grid=grid,
+            score=score,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None) -> "DiffusionDisplay":
+        """Draw the rows and, where it is known, the score.
+
+        Arrows have the direction of the score; their lengths are compressed, so that the longest
+        do not hide the others.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or sequence of Axes, default=None
+            Where to draw: as many as there are angles, for "reverse" and "forward". None: a new
+            figure.
+
+        Returns
+        -------
+        display : DiffusionDisplay
+            Itself, with `ax_` and `figure_`.
+        """
+        if self.kind_ in ("reverse", "forward"):
+            panels = panels_for(ax, len(self.angles_), "DiffusionDisplay")
+        else:
+            panels = np.array([axes_for(ax, "DiffusionDisplay")], dtype=object)
+        self.ax_: Any = panels if self.kind_ in ("reverse", "forward") else panels[0]
+        self.figure_ = panels[0].figure
+        if self.kind_ == "trajectory":
+            draw_lines(panels[0], self.positions_, self.angles_, self.names_)
+            return self
+        for index, (panel, phi) in enumerate(zip(panels, self.angles_)):
+            if self.score_ is not None:
+                draw_field(panel, self.grid_, self.score_[index])
+            draw_rows(panel, self.positions_[index], self.names_)
+            panel.set_title(f"angle {phi:.2f}")
+            if len(panels) > 1:
+                panel.label_outer()
+        return self
+
+
+def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
+    """Refuse what cannot be shown; return the code of the one class to show, or None."""
+    if not isinstance(estimator, DDPM):
+        raise TypeError(f"DiffusionDisplay needs a fitted DDPM; got {type(estimator).__name__}.")
+    check_is_fitted(estimator)
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {[*_KINDS]}; got {kind!r}.")
+    if kind == "forward" and X is None:
+        raise ValueError("kind='forward' follows rows of a table: give them as X.")
+    if kind == "score" and estimator.n_features_in_ != 2:
+        raise ValueError(
+            f"kind='score' needs a table of two columns; this one has {estimator.n_features_in_}. "
+            "Use kind='trajectory' with two of its columns."
+        )
+    code = estimator._way_code(y)
+    if code is None and kind in ("forward", "score"):
+        raise ValueError(
+            f"kind={kind!r} shows one class of a class-conditional model: give its label as y, "
+            f"one of {estimator.classes_.tolist()}."
+        )
+    return code
+
+
+def _check_count(name: str, value: Any) -> None:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1; got {value!r}.")
+
+
+def _check_angle(angle: Any) -> float:
+    if not isinstance(angle, numbers.Real) or not 0 < float(angle) <= np.pi / 2:
+        raise ValueError(f"angle must be above 0 and at most pi / 2; got {angle!r}.")
+    return float(angle)
