@@ -43,7 +43,13 @@ def weight_at(
     """
     if not callable(weight):
         return WEIGHTS[weight](distance, cap)
-    value, slope = (np.asarray(part, dtype=np.float64) for part in weight(distance))
+    found = weight(distance)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise ValueError(
+            "weight must return a pair, h and its derivative at the distances it is given; got "
+            f"{type(found).__name__}."
+        )
+    value, slope = (np.asarray(part, dtype=np.float64) for part in found)
     if value.shape != distance.shape or slope.shape != distance.shape:
         raise ValueError(
             f"weight must return h and its derivative, both of shape {distance.shape}; got "

@@ -38,15 +38,25 @@ def check_bounds(bounds: Any, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def refuse_outside_bounds(
-    X: np.ndarray, lower: np.ndarray, upper: np.ndarray, names: list[str] | None = None
+    X: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    names: list[str] | None = None,
+    *,
+    shown: np.ndarray | None = None,
 ) -> None:
-    """Raise a ValueError that names the first column and row of X outside the bounds."""
+    """Raise a ValueError that names the first column and row of X outside the bounds.
+
+    `shown`, (n, d), are the rows in the units of the user, where X and the bounds are not.
+    """
     outside = ~((lower <= X) & (upper >= X))
     if not outside.any():
         return
     row, j = (int(k) for k in np.argwhere(outside)[0])
     label = f"x{j}" if names is None else names[j]
+    where = f" [{lower[j]:g}, {upper[j]:g}]" if shown is None else ""
+    value = float((X if shown is None else shown)[row, j])
     raise ValueError(
-        f"Column {label!r} holds {float(X[row, j])!r} at row {row}, outside its bounds "
-        f"[{lower[j]:g}, {upper[j]:g}]. Drop such rows, or widen `bounds`."
+        f"Column {label!r} holds {value!r} at row {row}, outside its bounds{where}. Drop such "
+        "rows, or widen `bounds`."
     )

@@ -165,7 +165,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
         "second_derivatives": [callable, None],
         "base": [callable, None],
         "base_gradient": [callable, None],
-        "bounds": [StrOptions({"positive"}), tuple, list, None],
+        "bounds": [StrOptions({"positive"}), "array-like", None],
         "weight": [StrOptions({"auto", *WEIGHTS}), callable],
         "weight_cap": [Interval(numbers.Real, 0, None, closed="neither")],
         "degree": [Interval(numbers.Integral, 1, None, closed="left")],

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm._validation import check_support
 from skgm.inference._factor import factorise
 from skgm.inference._moments import Moments
+from skgm.score_matching._bounds import refuse_outside_bounds
 from skgm.score_matching._diagnosis import warn_singular
 from skgm.score_matching._exp_family_fit import FAMILIES, SPHERE, family_of, linear_system
 from skgm.score_matching._family_densities import FamilyDensity
@@ -69,6 +70,11 @@ class FamilyMethods(FamilyInference):
         -------
         gradient : ndarray of shape (n_samples, n_features)
             Stein's score, float64.
+
+        Raises
+        ------
+        ValueError
+            A row outside the bounds or the support, where there is no gradient.
         """
         rows = self._begin_scoring(X).astype(np.float64)
         if self.statistics == SPHERE:
@@ -78,6 +84,7 @@ class FamilyMethods(FamilyInference):
             model = f"The score function of {self.statistics!r}"
             check_support(rows, "positive", self._column_names(), model=model)
         Z = (rows - self._shift) / self._scale
+        refuse_outside_bounds(Z, *self._bounds, self._column_names(), shown=rows)
         return self._family().score(Z, self._theta) / self._scale
 
     def _is_positive(self) -> bool:

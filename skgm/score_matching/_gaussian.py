@@ -214,7 +214,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         "assume_centered": ["boolean"],
         **CONSTRAINTS,
         "missing": [StrOptions({"raise", "em"})],
-        "bounds": [StrOptions({"positive"}), tuple, list, None],
+        "bounds": [StrOptions({"positive"}), "array-like", None],
         "weight": [StrOptions(set(WEIGHTS)), callable],
         "weight_cap": [Interval(numbers.Real, 0, None, closed="neither")],
     }

@@ -103,11 +103,13 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
         Raises
         ------
         ValueError
-            A row so far away that the gradient overflows.
+            A row so far away that the gradient overflows, or outside `bounds`.
         """
         X = self._begin_scoring(X)
         if self._truncation is not None:
-            gradient = self._box().score_function(X.astype(np.float64))
+            box = self._box()
+            refuse_outside_bounds(X, box.lower, box.upper, self._column_names())
+            gradient = box.score_function(X.astype(np.float64))
         else:
             gradient = gaussian_score_function(X, self._center, self._scaled())
         if not np.isfinite(gradient).all():

@@ -386,6 +386,14 @@ def test_interactions_that_grow_take_a_ridge_with_a_warning():
     assert found
 
 
+def test_there_is_no_gradient_outside_the_bounds():
+    X = np.random.default_rng(0).uniform(size=(200, 2))
+    fitted = ScoreMatchingExpFamily("polynomial", degree=2, bounds=(0.0, [1.0, 2.0])).fit(X)
+    assert np.isfinite(fitted.score_function([[0.0, 2.0]])).all()
+    with pytest.raises(ValueError, match=r"Column 'x0' holds 1.5 at row 1, outside its bounds"):
+        fitted.score_function([[0.5, 1.5], [1.5, 0.5]])
+
+
 def test_statistics_that_the_rows_do_not_determine_are_named():
     X = correlated()
     with pytest.raises(ValueError, match=r"do not determine.*'theta1'"):

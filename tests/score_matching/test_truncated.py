@@ -245,6 +245,58 @@ def test_rows_outside_the_bounds():
         fitted.sample(given=[[-1.0, np.nan, 1.0, 1.0]])
 
 
+def test_there_is_no_gradient_outside_the_bounds():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    fitted = ScoreMatchingGaussian(bounds="positive").fit(X)
+    assert np.isfinite(fitted.score_function(np.zeros((1, 4)))).all()
+    with pytest.raises(ValueError, match=r"Column 'x1' holds -0.1 at row 1, outside its bounds"):
+        fitted.score_function([[1.0] * 4, [1.0, -0.1, 1.0, 1.0]])
+
+
+def test_bounds_may_be_one_array():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    ends = np.array([[0.0] * 4, [9.0] * 4])
+    one = ScoreMatchingGaussian(bounds=ends).fit(X)
+    other = ScoreMatchingGaussian(bounds=(0.0, 9.0)).fit(X)
+    assert_allclose(one.precision_, other.precision_, rtol=1e-12)
+
+
+def test_a_weight_function_in_the_units_of_the_table():
+    """h(x) = min(x, 3) of every column, unscaled: the distances are x over its deviation.
+
+    Column j's terms of the loss gain the square of its deviation in standardised columns.
+    """
+    X = positive_rows(PRECISION, 200, np.random.default_rng(0)) * [1.0, 2.0, 0.5, 1.0]
+    sd, upper = X.std(axis=0), np.triu_indices(4)
+
+    def weight(distance):
+        x = distance * sd
+        return np.minimum(x, 3) / sd**2, (x < 3) / sd
+
+    fitted = ScoreMatchingGaussian(bounds="positive", weight=weight, tol=1e-10).fit(X)
+    h, slope = np.minimum(X, 3), (X < 3).astype(float)
+    G, g = np.zeros((14, 14)), np.zeros(14)  # by hand: the linear system in (K, eta)
+    for j in range(4):
+        derivative, second = np.zeros((200, 14)), np.zeros(14)
+        for k, (a, b) in enumerate(zip(*upper)):
+            if j in (a, b):
+                derivative[:, k] = -X[:, b if j == a else a]
+            second[k] = -float(a == b == j)
+        derivative[:, 10 + j] = 1.0
+        G += derivative.T @ (derivative * h[:, [j]]) / 200
+        g -= h[:, j].mean() * second + derivative.T @ slope[:, j] / 200
+    theta = np.linalg.solve(G, g)
+    assert_allclose(fitted.precision_[upper], theta[:10], rtol=1e-7)
+    assert_allclose(fitted.natural_param_, theta[10:], rtol=1e-7)
+
+
+@pytest.mark.parametrize("returned", [lambda t: t, lambda t: (t, t, t), lambda t: None])
+def test_a_weight_that_returns_no_pair_is_refused(returned):
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="weight must return a pair, h and its derivative"):
+        ScoreMatchingGaussian(bounds="positive", weight=returned).fit(X)
+
+
 def test_refusals_and_warnings():
     X = positive_rows(PRECISION, 100, np.random.default_rng(0))
     for options, message in (
