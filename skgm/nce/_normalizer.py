@@ -1,11 +1,13 @@
 """The normaliser of a density known up to it, by importance sampling, with its error."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm.nce._noise import Noise
@@ -14,6 +16,7 @@ __all__ = [
     "Normalizer",
     "estimate_normalizer",
     "pareto_tail_index",
+    "sample_limit",
     "summarise_weights",
     "warn_normalizer",
 ]
@@ -22,6 +25,8 @@ CHUNK = 10_000  # noise rows at a time
 PILOT = 20_000  # before giving up
 LONG = 80_000  # before a heavy tail is taken for what it is
 OUT_OF_REACH = 4  # times max_samples
+FEWEST, MOST = 300_000, 3_000_000  # rows where max_samples is "auto"
+TREE_EVALUATIONS = 300_000_000  # ten to fifteen seconds
 SAFETY = 1.1  # more rows than the variance so far asks for
 MAX_PARETO_K, MAX_WEIGHT, MIN_ESS = 0.7, 0.01, 0.01
 
@@ -70,14 +75,14 @@ def estimate_normalizer(
     Rows are drawn until the standard error of log Z is at most `tol`, or `max_samples` are used;
     fewer where even several times as many would not do.
     """
-    log_weights = np.empty(0)
-    wanted = CHUNK
+    chunks: list[np.ndarray] = []
+    m, wanted = 0, min(CHUNK, max_samples)
     while True:
-        while len(log_weights) < wanted:
-            rows = noise.sample(min(CHUNK, max_samples), rng)
-            log_weights = np.append(log_weights, log_ratio(rows))
-        result = summarise_weights(log_weights)
-        m = len(log_weights)
+        while m < wanted:
+            rows = noise.sample(min(CHUNK, max_samples - m), rng)
+            chunks.append(log_ratio(rows))
+            m += len(rows)
+        result = summarise_weights(np.concatenate(chunks))
         needed = SAFETY * m * (result.se / tol) ** 2
         hopeless = m >= PILOT and needed > OUT_OF_REACH * max_samples
         believable = result.pareto_k <= MAX_PARETO_K or m >= LONG
@@ -85,6 +90,21 @@ def estimate_normalizer(
         if certified or m >= max_samples or hopeless:
             return result
         wanted = int(min(max_samples, max(needed, 2 * m), 4 * m))
+
+
+def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
+    """Return the number that `max_samples` stands for.
+
+    "auto" is 300,000; for boosted trees, whose cost is known, as many as take 3e8 evaluations of a
+    tree, but no more than three million.
+    """
+    if not isinstance(max_samples, str):
+        return max_samples
+    trees = [m.n_iter_ for m in members if isinstance(m, HistGradientBoostingClassifier)]
+    if not members or len(trees) < len(members):
+        return FEWEST
+    affordable = TREE_EVALUATIONS // max(sum(trees), 1)
+    return int(np.clip(affordable, FEWEST, MOST))
 
 
 def summarise_weights(log_weights: np.ndarray) -> Normalizer:

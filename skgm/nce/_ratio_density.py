@@ -12,7 +12,7 @@ from skgm.base import DensityEstimator
 from skgm.nce._langevin import langevin_draws
 from skgm.nce._linear import LinearCritic
 from skgm.nce._noise import Noise
-from skgm.nce._normalizer import estimate_normalizer, warn_normalizer
+from skgm.nce._normalizer import estimate_normalizer, sample_limit, warn_normalizer
 from skgm.nce._resampling import importance_resampling, rejection_sampling
 from skgm.nce._routes import smooth
 from skgm.nce._score_error import ScoreError
@@ -26,13 +26,15 @@ class RatioDensity(DensityEstimator):
     noise_: Noise
     _critic: Any
     normalizer_tol: float
-    max_normalizer_samples: int
+    critics_: list[Any]
+    max_normalizer_samples: int | str
     sampling: str
 
     def _normalize(self, rng: np.random.Generator) -> None:
         log_ratio, source = self._source()
+        limit = sample_limit(self.max_normalizer_samples, self.critics_)
         result = estimate_normalizer(
-            log_ratio, source, rng, tol=self.normalizer_tol, max_samples=self.max_normalizer_samples
+            log_ratio, source, rng, tol=self.normalizer_tol, max_samples=limit
         )
         warn_normalizer(result, self.normalizer_tol)
         self._log_z = result.log_z

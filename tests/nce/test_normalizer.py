@@ -5,12 +5,15 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from skgm.nce._noise import GaussianMixtureNoise
 from skgm.nce._normalizer import (
     estimate_normalizer,
     pareto_tail_index,
+    sample_limit,
     summarise_weights,
     warn_normalizer,
 )
@@ -52,6 +55,23 @@ def test_seeded_and_stopped_at_the_limit():
     one, two = estimate(tilt((0.5, 0.0))), estimate(tilt((0.5, 0.0)))
     assert one == two
     assert estimate(tilt((1.5, 1.0)), max_samples=20_000).n_samples == 20_000
+
+
+@pytest.mark.parametrize("limit", [100, 12_345, 20_000])
+def test_never_more_rows_than_the_limit(limit):
+    assert estimate(tilt((1.5, 1.0)), tol=1e-9, max_samples=limit).n_samples == limit
+
+
+def test_limit_follows_the_cost_of_the_trees():
+    """3e8 evaluations of a tree, between 300,000 and 3,000,000 rows; other critics 300,000."""
+    X, y = np.arange(200.0)[:, None], np.repeat([0, 1], 100)
+    few, many = (HistGradientBoostingClassifier(max_iter=n).fit(X, y) for n in (2, 100))
+    assert sample_limit("auto", [few, few]) == 3_000_000
+    assert sample_limit("auto", [many, many]) == 1_500_000
+    assert sample_limit("auto", [many] * 11) == 300_000
+    assert sample_limit("auto", []) == 300_000
+    assert sample_limit("auto", [few, LogisticRegression().fit(X, y)]) == 300_000
+    assert sample_limit(1234, [few]) == 1234
 
 
 @pytest.mark.parametrize("k", [0.2, 0.5, 0.9])
