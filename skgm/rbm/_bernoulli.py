@@ -23,14 +23,14 @@ from skgm.base import DensityTags
 from skgm.rbm import _fitting
 from skgm.rbm._fitting import Fitted, Settings
 from skgm.rbm._likelihood import FittedMachine
-from skgm.rbm._log_partition import _MAX_EXACT as MAX_EXACT
+from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
 from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
 from skgm.rbm._stream import Stream, new_stream
 
 __all__ = ["BernoulliRBMCD"]
 
-_MAX_EXACT = 20  # units of the smaller layer: a gradient takes half a second or so
+_MAX_EXACT_TRAINING = 20  # units of the smaller layer: a gradient takes half a second or so
 
 
 def _learns_from_batches(estimator: "BernoulliRBMCD") -> bool:
@@ -122,7 +122,7 @@ class BernoulliRBMCD(FittedMachine):
         Epochs, or iterations of L-BFGS (after `fit`).
     loss_curve_ : list of float
         Mean negative log pseudo-likelihood of a sample of training rows, after every epoch; with
-        ``n_iter="auto"`` after as many epochs as make about 100 updates. With ``method="exact"``
+        ``n_iter="auto"`` after as many epochs as make about 200 updates. With ``method="exact"``
         the mean negative log-likelihood. (After `fit`.)
     validation_curve_ : list of float
         The same of the rows held out (with `early_stopping`).
@@ -355,7 +355,7 @@ class BernoulliRBMCD(FittedMachine):
         self._stream = new_stream(self._seed, self.n_features_in_)
         self._log_partition_cache = None
         smaller = min(self.n_components, self.n_features_in_)
-        self.log_density_kind_ = "exact" if smaller <= MAX_EXACT else "estimate"
+        self.log_density_kind_ = "exact" if smaller <= MAX_ENUMERATED_UNITS else "estimate"
 
     def _settings(self) -> Settings:
         chosen = {field.name: getattr(self, field.name) for field in fields(Settings)}
@@ -366,11 +366,11 @@ class BernoulliRBMCD(FittedMachine):
     def _training_function(self) -> Any:
         if self.method != "exact":
             return _fitting.fit_contrastive
-        if min(self.n_components, self.n_features_in_) > _MAX_EXACT:
+        if min(self.n_components, self.n_features_in_) > _MAX_EXACT_TRAINING:
             raise ValueError(
-                f"method='exact' enumerates the smaller layer: at most {_MAX_EXACT} units, got "
-                f"n_components={self.n_components} and {self.n_features_in_} features. Use "
-                "method='pcd', or fewer components."
+                "method='exact' enumerates the smaller layer: at most "
+                f"{_MAX_EXACT_TRAINING} units, got n_components={self.n_components} and "
+                f"{self.n_features_in_} features. Use method='pcd', or fewer components."
             )
         return _fitting.fit_by_enumeration
 

@@ -15,9 +15,9 @@ from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition
 from skgm.rbm._tempering import sample_tempered
 
-__all__ = ["LogPartition", "acceptance_ratio", "log_partition"]
+__all__ = ["MAX_ENUMERATED_UNITS", "LogPartition", "acceptance_ratio", "log_partition"]
 
-_MAX_EXACT = 25  # units of the smaller layer
+MAX_ENUMERATED_UNITS = 25  # of the smaller layer, for log Z
 _GROUPS, _PER_GROUP = 16, 16  # independent ensembles, rows of each
 _STEPS = (400, 1600)  # of annealing; the second if the first does not bring the bracket together
 _LOW_ESS = 10.0  # of 256 chains
@@ -86,7 +86,7 @@ def log_partition(
     rng: np.random.Generator,
     *,
     level: float = 0.95,
-    max_exact_units: int = _MAX_EXACT,
+    max_exact_units: int = MAX_ENUMERATED_UNITS,
 ) -> LogPartition:
     """Return log Z: exact if the smaller layer is small, else an estimate with its error.
 

@@ -84,6 +84,7 @@ class TrainingRows:
         self._rows = X
         self._is_sparse = sparse.issparse(X)
         self._table: np.ndarray | None = None
+        self._mean: np.ndarray | None = None
         self.weight = weight
         self.n_rows, self.n_units = X.shape
 
@@ -102,8 +103,10 @@ class TrainingRows:
 
     def mean(self) -> np.ndarray:
         """Return the mean of each unit, drawn to 1/2 by one row: never 0 nor 1."""
-        weight = np.ones(self.n_rows) if self.weight is None else self.weight
-        return (weight @ self._rows + 0.5) / (weight.sum() + 1.0)
+        if self._mean is None:
+            weight = np.ones(self.n_rows) if self.weight is None else self.weight
+            self._mean = (weight @ self._rows + 0.5) / (weight.sum() + 1.0)
+        return self._mean
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return rows as a new dense array."""

@@ -28,7 +28,7 @@ def test_the_start_has_the_means_of_the_data():
     ("n_batches", "n_updates", "per_iteration"),
     [
         (1, 150, 7),  # 150 epochs at most, looked at 20 times at least
-        (26, 3900, 104),
+        (26, 3900, 182),
         (320, 5120, 320),
         (2000, 20_000, 2000),  # 10 epochs at least
         (50_000, 100_000, 50_000),
