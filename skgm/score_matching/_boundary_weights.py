@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WEIGHTS", "WeightFunction", "boundary_weight", "weight_at"]
+__all__ = ["WEIGHTS", "WeightFunction", "boundary_weight", "refuse_weight_at_boundary", "weight_at"]
 
 WeightFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -43,13 +43,7 @@ def weight_at(
     """
     if not callable(weight):
         return WEIGHTS[weight](distance, cap)
-    found = weight(distance)
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise ValueError(
-            "weight must return a pair, h and its derivative at the distances it is given; got "
-            f"{type(found).__name__}."
-        )
-    value, slope = (np.asarray(part, dtype=np.float64) for part in found)
+    value, slope = _call(weight, distance)
     if value.shape != distance.shape or slope.shape != distance.shape:
         raise ValueError(
             f"weight must return h and its derivative, both of shape {distance.shape}; got "
@@ -58,6 +52,30 @@ def weight_at(
     if not (np.isfinite(value).all() and np.isfinite(slope).all()) or (value < 0).any():
         raise ValueError("weight returned a negative h, or numbers that are not finite.")
     return value, slope
+
+
+def _call(weight: WeightFunction, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = weight(distance)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise ValueError(
+            "weight must return a pair, h and its derivative at the distances it is given; got "
+            f"{type(found).__name__}."
+        )
+    value, slope = (np.asarray(part, dtype=np.float64) for part in found)
+    return value, slope
+
+
+def refuse_weight_at_boundary(weight: Any, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError for a callable weight that does not vanish at distance zero."""
+    if not callable(weight):
+        return
+    with np.errstate(all="ignore"):  # the derivative may have a pole there
+        at_zero = _call(weight, np.zeros(shape))[0]
+    if (at_zero > 1e-8).any():
+        raise ValueError(
+            "weight must return h(0) = 0: where the density does not vanish at a bound, h has to; "
+            f"got h(0) = {at_zero.max():g}. Multiply it by min(t, 1), for example."
+        )
 
 
 def boundary_weight(

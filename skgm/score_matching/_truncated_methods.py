@@ -11,14 +11,19 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
 from skgm.inference._factor import factorise
+from skgm.inference._moments import Moments
 from skgm.inference._parametric import check_training_table
+from skgm.score_matching._boundary_weights import refuse_weight_at_boundary
 from skgm.score_matching._bounds import check_bounds, refuse_outside_bounds
 from skgm.score_matching._box_gaussian import BoxGaussian
+from skgm.score_matching._diagnosis import refuse_extreme_scales
 from skgm.score_matching._regularization import check_graph
 from skgm.score_matching._truncated import TruncatedFit, fit_truncated, truncated_problem
 from skgm.score_matching._truncated_fit import free_parameters, sandwich
 
 __all__ = ["TruncatedMethods"]
+
+NO_ESTIMATE = 1e3  # residual, in standardised columns, of a system without a solution
 
 
 class TruncatedMethods:
@@ -46,8 +51,11 @@ class TruncatedMethods:
         check_finite(X, names)
         if weight is not None:  # a row of weight zero is absent
             X, weight = X[weight > 0], weight[weight > 0]
+        refuse_extreme_scales(X, weight, Moments.from_chunk(X, weight), names)
         lower, upper = check_bounds(self.bounds, X.shape[1])
         refuse_outside_bounds(X, lower, upper, names)
+        if np.isfinite(lower).any() or np.isfinite(upper).any():
+            refuse_weight_at_boundary(self.weight, X.shape)
         dependent = self._refuse_with_bounds(X, names)
         p = X.shape[1]
         self._truncation = {"lower": lower, "upper": upper}
@@ -57,6 +65,13 @@ class TruncatedMethods:
         mask = None if self.graph is None else check_graph(self.graph, p) | np.eye(p, dtype=bool)
         alpha = self.alpha if self.penalty == "l1" else 0.0
         fit = fit_truncated(problem, scale, alpha=alpha, mask=mask, tol=self.tol)
+        if alpha == 0 and not fit.residual < NO_ESTIMATE:
+            raise ValueError(
+                f"The {len(X)} rows do not determine a truncated Gaussian"
+                f"{'' if mask is None else ' on this graph'}: some columns determine another, or "
+                "all of their values lie at a bound or are two numbers only. Drop such columns, "
+                "collect more rows, remove edges, or use penalty='l1'."
+            )
         self._warn_of_truncated(fit, len(X))
         self._truncation |= {"precision": fit.precision, "natural": fit.natural}
         self._store_truncated(fit, X, weight)
@@ -71,6 +86,8 @@ class TruncatedMethods:
             )
         if self.penalty == "l2":
             raise ValueError("bounds go with penalty='l1' or none; got 'l2'.")
+        if self.penalty is not None and self.graph is not None:
+            raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
         covariance = np.cov(X.T.astype(np.float64), bias=True).reshape(2 * X.shape[1:])
         found = factorise(covariance, X.mean(axis=0))
         constant = np.ptp(X, axis=0) == 0  # where the covariance may still hold its rounding
@@ -95,6 +112,14 @@ class TruncatedMethods:
                 f"The linear system of {n_rows} rows did not converge (optimality residual "
                 f"{fit.residual:.2g}, tol={self.tol:g}): columns determine one another, or there "
                 "are too few rows. Use penalty='l1', or a graph.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        off = fit.precision[~np.eye(len(fit.precision), dtype=bool)]
+        if self.penalty == "l1" and off.size and not off.any() and fit.damped > 0:
+            warnings.warn(
+                f"alpha={self.alpha:g} is so large that no two columns are connected: they are "
+                "fitted as independent. Choose a smaller alpha.",
                 ConvergenceWarning,
                 stacklevel=6,
             )

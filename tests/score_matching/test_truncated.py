@@ -297,11 +297,57 @@ def test_a_weight_that_returns_no_pair_is_refused(returned):
         ScoreMatchingGaussian(bounds="positive", weight=returned).fit(X)
 
 
+def test_a_weight_that_does_not_vanish_at_the_bound_is_refused():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    flat = ScoreMatchingGaussian(bounds="positive", weight=lambda t: (1 + 0 * t, 0 * t))
+    with pytest.raises(ValueError, match=r"weight must return h\(0\) = 0"):
+        flat.fit(X)
+    flat.set_params(bounds=(-np.inf, np.inf)).fit(X)  # without a bound it is plain score matching
+    assert_allclose(flat.covariance_, np.cov(X, rowvar=False, bias=True), rtol=1e-6)
+    steep = ScoreMatchingGaussian(
+        bounds="positive", weight=lambda t: (np.sqrt(t), 0.5 / np.sqrt(t))
+    )
+    with np.errstate(divide="raise"):
+        assert steep.fit(X).precision_[0, 0] > 0
+
+
+@pytest.mark.parametrize("factor", [1e160, 1e-160])
+def test_scales_whose_squares_leave_the_range_are_refused(factor):
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0)) * [1, 1, factor, 1]
+    with pytest.raises(ValueError, match="The squares of column 'x2' leave the range"):
+        ScoreMatchingGaussian(bounds="positive").fit(X)
+
+
+def test_an_empty_graph_is_warned_of():
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    with pytest.warns(ConvergenceWarning, match=r"alpha=50 is so large.*Choose a smaller") as told:
+        fitted = ScoreMatchingGaussian(bounds="positive", penalty="l1", alpha=50).fit(X)
+    assert told[0].filename == __file__
+    assert fitted.n_edges_ == 0
+
+
+@pytest.mark.parametrize("kind", ["too few rows", "repeated", "two values"])
+def test_what_has_no_estimate_on_a_graph_is_refused(kind):
+    X = positive_rows(PRECISION, 100, np.random.default_rng(0))
+    if kind == "too few rows":
+        X = X[:3]
+    elif kind == "repeated":
+        X = np.column_stack([X, 2 * X[:, 0]])
+    else:
+        X[:, 1] = X[:, 1] > 0.5
+    graph = np.eye(4) if kind == "two values" else np.ones((X.shape[1],) * 2)
+    with pytest.raises(
+        ValueError, match="rows do not determine a truncated Gaussian on this graph"
+    ):
+        ScoreMatchingGaussian(bounds="positive", graph=graph).fit(X)
+
+
 def test_refusals_and_warnings():
     X = positive_rows(PRECISION, 100, np.random.default_rng(0))
     for options, message in (
         ({"covariance_type": "diag"}, "bounds need covariance_type='full'"),
         ({"penalty": "l2"}, "penalty='l1' or none"),
+        ({"penalty": "l1", "graph": np.ones((4, 4))}, "Give penalty or graph, not both"),
         ({"bounds": (1.0, 0.0)}, "lower < upper"),
         ({"bounds": (0.0, 1.0, 2.0)}, "bounds must be"),
     ):
