@@ -9,7 +9,14 @@ import narwhals as nw
 import numpy as np
 from narwhals.exceptions import DuplicateError
 
-__all__ = ["frame_fault", "frame_schema", "keep_index", "non_numeric_column", "restore_frame"]
+__all__ = [
+    "frame_fault",
+    "frame_schema",
+    "keep_index",
+    "name_columns",
+    "non_numeric_column",
+    "restore_frame",
+]
 
 
 def frame_schema(X: Any) -> dict[str, Any] | None:
@@ -89,7 +96,11 @@ def restore_frame(rows: np.ndarray, schema: dict[str, Any], *, discrete: bool = 
         nw.col(name).cast(_target_dtype(dtype, discrete, column))
         for name, dtype, column in zip(names, schema["dtypes"], np.asarray(rows).T)
     ]
-    native = frame.with_columns(casts).to_native()
+    return name_columns(frame.with_columns(casts).to_native(), names, schema)
+
+
+def name_columns(native: Any, names: list[str], schema: dict[str, Any]) -> Any:
+    """Give a frame whose columns are called `names` the column names of `schema`."""
     if schema["backend"] == "pandas":
         native.columns = schema["columns"]
         if "levels" in schema:

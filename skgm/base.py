@@ -47,6 +47,9 @@ class DensityTags:
     converts_outside : bool, default=False
         `fit` turns a table with values outside the support into one inside, with a warning,
         where others refuse; all later tables are then turned in the same way.
+    mixed_columns : bool, default=False
+        Text and integer columns of a data frame are modelled as categories and whole numbers, and
+        come back as they were, where others refuse text and return floating numbers.
     """
 
     support: str = "real"
@@ -56,6 +59,7 @@ class DensityTags:
     equivariance: str = "none"
     takes_weights: bool = True
     converts_outside: bool = False
+    mixed_columns: bool = False
 
 
 def _can_condition(estimator: "DensityEstimator") -> bool:

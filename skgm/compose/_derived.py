@@ -37,7 +37,7 @@ def derive_tags(steps: Steps, custom: Mapping[str, Any]) -> DensityTags:
     tags = density.__density_tags__()
     doing = [(name, step) for name, step in steps[:-1] if not is_passthrough(step)]
     if not doing:
-        return tags
+        return replace(tags, mixed_columns=False)
     return replace(
         tags,
         support=_support(doing, tags.support, custom),
@@ -45,6 +45,7 @@ def derive_tags(steps: Steps, custom: Mapping[str, Any]) -> DensityTags:
         deterministic_fit=tags.deterministic_fit and not any(map(_is_random, _parts(doing))),
         equivariance=_equivariance(steps, tags.equivariance, custom),
         takes_weights=tags.takes_weights and not any(map(refuses_weights, _parts(doing))),
+        mixed_columns=False,
     )
 
 

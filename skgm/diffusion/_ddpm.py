@@ -93,6 +93,12 @@ class DDPM(DiffusionSampling):
         Runge-Kutta steps of `score_samples`.
     class_conditional : bool, default=False
         Learn the density of each class of `y`, and that of the table as their mixture.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns of categories: a mask, column numbers or names. "from_dtype": those of a data
+        frame that hold text, booleans or a categorical dtype. None: no column.
+    integer_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
+        dtype. Arrays have none unless they are named here.
     early_stopping : bool, default=False
         Hold out rows, stop when their loss no longer falls, and keep the best weights.
     validation_fraction : float, default=0.1
@@ -206,6 +212,8 @@ class DDPM(DiffusionSampling):
         "score_method": [StrOptions({"auto", "ode", "elbo"})],
         "n_score_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "class_conditional": ["boolean"],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -239,6 +247,8 @@ class DDPM(DiffusionSampling):
         score_method: str = "auto",
         n_score_steps: int = 15,
         class_conditional: bool = False,
+        categorical_features: Any = "from_dtype",
+        integer_features: Any = "from_dtype",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -268,6 +278,8 @@ class DDPM(DiffusionSampling):
         self.score_method = score_method
         self.n_score_steps = n_score_steps
         self.class_conditional = class_conditional
+        self.categorical_features = categorical_features
+        self.integer_features = integer_features
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from skgm._sklearn import epoch_begins, epoch_ends
-from skgm.base import DensityEstimator
 from skgm.diffusion._by_class import PerClassDenoiser
 from skgm.diffusion._elbo import level_errors
 from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import Probes
 from skgm.diffusion._learner import NetworkDenoiser, NetworkLearner, one_blas_thread
 from skgm.diffusion._levels import NoiseLevels
+from skgm.diffusion._mixed import MixedTables
 from skgm.diffusion._network import Architecture, Network
 from skgm.diffusion._optimizer import Adam, learning_rate_decay
 from skgm.diffusion._regressor import RegressorDenoiser, RegressorLearner, fit_regressor
@@ -41,7 +41,7 @@ def automatic_width(n_rows: float, n_features: int) -> int:
     return min(2 ** int(np.ceil(np.log2(wanted))), 512 if n_features > 128 else 256)
 
 
-class DenoiserFit(DensityEstimator):
+class DenoiserFit(MixedTables):
     """The denoiser's part of `DDPM`; see there for parameters and attributes."""
 
     n_iter_: int
@@ -85,7 +85,7 @@ class DenoiserFit(DensityEstimator):
             widths = tuple(int(width) for width in np.atleast_1d(self.hidden_layer_sizes))
         else:
             n_rows = _STREAM_ROWS if data is None else data.n_rows
-            widths = (automatic_width(n_rows, self.n_features_in_),) * _DEPTH
+            widths = (automatic_width(n_rows, self.location_.shape[1]),) * _DEPTH
         self.hidden_layer_sizes_ = widths
 
     def _architecture(self) -> Architecture:
@@ -133,7 +133,8 @@ class DenoiserFit(DensityEstimator):
         if self.early_stopping and not one_epoch:
             kept, held_out = _split(data, self.validation_fraction, rng)
         if self._is_empirical():
-            self._rows = dict(vars(data))
+            data = kept = data.jittered(rng)  # the exact denoiser of rows that stay as they are
+            self._rows: dict[str, Any] = dict(vars(data))
         elif self._is_network() or self._can_continue():
             with one_blas_thread(self.hidden_layer_sizes_):
                 self._iterate(kept, held_out, plan, rng, context, X, one_epoch)
@@ -209,7 +210,7 @@ class DenoiserFit(DensityEstimator):
     def _errors(self, data: Table, rng: np.random.Generator) -> np.ndarray:
         """Return the mean squared error of F per level and column, at evenly spaced angles."""
         index = rng.permutation(len(data.rows))[:_ERROR_ROWS]
-        part = data.take(index)
+        part = data.take(index).jittered(rng)
         angles = np.linspace(self._phi_min, np.pi / 2, _ERROR_LEVELS)
         errors = level_errors(
             self._denoiser(np.float32),

@@ -11,6 +11,7 @@ from skgm.diffusion._elbo import evidence_lower_bound
 from skgm.diffusion._fitting import DiffusionFit
 from skgm.diffusion._flow import flow_log_density
 from skgm.diffusion._learner import one_blas_thread
+from skgm.diffusion._mixed import combine_bounds
 from skgm.diffusion._scaling import Scaler
 
 __all__ = ["DiffusionEvaluation"]
@@ -44,7 +45,7 @@ class DiffusionEvaluation(DiffusionFit):
             of that of the ancestral chain (eq. ddpm-elbo). -inf for rows so far away that squares
             overflow.
         """
-        return self._marginal(self._class_log_density(self._begin_scoring(X)))
+        return self._marginal(self._class_log_mass(self._begin_scoring(X)))
 
     def elbo(
         self, X: Any, n_steps: int | None = None, *, return_se: bool = False, random_state: Any = 0
@@ -70,7 +71,7 @@ class DiffusionEvaluation(DiffusionFit):
             Only with `return_se`.
         """
         X = self._begin_scoring(X)
-        parts = self._class_bounds(X, n_steps, random_state)  # (n_replicates, n, n_classes)
+        parts = self._replicated_bounds(X, n_steps, random_state)  # (n_replicates, n, n_classes)
         means = np.array([self._marginal(part).mean() for part in parts])
         if not return_se:
             return float(means.mean())
@@ -94,6 +95,7 @@ class DiffusionEvaluation(DiffusionFit):
             Float64. It is learnt, not differentiated: close to, but not exactly, the gradient of
             :meth:`score_samples`.
         """
+        self._refuse_mixed("score_function: discrete values have no gradient")
         X = self._begin_scoring(X)
         phi = self._phi_min if t is None else self._angle_of_level(t)
         gradients = np.stack([self._class_score(X, phi, code) for code in self._codes()])
@@ -116,7 +118,7 @@ class DiffusionEvaluation(DiffusionFit):
         probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        joint = self._class_log_density(self._begin_scoring(X)) + self._log_prior()
+        joint = self._class_log_mass(self._begin_scoring(X)) + self._log_prior()
         lost = np.isneginf(joint).all(axis=1)  # too far away for any class: only the prior is left
         joint[lost] = self._log_prior()
         return np.asarray(softmax(joint, axis=1))
@@ -156,6 +158,23 @@ class DiffusionEvaluation(DiffusionFit):
         if np.ndim(t) or t < 1:
             raise ValueError(f"t must be one level, 1 to {schedule.n_timesteps}; got {t!r}.")
         return float(schedule.angles[t - 1])
+
+    def _class_log_mass(self, X: np.ndarray) -> np.ndarray:
+        """Return the log-density of every row under every class, (n, k); of mixed rows a bound."""
+        if self._mixed is None:
+            return self._class_log_density(X)
+        parts = [self._class_log_density(z) - q[:, None] for z, q in self._noisy_copies(X)]
+        return combine_bounds(np.stack(parts), sharp=not self._uses_elbo() and self._signs is None)
+
+    def _replicated_bounds(self, X: np.ndarray, n_steps: int | None, seed: Any) -> np.ndarray:
+        """Return replicated lower bounds, (n_replicates, n, k); of mixed rows one per noise."""
+        if self._mixed is None:
+            return self._class_bounds(X, n_steps, seed)
+        parts = [
+            self._class_bounds(z, n_steps, seed).mean(axis=0) - q[:, None]
+            for z, q in self._noisy_copies(X)
+        ]
+        return np.stack(parts)
 
     def _class_log_density(self, X: np.ndarray, phi: float | None = None) -> np.ndarray:
         """Return the log-density of every row under every class, (n, k)."""

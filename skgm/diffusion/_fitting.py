@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from skgm._random import as_generator
-from skgm._sklearn import check_sample_weight, fit_task
-from skgm._validation import validate_table
+from skgm._sklearn import fit_task
 from skgm.base import DensityTags, transactional
 from skgm.diffusion._by_class import class_codes, encode_labels
 from skgm.diffusion._denoisers import DenoiserFit
@@ -22,7 +21,9 @@ class DiffusionFit(DenoiserFit):
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
-        return DensityTags(deterministic_fit=False, score_function_is_gradient=False)
+        return DensityTags(
+            deterministic_fit=False, score_function_is_gradient=False, mixed_columns=True
+        )
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DiffusionFit":
@@ -97,10 +98,7 @@ class DiffusionFit(DenoiserFit):
             if first:
                 table, weight = self._begin_fit(X, sample_weight)
             else:
-                table = validate_table(self, X, reset=False)
-                weight = (
-                    None if sample_weight is None else check_sample_weight(sample_weight, table)
-                )
+                table, weight = self._begin_more(X, sample_weight)
             table, codes, weight = self._encode(table, y, weight, classes, first=first)
             ends = [table.min(axis=0), table.max(axis=0)]
             if not first:
@@ -129,7 +127,8 @@ class DiffusionFit(DenoiserFit):
         self.loss_curve_ = []
         self.validation_scores_: list[float] | None = None
         self.n_iter_ = 0
-        self.log_density_kind_ = "lower_bound" if self._uses_elbo() else "estimate"
+        bound = self._uses_elbo() or self._mixed is not None
+        self.log_density_kind_ = "lower_bound" if bound else "estimate"
 
     def _encode(
         self,
@@ -163,18 +162,26 @@ class DiffusionFit(DenoiserFit):
         self, table: np.ndarray, codes: np.ndarray | None, weight: np.ndarray | None
     ) -> list[Moments]:
         if codes is None:
-            return [Moments.from_chunk(table, weight, joint=True)]
-        every = Moments.from_chunk(table, weight, joint=True)
+            return [self._noisy_moments(table, weight)]
+        every = self._noisy_moments(table, weight)
         moments = []
         for code in range(len(self.classes_)):
             mine = codes == code
             if mine.any():
                 part = None if weight is None else weight[mine]
-                moments.append(Moments.from_chunk(table[mine], part, joint=True))
+                moments.append(self._noisy_moments(table[mine], part))
             else:  # a class that partial_fit has yet to see counts for next to nothing
                 tiny = 1e-9 / every.n
                 moments.append(Moments(1e-9, every.mean, every.mean_error, every.scatter * tiny))
         return moments
+
+    def _noisy_moments(self, table: np.ndarray, weight: np.ndarray | None) -> Moments:
+        """Return the moments of rows with the noise of their discrete values."""
+        moments = Moments.from_chunk(table, weight, joint=True)
+        if self._mixed is None:
+            return moments
+        added = moments.n * np.diag(self._encoding().noise_variance)
+        return Moments(moments.n, moments.mean, moments.mean_error, moments.scatter + added)
 
     def _scale(self) -> None:
         moments = [Moments(**part) for part in self._moments]
@@ -189,4 +196,4 @@ class DiffusionFit(DenoiserFit):
     ) -> Table:
         scaler = Scaler(**self._scaling)
         rows = scaler.scale_each(table, codes)[:, : scaler.n_active]
-        return Table(rows.astype(np.float32), codes, weight)
+        return Table(rows.astype(np.float32), codes, weight, self._jitter())

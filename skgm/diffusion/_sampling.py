@@ -83,8 +83,12 @@ class DiffusionSampling(DiffusionWay):
             `class_conditional`; an unknown `sampler`.
         """
         check_is_fitted(self)
-        if given is not None:
+        if given is not None and self._mixed is None:
             return super().sample(n_samples, random_state, given=given)
+        if given is not None:
+            return self._complete(given, check_n_samples(n_samples), as_generator(random_state))
+        if return_trajectory:
+            self._refuse_mixed("return_trajectory: on the way to a category there is no row")
         if not self.class_conditional and (y is not None or return_labels):
             raise ValueError(
                 "sample takes y and return_labels only with class_conditional=True in the fit."
@@ -148,7 +152,7 @@ class DiffusionSampling(DiffusionWay):
         Only the last position is returned unless `every`.
         """
         scaler = Scaler(**self._scaling)
-        r, d = scaler.n_active, self.n_features_in_
+        r, d = scaler.n_active, scaler.location.shape[1]
         narrow = rng.standard_normal((n_samples, d - r))
         path = np.zeros((1, n_samples, 0))
         if r:
@@ -158,7 +162,7 @@ class DiffusionSampling(DiffusionWay):
             [scaler.unscale_each(np.hstack([u, narrow]), codes) for u in path.astype(np.float64)]
         )
         if self.clip:
-            rows[-1] = np.clip(rows[-1], *self._range)
+            rows[-1] = np.clip(rows[-1], *self._sample_bounds())
         return rows
 
     def _solve(

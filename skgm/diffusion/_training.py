@@ -43,11 +43,15 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """Scaled rows, (n, d), with the code of each row's class and its weight, or None."""
+    """Scaled rows, (n, d), with the code of each row's class and its weight, or None.
+
+    `jitter`, with ``draw(n, codes, rng)``, is noise that the data have, fresh at every look.
+    """
 
     rows: np.ndarray
     codes: np.ndarray | None = None
     weight: np.ndarray | None = None
+    jitter: Any = None
 
     @property
     def n_rows(self) -> float:
@@ -57,7 +61,15 @@ class Table:
     def take(self, index: np.ndarray) -> "Table":
         """Return some of the rows."""
         parts = (None if part is None else part[index] for part in (self.codes, self.weight))
-        return Table(self.rows[index], *parts)
+        codes, weight = parts
+        return Table(self.rows[index], codes, weight, self.jitter)
+
+    def jittered(self, rng: np.random.Generator) -> "Table":
+        """Return the rows with noise of their own, if they have any."""
+        if self.jitter is None:
+            return self
+        noise = self.jitter.draw(len(self.rows), self.codes, rng).astype(self.rows.dtype)
+        return Table(self.rows + noise, self.codes, self.weight)
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,7 @@ class _Batches:
 
 def make_pairs(table: Table, plan: Plan, rng: np.random.Generator) -> tuple[Any, ...]:
     """Return (u, phi, codes, target) for the rows of a table: fresh noise, stratified levels."""
+    table = table.jittered(rng)
     phi = plan.levels.draw(len(table.rows), rng)
     noise = rng.standard_normal(table.rows.shape, dtype=table.rows.dtype)
     u, target = noisy_pairs(table.rows, noise, phi)

@@ -35,6 +35,7 @@ def check_tags_are_valid(estimator: Any) -> None:
         "score_function_is_gradient",
         "takes_weights",
         "converts_outside",
+        "mixed_columns",
     )
     for name in flags:
         require(isinstance(getattr(tags, name), bool), f"{name} must be True or False")

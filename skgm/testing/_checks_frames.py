@@ -58,7 +58,7 @@ def check_polars_in_polars_out(estimator: Any) -> None:
 
 @density_check()
 def check_integer_columns(estimator: Any) -> None:
-    """Integer columns come back as integers from discrete models, as float64 from others."""
+    """Integer columns come back as integers from discrete and mixed models, else as float64."""
     tags = get_density_tags(estimator)
     X = table_for(estimator)
     X = np.ceil(X) if tags.support != "unit" else X
@@ -66,13 +66,17 @@ def check_integer_columns(estimator: Any) -> None:
     frame = _frame("pandas", X, kinds)
     rows = fit_clone(estimator, frame).sample(4)
     require(isinstance(rows, type(frame)), f"fitted to pandas, sample gave {type(rows)}")
-    wanted = kinds if tags.support in DISCRETE else (np.float64, np.float64)
+    kept = tags.support in DISCRETE or tags.mixed_columns
+    wanted = kinds if kept else (np.float64, np.float64)
     require(tuple(rows.dtypes) == wanted, f"integer columns came back as {list(rows.dtypes)}")
 
 
 @density_check()
 def check_errors_name_columns(estimator: Any) -> None:
-    """Infinity in a table, or text in a frame, raises a ValueError that names the column."""
+    """Infinity in a table, or text in a frame, raises a ValueError that names the column.
+
+    Models of mixed columns may be fitted to text.
+    """
     X = table_for(estimator)
     frame = _frame("pandas", X)
     text = frame.assign(height=["tall"] * len(frame))
@@ -84,7 +88,10 @@ def check_errors_name_columns(estimator: Any) -> None:
         (with_frame, text, ("height",)),
     )
     for fitted, bad, words in cases:
-        for function in (seeded_clone(estimator).fit, fitted.score_samples):
+        functions = [seeded_clone(estimator).fit, fitted.score_samples]
+        if bad is text and get_density_tags(estimator).mixed_columns:
+            functions = functions[1:]  # fitted to numbers
+        for function in functions:
             with expect_error("a bad column", ValueError, words=words):
                 function(bad)
 

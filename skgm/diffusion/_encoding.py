@@ -1,0 +1,152 @@
+"""A coded table as real numbers: categories as points, and the noise around discrete values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skgm.diffusion._categories import (
+    NOISE,
+    category_points,
+    cell_noise,
+    log_noise_density,
+    nearest_point,
+)
+
+__all__ = ["Encoding", "Jitter"]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """Between coded tables, (n, d), and real rows, (n, width).
+
+    Attributes
+    ----------
+    kinds : sequence of str
+        "real", "integer" or "category" for each column.
+    shares : sequence of ndarray or None
+        Of each category column, the shares of its values among the training rows.
+    """
+
+    kinds: Sequence[str]
+    shares: Sequence[Any]
+
+    @classmethod
+    def learn(
+        cls, coded: np.ndarray, kinds: Sequence[str], n_values: Sequence[int], weight: Any
+    ) -> "Encoding":
+        """Take the shares of categories from the rows of a training table."""
+        shares: list[Any] = []
+        for column, kind, size in zip(coded.T, kinds, n_values):
+            counts = None
+            if kind == "category":
+                counts = np.bincount(column.astype(np.intp), weight, minlength=size)
+                counts = counts / counts.sum()
+            shares.append(counts)
+        return cls(kinds, shares)
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of encoded columns of each column: one less than the categories it has."""
+        return [1 if share is None else int((share > 0).sum()) - 1 for share in self.shares]
+
+    def spans(self) -> list[slice]:
+        """Return the encoded columns of each column."""
+        ends = np.cumsum(self.widths)
+        return [slice(int(end) - width, int(end)) for end, width in zip(ends, self.widths)]
+
+    @property
+    def is_whole(self) -> np.ndarray:
+        """Which encoded columns are whole numbers."""
+        return np.repeat([kind == "integer" for kind in self.kinds], self.widths)
+
+    @property
+    def is_noisy(self) -> np.ndarray:
+        """Which encoded columns have noise: all but the real ones."""
+        return np.repeat([kind != "real" for kind in self.kinds], self.widths)
+
+    @property
+    def is_bits(self) -> np.ndarray:
+        """Which encoded columns belong to a category."""
+        return np.repeat([kind == "category" for kind in self.kinds], self.widths)
+
+    @property
+    def noise_variance(self) -> np.ndarray:
+        """Variance that the noise adds to each encoded column."""
+        return np.where(self.is_whole, 1 / 12, np.where(self.is_bits, NOISE**2, 0.0))
+
+    def encode(self, coded: np.ndarray) -> np.ndarray:
+        """Return the encoded rows, NaN for missing values; rows of probability zero are infinite.
+
+        These have a category without training rows, or a fraction in a column of whole numbers.
+        """
+        parts, impossible = [], np.zeros(len(coded), dtype=bool)
+        for column, kind, share in zip(coded.T, self.kinds, self.shares):
+            if kind != "category":
+                parts.append(column[:, None])
+                impossible |= (kind == "integer") & (column != np.floor(column))
+                continue
+            seen, hole = share > 0, np.isnan(column)
+            points = np.zeros((len(share), int(seen.sum()) - 1))
+            points[seen] = category_points(share[seen])
+            code = np.where(hole, 0, column).astype(np.intp)
+            parts.append(np.where(hole[:, None], np.nan, points[code]))
+            impossible |= ~hole & ~seen[code]
+        encoded = np.hstack(parts).astype(np.float64, copy=False)
+        encoded[impossible & ~np.isnan(coded).any(axis=1)] = np.inf
+        return encoded
+
+    def decode(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Return the coded table whose values the encoded rows are nearest to.
+
+        Whole numbers beyond `low` and `high`, of the encoded columns, become these.
+        """
+        coded = np.empty((len(rows), len(self.kinds)))
+        for j, (kind, share, span) in enumerate(zip(self.kinds, self.shares, self.spans())):
+            part = rows[:, span]
+            if kind == "category":
+                seen = np.flatnonzero(share > 0)
+                coded[:, j] = seen[nearest_point(category_points(share[seen]), part)]
+            elif kind == "integer":
+                coded[:, j] = np.clip(np.rint(part), low[span], high[span])[:, 0]
+            else:
+                coded[:, j] = part[:, 0]
+        return coded
+
+    def noise(self, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return noise of rows, (n, width), from normal numbers (n, n_noisy); its log-density."""
+        noisy = self.is_noisy
+        whole = self.is_whole[noisy]
+        noise = np.zeros((len(normal), len(noisy)))
+        noise[:, noisy] = cell_noise(normal, whole)
+        return noise, log_noise_density(normal, whole)
+
+
+@dataclass(frozen=True, eq=False)
+class Jitter:
+    """Fresh noise for scaled training rows: that of an encoding under the maps of the classes.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        What noise each column has.
+    forward : ndarray of shape (k, r, width)
+        Scaled columns from encoded ones, for each class.
+    """
+
+    encoding: Encoding
+    forward: np.ndarray
+
+    def draw(self, n: int, codes: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+        """Return noise for n rows with these codes of classes, (n, r)."""
+        noisy = self.encoding.is_noisy
+        normal = rng.standard_normal((n, int(noisy.sum())))
+        noise = cell_noise(normal, self.encoding.is_whole[noisy])
+        maps = self.forward[:, :, noisy]
+        if codes is None:
+            return np.asarray(noise @ maps[0].T)
+        scaled = np.empty((n, maps.shape[1]))
+        for code in np.unique(codes):
+            scaled[codes == code] = noise[codes == code] @ maps[code].T
+        return scaled
