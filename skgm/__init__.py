@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         compare_densities,
         information_criteria,
     )
-    from skgm.nce import NCEDensity
+    from skgm.nce import NCEDensity, NCELanguageModel
     from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
@@ -57,6 +57,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "KernelExpFamily",
     "MLEDensity",
     "NCEDensity",
+    "NCELanguageModel",
     "NoiseSchedule",
     "ProfileDisplay",
     "QQDisplay",
@@ -97,7 +98,7 @@ _HOME = {
         "compare_densities",
         "information_criteria",
     ),
-    "nce": ("NCEDensity",),
+    "nce": ("NCEDensity", "NCELanguageModel"),
     "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (

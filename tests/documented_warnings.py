@@ -15,6 +15,7 @@ from skgm import (
     KernelExpFamily,
     MLEDensity,
     NCEDensity,
+    NCELanguageModel,
     ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     ScoreMatchingGaussianCV,
@@ -30,6 +31,7 @@ DOCUMENTED = {
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     # of rounded and repeated rows, of equal columns, of an uncertain normaliser
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
+    NCELanguageModel: [],
     ScoreMatchingExpFamily: [LinAlgWarning],
     ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
     ScoreMatchingGaussianCV: [LinAlgWarning],

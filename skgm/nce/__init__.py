@@ -1,6 +1,8 @@
 """Noise-contrastive estimation: normalised densities from classifiers and linear critics."""
 
 from skgm.nce._density import NCEDensity
+from skgm.nce._language_model import NCELanguageModel
 from skgm.nce._score_error import ScoreError
+from skgm.nce._vocabulary_loop import LogNormalizerStats
 
-__all__ = ["NCEDensity", "ScoreError"]
+__all__ = ["LogNormalizerStats", "NCEDensity", "NCELanguageModel", "ScoreError"]

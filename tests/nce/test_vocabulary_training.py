@@ -5,7 +5,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import log_softmax, logsumexp
 
 from skgm.nce._vocabulary_noise import DistinctClasses, noise_probabilities
-from skgm.nce._vocabulary_training import AdagradRows, OutputTable, scatter_sum
+from skgm.nce._vocabulary_training import _START, AdagradRows, OutputTable, scatter_sum
 
 N_CLASSES, D = 7, 3
 Y = np.array([2, 5, 5, 0, 6])  # one twice; 2 and 0 are noise classes as well
@@ -66,9 +66,11 @@ def test_a_step_follows_the_gradient_of_its_loss(name):
     slopes = np.split(approx_fprime(flat, total, 1e-7), [weights.size, weights.size + bias.size])
     assert_allclose(H_gradient.ravel(), slopes[2], atol=1e-6)
     W_slope = slopes[0].reshape(-1, D)
-    W_size = np.sqrt((W_slope**2).mean(axis=1, keepdims=True) + 1e-8)
+    W_size = np.sqrt((W_slope**2).mean(axis=1, keepdims=True) + _START)
     assert_allclose(weights - output.weights, 0.1 * W_slope / W_size, atol=1e-4)
-    assert_allclose(bias - output.bias, 0.1 * slopes[1] / np.hypot(slopes[1], 1e-4), atol=1e-4)
+    assert_allclose(
+        bias - output.bias, 0.1 * slopes[1] / np.hypot(slopes[1], np.sqrt(_START)), atol=1e-4
+    )
 
 
 def test_rows_that_a_step_does_not_touch_stay():

@@ -1,0 +1,313 @@
+"""An n-gram language model with a large vocabulary, trained without its normaliser."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._random import as_generator
+from skgm._validation import check_n_samples
+from skgm.nce._corpus import check_sentences
+from skgm.nce._language_model_fit import LanguageModelFit
+from skgm.nce._vocabulary_loop import LogNormalizerStats
+from skgm.nce._word_network import draw_sentences
+
+__all__ = ["NCELanguageModel"]
+
+
+class NCELanguageModel(LanguageModelFit):
+    r"""Log-bilinear n-gram model of sentences, estimated by noise contrast.
+
+    The words :math:`w_1, \dots, w_{n-1}` before a gap are embedded and combined,
+    :math:`h = \sum_j C_j r(w_j)`, and the word w that follows has the probability
+
+    .. math:: p(w \mid h) = \frac{\exp(v_w^\top h + b_w)}{\sum_u \exp(v_u^\top h + b_u)}.
+
+    The sum over the vocabulary, which makes maximum likelihood slow, is replaced by a few hundred
+    noise words per mini-batch. Scores, perplexities and draws are exactly normalised.
+
+    Prefer it to an n-gram table where many contexts are rare: words share what their embeddings
+    share. Prefer a recurrent network or a transformer where long-range context matters and there
+    is a GPU.
+
+    Parameters
+    ----------
+    order : int, default=4
+        Length of the n-grams: a word is predicted from the `order` - 1 words before it.
+    n_components : int, default=100
+        Length of the embeddings.
+    context : {"diagonal", "full"}, default="diagonal"
+        The matrices C, one per position.
+    loss : {"ranking", "nce", "full"}, default="ranking"
+        "ranking" finds the word among noise words and estimates best. "nce" tells it from noise
+        words one by one, so that the scores come out nearly normalised by themselves and cost no
+        sum (``normalized=False``). "full" is maximum likelihood over the whole vocabulary.
+    n_noise : int, default=400
+        Noise words per mini-batch, distinct ones, on average. The whole vocabulary if that is
+        smaller: the ranking loss is then maximum likelihood.
+    noise_power : float, default=1.0
+        Noise words are drawn with probabilities proportional to their frequency to this power.
+    min_count : int, default=1
+        Words seen less often become the unknown word ``"<unk>"``.
+    max_vocabulary : int or None, default=10_000
+        Size of the vocabulary, ``"<unk>"`` and the end of a sentence ``"</s>"`` included; rarer
+        words become unknown. None keeps all.
+    learning_rate : float, default=0.1
+        Step size of Adagrad, per row of the tables.
+    batch_size : int, default=512
+        N-grams per mini-batch.
+    max_iter : int, default=20
+        Largest number of passes over the corpus.
+    early_stopping : bool, default=True
+        Hold out sentences and stop when their likelihood no longer rises; these models overfit
+        within a few passes. The best pass is kept.
+    validation_fraction : float, default=0.1
+        Share of the sentences to hold out, if `fit` gets no `X_val`.
+    n_iter_no_change : int, default=1
+        Passes without a better held-out likelihood before stopping.
+    tol : float, default=1e-3
+        What counts as better, in nats per word.
+    random_state : None, int, RandomState or Generator, default=None
+        Seed of start, noise and order.
+
+    Attributes
+    ----------
+    vocabulary_ : list of str
+        The words by number: ``"<unk>"``, ``"</s>"``, then by falling frequency.
+    embeddings_ : ndarray of shape (n_words, n_components)
+        The embeddings r of the words as context, float32.
+    mixing_ : ndarray of shape (order - 1, n_components) or (order - 1, n_components, n_components)
+        The matrices C (their diagonals), nearest word first.
+    coef_ : ndarray of shape (n_words, n_components)
+        The vectors v.
+    intercept_ : ndarray of shape (n_words,)
+        The constants b.
+    loss_curve_ : list of float
+        Mean loss per word of each pass.
+    validation_losses_ : list of float
+        Mean negative log-probability of held-out words after each pass; empty without any.
+    n_iter_ : int
+        Passes made.
+    best_iter_ : int
+        The pass whose parameters are kept.
+
+    Raises
+    ------
+    TypeError
+        A string where a list of tokens belongs, or a token that is not a string.
+    ValueError
+        No words, a vocabulary without words, nothing to hold out, or a fit that diverges.
+
+    See Also
+    --------
+    skgm.NCEDensity : Noise contrast for tables of numbers.
+
+    Notes
+    -----
+    A sentence ends with ``"</s>"``, whose probability counts in its score. All unknown words are
+    one class: the score of a sentence is that of the sentence with each replaced by ``"<unk>"``.
+    Noise words form a set in which each word is independently of the others, with a known
+    probability that is the correction of its score; sets leave out the repetitions of frequent
+    words that independent draws are full of. The ranking loss is consistent whatever the
+    normalisers, the noise-contrastive loss if the model can make them one (Ma and Collins).
+
+    References
+    ----------
+    A. Mnih and Y. W. Teh, "A fast and simple algorithm for training neural probabilistic language
+    models", ICML 2012.
+
+    Z. Ma and M. Collins, "Noise contrastive estimation and negative sampling for conditional
+    models: consistency and statistical efficiency", EMNLP 2018.
+
+    Examples
+    --------
+    >>> from skgm import NCELanguageModel
+    >>> sentences = [["the", "cat", "sleeps"], ["the", "dog", "sleeps"]] * 50
+    >>> model = NCELanguageModel(order=3, n_components=8, random_state=0).fit(sentences)
+    >>> model.score([["the", "cat", "sleeps"]]) > model.score([["cat", "the", "sleeps"]])
+    True
+    """
+
+    def __init__(
+        self,
+        order: int = 4,
+        *,
+        n_components: int = 100,
+        context: str = "diagonal",
+        loss: str = "ranking",
+        n_noise: int = 400,
+        noise_power: float = 1.0,
+        min_count: int = 1,
+        max_vocabulary: int | None = 10_000,
+        learning_rate: float = 0.1,
+        batch_size: int = 512,
+        max_iter: int = 20,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 1,
+        tol: float = 1e-3,
+        random_state: Any = None,
+    ) -> None:
+        self.order = order
+        self.n_components = n_components
+        self.context = context
+        self.loss = loss
+        self.n_noise = n_noise
+        self.noise_power = noise_power
+        self.min_count = min_count
+        self.max_vocabulary = max_vocabulary
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.random_state = random_state
+
+    def score_samples(self, X: Any, *, normalized: bool = True) -> np.ndarray:
+        """Return the log-probability of each sentence, its end included.
+
+        Parameters
+        ----------
+        X : list of list of str
+            Sentences as lists of tokens. An empty one is scored by its end alone.
+        normalized : bool, default=True
+            False leaves out the sums over the vocabulary; only after ``loss="nce"``, which brings
+            them near one (see :meth:`log_normalizer_stats`).
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_sentences,)
+            In nats.
+        """
+        per_word, lengths = self._score_words(X, normalized)
+        ends = np.cumsum(lengths)
+        return np.add.reduceat(per_word, ends - lengths)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-probability of a sentence.
+
+        Parameters
+        ----------
+        X : list of list of str
+            Sentences as lists of tokens.
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            Mean of :meth:`score_samples`, in nats per sentence.
+        """
+        return float(self.score_samples(X).mean())
+
+    def perplexity(self, X: Any, *, normalized: bool = True) -> float:
+        """Return exp of minus the mean log-probability of a word, ends of sentences included.
+
+        Parameters
+        ----------
+        X : list of list of str
+            Sentences as lists of tokens.
+        normalized : bool, default=True
+            As in :meth:`score_samples`.
+
+        Returns
+        -------
+        perplexity : float
+            The number of equally probable words that would be as hard to predict.
+        """
+        return float(np.exp(-self._score_words(X, normalized)[0].mean()))
+
+    def _score_words(self, X: Any, normalized: bool) -> tuple[np.ndarray, np.ndarray]:
+        network, sentences = self._network(), check_sentences(X)
+        if not normalized and self.loss != "nce":
+            raise ValueError(
+                f"normalized=False needs a model fitted with loss='nce'; loss={self.loss!r} leaves "
+                "the sums over the vocabulary free. Use normalized=True."
+            )
+        contexts, words = self._ngrams(sentences)
+        score = network.log_probability if normalized else network.raw_scores
+        lengths = np.array([len(sentence) + 1 for sentence in sentences])
+        return score(contexts, words), lengths
+
+    def log_normalizer_stats(self, X: Any) -> LogNormalizerStats:
+        """Summarise log sum_w exp(score of w) over the contexts of some sentences.
+
+        Zero everywhere would mean that un-normalised scores are log-probabilities. The
+        noise-contrastive loss brings them near it, the others have no reason to.
+
+        Parameters
+        ----------
+        X : list of list of str
+            Sentences as lists of tokens.
+
+        Returns
+        -------
+        stats : skgm.nce.LogNormalizerStats
+            Mean, standard deviation and range.
+        """
+        network = self._network()
+        return LogNormalizerStats.of(network.scores(*self._ngrams(check_sentences(X)))[1])
+
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, *, max_length: int = 200
+    ) -> list[list[str]]:
+        """Draw sentences word by word.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of sentences.
+        random_state : None, int, RandomState or Generator, default=None
+            None draws fresh sentences at each call; an int reproduces.
+        max_length : int, default=200
+            Sentences that have not ended by then are cut.
+
+        Returns
+        -------
+        sentences : list of list of str
+            Without their ends; ``"<unk>"`` stands for any unknown word.
+        """
+        network, n_samples = self._network(), check_n_samples(n_samples)
+        if isinstance(max_length, bool) or not isinstance(max_length, Integral) or max_length < 1:
+            raise ValueError(f"max_length must be an integer >= 1; got {max_length!r}.")
+        rng = as_generator(random_state)
+        numbers = draw_sentences(network, n_samples, self.order - 1, int(max_length), rng)
+        return [[self.vocabulary_[k] for k in sentence] for sentence in numbers]
+
+    def most_similar(self, word: str, n: int = 10) -> list[tuple[str, float]]:
+        """Return the words whose embeddings point most nearly the same way.
+
+        Parameters
+        ----------
+        word : str
+            A word of the vocabulary.
+        n : int, default=10
+            How many to return; fewer if the vocabulary has no more.
+
+        Returns
+        -------
+        neighbours : list of (str, float)
+            Words and their cosine similarities, the nearest first.
+
+        Raises
+        ------
+        ValueError
+            A word that is not in the vocabulary, or n < 1.
+        """
+        check_is_fitted(self)
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n must be an integer >= 1; got {n!r}.")
+        number = self._vocabulary.number.get(word)
+        if number is None:
+            raise ValueError(
+                f"{word!r} is not in the vocabulary (vocabulary_, {len(self.vocabulary_)} words). "
+                "Mind upper and lower case, or fit with a lower min_count or a larger "
+                "max_vocabulary."
+            )
+        unit = self.embeddings_ / np.linalg.norm(self.embeddings_, axis=1, keepdims=True)
+        cosine = unit @ unit[number]
+        order = [int(k) for k in np.argsort(-cosine, kind="stable") if k != number and k > 1]
+        return [(self.vocabulary_[k], float(cosine[k])) for k in order[:n]]

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm.nce._vocabulary_loop import LogNormalizerStats, train_epochs
+
+
+class Script:
+    """A model whose losses are written down; its parameters are the number of the epoch."""
+
+    def __init__(self, losses, held_out=None):
+        self._losses, self._held_out, self.epoch = losses, held_out, 0
+
+    def run(self):
+        self.epoch += 1
+        return self._losses[self.epoch - 1]
+
+    def held_out(self):
+        return self._held_out[self.epoch - 1]
+
+    def train(self, **options):
+        watch = None if self._held_out is None else self.held_out
+        return train_epochs(
+            self.run,
+            lambda: self.epoch,
+            lambda kept: setattr(self, "epoch", kept),
+            held_out_loss=watch,
+            **options,
+        )
+
+
+def test_training_stops_when_the_held_out_loss_rises_and_the_best_epoch_is_kept():
+    model = Script([5, 4, 3, 2, 1], held_out=[3, 2, 2.5, 1, 0])
+    history = model.train(max_iter=5)
+    assert (model.epoch, history.best_iter) == (2, 2)
+    assert history.losses == [5, 4, 3]
+    assert history.validation_losses == [3, 2, 2.5]
+
+
+def test_patience_looks_past_a_rise():
+    model = Script([5, 4, 3, 2, 1], held_out=[3, 2, 2.5, 1, 0])
+    assert model.train(max_iter=5, n_iter_no_change=2).best_iter == 5
+
+
+def test_a_gain_within_tol_does_not_prolong_the_fit_but_is_kept():
+    model = Script([5, 4, 3], held_out=[3, 2.95, 2])
+    history = model.train(max_iter=3, tol=0.1)
+    assert (model.epoch, len(history.losses)) == (2, 2)
+
+
+def test_without_held_out_rows_all_epochs_are_run():
+    model = Script([1, 2, 3])
+    history = model.train(max_iter=3)
+    assert (model.epoch, history.best_iter, history.validation_losses) == (3, 3, [])
+
+
+def test_a_callback_can_stop():
+    model = Script([1, 2, 3])
+    assert len(model.train(max_iter=3, on_epoch=lambda run: bool(run()) or True).losses) == 1
+
+
+@pytest.mark.parametrize("losses", [[1, np.nan, 0], [1, np.inf, 0]])
+def test_divergence_warns_and_keeps_the_best_epoch(losses):
+    model = Script(losses, held_out=losses)
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 2.*learning_rate"):
+        history = model.train(max_iter=3)
+    assert model.epoch == 1
+    assert (history.losses, history.validation_losses) == ([1], [1])
+
+
+def test_divergence_at_once_raises():
+    with pytest.raises(ValueError, match=r"diverged in epoch 1.*Lower learning_rate"):
+        Script([np.nan]).train(max_iter=3)
+
+
+def test_stats_of_normalisers():
+    stats = LogNormalizerStats.of(np.array([0.0, 1.0, -1.0, 0.0]))
+    assert (stats.mean, stats.min, stats.max, stats.n_rows) == (0.0, -1.0, 1.0, 4)
+    assert stats.sd == pytest.approx(np.sqrt(0.5))
