@@ -32,13 +32,16 @@ class DDPM(DiffusionSampling):
 
     Parameters
     ----------
-    denoiser : {"mlp", "empirical"} or regressor, default="mlp"
+    denoiser : {"mlp", "empirical"}, regressor, torch module or callable, default="mlp"
         "mlp": a residual network of this package. "empirical": the exact denoiser of the training
         rows, which reproduces them; a reference, and the same density as
         :class:`sklearn.neighbors.KernelDensity` with bandwidth `sigma_min`. A scikit-learn
         regressor: cloned, and fitted to the row, the noise level and the class as columns; one
         with `partial_fit` gets fresh noise at every update, another is fitted once to `n_noise`
-        noisy copies of every row.
+        noisy copies of every row. A ``torch.nn.Module``, called as ``module(rows, context)``
+        with tensors (n, n_columns) and (n, n_context), returns a tensor like the rows; a copy of
+        it is trained, from the parameters it has, on the device where they are. Or a callable
+        that makes one: ``factory(n_columns, n_context)``.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the network. "auto": four layers as wide as the square root of four times the
         number of rows, at least twice the number of columns; 16 to 256 (512 beyond 128 columns),
@@ -119,8 +122,8 @@ class DDPM(DiffusionSampling):
         Averaged weights of the network, float32; "mlp" only.
     hidden_layer_sizes_ : tuple of int
         Widths of the network.
-    denoiser_ : regressor
-        The fitted regressor, where `denoiser` is one.
+    denoiser_ : regressor or torch module
+        The fitted regressor, or the module with averaged parameters, where `denoiser` is one.
     location_ : ndarray of shape (n_classes or 1, n_features_in_)
         Means that the scaling subtracts.
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
@@ -186,7 +189,7 @@ class DDPM(DiffusionSampling):
     """
 
     _parameter_constraints = {
-        "denoiser": [StrOptions({"mlp", "empirical"}), HasMethods(["fit", "predict"])],
+        "denoiser": [StrOptions({"mlp", "empirical"}), HasMethods(["fit", "predict"]), callable],
         "hidden_layer_sizes": [
             StrOptions({"auto"}),
             "array-like",

@@ -1,6 +1,7 @@
 """Which denoiser a model has, how it is trained, and how it is rebuilt from fitted arrays."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ from skgm.diffusion._optimizer import Adam, learning_rate_decay
 from skgm.diffusion._regressor import RegressorDenoiser, RegressorLearner, fit_regressor
 from skgm.diffusion._samplers import flow_angles
 from skgm.diffusion._schedule import SCHEDULES, NoiseSchedule
+from skgm.diffusion._torch import (
+    TorchDenoiser,
+    TorchLearner,
+    is_torch_denoiser,
+    new_module,
+    seeded,
+)
 from skgm.diffusion._training import History, Plan, Table, train
 
 __all__ = ["DenoiserFit", "automatic_width"]
@@ -54,16 +62,17 @@ class DenoiserFit(MixedTables):
         return isinstance(self.denoiser, str) and self.denoiser == "empirical"
 
     def _can_continue(self) -> bool:
-        return self._is_network() or hasattr(self.denoiser, "partial_fit")
+        known = self._is_network() or is_torch_denoiser(self.denoiser)
+        return known or hasattr(self.denoiser, "partial_fit")
 
     def _is_smooth(self) -> bool:
-        return isinstance(self.denoiser, str)
+        return isinstance(self.denoiser, str) or is_torch_denoiser(self.denoiser)
 
     def _uses_elbo(self) -> bool:
         if self.score_method == "ode" and not self._is_smooth():
             raise ValueError(
-                "score_method='ode' needs a denoiser with derivatives, 'mlp' or 'empirical'; got "
-                f"{self.denoiser!r}. Use score_method='auto' or 'elbo'."
+                "score_method='ode' needs a denoiser with derivatives: 'mlp', 'empirical' or a "
+                f"torch module; got {self.denoiser!r}. Use score_method='auto' or 'elbo'."
             )
         return bool(self.score_method == "elbo" or not self._is_smooth())
 
@@ -136,7 +145,8 @@ class DenoiserFit(MixedTables):
             data = kept = data.jittered(rng)  # the exact denoiser of rows that stay as they are
             self._rows: dict[str, Any] = dict(vars(data))
         elif self._is_network() or self._can_continue():
-            with one_blas_thread(self.hidden_layer_sizes_):
+            torch = is_torch_denoiser(self.denoiser)
+            with one_blas_thread(self.hidden_layer_sizes_), seeded(rng) if torch else nullcontext():
                 self._iterate(kept, held_out, plan, rng, context, X, one_epoch)
         else:
             self.denoiser_ = fit_regressor(
@@ -171,10 +181,14 @@ class DenoiserFit(MixedTables):
         self._keep(learner, history)
         self.n_iter_ = n_before + history.n_updates
         self.loss_curve_ = losses + history.losses
-        if one_epoch and self._is_network():
+        if one_epoch and hasattr(learner, "state"):
             self._optimizer = learner.state()
 
     def _learner(self, data: Table, plan: Plan, rng: np.random.Generator, one_epoch: bool) -> Any:
+        kind = "constant" if one_epoch else self.learning_rate_decay
+        decay = learning_rate_decay(kind, plan.n_updates)
+        if is_torch_denoiser(self.denoiser):
+            return self._torch_learner(decay, one_epoch)
         if not self._is_network():
             learner = RegressorLearner(self.denoiser, self._n_classes())
             if one_epoch and hasattr(self, "denoiser_"):
@@ -182,7 +196,8 @@ class DenoiserFit(MixedTables):
             return learner
         architecture = self._architecture()
         flat = getattr(self, "weights_", None)
-        flat = architecture.initial(rng) if flat is None else flat
+        if flat is None or len(flat) != architecture.n_weights:
+            flat = architecture.initial(rng)
         optimizer = Adam(
             flat.astype(np.float32),
             average_decay=self.average_decay,
@@ -190,10 +205,28 @@ class DenoiserFit(MixedTables):
         )
         if one_epoch and hasattr(self, "_optimizer"):
             optimizer.resume(**self._optimizer)
-        kind = "constant" if one_epoch else self.learning_rate_decay
-        decay = learning_rate_decay(kind, plan.n_updates)
         network = Network(architecture, optimizer.weights)
         return NetworkLearner(network, optimizer, self.learning_rate, decay)
+
+    def _warm_start(self) -> dict[str, Any]:
+        """Return what the next fit starts from: with `warm_start`, what this one ended with."""
+        kept = "weights_" if self._is_network() else "denoiser_"
+        can = self.warm_start and (self._is_network() or is_torch_denoiser(self.denoiser))
+        return {kept: vars(self)[kept]} if can and kept in vars(self) else {}
+
+    def _torch_learner(self, decay: Callable[[int], float], one_epoch: bool) -> TorchLearner:
+        architecture = self._architecture()
+        learner = TorchLearner(
+            new_module(self.denoiser, architecture, start=getattr(self, "denoiser_", None)),
+            architecture,
+            self.learning_rate,
+            decay,
+            average_decay=self.average_decay,
+            weight_decay=self.weight_decay,
+        )
+        if one_epoch and hasattr(self, "_optimizer"):
+            learner.resume(**self._optimizer)
+        return learner
 
     def _keep(self, learner: Any, history: History) -> None:
         """Make the estimator what it would be if training ended now."""
@@ -234,6 +267,9 @@ class DenoiserFit(MixedTables):
         if self._is_network():
             flat = self.weights_.astype(dtype, copy=False)
             return NetworkDenoiser(self._architecture(), flat, self.prediction)
+        if is_torch_denoiser(self.denoiser):
+            architecture = self._architecture()
+            return TorchDenoiser(self.denoiser_, architecture, self.prediction, dtype)
         if not self._is_empirical():
             return RegressorDenoiser(self.denoiser_, self.prediction, self._n_classes())
         rows, codes, weight = (self._rows[name] for name in ("rows", "codes", "weight"))

@@ -45,7 +45,7 @@ class DiffusionFit(DenoiserFit):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
-            before = getattr(self, "weights_", None) if self.warm_start else None
+            before = self._warm_start()
             self._forget()
             table, codes, weight = self._encode(table, y, weight)
             if len(table) < 2:
@@ -60,8 +60,7 @@ class DiffusionFit(DenoiserFit):
             self._range = np.array([table.min(axis=0), table.max(axis=0)])
             data = self._scaled(table, codes, weight)
             self._choose_widths(data)
-            if before is not None and len(before) == self._architecture().n_weights:
-                self.weights_ = before
+            self.__dict__.update(before)
             self._train(data, rng, context, X)
             return self
 
@@ -90,8 +89,8 @@ class DiffusionFit(DenoiserFit):
         """
         if not self._can_continue():
             raise ValueError(
-                f"partial_fit needs a denoiser that can go on training: 'mlp' or a regressor with "
-                f"partial_fit; got {self.denoiser!r}. Use fit."
+                f"partial_fit needs a denoiser that can go on training: 'mlp', a torch module or a "
+                f"regressor with partial_fit; got {self.denoiser!r}. Use fit."
             )
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=1) as context:
             first = not hasattr(self, "_moments")

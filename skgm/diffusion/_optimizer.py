@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["Adam", "learning_rate_decay"]
+__all__ = ["AVERAGE_EVERY", "Adam", "average_decay_at", "learning_rate_decay"]
 
 _CHUNK = 32768
-_AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
+AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
 
 
 def learning_rate_decay(kind: str, n_updates: int) -> Callable[[int], float]:
@@ -25,6 +25,15 @@ def learning_rate_decay(kind: str, n_updates: int) -> Callable[[int], float]:
     return factor
 
 
+def average_decay_at(k: int, decay: float) -> float:
+    """Return the decay of the average of the weights over `AVERAGE_EVERY` updates, after k.
+
+    It is reached gradually: the k-th update counts for at least about 10 / k, so that short runs
+    forget where they started.
+    """
+    return min(decay, (1 + k) / (10 + k)) ** AVERAGE_EVERY
+
+
 class Adam:
     """Adam with decoupled weight decay, and an exponential average of the weights it visits.
 
@@ -35,8 +44,7 @@ class Adam:
     beta_1, beta_2 : float
         Decay of the running means of gradient and squared gradient.
     average_decay : float
-        Decay of the average of the weights, reached gradually: the k-th update counts for at
-        least about 10 / k, so that short runs forget where they started.
+        Decay of the average of the weights, as in `average_decay_at`.
     weight_decay : float
         Every update multiplies the weights by 1 - learning rate * weight_decay.
     """
@@ -82,13 +90,12 @@ class Adam:
             if shrink != 1:
                 weights *= shrink
             weights -= scratch
-        if k % _AVERAGE_EVERY == 0:
+        if k % AVERAGE_EVERY == 0:
             self.move_average()
 
     def move_average(self) -> None:
-        """Move the average towards the weights, as after `_AVERAGE_EVERY` updates."""
-        k = self.n_updates
-        decay = min(self._average_decay, (1 + k) / (10 + k)) ** _AVERAGE_EVERY
+        """Move the average towards the weights, as after `AVERAGE_EVERY` updates."""
+        decay = average_decay_at(self.n_updates, self._average_decay)
         for start in range(0, len(self.weights), _CHUNK):
             part = slice(start, start + _CHUNK)
             average = self.average[part]
