@@ -148,8 +148,9 @@ class DiffusionDisplay:
         TypeError
             An estimator that is no DDPM.
         ValueError
-            An unknown kind, column or class; "forward" without rows; "score" of a table that has
-            not two columns, or of all classes at once; another number of axes than of angles.
+            A table with categories or integers; an unknown kind, column or class; "forward"
+            without rows; "score" of a table that has not two columns, or of all classes at once;
+            another number of axes than of angles.
         ImportError
             Without matplotlib.
         """
@@ -234,6 +235,7 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
     check_is_fitted(estimator)
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {[*_KINDS]}; got {kind!r}.")
+    estimator._refuse_mixed("way from noise to rows that can be drawn")
     if kind == "forward" and X is None:
         raise ValueError("kind='forward' follows rows of a table: give them as X.")
     if kind == "score" and estimator.n_features_in_ != 2:

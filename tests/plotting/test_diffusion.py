@@ -194,6 +194,12 @@ def test_wrong_input_is_refused_by_name(model, ax, options, match):
         DiffusionDisplay.from_estimator(model, ax=ax, **options)
 
 
+def test_mixed_tables_are_refused(ax):
+    model = DDPM(**SHORT).fit(FRAME.assign(c=pd.Categorical(["u", "v"] * 150)))
+    with pytest.raises(ValueError, match=r"no way from noise to rows .*\['c'\]"):
+        DiffusionDisplay.from_estimator(model, kind="trajectory", ax=ax)
+
+
 def test_other_estimators_are_refused(ax):
     with pytest.raises(TypeError, match="fitted DDPM; got ScoreMatchingGaussian"):
         DiffusionDisplay.from_estimator(ScoreMatchingGaussian().fit(X), ax=ax)
