@@ -5,8 +5,9 @@ min over symmetric K of  1/2 tr(K S K) - tr K + alpha sum_{i != j} |K_ij|   (eq.
 Column by column this is a quadratic with Hessian S, and off the support nothing moves: so the
 method is a working set of pairs, chosen by the gradient, on which a semismooth Newton iteration
 (the primal-dual active set) solves sparse systems by conjugate gradients; then the gradient is
-formed once in full. Coordinate descent, the usual choice, is as fast only in compiled code;
-ADMM and proximal gradients are ten to a hundred times slower.
+formed once in full. Where most pairs are connected, the same is done with dense matrices.
+Coordinate descent, the usual choice, is as fast only in compiled code; ADMM and proximal gradients
+are ten to a hundred times slower.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgm.score_matching._conjugate_gradients import conjugate_gradients
+from skgm.score_matching._dense_newton import minimize_dense
 from skgm.score_matching._support import Support
 
 __all__ = ["PathPoint", "largest_alpha", "solve_path"]
@@ -114,7 +116,13 @@ def _solve(
 ) -> tuple[PathPoint, np.ndarray]:
     """Grow the working set until the full gradient agrees; return the solution and gradient."""
     for _ in range(MAX_ROUNDS):
-        wider = _with_pairs(support, gradient, rule)
+        wider = support if support.is_dense() else _with_pairs(support, gradient, rule)
+        if wider.is_dense():
+            start = support.to_sparse(values).toarray()
+            dense, gradient = minimize_dense(S, alpha, start, 0.5 * tol)
+            support, values = Support.of_matrix(dense)
+            residual = _residual(gradient, support, values, alpha)
+            break
         values = _newton(S, wider, support.expand(values, wider), alpha, 0.5 * tol)
         support, values = _nonzero(wider, values)
         gradient = _gradient(S, support.to_sparse(values))
@@ -128,9 +136,8 @@ def _solve(
 
 def _gradient(S: np.ndarray, precision: sparse.csc_matrix) -> np.ndarray:
     """Return (S K + K S) / 2 - I."""
-    product = precision.T.tocsr() @ S  # K is symmetric: rows are read as columns
+    product = (0.5 * precision.T) @ S  # K is symmetric: rows are read as columns
     product += product.T.copy()
-    product *= 0.5
     product.flat[:: len(S) + 1] -= 1.0
     return product
 
@@ -159,10 +166,8 @@ def _with_pairs(support: Support, gradient: np.ndarray, least: float) -> Support
 
 
 def _nonzero(support: Support, values: np.ndarray) -> tuple[Support, np.ndarray]:
-    kept = (values != 0) & (support.rows < support.columns)
-    narrow = Support.from_pairs(support.n, support.rows[kept], support.columns[kept])
     on = (values != 0) | ~support.off_diagonal()
-    return narrow, values[on]
+    return support.keep(on), values[on]
 
 
 class _Restricted:

@@ -42,15 +42,38 @@ class Support:
         keys.sort()
         columns, rows = keys // n, keys % n
         starts = np.searchsorted(columns, np.arange(n + 1))
-        # a change of storage order moves every entry to the place of its transpose
-        places = sparse.csc_matrix((np.arange(len(keys)), rows, starts), shape=(n, n))
+        transposed = np.searchsorted(keys, rows * n + columns)
         diagonal = np.flatnonzero(rows == columns)
-        return cls(rows, columns, starts, places.tocsr().data, diagonal)
+        return cls(rows, columns, starts, transposed, diagonal)
+
+    @classmethod
+    def of_matrix(cls, K: np.ndarray) -> tuple["Support", np.ndarray]:
+        """Return the support of a dense symmetric matrix and its entries on it."""
+        support = cls.from_pairs(len(K), *np.nonzero(np.triu(K, 1)))
+        return support, support.read(K)
+
+    def keep(self, on: np.ndarray) -> "Support":
+        """Return the support of some of the entries, (m,) bool: both of a pair, or none."""
+        if on.all():
+            return self
+        new = np.cumsum(on) - 1
+        before = np.append(0, new + 1)
+        rows, columns, starts = self.rows[on], self.columns[on], before[self.starts]
+        return Support(rows, columns, starts, new[self.transposed[on]], new[self.diagonal])
 
     @property
     def n(self) -> int:
         """Number of columns of the matrix."""
         return len(self.starts) - 1
+
+    def is_dense(self) -> bool:
+        """Tell whether products of dense matrices cost less than those with `blocks`.
+
+        A dense product makes some fifty multiplications in the time of one of a sparse matrix;
+        the passes over the whole matrix count as well.
+        """
+        n, counts = self.n, np.diff(self.starts)
+        return float(counts @ counts) > n * n * (n / 50 + 1.5)
 
     def off_diagonal(self) -> np.ndarray:
         """Return which entries are off the diagonal, (m,) bool."""

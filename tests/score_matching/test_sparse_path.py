@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize
 
-from skgm.score_matching import _sparse_path
+from skgm.score_matching import _dense_newton, _sparse_path
 from skgm.score_matching._sparse_path import largest_alpha, solve_path
 from skgm.score_matching._support import Support
 
@@ -129,6 +129,86 @@ def test_proximal_gradients_reach_the_same_point(monkeypatch):
     assert_allclose(slow.precision.toarray(), usual.precision.toarray(), atol=1e-6)
 
 
+def coordinate_descent(S, alpha, sweeps):
+    """Entry by entry: each pair at the exact minimum of the objective along it."""
+    p = len(S)
+    K = np.diag(1 / np.diag(S))
+    for _ in range(sweeps):
+        for i in range(p):
+            for j in range(i, p):
+                slope = 0.5 * (S[i] @ K[:, j] + K[i] @ S[:, j]) - (i == j)
+                curvature = 0.5 * (S[i, i] + S[j, j])
+                z = K[i, j] - slope / curvature
+                threshold = 0.0 if i == j else alpha / curvature
+                K[i, j] = K[j, i] = np.sign(z) * max(abs(z) - threshold, 0.0)
+    return K
+
+
+def is_dense(point):
+    return point.support.is_dense()
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_dense_ends_agree_with_coordinate_descent(scales):
+    S = correlation(14, 40)
+    if scales:  # the solver takes covariances too
+        scale = np.linspace(0.5, 3, 14)
+        S = S * np.outer(scale, scale)
+    alpha = 0.05 * largest_alpha(S)
+    (point,) = solve_path(S, np.array([alpha]), tol=1e-9)
+    assert is_dense(point)
+    assert_allclose(point.precision.toarray(), coordinate_descent(S, alpha, 200), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("p", "n", "delta", "share"),
+    [(60, 60, 1.0, 0.07), (60, 400, 1.0, 0.03), (60, 30, 1.1, 0.05), (100, 100, 1.0, 0.1)],
+)
+def test_dense_ends_of_paths_are_optimal(p, n, delta, share):
+    """With as many rows as columns S is singular, and active sets alone cycle."""
+    S = correlation(p, n)
+    S.flat[:: p + 1] *= delta
+    path = solve_path(S, largest_alpha(S) * np.geomspace(0.9, share, 10))
+    assert is_dense(path[-1])
+    assert not is_dense(path[0])
+    for point in path:
+        K = point.precision.toarray()
+        assert_allclose(K, K.T, atol=0)
+        assert violation(S, K, point.alpha) <= 1e-6 + 1e-12
+        assert_allclose(point.kkt_residual, violation(S, K, point.alpha), atol=1e-12)
+
+
+def test_dense_and_sparse_ends_agree(monkeypatch):
+    S = correlation(40, 60)
+    alphas = largest_alpha(S) * np.array([0.5, 0.2, 0.1])
+    dense = solve_path(S, alphas, tol=1e-9)
+    assert is_dense(dense[-1])
+    monkeypatch.setattr(Support, "is_dense", lambda self: False)
+    for one, other in zip(dense, solve_path(S, alphas, tol=1e-9), strict=True):
+        assert_allclose(one.precision.toarray(), other.precision.toarray(), atol=1e-7)
+
+
+def test_proximal_runs_reach_the_same_point(monkeypatch):
+    """Newton steps that are refused leave the descent to proximal gradients."""
+    S = correlation(12, 30)
+    alpha = 0.1 * largest_alpha(S)
+    usual, _ = _dense_newton.minimize_dense(S, alpha, np.eye(12), 1e-8)
+    worse = lambda self, K, sign: K + 1e3 * sign  # noqa: E731
+    monkeypatch.setattr(_dense_newton._Problem, "newton", worse)
+    slow, gradient = _dense_newton.minimize_dense(S, alpha, np.eye(12), 1e-8)
+    assert violation(S, slow, alpha) <= 2e-8
+    assert_allclose(slow, usual, atol=1e-6)
+    assert_allclose(gradient, 0.5 * (S @ slow + slow @ S) - np.eye(12), atol=1e-12)
+
+
+def test_unbounded_problems_come_to_an_end():
+    """Without a penalty and with fewer rows than columns there is no minimum."""
+    S = correlation(20, 8)
+    (point,) = solve_path(S, np.array([1e-6]))
+    assert point.kkt_residual > 1e-6
+    assert np.isfinite(point.values).all()
+
+
 def test_support_acts_as_the_dense_product():
     rng = np.random.default_rng(0)
     S = correlation(7, 20)
@@ -143,3 +223,9 @@ def test_support_acts_as_the_dense_product():
     assert_allclose(np.diag(K), values[support.diagonal])
     wider = Support.from_pairs(7, np.append(first, 0), np.append(second, 1))
     assert_allclose(wider.to_sparse(support.expand(values, wider)).toarray(), K)
+    kept = support.keep((values > np.quantile(values, 0.5)) | ~support.off_diagonal())
+    again = Support.from_pairs(
+        7, *np.nonzero(np.triu(kept.to_sparse(kept.rows + 1.0).toarray(), 1))
+    )
+    for name in ("rows", "columns", "starts", "transposed", "diagonal"):
+        assert_allclose(getattr(kept, name), getattr(again, name))
