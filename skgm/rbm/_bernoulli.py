@@ -105,8 +105,8 @@ class BernoulliRBMCD(FittedMachine):
         What counts as an improvement, in nats per row.
     binarize : float, default=None
         Threshold: all tables are taken as X > binarize. None takes values in [0, 1] as they are:
-        in training and `transform`, as probabilities that a unit is on. A training table with
-        values outside [0, 1] is then taken, with a warning, as X > 0.5, and all later ones too.
+        in training, `transform` and `given`, as probabilities that a unit is on. A training table
+        with values outside [0, 1] is then taken, with a warning, as X > 0.5, and all later ones.
 
     Attributes
     ----------

@@ -38,6 +38,23 @@ def test_completions_have_the_conditional_probabilities(monkeypatch, limit, row)
 
 
 @pytest.mark.parametrize("limit", [16, 1])
+def test_a_known_probability_enters_the_energy_as_it_is(monkeypatch, limit):
+    """As in `transform`; means of 4000 rows within five standard errors of the listed ones."""
+    monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", limit)
+    parameters, row = machine(3, 5, scale=2.0), np.array([0.3, NAN, 1, NAN, 0.6])
+    rows = draw_given(parameters, row[None], 4000, np.random.default_rng(0))
+    free = np.isnan(row)
+    np.testing.assert_allclose(rows[:, ~free], np.tile(row[~free], (4000, 1)), rtol=1e-6)
+    whole = np.tile(row, (4, 1))
+    whole[:, free] = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    weights, hidden, visible = vars(parameters).values()
+    p = np.exp(whole @ visible) * (1 + np.exp(whole @ weights.T + hidden)).prod(axis=1)
+    mean = p @ whole[:, free] / p.sum()
+    error = np.sqrt(mean * (1 - mean) / 4000)
+    assert (np.abs(rows[:, free].mean(axis=0) - mean) < 5 * error).all()
+
+
+@pytest.mark.parametrize("limit", [16, 1])
 def test_rows_are_grouped_and_their_order_kept(monkeypatch, limit):
     monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", limit)
     given = np.array(
