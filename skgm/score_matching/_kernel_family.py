@@ -22,12 +22,15 @@ from skgm.score_matching._kernel_fit import (
     noisy,
     solve_ridge,
 )
-from skgm.score_matching._proposal import Proposal, langevin, normalizer, resample
+from skgm.score_matching._kernel_proposal import KernelProposal
+from skgm.score_matching._proposal import MAX_ERROR, Proposal, langevin, normalizer, resample
 
 __all__ = ["KernelExpFamily"]
 
 FACTORS = (0.2, 0.35, 0.6, 1.0, 1.7)  # of the median distance
-ALPHAS = tuple(10.0 ** np.arange(-5, 2))
+# of the ridge under which a row without others near it raises f by one nat; less lets the fit put
+# most of the mass on such a row, which its held-out loss cannot see
+MULTIPLES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 N_FOLDS, N_NOISE_PAIRS = 5, 4
 VARIES = 0.5  # variance of a whitened column, which is 1 but for those kept apart by a ridge
 
@@ -58,15 +61,16 @@ class KernelExpFamily(DensityEstimator):
         h, in standard deviations of the whitened table. "median": the median distance of rows.
         "cv": a fifth to 1.7 times that, by the held-out loss of five folds.
     alpha : "cv" or float, default="cv"
-        Ridge on the squared norm of f; "cv": powers of ten from 1e-5 to 10, by the same loss.
+        Ridge on the squared norm of f; "cv": 0.3 to 300 times d / (n h^2), under which a row
+        without others near it raises f by one nat, by the same loss.
     objective : {"implicit", "denoising"}, default="implicit"
         "denoising" fits the table blurred by Gaussian noise of `noise_scale` standard deviations:
         smoother, and a little too wide.
     noise_scale : float, default=0.1
         Of "denoising".
     sampler : {"langevin", "resampling"}, default="langevin"
-        Draws are rows of q, picked by the weight exp(f); with "langevin" each is then moved by a
-        Metropolis-adjusted chain, so that none is repeated.
+        Draws are rows of a proposal, picked by their weight; with "langevin" each is then moved by
+        a Metropolis-adjusted chain, so that none is repeated.
     random_state : None, int, RandomState or Generator, default=None
         Of the choice of centres.
 
@@ -121,8 +125,8 @@ class KernelExpFamily(DensityEstimator):
     Notes
     -----
     eq. sm-implicit, sm-denoising. The kernels are those of the "lite" variant, k(., z_m) instead
-    of their derivatives. log Z is the logarithm of the mean of exp(f) over scrambled Sobol points
-    of q, the same ones each time.
+    of their derivatives. log Z comes from importance sampling on scrambled Sobol points, the same
+    ones each time; half of them are from q, half from normals around the `centers_`.
 
     References
     ----------
@@ -245,9 +249,13 @@ class KernelExpFamily(DensityEstimator):
         widths = {"cv": [f * typical for f in FACTORS], "median": [typical]}.get(
             self.bandwidth, [self.bandwidth]
         )
-        alphas = ALPHAS if self.alpha == "cv" else (self.alpha,)
+        unit = Z.shape[1] / weight.sum()
+        alphas = [
+            [m * unit / w**2 for m in MULTIPLES] if self.alpha == "cv" else [self.alpha]
+            for w in widths
+        ]
         fold = np.arange(len(Z)) % min(N_FOLDS, len(Z))  # rows are sorted: neighbours part
-        if len(widths) == len(alphas) == 1:
+        if len(widths) == len(alphas[0]) == 1:
             fold[:] = 0
         if self.objective == "denoising":
             Z = noisy(Z, self.noise_scale, N_NOISE_PAIRS)
@@ -255,7 +263,7 @@ class KernelExpFamily(DensityEstimator):
         functions = [KernelFunction(centers, np.zeros(len(picked)), float(w)) for w in widths]
         self.cv_losses_, systems = choose(functions, alphas, Z, weight, fold)
         best = np.unravel_index(int(np.argmin(self.cv_losses_)), self.cv_losses_.shape)
-        self.bandwidth_, self.alpha_ = functions[best[0]].bandwidth, float(alphas[best[1]])
+        self.bandwidth_, self.alpha_ = functions[best[0]].bandwidth, float(alphas[best[0]][best[1]])
         (G, g), gram = systems[best[0]], functions[best[0]].kernel(centers)
         coef = solve_ridge(G, g, gram, self.alpha_)
         if (
@@ -277,6 +285,11 @@ class KernelExpFamily(DensityEstimator):
         d = len(self._center)
         return Proposal(np.zeros(d), np.eye(d), np.inf)
 
+    def _proposal(self) -> Any:
+        if not self._coef.any():
+            return self._base()  # exact
+        return KernelProposal(self._centers, self._active)
+
     def _log_kernel(self, Z: np.ndarray) -> np.ndarray:
         return self._function()(Z[:, self._active]) + self._base().log_density(Z)
 
@@ -286,17 +299,29 @@ class KernelExpFamily(DensityEstimator):
         return slope
 
     def _normalize(self) -> None:
-        found = normalizer(self._log_kernel, self._base())
-        self.log_normalizer_, self.log_normalizer_se_ = found.log_z, found.se
+        found = normalizer(self._log_kernel, self._proposal())
+        least, faults = self._least_log_normalizer(), found.faults()
+        if least > found.log_z + MAX_ERROR:
+            faults.append("the density has a narrow peak at a training row")
+        self.log_normalizer_ = max(found.log_z, least)
+        self.log_normalizer_se_ = max(found.se, self.log_normalizer_ - found.log_z)
         self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
-        if found.faults():
+        if faults:
             warnings.warn(
-                f"The normaliser is uncertain: {'; '.join(found.faults())}. The density may be "
+                f"The normaliser is uncertain: {'; '.join(faults)}. The density may be "
                 "off by a common factor. Use a larger alpha or bandwidth, fewer columns, or "
                 "skgm.NCEDensity.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
+
+    def _least_log_normalizer(self) -> float:
+        """Return a lower bound of log Z: around any point log p curves by at most `bend`."""
+        bend = 1 + np.abs(self._coef).sum() / self.bandwidth_**2
+        peaks = np.zeros((len(self._centers), len(self._center)))
+        peaks[:, self._active] = self._centers
+        height = float(self._log_kernel(peaks).max())
+        return height + 0.5 * len(self._center) * float(np.log(2 * np.pi / bend))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row.
@@ -334,9 +359,9 @@ class KernelExpFamily(DensityEstimator):
         return np.linalg.solve(self._cholesky.T, self._gradient(Z).T).T / self._sd
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        base = self._base()
+        proposal = self._proposal()
         if self.sampler == "resampling":
-            Z = resample(self._log_kernel, base, n_samples, rng)
+            Z = resample(self._log_kernel, proposal, n_samples, rng)
         else:
-            Z = langevin(self._log_kernel, self._gradient, base, n_samples, rng)
+            Z = langevin(self._log_kernel, self._gradient, proposal, n_samples, rng)
         return self._center + self._sd * (Z @ self._cholesky.T)

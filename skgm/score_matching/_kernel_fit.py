@@ -113,16 +113,18 @@ def solve_ridge(G: np.ndarray, g: np.ndarray, gram: np.ndarray, alpha: float) ->
 
 def choose(
     functions: Sequence[KernelFunction],
-    alphas: Sequence[float],
+    alphas: Sequence[Sequence[float]],
     Z: np.ndarray,
     weight: np.ndarray,
     fold: np.ndarray,
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Return held-out losses, (n_bandwidths, n_alphas), and the whole systems.
 
+    `alphas` are the ridges to try with each function.
+
     The loss of the base density is zero: a kernel part with a positive one does harm.
     """
-    losses, systems = np.zeros((len(functions), len(alphas))), []
+    losses, systems = np.zeros((len(functions), len(alphas[0]))), []
     total = weight.sum()
     for b, function in enumerate(functions):
         parts = fold_systems(function, Z, weight, fold)
@@ -134,7 +136,7 @@ def choose(
         gram = function.kernel(function.centers)
         for (own_G, own_g), share in zip(parts, shares):
             rest_G, rest_g = (G - own_G) / (total - share), (g - own_g) / (total - share)
-            for a, alpha in enumerate(alphas):
+            for a, alpha in enumerate(alphas[b]):
                 coef = solve_ridge(rest_G, rest_g, gram, alpha)
                 losses[b, a] += (0.5 * coef @ own_G @ coef - own_g @ coef) / total
     return losses, systems

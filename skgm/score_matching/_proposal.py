@@ -10,7 +10,15 @@ from scipy.stats import qmc
 
 from skgm.score_matching._line_map import NotIntegrableError
 
-__all__ = ["Normalizer", "Proposal", "langevin", "normalizer", "resample", "systematic_picks"]
+__all__ = [
+    "MAX_ERROR",
+    "Normalizer",
+    "Proposal",
+    "langevin",
+    "normalizer",
+    "resample",
+    "systematic_picks",
+]
 
 RowFunction = Callable[[np.ndarray], np.ndarray]
 
