@@ -27,8 +27,8 @@ class DDPM(DiffusionSampling):
 
     Prefer it where a table has a shape that no simple family has (clusters of any form, curved
     ridges, classes), from about a hundred rows on, for synthetic rows that are no copies, and
-    where densities are to be compared by held-out likelihood. Not for discrete columns as they
-    are, nor where a Gaussian mixture does: that is fitted in milliseconds.
+    where densities are to be compared by held-out likelihood. Data frames may hold categories and
+    whole numbers. Not where a Gaussian mixture does: that is fitted in milliseconds.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ class DDPM(DiffusionSampling):
         Widths of the network.
     denoiser_ : regressor or torch module
         The fitted regressor, or the module with averaged parameters, where `denoiser` is one.
-    location_ : ndarray of shape (n_classes or 1, n_features_in_)
-        Means that the scaling subtracts.
+    location_ : ndarray of shape (n_classes or 1, n_coded_columns)
+        Means that the scaling subtracts; a category has one column less than it has values.
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
         Mean squared error of F at evenly spaced angles.
     loss_curve_ : list of float
@@ -144,13 +144,14 @@ class DDPM(DiffusionSampling):
         Names of the columns, where `fit` saw a data frame with text names.
     log_density_kind_ : str
         "estimate" (a numerical solution, and beyond 16 columns traces along fixed directions) or
-        "lower_bound".
+        "lower_bound" (of the chain; of the log-probability of rows with discrete columns).
 
     Raises
     ------
     ValueError
         In `fit`: missing or infinite values, fewer than two rows, `class_conditional` without
-        `y`; a regressor that predicts values that are not finite.
+        `y`; a regressor that predicts values that are not finite; a column of more than 255
+        categories. Later: a category that `fit` has not seen.
 
     Warns
     -----
