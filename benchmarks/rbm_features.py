@@ -25,6 +25,7 @@ from skgm import BernoulliRBMCD
 from skgm._sklearn import limit_blas_threads
 
 LABELS = (50, 100, 200, 1297)
+THEIRS = (100, 200)
 MACHINES = {
     "100, defaults": {"n_components": 100},
     "200, sparse": {"n_components": 200, "sparsity_target": 0.05, "sparsity_cost": 1.0},
@@ -59,7 +60,8 @@ def accuracies_shifted(X, y, split):
     """Accuracy on grey pixels and on the hidden units of each machine, and seconds of its fit."""
     train, test, y_train, y_test = train_test_split(X, y, test_size=360, random_state=split)
     (train, y_train), (test, y_test) = shifted(train, y_train), shifted(test, y_test)
-    machines = [BernoulliRBM(100, learning_rate=0.06, n_iter=10, random_state=split)]
+    options = {"learning_rate": 0.06, "n_iter": 10, "random_state": split}
+    machines = [BernoulliRBM(size, **options) for size in THEIRS]
     machines += [BernoulliRBMCD(random_state=split, **options) for options in MACHINES.values()]
     found = []
     for machine in [None, *machines]:
@@ -95,7 +97,10 @@ def main():
     print("\nShifted digits\n")
     with limit_blas_threads(1):
         found = [accuracies_shifted(digits.data / 16, digits.target, s) for s in range(n_splits)]
-    mean, names = np.mean(found, axis=0), ["grey pixels", "scikit-learn, 100", *MACHINES]
+    mean, names = (
+        np.mean(found, axis=0),
+        ["grey pixels", *(f"scikit-learn, {k}" for k in THEIRS), *MACHINES],
+    )
     rows = [[name, f"{a:.3f}", f"{seconds:.2f}"] for name, (a, seconds) in zip(names, mean)]
     table(["columns", "accuracy", "seconds of the machine's fit"], rows)
 
