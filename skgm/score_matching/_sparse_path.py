@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgm.score_matching._conjugate_gradients import conjugate_gradients
-from skgm.score_matching._dense_newton import minimize_dense
+from skgm.score_matching._dense_newton import GaussianQuadratic, minimize_dense
 from skgm.score_matching._support import Support
 
 __all__ = ["PathPoint", "largest_alpha", "solve_path"]
@@ -119,7 +119,7 @@ def _solve(
         wider = support if support.is_dense() else _with_pairs(support, gradient, rule)
         if wider.is_dense():
             start = support.to_sparse(values).toarray()
-            dense, gradient = minimize_dense(S, alpha, start, 0.5 * tol)
+            dense, gradient = minimize_dense(GaussianQuadratic(S, alpha), start, 0.5 * tol)
             support, values = Support.of_matrix(dense)
             residual = _residual(gradient, support, values, alpha)
             break

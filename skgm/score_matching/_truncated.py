@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from skgm.score_matching._boundary_weights import boundary_weight
+from skgm.score_matching._dense_newton import minimize_dense
 from skgm.score_matching._refit import is_positive_definite
 from skgm.score_matching._truncated_fit import TruncatedProblem, solve_truncated
+from skgm.score_matching._truncated_quadratic import TruncatedQuadratic
 
 __all__ = ["TruncatedFit", "fit_truncated", "solve_penalised", "truncated_problem"]
 
-MAX_PROXIMAL = 5000
 SHRINK = 0.9  # per attempt to make a matrix positive definite
 
 
@@ -77,10 +78,8 @@ def fit_truncated(
         K, eta, _ = solve_truncated(problem, 1e-3 * tol, mask)
     residual = _residual(problem, K, eta, alpha, mask)
     K, damped = _positive_definite(K)
-    if damped < 1:  # eta given K has a closed form
-        weighted = problem.h * problem.share[:, None]
-        level = (weighted * (problem.X @ K)).sum(axis=0) - problem.share @ problem.slope
-        eta = 0 * eta if problem.centered else level / weighted.sum(axis=0)
+    if damped < 1:
+        eta = _natural(problem, K)
     loss = problem.loss(K, eta)
     return TruncatedFit(K / np.outer(scale, scale), eta / scale, residual, damped, loss)
 
@@ -93,43 +92,22 @@ def solve_penalised(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise the loss plus alpha times the off-diagonal entries' absolute values.
 
-    Accelerated proximal gradients in the metric of the Hessian's diagonal, in memory of a few
-    tables: the (p + 1)^2 matrices of each column, which others store, are never formed.
+    In memory of a few tables: the (p + 1)^2 matrices of each column, which others store, are
+    never formed.
     """
-    target, metric = problem.target(), problem.diagonal()
-    bound = _largest_eigenvalue(problem, metric)
-    p = len(metric[1])
-    threshold = alpha / (bound * metric[0])
-    np.fill_diagonal(threshold, 0.0)
-    x = start if start is not None else (np.diag(1 / np.diag(metric[0])), np.zeros(p))
-    ahead, momentum = x, 1.0
-    for _ in range(MAX_PROXIMAL):
-        image = problem.hessian(*ahead)
-        moved = [a - (i - t) / (bound * m) for a, i, t, m in zip(ahead, image, target, metric)]
-        K = np.sign(moved[0]) * np.maximum(np.abs(moved[0]) - threshold, 0.0)
-        new = (K, 0 * moved[1] if problem.centered else moved[1])
-        step = max(np.abs((a - b) * m).max() * bound for a, b, m in zip(ahead, new, metric))
-        if step <= tol:
-            return new
-        turn = sum(float(np.vdot((a - n) * m, n - o)) for a, n, o, m in zip(ahead, new, x, metric))
-        momentum = 1.0 if turn > 0 else momentum
-        longer = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
-        pull = (momentum - 1) / longer
-        ahead = (new[0] + pull * (new[0] - x[0]), new[1] + pull * (new[1] - x[1]))
-        x, momentum = new, longer
-    return x
+    quadratic = TruncatedQuadratic(problem, alpha)
+    begin = start[0] if start is not None else np.diag(1 / np.diag(quadratic.scale))
+    K, _ = minimize_dense(quadratic, begin, tol)
+    return K, _natural(problem, K)
 
 
-def _largest_eigenvalue(problem: TruncatedProblem, metric: tuple[np.ndarray, np.ndarray]) -> float:
-    """Return a bound of the Hessian relative to its diagonal, by power iterations and a margin."""
-    v = (np.sqrt(metric[0]), np.sqrt(metric[1]))
-    value = 1.0
-    for _ in range(30):
-        image = problem.hessian(*v)
-        v = (image[0] / metric[0], image[1] / metric[1])
-        value = float(np.sqrt(np.vdot(v[0] * metric[0], v[0]) + np.vdot(v[1] * metric[1], v[1])))
-        v = (v[0] / value, v[1] / value)
-    return 1.1 * value
+def _natural(problem: TruncatedProblem, K: np.ndarray) -> np.ndarray:
+    """Return the eta that is best with K."""
+    weighted = problem.h * problem.share[:, None]
+    if problem.centered:
+        return np.zeros(len(K))
+    level = (weighted * (problem.X @ K)).sum(axis=0) - problem.share @ problem.slope
+    return level / weighted.sum(axis=0)
 
 
 def _residual(

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize
 
-from skgm.score_matching import _dense_newton, _sparse_path
+from skgm.score_matching import _sparse_path
+from skgm.score_matching._dense_newton import GaussianQuadratic, minimize_dense
 from skgm.score_matching._sparse_path import largest_alpha, solve_path
 from skgm.score_matching._support import Support
 
@@ -192,10 +193,10 @@ def test_proximal_runs_reach_the_same_point(monkeypatch):
     """Newton steps that are refused leave the descent to proximal gradients."""
     S = correlation(12, 30)
     alpha = 0.1 * largest_alpha(S)
-    usual, _ = _dense_newton.minimize_dense(S, alpha, np.eye(12), 1e-8)
+    usual, _ = minimize_dense(GaussianQuadratic(S, alpha), np.eye(12), 1e-8)
     worse = lambda self, K, sign: K + 1e3 * sign  # noqa: E731
-    monkeypatch.setattr(_dense_newton._Problem, "newton", worse)
-    slow, gradient = _dense_newton.minimize_dense(S, alpha, np.eye(12), 1e-8)
+    monkeypatch.setattr(GaussianQuadratic, "newton", worse)
+    slow, gradient = minimize_dense(GaussianQuadratic(S, alpha), np.eye(12), 1e-8)
     assert violation(S, slow, alpha) <= 2e-8
     assert_allclose(slow, usual, atol=1e-6)
     assert_allclose(gradient, 0.5 * (S @ slow + slow @ S) - np.eye(12), atol=1e-12)
