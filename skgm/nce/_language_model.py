@@ -107,6 +107,7 @@ class NCELanguageModel(LanguageModelFit):
     -----
     A sentence ends with ``"</s>"``, whose probability counts in its score. All unknown words are
     one class: the score of a sentence is that of the sentence with each replaced by ``"<unk>"``.
+    Training and scores are in float32: a score is the same in any batch to about six digits.
     Noise words form a set in which each word is independently of the others, with a known
     probability that is the correction of its score; sets leave out the repetitions of frequent
     words that independent draws are full of. The ranking loss is consistent whatever the
@@ -278,7 +279,10 @@ class NCELanguageModel(LanguageModelFit):
         return [[self.vocabulary_[k] for k in sentence] for sentence in numbers]
 
     def most_similar(self, word: str, n: int = 10) -> list[tuple[str, float]]:
-        """Return the words whose embeddings point most nearly the same way.
+        """Return the words that are used most nearly alike.
+
+        Words are alike if their embeddings point the same way, which is to say that the same words
+        follow them, and their vectors v, which is to say that they follow the same words.
 
         Parameters
         ----------
@@ -290,7 +294,7 @@ class NCELanguageModel(LanguageModelFit):
         Returns
         -------
         neighbours : list of (str, float)
-            Words and their cosine similarities, the nearest first.
+            Words and the means of the two cosines, the nearest first.
 
         Raises
         ------
@@ -307,7 +311,12 @@ class NCELanguageModel(LanguageModelFit):
                 "Mind upper and lower case, or fit with a lower min_count or a larger "
                 "max_vocabulary."
             )
-        unit = self.embeddings_ / np.linalg.norm(self.embeddings_, axis=1, keepdims=True)
-        cosine = unit @ unit[number]
+        cosine = (_cosines(self.embeddings_, number) + _cosines(self.coef_, number)) / 2
         order = [int(k) for k in np.argsort(-cosine, kind="stable") if k != number and k > 1]
         return [(self.vocabulary_[k], float(cosine[k])) for k in order[:n]]
+
+
+def _cosines(table: np.ndarray, row: int) -> np.ndarray:
+    """Return the cosines between one row and all."""
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    return unit @ unit[row]
