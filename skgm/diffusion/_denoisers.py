@@ -1,13 +1,17 @@
 """Which denoiser a model has, how it is trained, and how it is rebuilt from fitted arrays."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm._sklearn import epoch_begins, epoch_ends
 from skgm.diffusion._by_class import PerClassDenoiser
+from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, Trial, hold_out
 from skgm.diffusion._elbo import level_errors
 from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import Probes
@@ -36,6 +40,8 @@ _PROBES_PER_STEP = 4
 _ERROR_LEVELS, _ERROR_ROWS = 24, 512
 _DEPTH = 4  # on toys with known densities, better than more updates of three wider layers
 _PER_ROW, _FEWEST, _MOST = 2.5, 50, 4000  # updates, where max_iter is "auto"
+_TRIAL_PER_ROW, _TRIAL_SHARE = 10.0, 0.2  # updates of a trial run, and what it holds out
+_TRIAL_FEWEST, _TRIAL_ROWS, _TRIAL_ROWS_PER_COLUMN = 50, 1600, 50  # rows that ask for a trial
 _STREAM_ROWS = 1000.0  # assumed for the width of a network that partial_fit begins
 
 
@@ -54,6 +60,7 @@ class DenoiserFit(MixedTables):
 
     n_iter_: int
     loss_curve_: list[float]
+    _calibration: dict[str, Any] | None = None
 
     def _is_network(self) -> bool:
         return isinstance(self.denoiser, str) and self.denoiser == "mlp"
@@ -144,6 +151,11 @@ class DenoiserFit(MixedTables):
         if self._is_empirical():
             data = kept = data.jittered(rng)  # the exact denoiser of rows that stay as they are
             self._rows: dict[str, Any] = dict(vars(data))
+        elif self._wants_trial(data, one_epoch):
+            with one_blas_thread(self.hidden_layer_sizes_):
+                plan, self.level_errors_ = self._try_out(data, plan, rng)
+                self._iterate(data, None, plan, rng, context, X, False)
+            return
         elif self._is_network() or self._can_continue():
             torch = is_torch_denoiser(self.denoiser)
             with one_blas_thread(self.hidden_layer_sizes_), seeded(rng) if torch else nullcontext():
@@ -153,6 +165,46 @@ class DenoiserFit(MixedTables):
                 self.denoiser, data, plan, self.n_noise, self._n_classes(), rng
             )
         self.level_errors_ = self._errors(kept if held_out is None else held_out, rng)
+
+    def _wants_trial(self, data: Table, one_epoch: bool) -> bool:
+        automatic = self._is_network() and isinstance(self.max_iter, str)
+        if not automatic or one_epoch or self.early_stopping:
+            return False
+        most = max(_TRIAL_ROWS, _TRIAL_ROWS_PER_COLUMN * data.rows.shape[1])
+        return _TRIAL_FEWEST <= data.n_rows < most
+
+    def _try_out(
+        self, data: Table, plan: Plan, rng: np.random.Generator
+    ) -> tuple[Plan, np.ndarray]:
+        """Train on part of the rows and look at the others.
+
+        Set the calibration; return a plan that trains as long as was best, and the errors on rows
+        held out.
+        """
+        self._calibration = None
+        kept, held_out = hold_out(data, _TRIAL_SHARE, rng)
+        most = int(min(max(_TRIAL_PER_ROW * data.n_rows, _FEWEST), _MOST))
+        longest = replace(plan, n_updates=most)
+        trial = Trial(held_out, self._phi_min, int(rng.integers(2**32)))
+        learner = self._learner(kept, longest, rng, False, fresh=True)
+
+        def on_epoch(run: Callable[[], Any], history: History) -> bool:
+            run()
+            if not trial.is_due(history.n_updates):
+                return False
+            denoiser = NetworkDenoiser(self._architecture(), learner.snapshot(), self.prediction)
+            return trial.is_time_to_stop(denoiser, history.n_updates)
+
+        with warnings.catch_warnings():  # the fit itself says whether it diverges
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            train(learner, kept, longest, rng, on_epoch=on_epoch)
+        if trial.best is None:
+            return plan, self._errors(data, rng)
+        denoiser, calibration, n_updates = trial.best
+        errors = self._errors(held_out, rng, CalibratedDenoiser(denoiser, calibration))
+        self._calibration = dict(vars(calibration))
+        n_updates = int(np.ceil(n_updates * data.n_rows / kept.n_rows))
+        return replace(plan, n_updates=n_updates), errors
 
     def _iterate(
         self,
@@ -184,7 +236,15 @@ class DenoiserFit(MixedTables):
         if one_epoch and hasattr(learner, "state"):
             self._optimizer = learner.state()
 
-    def _learner(self, data: Table, plan: Plan, rng: np.random.Generator, one_epoch: bool) -> Any:
+    def _learner(
+        self,
+        data: Table,
+        plan: Plan,
+        rng: np.random.Generator,
+        one_epoch: bool,
+        *,
+        fresh: bool = False,
+    ) -> Any:
         kind = "constant" if one_epoch else self.learning_rate_decay
         decay = learning_rate_decay(kind, plan.n_updates)
         if is_torch_denoiser(self.denoiser):
@@ -195,7 +255,7 @@ class DenoiserFit(MixedTables):
                 learner.resume(self.denoiser_)
             return learner
         architecture = self._architecture()
-        flat = getattr(self, "weights_", None)
+        flat = None if fresh else getattr(self, "weights_", None)
         if flat is None or len(flat) != architecture.n_weights:
             flat = architecture.initial(rng)
         optimizer = Adam(
@@ -240,13 +300,14 @@ class DenoiserFit(MixedTables):
         if self.early_stopping:
             self.validation_scores_ = [-loss for loss in history.validation_losses]
 
-    def _errors(self, data: Table, rng: np.random.Generator) -> np.ndarray:
+    def _errors(self, data: Table, rng: np.random.Generator, denoiser: Any = None) -> np.ndarray:
         """Return the mean squared error of F per level and column, at evenly spaced angles."""
+        denoiser = self._denoiser(np.float32) if denoiser is None else denoiser
         index = rng.permutation(len(data.rows))[:_ERROR_ROWS]
         part = data.take(index).jittered(rng)
         angles = np.linspace(self._phi_min, np.pi / 2, _ERROR_LEVELS)
         errors = level_errors(
-            self._denoiser(np.float32),
+            denoiser,
             part.rows,
             NoiseSchedule.from_angles(angles),
             rng,
@@ -266,7 +327,10 @@ class DenoiserFit(MixedTables):
         """Return the fitted denoiser of scaled rows; networks compute in the given dtype."""
         if self._is_network():
             flat = self.weights_.astype(dtype, copy=False)
-            return NetworkDenoiser(self._architecture(), flat, self.prediction)
+            network = NetworkDenoiser(self._architecture(), flat, self.prediction)
+            if self._calibration is None:
+                return network
+            return CalibratedDenoiser(network, Calibration(**self._calibration))
         if is_torch_denoiser(self.denoiser):
             architecture = self._architecture()
             return TorchDenoiser(self.denoiser_, architecture, self.prediction, dtype)

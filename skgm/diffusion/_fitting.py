@@ -113,7 +113,7 @@ class DiffusionFit(DenoiserFit):
                 self._seed = int(as_generator(self.random_state).integers(2**63))
             rng = np.random.default_rng([self._seed, self.n_iter_])
             if active != self._scaling["n_active"]:  # other columns: another network
-                for name in ("weights_", "_optimizer", "denoiser_"):
+                for name in ("weights_", "_optimizer", "denoiser_", "_calibration"):
                     self.__dict__.pop(name, None)
                 self._draw_probes(rng)
                 self._choose_widths(None)
@@ -123,6 +123,7 @@ class DiffusionFit(DenoiserFit):
     def _forget(self) -> None:
         for name in ("weights_", "denoiser_", "_optimizer", "classes_", "class_prior_", "_seed"):
             self.__dict__.pop(name, None)
+        self._calibration = None
         self.loss_curve_ = []
         self.validation_scores_: list[float] | None = None
         self.n_iter_ = 0

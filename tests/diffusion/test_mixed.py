@@ -125,7 +125,7 @@ def test_scores_are_log_probabilities_of_what_sample_draws(monkeypatch):
     a = rng.choice(3, size=800, p=SHARE)
     b = rng.random(800) < np.array([0.1, 0.5, 0.8])[a]
     frame = pd.DataFrame({"a": np.array(["u", "v", "w"])[a], "b": b})
-    model = DDPM(random_state=0).fit(frame)
+    model = DDPM(max_iter=2000, random_state=0).fit(frame)
     cells = pd.DataFrame({"a": np.repeat(["u", "v", "w"], 2), "b": [False, True] * 3})
     bound = np.exp(model.score_samples(cells))
     n = 20_000

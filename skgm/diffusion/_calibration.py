@@ -1,0 +1,174 @@
+"""How far to trust a network: its output on rows that its training has not seen.
+
+The output F of a network is its departure from the fitted Gaussian. In short tables part of it is
+memory of the training rows: from a new row u it points towards those, and so to the middle of
+them, which makes samples too narrow. Scaled rows have nearly the covariance of the noise, and so
+has u at every noise level: for them no linear function of u explains the target. Hence F without
+its component along u, times the factor with which that explains the targets of new rows best.
+Where a network has learnt nothing that holds for new rows, the result is the fitted Gaussian.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skgm.diffusion._levels import noisy_pairs
+from skgm.diffusion._training import Table
+
+__all__ = ["CalibratedDenoiser", "Calibration", "Trial", "calibrate", "calibrate_level", "hold_out"]
+
+_LEVELS, _SIGMA_MAX = 25, 20.0
+_PAIRS = 1024  # noisy rows at each level, about
+_FIRST_LOOK, _NEXT_LOOK = 50, 1.4  # updates, and the ratio of successive looks
+_PATIENCE = 3  # looks without improvement
+_TOLERANCE = 0.005  # nats per row: the smallest improvement that counts
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """F becomes factor * F + drift * u; one pair of numbers per angle, linear in between."""
+
+    angles: np.ndarray
+    factors: np.ndarray
+    drifts: np.ndarray
+
+    def at(self, phi: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return factor and drift at the angles, each (n, 1) or (1,)."""
+        parts = (np.interp(phi, self.angles, values) for values in (self.factors, self.drifts))
+        factor, drift = (np.asarray(part, dtype)[..., None] for part in parts)
+        return factor, drift
+
+
+class CalibratedDenoiser:
+    """A denoiser under a calibration."""
+
+    def __init__(self, denoiser: Any, calibration: Calibration) -> None:
+        self._denoiser, self._calibration = denoiser, calibration
+
+    def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
+        """Return F(u, phi), (n, d)."""
+        value = self._denoiser.velocity(u, phi, condition)
+        factor, drift = self._calibration.at(phi, value.dtype)
+        return np.asarray(factor * value + drift * u, value.dtype)
+
+    def velocity_jvp(
+        self, u: np.ndarray, phi: Any, w: np.ndarray, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F and its directional derivative J_F w, each (n, d)."""
+        value, along = self._denoiser.velocity_jvp(u, phi, w, condition)
+        factor, drift = self._calibration.at(phi, value.dtype)
+        return factor * value + drift * u, factor * along + drift * w
+
+    def velocity_divergence(
+        self, u: np.ndarray, phi: Any, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and the trace of its Jacobian, (n,)."""
+        value, trace = self._denoiser.velocity_divergence(u, phi, condition)
+        factor, drift = self._calibration.at(phi, value.dtype)
+        trace = factor[..., 0] * trace + drift[..., 0] * u.shape[1]
+        return factor * value + drift * u, trace
+
+
+def calibrate_level(
+    u: np.ndarray, value: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[float, float, float]:
+    """Return factor and drift at one noise level, and by how much they lower the squared error.
+
+    Parameters
+    ----------
+    u, value, target : ndarray of shape (n, d)
+        Noisy rows that training has not seen, F there, and what F should have been.
+    weight : ndarray of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    factor : float
+        Within [0, 1].
+    drift : float
+        Minus the factor times the regression of F on u.
+    gain : float
+        Of the mean over rows of the squared length of target - F, against F = 0.
+    """
+
+    def mean(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.average(np.einsum("ij,ij->i", a, b), weights=weight))
+
+    along = mean(u, value) / mean(u, u)
+    rest = value - along * u
+    together, square = mean(target, rest), mean(rest, rest)
+    factor = float(np.clip(together / square, 0.0, 1.0)) if square > 0 else 0.0
+    return factor, -factor * along, factor * (2 * together - factor * square)
+
+
+def calibrate(
+    denoiser: Any, held_out: Table, phi_min: float, rng: np.random.Generator
+) -> tuple[Calibration, float]:
+    """Return the calibration by rows held out, and the nats per row gained on the Gaussian.
+
+    The gain is that of the evidence lower bound in continuous time: the integral over log sigma
+    of cos(phi)^2 times the gain in squared error.
+    """
+    n = len(held_out.rows)
+    repeated = held_out.take(np.tile(np.arange(n), max(1, round(_PAIRS / n)))).jittered(rng)
+    noise = rng.standard_normal(repeated.rows.shape, dtype=repeated.rows.dtype)
+    log_sigma = np.linspace(np.log(np.tan(phi_min)), np.log(_SIGMA_MAX), _LEVELS)
+    angles = np.arctan(np.exp(log_sigma))
+    found = []
+    for phi in angles:
+        u, target = noisy_pairs(repeated.rows, noise, np.full(len(noise), phi))
+        value = denoiser.velocity(u, phi, repeated.codes)
+        found.append(calibrate_level(u, value, target, repeated.weight))
+    factors, drifts, gains = np.array(found).T
+    gain = float(np.sum(gains * np.cos(angles) ** 2) * (log_sigma[1] - log_sigma[0]))
+    return Calibration(angles, factors, drifts), gain
+
+
+class Trial:
+    """Looks at a run of training, at updates in geometric progression; remembers the best."""
+
+    def __init__(self, held_out: Table, phi_min: float, seed: int) -> None:
+        self._held_out, self._phi_min, self._seed = held_out, phi_min, seed
+        self._next, self._since = float(_FIRST_LOOK), 0
+        self._gain = -np.inf
+        self.best: tuple[Any, Calibration, int] | None = None  # denoiser, and updates until then
+
+    def is_due(self, n_updates: int) -> bool:
+        """Return whether it is time for a look."""
+        return n_updates >= self._next
+
+    def is_time_to_stop(self, denoiser: Any, n_updates: int) -> bool:
+        """Look at the denoiser, under the same noise as before."""
+        self._next = n_updates * _NEXT_LOOK
+        rng = np.random.default_rng(self._seed)
+        calibration, gain = calibrate(denoiser, self._held_out, self._phi_min, rng)
+        self._since += 1
+        if gain > self._gain + _TOLERANCE:
+            self._gain, self._since = gain, 0
+            self.best = denoiser, calibration, n_updates
+        return self._since >= _PATIENCE
+
+
+def hold_out(table: Table, share: float, rng: np.random.Generator) -> tuple[Table, Table]:
+    """Return the rows to train on and those to look at, with weights, at least one of each.
+
+    Rows stand in an order that depends on their values alone, and a whole weight is that many
+    copies, some of which may be held out: repeated rows give the same split as weights.
+    """
+    given = np.ones(len(table.rows)) if table.weight is None else table.weight
+    codes = np.zeros(len(table.rows)) if table.codes is None else table.codes
+    values = np.column_stack([table.rows, codes])
+    _, first, which = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    weight = np.bincount(which.ravel(), weights=given)
+    whole = bool(np.all(weight == np.floor(weight)))
+    copies = weight.astype(np.int64) if whole else np.ones(len(first), dtype=np.int64)
+    owner = np.repeat(np.arange(len(first)), copies)
+    n_out = min(max(1, round(share * len(owner))), len(owner) - 1)
+    out = np.bincount(owner[rng.permutation(len(owner))[:n_out]], minlength=len(first))
+    parts = []
+    for count in (copies - out, out):
+        part = table.take(first[count > 0])
+        mass = (weight * count / copies)[count > 0]
+        parts.append(Table(part.rows, part.codes, mass, part.jitter))
+    return parts[0], parts[1]
