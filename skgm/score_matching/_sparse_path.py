@@ -93,16 +93,25 @@ def solve_path(
     path: list[PathPoint] = []
     for alpha in alphas:
         if gradient is None:
-            gradient = _gradient(S, support.to_sparse(values))
+            gradient = _gradient(S, support, values)
         # strong rule: a pair whose gradient cannot rise by the fall of the penalty stays out
-        rule = max(2 * alpha - above, 0.9 * alpha)
-        point, gradient = _solve(S, float(alpha), support, values, gradient, rule, tol)
+        rule = max(2 * alpha - above, 0.93 * alpha)
+        start = values if len(path) < 2 else _ahead(path[-2], path[-1], alpha)
+        point, gradient = _solve(S, float(alpha), support, start, gradient, rule, tol)
         support, values, above = point.support, point.values, alpha
         too_dense = max_pairs is not None and len(values) - len(S) > 2 * max_pairs
         if path and (too_dense or (max_pairs is not None and point.kkt_residual > tol)):
             break
         path.append(point)
     return path
+
+
+def _ahead(before: PathPoint, last: PathPoint, alpha: float) -> np.ndarray:
+    """Extrapolate: while no pair comes or goes, the solution is linear in the penalty."""
+    if before.alpha == last.alpha:
+        return last.values
+    change = last.values - before.support.expand(before.values, last.support)
+    return last.values + (alpha - last.alpha) / (last.alpha - before.alpha) * change
 
 
 def _solve(
@@ -125,7 +134,7 @@ def _solve(
             break
         values = _newton(S, wider, support.expand(values, wider), alpha, 0.5 * tol)
         support, values = _nonzero(wider, values)
-        gradient = _gradient(S, support.to_sparse(values))
+        gradient = _gradient(S, support, values)
         residual = _residual(gradient, support, values, alpha)
         inside = support.read(gradient) + alpha * np.sign(values) * support.off_diagonal()
         if residual <= tol or np.abs(inside).max() > tol:  # solved; or what was asked for was not
@@ -134,9 +143,10 @@ def _solve(
     return PathPoint(alpha, support, values, residual), gradient
 
 
-def _gradient(S: np.ndarray, precision: sparse.csc_matrix) -> np.ndarray:
+def _gradient(S: np.ndarray, support: Support, values: np.ndarray) -> np.ndarray:
     """Return (S K + K S) / 2 - I."""
-    product = (0.5 * precision.T) @ S  # K is symmetric: rows are read as columns
+    half = support.to_sparse(0.5 * values)
+    product = half.T @ S  # K is symmetric: rows are read as columns
     product += product.T.copy()
     product.flat[:: len(S) + 1] -= 1.0
     return product

@@ -91,21 +91,23 @@ class Support:
         """Return the (m, m) matrix whose block of column j is S at the rows of column j."""
         counts = np.diff(self.starts)
         size = counts[self.columns]  # entries of each row of the block matrix
-        ends = np.cumsum(size)
-        within = np.arange(ends[-1]) - np.repeat(ends - size, size)
-        indices = np.repeat(self.starts[self.columns], size) + within
-        data = S[np.repeat(self.rows, size), self.rows[indices]]
-        indptr = np.concatenate([[0], ends])
+        indptr = np.append(0, np.cumsum(size))
+        index = np.int32 if indptr[-1] < np.iinfo(np.int32).max else np.int64
+        shift = self.starts[self.columns] - indptr[:-1]  # from a place in the data to its column
+        indices = np.arange(indptr[-1], dtype=index)
+        indices += np.repeat(shift.astype(index), size)
+        places = np.repeat(self.rows * self.n, size)
+        places += self.rows.take(indices)
         m = len(self.rows)
-        return sparse.csr_matrix((data, indices, indptr), shape=(m, m))
+        return sparse.csr_matrix((S.take(places), indices, indptr.astype(index)), shape=(m, m))
 
     def symmetrize(self, values: np.ndarray) -> np.ndarray:
         """Return the average with the transpose, (m,)."""
         return 0.5 * (values + values[self.transposed])
 
     def expand(self, values: np.ndarray, other: "Support") -> np.ndarray:
-        """Return the entries on a larger support, zero where they are new."""
-        keys = other.columns * other.n + other.rows
-        result = np.zeros(len(keys))
-        result[np.searchsorted(keys, self.columns * self.n + self.rows)] = values
-        return result
+        """Return the entries on another support, zero where they are new."""
+        own = self.columns * self.n + self.rows
+        asked = other.columns * other.n + other.rows
+        places = np.minimum(np.searchsorted(own, asked), len(own) - 1)
+        return np.where(own[places] == asked, values[places], 0.0)
