@@ -99,7 +99,7 @@ def look_up(keys, values, asked):
 def untrained(loss, words, train, rng):
     """Return a network before its first step, the contexts and the words that follow."""
     model = new_model(loss)
-    model.vocabulary_, model._vocabulary = words.words, words
+    model.vocabulary_ = words.words
     contexts, following = model._ngrams([train])
     counts = np.bincount(following, minlength=len(words))
     return model._start(counts, rng), contexts, following

@@ -47,7 +47,8 @@ class NCELanguageModel(LanguageModelFit):
         Noise words per mini-batch, distinct ones, on average. The whole vocabulary if that is
         smaller: the ranking loss is then maximum likelihood.
     noise_power : float, default=1.0
-        Noise words are drawn with probabilities proportional to their frequency to this power.
+        Noise words are drawn with probabilities proportional to their frequency to this power,
+        from 0 to 1.
     min_count : int, default=1
         Words seen less often become the unknown word ``"<unk>"``.
     max_vocabulary : int or None, default=10_000
@@ -57,8 +58,8 @@ class NCELanguageModel(LanguageModelFit):
         Step size of Adagrad, per row of the tables.
     batch_size : int, default=512
         N-grams per mini-batch.
-    max_iter : int, default=20
-        Largest number of passes over the corpus.
+    max_iter : int, default=100
+        Largest number of passes over the corpus; early stopping usually ends the fit before.
     early_stopping : bool, default=True
         Hold out sentences and stop when their likelihood no longer rises; these models overfit
         within a few passes. The best pass is kept.
@@ -98,6 +99,12 @@ class NCELanguageModel(LanguageModelFit):
         A string where a list of tokens belongs, or a token that is not a string.
     ValueError
         No words, a vocabulary without words, nothing to hold out, or a fit that diverges.
+
+    Warns
+    -----
+    ConvergenceWarning
+        `max_iter` passes were not enough for early stopping, or the fit diverged after the first
+        pass, whose best one is then kept.
 
     See Also
     --------
@@ -143,7 +150,7 @@ class NCELanguageModel(LanguageModelFit):
         max_vocabulary: int | None = 10_000,
         learning_rate: float = 0.1,
         batch_size: int = 512,
-        max_iter: int = 20,
+        max_iter: int = 100,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 1,

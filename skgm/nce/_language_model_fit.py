@@ -1,11 +1,13 @@
 """The fit of a language model: vocabulary, n-grams, training."""
 
+import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import RANDOM_STATE, as_generator
@@ -39,7 +41,7 @@ class LanguageModelFit(CallbackSupportMixin, BaseEstimator):
         "context": [StrOptions({"diagonal", "full"})],
         "loss": [StrOptions({"ranking", "nce", "full"})],
         "n_noise": [Interval(Integral, 1, None, closed="left")],
-        "noise_power": [Interval(Real, 0, None, closed="left")],
+        "noise_power": [Interval(Real, 0, 1, closed="both")],
         "min_count": [Interval(Integral, 1, None, closed="left")],
         "max_vocabulary": [Interval(Integral, 3, None, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -89,7 +91,6 @@ class LanguageModelFit(CallbackSupportMixin, BaseEstimator):
                 "more sentences."
             )
         self.vocabulary_ = words.words
-        self._vocabulary = words
         with fit_task(self, X=X, y=y, n_subtasks=None) as context:
             return self._train(sentences, held_out, rng, context)
 
@@ -138,7 +139,18 @@ class LanguageModelFit(CallbackSupportMixin, BaseEstimator):
         self.__dict__.update(self._public(network))
         self.loss_curve_, self.validation_losses_ = history.losses, history.validation_losses
         self.n_iter_, self.best_iter_ = len(history.losses), history.best_iter
+        if held_out_loss is not None and history.still_falling:
+            warnings.warn(
+                f"The held-out likelihood was still rising after max_iter={self.max_iter} passes; "
+                "raise max_iter or learning_rate.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         return self
+
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.vocabulary_)  # fitted state is plain lists and arrays
 
     def _ngrams(self, sentences: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         encoded = self._vocabulary.encode(sentences)

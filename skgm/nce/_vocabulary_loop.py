@@ -56,6 +56,7 @@ class EpochHistory:
     losses: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
     best_iter: int = 0
+    still_falling: bool = False  # the held-out loss, when max_iter ended the training
 
 
 def train_epochs(
@@ -102,6 +103,8 @@ def train_epochs(
         stop |= held_out_loss is not None and since >= n_iter_no_change
         if stop:
             break
+    else:
+        history.still_falling = since == 0
     if kept is not None and history.best_iter < epoch:
         restore(kept)
     return history

@@ -6,8 +6,9 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import estimator_checks
@@ -193,6 +194,17 @@ def test_early_stopping_keeps_the_best_pass():
     assert min(given.validation_losses_) == pytest.approx(
         np.log(given.perplexity(noise[150:])), rel=1e-5
     )
+
+
+def test_too_few_passes_are_warned_of():
+    with pytest.warns(ConvergenceWarning, match=r"still rising after max_iter=2 passes; raise"):
+        model(early_stopping=True, max_iter=2).fit(CORPUS)
+
+
+def test_cross_validation_takes_lists_of_tokens():
+    scores = cross_val_score(model(max_iter=5), CORPUS, cv=3)
+    assert scores.shape == (3,)
+    assert np.isfinite(scores).all()
 
 
 def test_a_seed_reproduces_and_another_does_not(fitted):

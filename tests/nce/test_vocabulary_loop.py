@@ -33,6 +33,7 @@ def test_training_stops_when_the_held_out_loss_rises_and_the_best_epoch_is_kept(
     model = Script([5, 4, 3, 2, 1], held_out=[3, 2, 2.5, 1, 0])
     history = model.train(max_iter=5)
     assert (model.epoch, history.best_iter) == (2, 2)
+    assert not history.still_falling
     assert history.losses == [5, 4, 3]
     assert history.validation_losses == [3, 2, 2.5]
 
@@ -40,6 +41,11 @@ def test_training_stops_when_the_held_out_loss_rises_and_the_best_epoch_is_kept(
 def test_patience_looks_past_a_rise():
     model = Script([5, 4, 3, 2, 1], held_out=[3, 2, 2.5, 1, 0])
     assert model.train(max_iter=5, n_iter_no_change=2).best_iter == 5
+
+
+def test_a_fit_that_max_iter_ends_too_early_says_so():
+    assert Script([5, 4], held_out=[3, 2]).train(max_iter=2).still_falling
+    assert not Script([5, 4], held_out=[3, 3.5]).train(max_iter=2).still_falling
 
 
 def test_a_gain_within_tol_does_not_prolong_the_fit_but_is_kept():
