@@ -44,7 +44,7 @@ class NetworkLearner:
     ) -> float:
         """Make the k-th update and return the loss before it."""
         network = self.network
-        context = network.architecture.context(phi, codes).astype(network.dtype)
+        context = network.architecture.context(phi.astype(network.dtype), codes)
         inputs = squash(u)
         residual = network.forward(inputs, context, slopes=True)
         residual -= target
@@ -129,8 +129,13 @@ class NetworkDenoiser:
         phi = np.asarray(phi, dtype=np.float64)
         gain = np.atleast_1d(prediction_gain(self._prediction, phi)).astype(dtype)[:, None]
         shared = phi.ndim == 0
+        alike = shared and condition is None
+        context = architecture.context(np.atleast_1d(phi), None).astype(dtype) if alike else None
         for start in range(0, len(u), self._block):
             rows = slice(start, start + self._block)
+            if alike:
+                yield rows, context, gain
+                continue
             angles = np.atleast_1d(phi) if shared else phi[rows]
             codes = None if condition is None else np.asarray(condition)[rows]
             if codes is not None and shared:

@@ -40,7 +40,8 @@ class NoiseLevels:
 
 def noisy_pairs(z: np.ndarray, noise: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return u = cos(phi) z + sin(phi) e and the target F = sin(phi) z - cos(phi) e, (n, d)."""
-    cos, sin = (f(phi).astype(z.dtype)[:, None] for f in (np.cos, np.sin))
+    phi = phi.astype(z.dtype)[:, None]
+    cos, sin = np.cos(phi), np.sin(phi)
     return cos * z + sin * noise, sin * z - cos * noise
 
 

@@ -25,10 +25,16 @@ def time_features(phi: np.ndarray) -> np.ndarray:
     Low frequencies in the angle and in its log-odds: high ones cost likelihood (measured).
     """
     cos, sin = np.cos(phi), np.sin(phi)
-    level = np.log((sin + _END) / (cos + _END)) / 4  # finite at 0 and pi / 2
-    cos_2, sin_2 = cos**2 - sin**2, 2 * cos * sin
-    waves = [cos_2, sin_2, cos_2**2 - sin_2**2, 2 * cos_2 * sin_2]
-    return np.stack([np.ones_like(cos), level, np.cos(2 * level), np.sin(2 * level), *waves], -1)
+    features = np.empty((len(phi), N_TIME), cos.dtype)
+    level = np.log((sin + _END) / (cos + _END))  # finite at 0 and pi / 2
+    cos_2, sin_2 = cos * cos - sin * sin, 2 * cos * sin
+    features[:, 0] = 1
+    features[:, 1] = level / 4
+    np.cos(level / 2, out=features[:, 2])
+    np.sin(level / 2, out=features[:, 3])
+    features[:, 4], features[:, 5] = cos_2, sin_2
+    features[:, 6], features[:, 7] = cos_2 * cos_2 - sin_2 * sin_2, 2 * cos_2 * sin_2
+    return features
 
 
 def squash(u: np.ndarray) -> np.ndarray:
@@ -95,7 +101,7 @@ class Architecture:
         features = time_features(phi)
         if not self.n_classes:
             return features
-        return np.hstack([features, np.eye(self.n_classes)[condition]])
+        return np.hstack([features, np.eye(self.n_classes, dtype=features.dtype)[condition]])
 
 
 class Network:
@@ -135,34 +141,39 @@ class Network:
         """Return F, (n, d), in a buffer that the next call overwrites.
 
         `u` is squashed already; `context` has n rows, or one that all rows share. `slopes` leaves
-        behind what the other methods need.
+        behind what the other methods need. Few buffers, so that they stay in cache: a residual
+        layer adds to its input in place.
         """
-        n_rows, value, before = len(u), u, u
+        n_rows, value, k = len(u), u, u
         last = len(self._views) // 2 - 1
         for index, weight, shift in self._layers():
-            k = self._buffer("k", index % 2 if index < last else 2, n_rows, weight.shape[1])
-            np.matmul(value, weight, out=k)
-            if len(context) == n_rows:
-                extra = self._buffer("extra", index == last, n_rows, weight.shape[1])
-                k += np.matmul(context, shift, out=extra)
-            else:
-                k += context @ shift
+            width = weight.shape[1]
+            extra = self._buffer("extra", 0 if slopes else index % 2, n_rows, width)
             if self._is_residual(index):
-                k += before
+                k += np.matmul(value, weight, out=extra)
+            else:
+                k = self._buffer("k", index, n_rows, width)
+                np.matmul(value, weight, out=k)
+            shared = len(context) != n_rows
+            k += context @ shift if shared else np.matmul(context, shift, out=extra)
             if index < last:
-                value, before = self._activate(index, k, slopes), k
+                value = self._activate(index, k, extra, slopes)
         return k
 
-    def _activate(self, index: int, k: np.ndarray, slopes: bool) -> np.ndarray:
-        """Return a(k), and leave a'(k) = (1 + a - k) / (1 + exp(k)) behind if asked to."""
+    def _activate(self, index: int, k: np.ndarray, power: np.ndarray, slopes: bool) -> np.ndarray:
+        """Return a(k), and leave a'(k) = (1 + a - k) / (1 + exp(k)) behind if asked to.
+
+        `power` is overwritten, by a(k) where there is no need for slopes.
+        """
         with np.errstate(over="ignore", under="ignore"):  # at inf both are zero: right
-            power = np.exp(k, out=self._buffer("power", 0, *k.shape))
+            np.exp(k, out=power)
         power += 1
+        if not slopes:
+            return np.divide(k, power, out=power)
         a = np.divide(k, power, out=self._buffer("a", index, *k.shape))
-        if slopes:
-            slope = np.subtract(a, k, out=self._buffer("slope", index, *k.shape))
-            slope += 1
-            slope /= power
+        slope = np.subtract(a, k, out=self._buffer("slope", index, *k.shape))
+        slope += 1
+        slope /= power
         return a
 
     def _slope(self, index: int, n_rows: int) -> np.ndarray:
@@ -185,12 +196,11 @@ class Network:
             np.matmul(context.T, grad, out=into[2 * index + 1])
             if index == 0:
                 return
-            down = self._buffer("down", index % 2, n_rows, width)
+            residual = self._is_residual(index)
+            down = self._buffer("extra" if residual else "down", 0, n_rows, width)
             np.matmul(grad, weight.T, out=down)
             down *= self._slope(index - 1, n_rows)
-            if self._is_residual(index):
-                down += grad
-            grad = down
+            grad = np.add(grad, down, out=grad) if residual else down
 
     def directional(self, tangent: np.ndarray) -> np.ndarray:
         """Return J w, (n, d), at the rows of the last `forward` with slopes, for w (n, d)."""

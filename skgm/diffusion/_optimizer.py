@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg.blas import get_blas_funcs
 
 __all__ = ["AVERAGE_EVERY", "Adam", "average_decay_at", "learning_rate_decay"]
 
-_CHUNK = 32768
+_CHUNK = 16384
+_SMALLEST_SCALE = 1e-3
 AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
 
 
@@ -63,35 +65,46 @@ class Adam:
         self.n_updates = 0
         self._beta_1, self._beta_2 = beta_1, beta_2
         self._average_decay, self._weight_decay = average_decay, weight_decay
+        # Running sums are _scale[i] times what is stored: they decay without a pass over them.
         self._first, self._second = np.zeros_like(weights), np.zeros_like(weights)
+        self._scale = np.ones(2)
         self._scratch = np.empty_like(weights[:_CHUNK])
+        self._add_multiple = get_blas_funcs("axpy", dtype=weights.dtype)
 
     def step(self, gradient: np.ndarray, learning_rate: float) -> None:
         """Make one update, and at times move the average."""
         self.n_updates += 1
         k, beta_1, beta_2 = self.n_updates, self._beta_1, self._beta_2
-        # the running sums are kept unnormalised: their factors join the learning rate
-        root = np.sqrt((1 - beta_2) / (1 - beta_2**k))
-        rate = learning_rate * (1 - beta_1) / (1 - beta_1**k) / root
+        if self._scale[0] < _SMALLEST_SCALE:
+            self._normalise()
+        self._scale *= beta_1, beta_2
+        scale_1, scale_2 = self._scale
+        # the means are kept unnormalised: their factors join the learning rate
+        root = np.sqrt(scale_2 * (1 - beta_2) / (1 - beta_2**k))
+        rate = learning_rate * scale_1 * (1 - beta_1) / (1 - beta_1**k) / root
         shrink = 1 - learning_rate * self._weight_decay
+        add_multiple = self._add_multiple  # axpy: y += a x in one pass
         for start in range(0, len(self.weights), _CHUNK):
             part = slice(start, start + _CHUNK)
             grad, first, second = gradient[part], self._first[part], self._second[part]
-            scratch = self._scratch[: len(grad)]
-            first *= beta_1
-            first += grad
-            second *= beta_2
-            second += np.multiply(grad, grad, out=scratch)
+            scratch, weights = self._scratch[: len(grad)], self.weights[part]
+            add_multiple(grad, first, a=1 / scale_1)
+            np.multiply(grad, grad, out=scratch)
+            add_multiple(scratch, second, a=1 / scale_2)
             np.sqrt(second, out=scratch)
             scratch += 1e-8 / root
             np.divide(first, scratch, out=scratch)
-            scratch *= rate
-            weights = self.weights[part]
             if shrink != 1:
                 weights *= shrink
-            weights -= scratch
+            add_multiple(scratch, weights, a=-rate)
         if k % AVERAGE_EVERY == 0:
             self.move_average()
+
+    def _normalise(self) -> None:
+        """Multiply the running sums by their scales."""
+        self._first *= self._scale[0]
+        self._second *= self._scale[1]
+        self._scale[:] = 1.0
 
     def move_average(self) -> None:
         """Move the average towards the weights, as after `AVERAGE_EVERY` updates."""
@@ -101,8 +114,7 @@ class Adam:
             average = self.average[part]
             scratch = self._scratch[: len(average)]
             np.subtract(self.weights[part], average, out=scratch)
-            scratch *= 1 - decay
-            average += scratch
+            self._add_multiple(scratch, average, a=1 - decay)
 
     def state(self) -> dict[str, np.ndarray | int]:
         """Return what `resume` needs to go on from here."""
@@ -111,6 +123,7 @@ class Adam:
             "average": self.average,
             "first": self._first,
             "second": self._second,
+            "scale": self._scale,
             "n_updates": self.n_updates,
         }
 
@@ -120,9 +133,11 @@ class Adam:
         average: np.ndarray,
         first: np.ndarray,
         second: np.ndarray,
+        scale: np.ndarray,
         n_updates: int,
     ) -> None:
         """Go on from a `state`, without writing into its arrays."""
         self.weights[:], self.average = weights, average.copy()
         self._first, self._second = first.copy(), second.copy()
+        self._scale = scale.copy()
         self.n_updates = n_updates

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import get_blas_funcs
 
 from skgm.diffusion._posterior import posterior_weights
 from skgm.diffusion._schedule import NoiseSchedule
@@ -87,8 +88,17 @@ def _adams(velocity: Any, u: np.ndarray, angles: np.ndarray, order: int) -> Iter
             u = _heun_step(velocity, u, here, there, slope)
         else:
             weights = _extrapolation_weights(np.array([phi for phi, _ in past]), here, there)
-            u = u + sum(w.astype(u.dtype) * f for w, (_, f) in zip(weights, past))
+            u = _plus_multiples(u, weights, [f for _, f in past])
         yield u
+
+
+def _plus_multiples(u: np.ndarray, weights: np.ndarray, terms: list[np.ndarray]) -> np.ndarray:
+    """Return u plus multiples of arrays like it, with one pass over memory for each."""
+    total = u.astype(np.result_type(u, *terms)).ravel()
+    add_multiple = get_blas_funcs("axpy", (total,))
+    for weight, term in zip(weights, terms):
+        total = add_multiple(term.ravel(), total, a=weight)
+    return total.reshape(u.shape)
 
 
 def _extrapolation_weights(nodes: np.ndarray, here: float, there: float) -> np.ndarray:
