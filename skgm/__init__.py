@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         compare_densities,
         information_criteria,
     )
-    from skgm.nce import NCEDensity, NCELanguageModel
+    from skgm.nce import NCEClassifier, NCEDensity, NCELanguageModel
     from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
@@ -56,6 +56,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "InformationCriteria",
     "KernelExpFamily",
     "MLEDensity",
+    "NCEClassifier",
     "NCEDensity",
     "NCELanguageModel",
     "NoiseSchedule",
@@ -98,7 +99,7 @@ _HOME = {
         "compare_densities",
         "information_criteria",
     ),
-    "nce": ("NCEDensity", "NCELanguageModel"),
+    "nce": ("NCEClassifier", "NCEDensity", "NCELanguageModel"),
     "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (

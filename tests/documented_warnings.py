@@ -14,6 +14,7 @@ from skgm import (
     DensityPipeline,
     KernelExpFamily,
     MLEDensity,
+    NCEClassifier,
     NCEDensity,
     NCELanguageModel,
     ScoreMatchingExpFamily,
@@ -29,9 +30,10 @@ DOCUMENTED = {
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
     KernelExpFamily: [LinAlgWarning, ConvergenceWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
+    NCEClassifier: [ConvergenceWarning],  # a search that has not ended
     # of rounded and repeated rows, of equal columns, of an uncertain normaliser
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
-    NCELanguageModel: [],
+    NCELanguageModel: [ConvergenceWarning],
     ScoreMatchingExpFamily: [LinAlgWarning],
     ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
     ScoreMatchingGaussianCV: [LinAlgWarning],
