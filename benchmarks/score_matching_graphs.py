@@ -5,8 +5,8 @@
 Speed: twelve penalties from the largest down to a share of it, CPU time of one BLAS thread, the
 best of three, on tables of a chain and of a random graph (three neighbours on average, mixed signs)
 with as many rows as columns. scikit-learn's graphical_lasso_path runs on the same correlations and
-penalties at p = 100, and at p = 500 with ``--peer-path``; solutions at which it gave up count as
-not converged.
+penalties at p = 50 and 100, and at p = 500 with ``--peer-path``; solutions at which it gave up
+count as not converged.
 
 Quality: 50 columns, 200 rows, four graphs; ScoreMatchingGaussianCV with its defaults against
 GraphicalLassoCV with its own. F1 of the edges, Kullback-Leibler divergence from the truth in nats,
@@ -114,9 +114,9 @@ def main() -> None:
     numbers = [a for a in sys.argv[1:] if a.isdigit()]
     header("Sparse Gaussian score matching", ("numpy", "scipy", "scikit-learn"))
     with threadpool_limits(1):
-        sizes = ((100, 0.3), (100, 0.1), (500, 0.3), (500, 0.15), (1000, 0.3))
+        sizes = ((50, 0.1), (100, 0.3), (100, 0.1), (500, 0.3), (500, 0.15), (1000, 0.3))
         rows = [
-            path_row(kind, p, share, with_peer=p == 100 or (p == 500 and peer_path))
+            path_row(kind, p, share, with_peer=p <= 100 or (p == 500 and peer_path))
             for p, share in sizes
             for kind in ("chain", "random")
         ]

@@ -30,9 +30,9 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         + \alpha \sum_{i \ne j} |K_{ij}|
 
     on the correlation matrix R, along a path of penalties; the support of each solution is fitted
-    again without the penalty, and the one with the best criterion is kept. Where the graph is
-    sparse the path costs a fraction of that of the graphical lasso; where most pairs are
-    connected, more.
+    again without the penalty, and the one with the best criterion is kept. Where columns are many
+    and the graph is sparse the path costs a fraction of that of the graphical lasso; where most
+    pairs are connected, half to three quarters.
 
     Prefer it to :class:`skgm.ScoreMatchingGaussian` where columns are many and most pairs of them
     independent given the rest, and to :class:`sklearn.covariance.GraphicalLassoCV`, which keeps
