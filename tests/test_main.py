@@ -83,7 +83,8 @@ def test_default_job_from_the_shell(folder):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].endswith("178 rows, 13 columns")
-    for name in (*MODELS, "independent normals", "joint normal", "alcohol", "proline"):
+    quick = [name for name, model in MODELS.items() if model.by_default]
+    for name in (*quick, "independent normals", "joint normal", "alcohol", "proline"):
         assert any(line.startswith(name + " ") for line in lines), name
     assert "95% confidence" in done.stdout
     assert "\x1b" not in done.stdout  # no progress bar outside a terminal
@@ -141,6 +142,14 @@ def test_comparison_is_that_of_the_test_rows(table, capsys):
         "-",
     ]
     assert cells(lines, "joint normal")[1:] == expected
+
+
+def test_models_that_take_longer_are_fitted_where_they_are_named(table, capsys):
+    assert main([table, "--model", "sparse-gaussian"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("sparse-gaussian ") for line in lines)
+    assert not any(line.startswith("score-matching-gaussian ") for line in lines)
+    assert any("synthetic rows of sparse-gaussian" in line for line in lines)
 
 
 def test_a_power_transform_is_chosen_for_skewed_columns_and_wins(table, capsys):

@@ -29,6 +29,9 @@ def write(tmp_path):
     return write_table
 
 
+QUICK = tuple(name for name, model in MODELS.items() if model.by_default)
+
+
 def table_of(**columns):
     return Table(pd.DataFrame(columns), "table.csv")
 
@@ -39,9 +42,14 @@ def table_of(**columns):
 def test_defaults():
     options = parse([])
     assert options.table is None
-    assert options.models == tuple(MODELS)
+    assert options.models == QUICK
     assert (options.n_samples, options.output) == (None, "synthetic.csv")
     assert (options.level, options.random_state) == (0.95, 0)
+
+
+def test_all_models_may_be_asked_for():
+    assert parse(["--model", "all"]).models == tuple(MODELS)
+    assert set(QUICK) < set(MODELS)
 
 
 def test_models_may_be_repeated_or_listed():

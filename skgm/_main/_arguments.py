@@ -57,7 +57,10 @@ def parse(argv: Sequence[str] | None = None) -> Options:
 
 
 def _parser() -> _Parser:
-    listing = "\n".join(f"  {name:<26}{model.description}" for name, model in MODELS.items())
+    listing = "\n".join(
+        f"{'*' if model.by_default else ' '} {name:<26}{model.description}"
+        for name, model in MODELS.items()
+    )
     parser = _Parser(
         prog="python -m skgm",
         description=DESCRIPTION,
@@ -81,7 +84,8 @@ def _arguments() -> dict[str, dict[str, Any]]:
         "--model": {
             "action": "append",
             "metavar": "NAME",
-            "help": "model to fit; repeat it or separate by commas (default: all)",
+            "help": "model to fit, or all; repeat it or separate by commas (default: the quick "
+            "ones, marked *)",
         },
         "--n-samples": {
             "type": _count,
@@ -110,8 +114,10 @@ def _arguments() -> dict[str, dict[str, Any]]:
 
 def _chosen_models(given: list[str] | None) -> tuple[str, ...]:
     if given is None:
-        return tuple(MODELS)
+        return tuple(name for name, model in MODELS.items() if model.by_default)
     names = [name.strip() for part in given for name in part.split(",")]
+    if "all" in names:
+        return tuple(MODELS)
     for name in names:
         if name not in MODELS:
             raise JobError(f"argument --model: unknown model {name!r}; known: {', '.join(MODELS)}")
