@@ -54,7 +54,7 @@ def frame():
 
 @pytest.fixture(scope="module")
 def model(frame):
-    return DDPM(random_state=0).fit(frame)
+    return DDPM(max_iter=1500, random_state=0).fit(frame)
 
 
 @pytest.fixture(scope="module")
