@@ -26,7 +26,6 @@ search = GridSearchCV(BernoulliRBMCD(random_state=0), sizes, cv=3, refit=False).
 for size, score in zip([4, 16], search.cv_results_["mean_test_score"], strict=True):
     print(f"{size:3d} hidden units: {score:.2f} nats per image")
 
-# %%
 # With 100, log Z is estimated.
 machine = BernoulliRBMCD(100, random_state=0).fit(train)
 low, high = machine.log_partition().interval
