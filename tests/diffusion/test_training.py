@@ -18,7 +18,7 @@ def test_adam_is_the_textbook_algorithm():
     weights, expected = np.ones(5), np.ones(5)
     adam = Adam(weights, weight_decay=0.1)
     first, second = np.zeros(5), np.zeros(5)
-    for k in range(1, 21):
+    for k in range(1, 201):  # long enough for its running sums to be rescaled, thrice
         gradient = rng.standard_normal(5)
         first = 0.9 * first + 0.1 * gradient
         second = 0.99 * second + 0.01 * gradient**2
@@ -58,7 +58,7 @@ def test_average_of_weights_follows_them_and_smooths():
 
 def test_adam_resumes_where_it_stopped():
     rng = np.random.default_rng(0)
-    gradients = rng.standard_normal((20, 4))
+    gradients = rng.standard_normal((100, 4))
     whole = Adam(np.zeros(4))
     for gradient in gradients:
         whole.step(gradient, 0.01)
