@@ -19,6 +19,7 @@ __all__ = [
     "column_names",
     "inside_support",
     "refuse_outside",
+    "refuse_single_row",
     "validate_table",
 ]
 
@@ -162,6 +163,15 @@ def refuse_outside(
         f"holds {value!r} at row {row}. Transform or drop that column, or choose a model whose "
         "support contains it."
     )
+
+
+def refuse_single_row(weight: np.ndarray | None) -> None:
+    """Refuse weights, (n,), that leave a single row, and that once."""
+    if weight is not None and np.count_nonzero(weight) < 2 and weight.sum() < 2:
+        raise ValueError(
+            "Found 1 sample with positive weight while a minimum of 2 is required; give more rows "
+            "a positive sample_weight."
+        )
 
 
 def check_level(level: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_finite
+from skgm._validation import check_finite, refuse_single_row
 from skgm.base import DensityTags, transactional
 from skgm.inference._moments import Moments
 from skgm.score_matching._boundary_weights import WEIGHTS
@@ -232,11 +232,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             if weight is not None:
                 table, weight = table[weight > 0], weight[weight > 0]
-                if len(weight) < 2 and weight.sum() < 2:
-                    raise ValueError(
-                        "Found 1 sample with positive weight while a minimum of 2 is required; "
-                        "give more rows a positive sample_weight."
-                    )
+                refuse_single_row(weight)
             self._refuse_unused_callables()
             rows = table.astype(np.float64)
             total = float(len(rows) if weight is None else weight.sum())

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
-from skgm._validation import validate_table
+from skgm._validation import refuse_single_row, validate_table
 from skgm.base import DensityTags, transactional
 from skgm.inference._factor import Factor, factorise, factorise_diagonal
 from skgm.inference._gaussian import log_determinant
@@ -287,11 +287,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
-            if weight is not None and np.count_nonzero(weight) < 2 and weight.sum() < 2:
-                raise ValueError(
-                    "Found 1 sample with positive weight while a minimum of 2 is required; give "
-                    "more rows a positive sample_weight."
-                )
+            refuse_single_row(weight)
             self._truncation, self._fitted_graph, self._is_incomplete = None, None, False
             if self.bounds is not None:
                 return self._fit_truncated(table, weight)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from skgm._sklearn import Interval, StrOptions, fit_task
+from skgm._validation import refuse_single_row
 from skgm.base import DensityTags, transactional
 from skgm.inference._factor import Factor
 from skgm.inference._gaussian import log_determinant
@@ -49,7 +50,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         Of the extended BIC: 0 is BIC; 0.5 guards harder against false edges where columns are
         more than rows.
     cv : int, cross-validation generator or iterable, default=None
-        Folds of "cv"; None is five.
+        Folds of "cv"; None is five, or one per row where there are fewer.
     refit : {"one_step", "mle", "score_matching"} or None, default="one_step"
         How the chosen support is fitted: as in :class:`skgm.ScoreMatchingGaussian`.
     assume_centered : bool, default=False
@@ -178,6 +179,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
+            refuse_single_row(weight)
             moments = Moments.from_chunk(table, weight, joint=True)
             refuse_extreme_scales(table, weight, moments, self._column_names())
             if weight is not None:  # a row of weight zero is absent, from the folds too
@@ -220,7 +222,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
     def _cross_validate(self, alphas: np.ndarray, table: np.ndarray, weight: Any) -> np.ndarray:
         """Return the mean held-out log-likelihood per row at each penalty; -inf where cut off."""
         total, mass = np.zeros(len(alphas)), 0.0
-        for train, test in check_cv(self.cv).split(table):
+        for train, test in self._folds(table):
             part = (None, None) if weight is None else (weight[train], weight[test])
             fitted = Moments.from_chunk(table[train], part[0], joint=True)
             other = Moments.from_chunk(table[test], part[1], joint=True)
@@ -234,10 +236,15 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         p = table.shape[1]
         return total / mass - 0.5 * p * np.log(2 * np.pi)
 
+    def _folds(self, table: np.ndarray) -> Any:
+        n_folds = min(5, len(table)) if self.cv is None else self.cv
+        return check_cv(n_folds).split(table)
+
     def _keep(
         self, fit: RegularizedFit, factor: Factor, second_moment: np.ndarray, n_rows: float
     ) -> None:
-        warn_of(fit, self.alpha_, self.tol, penalised=False, depth=5)
+        nothing_else = self.alphas_[-1] >= fit.alpha_max > 0  # no alpha that could give an edge
+        warn_of(fit, self.alpha_, self.tol, penalised=nothing_else, depth=5)
         if factor.ridge:
             warn_singular(factor, self._n_rows, self._column_names())
         self._sd, self._cholesky = factor.scaled

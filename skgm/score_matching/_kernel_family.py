@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import column_names
+from skgm._validation import column_names, refuse_single_row
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.inference._factor import factorise
 from skgm.inference._moments import Moments
@@ -204,11 +204,7 @@ class KernelExpFamily(DensityEstimator):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             weight = np.ones(len(table)) if weight is None else weight
             table, weight = table[weight > 0].astype(np.float64), weight[weight > 0]
-            if len(weight) < 2 and weight.sum() < 2:
-                raise ValueError(
-                    "Found 1 sample with positive weight while a minimum of 2 is required; give "
-                    "more rows a positive sample_weight."
-                )
+            refuse_single_row(weight)
             # equal rows become one, so that a weight and repetitions are the same thing
             rows, place = np.unique(table, axis=0, return_inverse=True)
             weight = np.bincount(np.ravel(place), weights=weight)

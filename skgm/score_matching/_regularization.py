@@ -120,11 +120,15 @@ def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Fact
     return Factor(covariance, precision, scaled, ridge, constant)
 
 
-def warn_of(fit: RegularizedFit, alpha: float, tol: float, *, penalised: bool, depth: int) -> None:
+def warn_of(
+    fit: RegularizedFit, alpha: float | None, tol: float, *, penalised: bool, depth: int
+) -> None:
     """Warn of an empty graph, a path that did not converge, and a matrix that was damped.
 
-    `depth` is how many frames above lies the call that the user wrote.
+    `alpha` is None on a known graph. `depth` is how many frames above lies the call that the user
+    wrote.
     """
+    more = "Collect more rows" if alpha is None else "Choose a larger alpha, or collect more rows"
 
     def warn(message: str, category: type[Warning]) -> None:
         warnings.warn(message, category, stacklevel=depth + 2)
@@ -139,13 +143,13 @@ def warn_of(fit: RegularizedFit, alpha: float, tol: float, *, penalised: bool, d
         what = "The l1 problem" if fit.kkt_residual > tol else "The maximum-likelihood refit"
         warn(
             f"{what} did not converge (optimality residual {fit.kkt_residual:.2g}, tol={tol:g}). "
-            "Choose a larger alpha, or collect more rows.",
+            f"{more}.",
             ConvergenceWarning,
         )
     if fit.damped < 1:
         warn(
             "The estimate was not positive definite; its off-diagonal entries were multiplied by "
-            f"{fit.damped:g}. Choose a larger alpha, or refit='mle'.",
+            f"{fit.damped:g}. {more}, or use refit='mle'.",
             LinAlgWarning,
         )
 
@@ -168,7 +172,8 @@ class RegularizedMethods:
         R, sd, constant = correlations(second_moment, self._center)
         names = ("penalty", "alpha", "graph", "refit", "tol")
         fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
-        warn_of(fit, self.alpha, self.tol, penalised=self.penalty == "l1", depth=7)
+        alpha = self.alpha if self.graph is None else None
+        warn_of(fit, alpha, self.tol, penalised=self.penalty == "l1", depth=7)
         self._publish_graph(fit)
         self._fitted_graph = None if self.graph is None else fit.graph
         return factor_of(fit, sd, constant)

@@ -375,3 +375,34 @@ def test_independent_columns_give_an_empty_graph_without_a_warning():
 def test_unusable_alphas_are_named(alphas):
     with pytest.raises(ValueError, match=r"alphas|could not convert"):
         ScoreMatchingGaussianCV(alphas).fit(rows_of(chain(4), 50))
+
+
+def test_a_choice_without_edges_to_choose_from_is_warned_of():
+    X = np.random.default_rng(0).normal(size=(50, 3)).cumsum(axis=1)
+    for alphas in (1, [5.0, 3.0]):
+        with pytest.warns(ConvergenceWarning, match="not below alpha_max_"):
+            assert ScoreMatchingGaussianCV(alphas).fit(X).n_edges_ == 0
+
+
+def test_folds_of_few_rows_are_single_rows():
+    X = np.random.default_rng(0).normal(size=(4, 2))
+    chosen = ScoreMatchingGaussianCV(selection="cv").fit(X)
+    same = ScoreMatchingGaussianCV(selection="cv", cv=4).fit(X)
+    assert_array_equal(chosen.criterion_, same.criterion_)
+
+
+@pytest.mark.parametrize("model", [ScoreMatchingGaussian(), ScoreMatchingGaussianCV()])
+def test_a_single_row_of_positive_weight_is_refused(model):
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    with pytest.raises(ValueError, match="positive sample_weight"):
+        model.fit(X, sample_weight=np.eye(50)[0])
+
+
+def test_the_cure_on_a_known_graph_is_no_penalty():
+    X = np.random.default_rng(0).normal(size=(8, 6)).cumsum(axis=1)
+    model = ScoreMatchingGaussian(
+        graph=np.eye(6, k=1) + np.eye(6, k=-1) + np.eye(6, k=2) + np.eye(6, k=-2),
+        refit="score_matching",
+    )
+    with pytest.warns(LinAlgWarning, match="Collect more rows, or use refit='mle'"):
+        model.fit(X)
