@@ -16,8 +16,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skgm import NCEClassifier
-from skgm.nce import _class_prediction
-from skgm.nce._softmax import softmax_loss
+from skgm.nce._vocabulary import _class_prediction
+from skgm.nce._vocabulary._softmax import softmax_loss
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 

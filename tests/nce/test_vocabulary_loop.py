@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm.nce._vocabulary_loop import LogNormalizerStats, train_epochs
+from skgm.nce._vocabulary._loop import LogNormalizerStats, train_epochs
 
 
 class Script:

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skgm.nce._context import Contexts
-from skgm.nce._vocabulary_training import OutputTable
+from skgm.nce._vocabulary._context import Contexts
+from skgm.nce._vocabulary._training import OutputTable
 
 __all__ = ["WordNetwork", "draw_sentences"]
 

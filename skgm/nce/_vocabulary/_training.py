@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array
 
-from skgm.nce._vocabulary_losses import full_loss, nce_loss, ranking_loss
-from skgm.nce._vocabulary_noise import DistinctClasses
+from skgm.nce._vocabulary._losses import full_loss, nce_loss, ranking_loss
+from skgm.nce._vocabulary._noise import DistinctClasses
 
 __all__ = ["AdagradRows", "OutputTable", "scatter_sum"]
 

@@ -1,7 +1,7 @@
 r"""Losses of a choice among many classes that look at few of them, and their gradients.
 
 A row's true class y competes with noise classes that were drawn as they are drawn in
-:mod:`skgm.nce._vocabulary_noise`: class w is expected pi_w times among them. With scores s_w:
+:mod:`skgm.nce._vocabulary._noise`: class w is expected pi_w times among them. With scores s_w:
 
 - full softmax: log sum_w exp(s_w) - s_y, over all classes;
 - ranking: log(exp(t_y) + sum_{noise w != y} exp(t_w)) - t_y, with t_w = s_w - log pi_w;

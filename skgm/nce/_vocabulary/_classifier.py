@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import CallbackSupportMixin, Interval, StrOptions, fit_task, limit_threads
 from skgm.base import transactional
-from skgm.nce._class_estimation import ClassEstimation
-from skgm.nce._class_labels import begin_labelled, codes_of, first_classes
-from skgm.nce._class_prediction import SoftmaxPrediction
+from skgm.nce._vocabulary._class_estimation import ClassEstimation
+from skgm.nce._vocabulary._class_labels import begin_labelled, codes_of, first_classes
+from skgm.nce._vocabulary._class_prediction import SoftmaxPrediction
 
 __all__ = ["NCEClassifier"]
 

@@ -20,12 +20,12 @@ from skgm._sklearn import (
     fit_task,
     transactional,
 )
-from skgm.nce._context import Contexts
-from skgm.nce._corpus import Vocabulary, check_sentences, ngrams
-from skgm.nce._vocabulary_loop import train_epochs
-from skgm.nce._vocabulary_noise import DistinctClasses, noise_probabilities
-from skgm.nce._vocabulary_training import OutputTable
-from skgm.nce._word_network import WordNetwork
+from skgm.nce._vocabulary._context import Contexts
+from skgm.nce._vocabulary._corpus import Vocabulary, check_sentences, ngrams
+from skgm.nce._vocabulary._loop import train_epochs
+from skgm.nce._vocabulary._noise import DistinctClasses, noise_probabilities
+from skgm.nce._vocabulary._training import OutputTable
+from skgm.nce._vocabulary._word_network import WordNetwork
 
 __all__ = ["LanguageModelFit"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skgm._random import MinibatchSampler
-from skgm.nce._class_model import ClassModel
-from skgm.nce._vocabulary_loop import EpochHistory, train_epochs
+from skgm.nce._vocabulary._class_model import ClassModel
+from skgm.nce._vocabulary._loop import EpochHistory, train_epochs
 
 __all__ = ["Schedule", "hold_out", "run_epoch", "train_by_batches"]
 

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._validation import validate_table
-from skgm.nce._vocabulary_loop import LogNormalizerStats
+from skgm.nce._vocabulary._loop import LogNormalizerStats
 
 __all__ = ["SoftmaxPrediction"]
 

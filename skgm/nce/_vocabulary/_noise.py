@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import brentq
 
-from skgm.nce._alias import AliasTable
+from skgm.nce._vocabulary._alias import AliasTable
 
 __all__ = ["DistinctClasses", "noise_probabilities"]
 

@@ -10,9 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm._sklearn import epoch_begins, epoch_ends
-from skgm.nce._class_model import ClassModel, batch_noise, start_model
-from skgm.nce._class_training import Schedule, row_keys, run_epoch, train_by_batches
-from skgm.nce._softmax import fit_softmax, merge_labelled_rows
+from skgm.nce._vocabulary._class_model import ClassModel, batch_noise, start_model
+from skgm.nce._vocabulary._class_training import Schedule, row_keys, run_epoch, train_by_batches
+from skgm.nce._vocabulary._softmax import fit_softmax, merge_labelled_rows
 
 __all__ = ["ClassEstimation"]
 

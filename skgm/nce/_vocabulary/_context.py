@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm.nce._vocabulary_training import AdagradRows, scatter_sum
+from skgm.nce._vocabulary._training import AdagradRows, scatter_sum
 
 __all__ = ["Contexts"]
 

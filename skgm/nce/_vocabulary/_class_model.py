@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
-from skgm.nce._vocabulary_noise import DistinctClasses, noise_probabilities
-from skgm.nce._vocabulary_training import AdagradRows, OutputTable
+from skgm.nce._vocabulary._noise import DistinctClasses, noise_probabilities
+from skgm.nce._vocabulary._training import AdagradRows, OutputTable
 
 __all__ = ["ClassModel", "batch_noise", "start_model"]
 

@@ -8,10 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
 from skgm._validation import check_n_samples
-from skgm.nce._corpus import check_sentences
-from skgm.nce._language_model_fit import LanguageModelFit
-from skgm.nce._vocabulary_loop import LogNormalizerStats
-from skgm.nce._word_network import draw_sentences
+from skgm.nce._vocabulary._corpus import check_sentences
+from skgm.nce._vocabulary._language_model_fit import LanguageModelFit
+from skgm.nce._vocabulary._loop import LogNormalizerStats
+from skgm.nce._vocabulary._word_network import draw_sentences
 
 __all__ = ["NCELanguageModel"]
 
