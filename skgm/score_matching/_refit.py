@@ -6,9 +6,16 @@ from scipy import linalg, sparse
 from skgm.score_matching._conjugate_gradients import conjugate_gradients
 from skgm.score_matching._support import Support
 
-__all__ = ["fit_support", "is_positive_definite", "likelihood_steps", "log_likelihood"]
+__all__ = [
+    "fit_support",
+    "is_identified",
+    "is_positive_definite",
+    "likelihood_steps",
+    "log_likelihood",
+]
 
 MAX_CG = 1000
+MAX_PRECISION = 1e6  # of standardised columns: the reciprocal of a conditional variance
 
 
 def fit_support(S: np.ndarray, support: Support, start: np.ndarray | None = None) -> np.ndarray:
@@ -34,7 +41,8 @@ def likelihood_steps(
 
     One step from a root-n consistent estimate, such as that of `fit_support`, is as efficient as
     the maximum itself. Each step solves P(Sigma D Sigma) = P(Sigma - S), P the restriction to the
-    support, and is halved until the matrix is positive definite and the likelihood no lower.
+    support, and is halved until the matrix is positive definite and the likelihood no lower. Where
+    neighbours determine a column there is no maximum, and the steps end on the way to infinity.
 
     Returns
     -------
@@ -47,7 +55,9 @@ def likelihood_steps(
     height = log_likelihood(precision, S)
     slack = 1e-9 * (1 + abs(height))
     for _ in range(n_steps):
-        Sigma = np.linalg.inv(precision)
+        if not is_identified(support, values):
+            return values, False
+        Sigma = _inverse(precision)
         gradient = support.read(Sigma - S)
         if np.abs(gradient).max() <= tol:
             return values, True
@@ -62,7 +72,7 @@ def likelihood_steps(
         else:
             break
         values, precision, height = values + size * step, trial, new
-    gradient = support.read(np.linalg.inv(precision) - S)
+    gradient = support.read(_inverse(precision) - S)
     return values, bool(np.abs(gradient).max() <= tol)
 
 
@@ -87,6 +97,18 @@ def log_likelihood(precision: np.ndarray, S: np.ndarray) -> float:
     except linalg.LinAlgError:
         return -np.inf
     return float(2 * np.log(np.diag(factor)).sum() - np.vdot(precision, S))
+
+
+def is_identified(support: Support, values: np.ndarray) -> bool:
+    """Tell whether no column is left less than a millionth of its variance by its neighbours."""
+    return bool(values[support.diagonal].max() < MAX_PRECISION)
+
+
+def _inverse(precision: np.ndarray) -> np.ndarray:
+    """Return the inverse of a positive definite matrix, however near to a singular one."""
+    factor = linalg.cholesky(precision, lower=True)
+    lower = linalg.lapack.dpotri(factor, lower=1)[0]
+    return np.tril(lower) + np.tril(lower, -1).T
 
 
 def is_positive_definite(precision: sparse.spmatrix | np.ndarray) -> bool:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from skgm.score_matching._refit import fit_support, is_positive_definite, likelihood_steps
+from skgm.score_matching._refit import (
+    fit_support,
+    is_identified,
+    is_positive_definite,
+    likelihood_steps,
+)
 from skgm.score_matching._sparse_path import PathPoint, largest_alpha, solve_path
 from skgm.score_matching._support import Support
 
@@ -27,8 +32,6 @@ REFITS: dict[str | None, int | None] = {
     "one_step": 1,
     "mle": 100,
 }
-
-MAX_PRECISION = 1e6  # of standardised columns: the reciprocal of a conditional variance
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def refit_point(
     converged = True
     if REFITS[refit] is not None:
         refitted = _refit(R, point.support, values, damped, n_rows, refit)
-        if _is_identified(point.support, refitted[0]):  # otherwise the penalised one stands
+        if is_identified(point.support, refitted[0]):  # otherwise the penalised one stands
             values, damped, converged = refitted
     graph = _graph_of(point.support)
     precision = point.support.to_sparse(values).toarray()
@@ -122,7 +125,7 @@ def fit_graph(R: np.ndarray, n_rows: float, graph: np.ndarray, refit: str) -> Re
         )
     start = np.where(support.off_diagonal(), 0.0, 1.0)
     values, damped, converged = _refit(R, support, start, 1.0, n_rows, refit)
-    if not _is_identified(support, values):
+    if not is_identified(support, values):
         worst = int(values[support.diagonal].argmax())
         raise ValueError(
             f"On this graph, the neighbours of column number {worst} determine it, so that its "
@@ -169,11 +172,6 @@ def _positive_definite(support: Support, values: np.ndarray) -> tuple[np.ndarray
             return trial, damped
         damped /= 2
     return np.where(off, 0.0, 1.0), 0.0  # values that are no numbers, or a negative diagonal
-
-
-def _is_identified(support: Support, values: np.ndarray) -> bool:
-    """Tell whether no column is left less than a millionth of its variance by its neighbours."""
-    return bool(values[support.diagonal].max() < MAX_PRECISION)
 
 
 def _graph_of(support: Support) -> np.ndarray:
