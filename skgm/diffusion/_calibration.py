@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm.diffusion._covariance import velocity_jacobian
 from skgm.diffusion._levels import noisy_pairs
 from skgm.diffusion._training import Table
 
@@ -68,6 +69,15 @@ class CalibratedDenoiser:
         factor, drift = self._calibration.at(phi, value.dtype)
         trace = factor[..., 0] * trace + drift[..., 0] * u.shape[1]
         return factor * value + drift * u, trace
+
+    def velocity_jacobian(
+        self, u: np.ndarray, phi: Any, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and its Jacobian, (n, d, d)."""
+        value, jacobian = velocity_jacobian(self._denoiser, u, phi, condition)
+        factor, drift = self._calibration.at(phi, value.dtype)
+        jacobian = factor[..., None] * jacobian + drift[..., None] * np.eye(u.shape[1])
+        return factor * value + drift * u, jacobian
 
 
 def calibrate_level(

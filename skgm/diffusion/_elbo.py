@@ -1,22 +1,28 @@
 """The evidence lower bound of the ancestral chain, for denoisers with and without derivatives.
 
 The chain starts at N(0, I) and steps down the levels with the posterior mean of the predicted
-data; the variance of each step is the optimal one, beta-tilde plus what the error of the
-prediction contributes. Its log-likelihood is not that of the probability flow: they are two models
-of the same network.
+data; the covariance of each step is the optimal one, beta-tilde plus what the error of the
+prediction contributes. With derivatives and few columns that is the posterior covariance of the
+data given the noisy row, a function of the row; otherwise the mean squared error at the level, as
+in the chain that `sample_ancestral` draws from. The chain's log-likelihood is not that of the
+probability flow: they are models of the same network.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skgm.diffusion._covariance import has_jacobian, posterior_spectrum
 from skgm.diffusion._posterior import posterior_weights
 from skgm.diffusion._row_noise import normal_nodes, row_keys
 from skgm.diffusion._schedule import NoiseSchedule
 
-__all__ = ["evidence_lower_bound", "level_errors", "step_variances"]
+__all__ = ["evidence_lower_bound", "level_errors", "step_divergence", "step_variances"]
 
 _BLOCK = 1 << 12  # rows times draws of noise of one call of the network
+_JACOBIAN_UP_TO = 10  # columns: as many directional derivatives for each row and draw of noise
 
 
 def step_variances(schedule: NoiseSchedule, errors: np.ndarray | None, kind: str) -> np.ndarray:
@@ -111,16 +117,22 @@ def evidence_lower_bound(
     of different rows average out. The noise comes in pairs of opposite sign and, what Gaussian
     data would contribute being known, only the rest is averaged over it.
 
+    The bound is of a chain with the means of `sample_ancestral`. Up to 10 columns, and where the
+    denoiser has directional derivatives, the covariance of the step from x_t is that of the
+    posterior given x_0 plus what the covariance of x_0 given x_t adds, by `posterior_spectrum`.
+    Otherwise it is that of `step_variances` ("analytic"), and the chain the one that samples.
+
     Parameters
     ----------
     denoiser : object
-        With ``velocity(u, phi, condition)``.
+        With ``velocity(u, phi, condition)``; ``velocity_jvp(u, phi, w, condition)`` is used
+        where there is one.
     rows : ndarray of shape (n, d)
         Scaled data.
     schedule : NoiseSchedule
         The levels of the chain.
     errors : ndarray of shape (T,) or (T, d)
-        From `level_errors`; they set the variances of the chain.
+        From `level_errors`; they set the variances of the chain, or bound its covariances.
     seed : int, default=0
         Of the noise.
     n_noise : int, default=4
@@ -137,21 +149,96 @@ def evidence_lower_bound(
         follows from the spread of that mean over the replicates.
     """
     rows = np.asarray(rows, dtype=np.float64)
-    variance = np.broadcast_to(
-        step_variances(schedule, errors, "analytic").reshape(schedule.n_timesteps, -1),
-        (schedule.n_timesteps, rows.shape[1]),
-    )
+    d = rows.shape[1]
+    errors = np.asarray(errors, dtype=np.float64).reshape(schedule.n_timesteps, -1)
+    errors = np.broadcast_to(errors, (schedule.n_timesteps, d))
+    first = None if condition is None else condition[:1]
+    full = d <= _JACOBIAN_UP_TO and has_jacobian(denoiser, rows[:1], first)
     bounds = np.tile(-_prior_divergence(rows, schedule.alpha_bar[-1]), (n_replicates, 1))
+    keys, pairs = row_keys(rows, seed), max(1, n_noise // 2)
+    term = _row_dependent_term if full else _level_term
+    for start in range(0, len(rows), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        known = None if condition is None else condition[part]
+        for t, level in enumerate(_levels(schedule, errors)):
+            for r in range(n_replicates):
+                nodes = normal_nodes(keys[part], d, pairs, t * n_replicates + r)
+                bounds[r, part] -= term(denoiser, rows[part], level, nodes, known)
+    return bounds
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One step of the chain: p(x_{t-1} | x_t) against the posterior given the data."""
+
+    phi: float
+    of_data: float
+    posterior: float  # variance, zero at the first level
+    errors: np.ndarray  # (d,)
+
+
+def _levels(schedule: NoiseSchedule, errors: np.ndarray) -> list[_Level]:
     above = np.concatenate([[1.0], schedule.alpha_bar[:-1]])
     _, of_data, posterior = posterior_weights(schedule.alpha_bar, above)
-    keys, pairs = row_keys(rows, seed), max(1, n_noise // 2)
-    for t, phi in enumerate(schedule.angles):
-        bounds -= _constant_part(variance[t], posterior[t], last=t == 0)
-        weight = (of_data[t] * np.sin(phi)) ** 2 / variance[t]
-        for r in range(n_replicates):
-            nodes = normal_nodes(keys, rows.shape[1], pairs, t * n_replicates + r)
-            bounds[r] -= 0.5 * (_mean_squares(denoiser, rows, phi, nodes, condition) @ weight)
-    return bounds
+    return [_Level(*of_level) for of_level in zip(schedule.angles, of_data, posterior, errors)]
+
+
+def _level_term(
+    denoiser: Any, rows: np.ndarray, level: _Level, nodes: np.ndarray, condition: np.ndarray | None
+) -> np.ndarray:
+    """Return a level's contribution with variances that are the same for all rows, (n,)."""
+    variance = level.posterior + level.of_data**2 * level.errors
+    weight = (level.of_data * np.sin(level.phi)) ** 2 / variance
+    squares = _mean_squares(denoiser, rows, level.phi, nodes, condition)
+    return np.asarray(_constant_part(variance, level.posterior) + 0.5 * (squares @ weight))
+
+
+def _row_dependent_term(
+    denoiser: Any, rows: np.ndarray, level: _Level, nodes: np.ndarray, condition: np.ndarray | None
+) -> np.ndarray:
+    """Return a level's contribution with a covariance for each noisy row, (n,)."""
+    cos, sin = np.cos(level.phi), np.sin(level.phi)
+    # what Gaussian data would contribute, (sin z - cos e)^2, is averaged only in the rest: its mean
+    # over the noise is known. The less F explains, the more of the term it is
+    unexplained = np.minimum(level.errors / sin**2, 1.0)
+    weight = unexplained * (level.of_data * sin) ** 2
+    weight /= level.posterior + level.of_data**2 * level.errors
+    total = np.zeros(len(rows))
+    for noise in _groups(nodes):
+        target = sin * rows - cos * noise
+        u = (cos * rows + sin * noise).reshape(-1, rows.shape[1])
+        known = None if condition is None else np.concatenate([condition] * len(noise))
+        velocity, values, vectors = posterior_spectrum(denoiser, u, level.phi, level.errors, known)
+        residual = target.reshape(u.shape) - velocity
+        along = np.einsum("nij,ni->nj", vectors, residual)
+        term = step_divergence(
+            level.of_data * sin * along, values * level.of_data**2, level.posterior
+        )
+        total += term.reshape(noise.shape[:2]).sum(axis=0)
+        total -= 0.5 * (target**2 @ weight).sum(axis=0)
+    return total / len(nodes) + 0.5 * (((sin * rows) ** 2 + cos**2) @ weight)
+
+
+def step_divergence(shift: np.ndarray, added: np.ndarray, posterior: float) -> np.ndarray:
+    """Return KL(N(0, posterior I) || N(shift, posterior I + diag(added))) of each row, (n,).
+
+    With a posterior of variance zero, minus the log-density of the second at 0: the first term of
+    the bound is a density of the data, not a probability of pixels (eq. ddpm-elbo).
+
+    Parameters
+    ----------
+    shift, added : ndarray of shape (n, d)
+        Along the eigenvectors of the second covariance.
+    posterior : float
+        Variance.
+
+    Returns
+    -------
+    divergence : ndarray of shape (n,)
+    """
+    variance = posterior + added
+    squares = (shift**2 / variance).sum(axis=1)
+    return np.asarray(0.5 * squares + _constant_part(variance, posterior))
 
 
 def _prior_divergence(rows: np.ndarray, alpha_bar: float) -> np.ndarray:
@@ -160,12 +247,12 @@ def _prior_divergence(rows: np.ndarray, alpha_bar: float) -> np.ndarray:
     return 0.5 * (alpha_bar * (rows**2).sum(axis=1) - d * (alpha_bar + np.log(noise)))
 
 
-def _constant_part(variance: np.ndarray, posterior: float, *, last: bool) -> float:
-    """Return what a level contributes whatever the row: of a KL, or of a normal log-density."""
-    if last:  # eq. ddpm-elbo: the first term is a density of the data, not a probability of pixels
-        return float(0.5 * np.log(2 * np.pi * variance).sum())
+def _constant_part(variance: np.ndarray, posterior: float) -> Any:
+    """Return what variances (..., d) contribute to a KL, or without a posterior to a density."""
+    if posterior == 0:
+        return 0.5 * np.log(2 * np.pi * variance).sum(axis=-1)
     ratio = posterior / variance
-    return float(0.5 * (ratio - 1.0 - np.log(ratio)).sum())
+    return 0.5 * (ratio - 1.0 - np.log(ratio)).sum(axis=-1)
 
 
 def _mean_squares(
@@ -174,14 +261,19 @@ def _mean_squares(
     """Return the mean over noise of (sin z - cos e - F)^2, (n, d); of its known part exactly."""
     cos, sin = np.cos(phi), np.sin(phi)
     squares = np.zeros_like(rows)
-    group = max(1, _BLOCK // len(rows))  # few rows: many nodes at once
-    for start in range(0, len(nodes), group):
-        noise = nodes[start : start + group]
+    for noise in _groups(nodes):
         u = (cos * rows + sin * noise).reshape(-1, rows.shape[1])
         known = None if condition is None else np.concatenate([condition] * len(noise))
         velocity = denoiser.velocity(u, phi, known).reshape(noise.shape)
         squares += (velocity * (velocity - 2.0 * (sin * rows - cos * noise))).sum(axis=0)
     return squares / len(nodes) + (sin * rows) ** 2 + cos**2
+
+
+def _groups(nodes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield some nodes of all rows after the other: few rows, many nodes at once."""
+    size = max(1, _BLOCK // nodes.shape[1])
+    for start in range(0, len(nodes), size):
+        yield nodes[start : start + size]
 
 
 def _velocity_error(

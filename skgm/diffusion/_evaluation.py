@@ -42,8 +42,8 @@ class DiffusionEvaluation(DiffusionFit):
         log_density : ndarray of shape (n_samples,)
             In nats, float64, the scaling's log-determinant included: that of the probability flow
             (eq. ddpm-probability-flow), or with `score_method` "elbo" an estimate of a lower bound
-            of that of the ancestral chain (eq. ddpm-elbo). -inf for rows so far away that squares
-            overflow.
+            of that of the chain of :meth:`elbo` (eq. ddpm-elbo). -inf for rows so far away that
+            squares overflow.
         """
         return self._marginal(self._class_log_mass(self._begin_scoring(X)))
 
@@ -51,6 +51,11 @@ class DiffusionEvaluation(DiffusionFit):
         self, X: Any, n_steps: int | None = None, *, return_se: bool = False, random_state: Any = 0
     ) -> Any:
         """Return the mean evidence lower bound of the ancestral chain over the rows.
+
+        Up to 10 varying columns, for denoisers with derivatives, the chain's steps have the
+        covariance of the data given each noisy row, from the Jacobian of the denoiser. Otherwise
+        they have the variances of their level, as in the chain that `sample` draws from with
+        `sampler` "ancestral" and `variance` "analytic".
 
         Parameters
         ----------

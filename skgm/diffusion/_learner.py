@@ -123,6 +123,22 @@ class NetworkDenoiser:
             trace[rows] = gain[:, 0] * self._network.divergence(squash_slope(part))
         return value, trace
 
+    def velocity_jacobian(
+        self, u: np.ndarray, phi: Any, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and its Jacobian, (n, d, d): one pass forward, d tangents."""
+        value = np.empty(u.shape, self._network.dtype)
+        jacobian = np.empty((*u.shape, u.shape[1]), self._network.dtype)
+        for rows, context, gain in self._parts(u, phi, condition):
+            part = self._cast(u[rows])
+            value[rows] = gain * self._network.forward(squash(part), context, slopes=True)
+            slope = squash_slope(part)
+            for j in range(u.shape[1]):
+                tangent = np.zeros_like(slope)
+                tangent[:, j] = slope[:, j]
+                jacobian[rows, :, j] = gain * self._network.directional(tangent)
+        return value, jacobian
+
     def _parts(self, u: np.ndarray, phi: Any, condition: Any) -> Any:
         """Yield, per block of rows: its slice, context, gain."""
         dtype, architecture = self._network.dtype, self._network.architecture

@@ -47,3 +47,24 @@ class MixtureDenoiser:
     def draw(self, n, rng):
         rows = self.centres[rng.integers(len(self.centres), size=n)]
         return rows + self.width * rng.standard_normal(rows.shape)
+
+
+class SmoothMixtureDenoiser(MixtureDenoiser):
+    """The same with directional derivatives, by central differences."""
+
+    def velocity_jvp(self, u, phi, w, condition=None):
+        step = 1e-5
+        ends = [self.velocity(u + sign * step * w, phi) for sign in (-1, 1)]
+        return self.velocity(u, phi), (ends[1] - ends[0]) / (2 * step)
+
+    def posterior_covariance(self, u, phi):
+        """Cov[z | u], (n, d, d): within a component, and between their means."""
+        c, s = np.cos(phi), np.sin(phi)
+        total = c**2 * self.width**2 + s**2
+        squares = ((u[:, None, :] - c * self.centres) ** 2).sum(axis=2)
+        share = np.exp(-0.5 * (squares - squares.min(axis=1, keepdims=True)) / total)
+        share /= share.sum(axis=1, keepdims=True)
+        means = (s**2 * self.centres + c * self.width**2 * u[:, None, :]) / total
+        off = means - (share[:, :, None] * means).sum(axis=1, keepdims=True)
+        between = np.einsum("nk,nki,nkj->nij", share, off, off)
+        return between + self.width**2 * s**2 / total * np.eye(u.shape[1])

@@ -95,6 +95,9 @@ def test_calibrated_derivatives_are_those_of_the_calibrated_values():
         assert_allclose(again, value, rtol=1e-12)
         columns = [denoiser.velocity_jvp(u, phi, np.tile(e, (5, 1)))[1] @ e for e in np.eye(2)]
         assert_allclose(trace, np.sum(columns, axis=0), rtol=1e-10)
+        again, jacobian = denoiser.velocity_jacobian(u, phi)
+        assert_allclose(again, value, rtol=1e-12)
+        assert_allclose(np.einsum("nij,nj->ni", jacobian, w), along, rtol=1e-10)
 
 
 def test_a_trial_stops_after_looks_without_gain_and_keeps_the_best():

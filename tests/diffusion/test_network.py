@@ -76,6 +76,9 @@ def test_derivatives_of_the_denoiser(architecture, prediction):
     value, trace = denoiser.velocity_divergence(u, phi, codes)
     assert_allclose(value, denoiser.velocity(u, phi, codes), rtol=1e-13)
     assert_allclose(trace, np.einsum("nii->n", jacobian), rtol=1e-6, atol=1e-8)
+    value, whole = denoiser.velocity_jacobian(u, phi, codes)
+    assert_allclose(value, denoiser.velocity(u, phi, codes), rtol=1e-13)
+    assert_allclose(whole, jacobian, rtol=1e-6, atol=1e-8)
 
 
 def test_a_new_network_is_zero_and_so_the_fitted_gaussian():

@@ -138,10 +138,22 @@ def ddpm_parameterisations():
 
 @equation("ddpm-elbo")
 def ddpm_elbo():
-    """Two levels, one column: the chain's density by quadrature; the bound, too, and below it."""
+    """Two levels, one column: the chain's density by quadrature; the bound, too, and below it.
+
+    A step's variance is the posterior's plus what the variance of the data given x adds, by sums
+    over the points, kept within 1/20 and 20 of the errors.
+    """
     schedule, denoiser = NoiseSchedule.from_angles([0.5, 1.2]), EmpiricalDenoiser(POINTS)
     errors, row = np.array([0.2, 0.6]), 0.25
-    variance = step_variances(schedule, errors, "analytic")
+    beta_tilde, analytic = (step_variances(schedule, errors, k) for k in ("beta_tilde", "analytic"))
+
+    def variance(x, t):
+        phi, bounds = schedule.angles[t - 1], errors[t - 1] * np.array([0.05, 20.0])
+        share = stats.norm.pdf(x, np.cos(phi) * POINTS, np.sin(phi))  # points by places
+        share /= share.sum(axis=0)
+        of_data = (share * (POINTS - share.T @ POINTS[:, 0]) ** 2).sum(axis=0)
+        weight = (analytic - beta_tilde)[t - 1] / errors[t - 1]
+        return beta_tilde[t - 1] + weight * np.clip(of_data, *bounds)
 
     def step(x, t):
         """Mean of x_{t-1}: the posterior mean, in place of the data their prediction."""
@@ -151,24 +163,23 @@ def ddpm_elbo():
 
     grid = np.linspace(-7, 7, 701)
     width = grid[1] - grid[0]
-    down = stats.norm.pdf(grid, step(grid, 2)[:, None], np.sqrt(variance[1]))  # x_2, then x_1
-    first = stats.norm.pdf(row, step(grid, 1), np.sqrt(variance[0]))
+    one, two = variance(grid, 1), variance(grid, 2)
+    down = stats.norm.pdf(grid, step(grid, 2)[:, None], np.sqrt(two)[:, None])  # x_2, then x_1
+    first = stats.norm.pdf(row, step(grid, 1), np.sqrt(one))
     likelihood = np.log(stats.norm.pdf(grid) @ down @ first * width**2)
 
     def q(t):
         mean, spread = forward_marginal([[row]], t, schedule)
         return stats.norm(mean[0, 0], np.sqrt(spread))
 
-    of_first = q(1).pdf(grid) @ stats.norm.logpdf(row, step(grid, 1), np.sqrt(variance[0])) * width
+    of_first = q(1).pdf(grid) @ stats.norm.logpdf(row, step(grid, 1), np.sqrt(one)) * width
     prior = q(2).pdf(grid) @ (q(2).logpdf(grid) - stats.norm.logpdf(grid)) * width
     exact = posterior_mean(grid[:, None], np.full((701, 1), row), 2, schedule)[:, 0]
     s2 = posterior_variance(2, schedule)
-    divergences = 0.5 * (
-        np.log(variance[1] / s2) + (s2 + (exact - step(grid, 2)) ** 2) / variance[1] - 1
-    )
+    divergences = 0.5 * (np.log(two / s2) + (s2 + (exact - step(grid, 2)) ** 2) / two - 1)
     bound = of_first - prior - q(2).pdf(grid) @ divergences * width
     ours = evidence_lower_bound(
-        denoiser, np.array([[row]]), schedule, errors, n_noise=2048, n_replicates=8
+        denoiser, np.array([[row]]), schedule, errors, n_noise=1 << 16, n_replicates=8
     )[:, 0]
     error = ours.std(ddof=1) / np.sqrt(8)
     assert error < 1e-3
