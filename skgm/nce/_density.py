@@ -98,7 +98,7 @@ class NCEDensity(LinearInference, RatioDensity):
     max_normalizer_samples : int or "auto", default="auto"
         Most noise rows used for log Z; `fit` gives up earlier where four times as many would not
         reach `normalizer_tol`. "auto": 300,000, and with boosted trees as many as take ten to
-        fifteen seconds (3e8 evaluations of a tree), between that and 3,000,000.
+        fifteen seconds (2.5e8 evaluations of a tree), between that and 3,000,000.
     sampling : {"sir", "rejection", "mala"}, default="sir"
         How `sample` works. "sir": rows of a large pool of noise, picked in proportion to their
         ratio, so approximately independent draws; "rejection": independent draws, slow where the
