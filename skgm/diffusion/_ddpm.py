@@ -91,7 +91,7 @@ class DDPM(DiffusionSampling):
     variance : {"analytic", "beta_tilde", "beta"}, default="analytic"
         Of the steps of the ancestral sampler; "analytic" is the optimal one, measured at fit.
     clip : bool, default=False
-        Clip samples to the range of the training table.
+        Clip samples, and the values that complete rows, to the range of the training table.
     score_method : {"auto", "ode", "elbo"}, default="auto"
         `score_samples` by the probability flow, or by the evidence lower bound, which "auto"
         takes for regressors: they have no derivatives.

@@ -114,7 +114,7 @@ class DiffusionSampling(DiffusionWay):
     ) -> np.ndarray:
         schedule = self._schedule().respace(min(_GIVEN_STEPS, self.n_timesteps))
         with one_blas_thread(self.hidden_layer_sizes_):
-            return draw_given(
+            rows = draw_given(
                 self._denoiser(np.float32),
                 Scaler(**self._scaling),
                 given,
@@ -124,6 +124,7 @@ class DiffusionSampling(DiffusionWay):
                 self._errors_at(schedule),
                 log_prior=self._log_prior() if self.class_conditional else None,
             )
+        return np.clip(rows, *self._sample_bounds()) if self.clip else rows
 
     def _random_codes(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
         if not self.class_conditional:
