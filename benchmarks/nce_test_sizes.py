@@ -55,7 +55,7 @@ def statistics(configuration, piece, runs):
         critic = fitted(*choice, rng)
         for label, entries in nulls.items():
             R, q = np.eye(len(truth))[entries], truth[entries]
-            outcomes = restricted_tests(critic, R, q, "model")
+            outcomes = restricted_tests(critic, R, q, "observed")
             outcomes["wald"] = critic_test(critic, "wald", R, q, robust=False)
             found[label][run] = [outcomes[name].statistic for name in NAMES]
     return found

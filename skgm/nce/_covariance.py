@@ -1,12 +1,18 @@
 """Covariance of the estimate: by the model, robust, and with randomised-QMC noise.
 
 With I the curvature of J, estimated at the rows, and data and noise as strata of fixed size
-(eq. nce-covariance):
+(eq. nce-covariance), the covariance is I^-1 (data part + noise part) I^-1 / n:
 
-- independent noise, correct model: (I^-1 - (1 + 1/nu) e_c e_c') / n, e_c picking the constant c:
-  the covariance of logistic regression but for Var(c), which loses 1/n + 1/m;
-- robust: I^-1 (Cov_data[(1 - h) g] + nu Cov_noise[h g]) I^-1 / n, centred within each stratum;
-- randomised-QMC noise: the noise part is the scatter between independent scrambles.
+- "model": the data part is what the model expects; the noise part the scatter of the noise, which
+  is known whatever the model, between rows or, with randomised-QMC noise, between scrambles;
+- "robust": the data part is the scatter of the data too, each stratum centred by itself;
+- "observed": with independent noise both parts together are what the model expects,
+  (I^-1 - (1 + 1/nu) e_c e_c') / n, e_c picking the constant c: the covariance of logistic
+  regression but for Var(c), which loses 1/n + 1/m. With scrambled noise it is "model".
+
+At the estimate "observed" follows it too closely: where the estimate lies far out, so does its own
+curvature, and Wald's test of a fourth power has a size of 3.6% at 500 rows and 3.3% at 100, with
+"model" 4.4 and 4.9%. At a restricted estimate, for score and likelihood-ratio tests, it is best.
 """
 
 from typing import NamedTuple
@@ -18,6 +24,7 @@ from scipy.special import expit
 from skgm.nce._contrast import Contrast
 
 __all__ = [
+    "KINDS",
     "Covariance",
     "covariance",
     "expected_data_part",
@@ -25,6 +32,9 @@ __all__ = [
     "model_covariance",
     "solve_curvature",
 ]
+
+
+KINDS = ("model", "observed", "robust")
 
 
 class Covariance(NamedTuple):
@@ -92,8 +102,8 @@ def covariance(
         Model and rows.
     theta : ndarray of shape (k,)
         The estimate.
-    kind : {"model", "robust"}
-        With scrambled noise both are sandwiches: "model" has the expected data part.
+    kind : {"model", "observed", "robust"}
+        What is estimated by its scatter: the noise, nothing, or both strata.
     restriction : ndarray of shape (r, k), default=None
         R of R theta = q under which theta was estimated.
 
@@ -103,12 +113,12 @@ def covariance(
     """
     rows = contrast.rows
     _, curvature = contrast.derivatives(theta)
-    if kind == "model" and rows.scramble is None:
+    if kind == "observed" and rows.scramble is None:
         matrix = model_covariance(curvature, rows.n, len(rows.log_q_noise), restriction)
         return Covariance(matrix, matrix, np.zeros_like(matrix), np.inf, np.inf)
     of_data, of_noise, df_noise = meat_parts(contrast, theta)
     df_data = max(rows.n - 1, 1.0)
-    if kind == "model":
+    if kind != "robust":
         of_data, df_data = expected_data_part(contrast, theta), np.inf
     inverse = solve_curvature(curvature, restriction)
     data, noise = (inverse @ part @ inverse / rows.n for part in (of_data, of_noise))

@@ -9,7 +9,7 @@ from scipy.linalg import qr
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm.nce._contrast import Contrast, LinearContrast, ModelContrast, Rows
-from skgm.nce._covariance import Covariance, covariance
+from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._forms import Form, Statistics
 from skgm.nce._models import OwnModel
 from skgm.nce._newton import LinearFit, maximise
@@ -133,17 +133,17 @@ class LinearCritic:
 
     def _find_covariances(self) -> dict[str, Covariance | str]:
         if self.alpha > 0:
-            return dict.fromkeys(("model", "robust"), _RIDGED)
+            return dict.fromkeys(KINDS, _RIDGED)
         if self.bridges is not None:
             matrix = self.bridges.covariance
             zero = np.zeros_like(matrix)
             found = Covariance(matrix, matrix, zero, max(self.n - 1, 1.0), np.inf)
-            return dict.fromkeys(("model", "robust"), found)
+            return dict.fromkeys(KINDS, found)
         assert self.contrast is not None
         try:
-            return {k: covariance(self.contrast, self.theta, kind=k) for k in ("model", "robust")}
+            return {k: covariance(self.contrast, self.theta, kind=k) for k in KINDS}
         except ValueError as error:  # kept, to be told when it is asked for
-            return dict.fromkeys(("model", "robust"), str(error))
+            return dict.fromkeys(KINDS, str(error))
 
 
 def near_student(X: np.ndarray, weight: np.ndarray | None) -> StudentNoise:

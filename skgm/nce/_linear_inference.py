@@ -11,12 +11,12 @@ from skgm._validation import check_level
 from skgm.inference._nulls import read_null
 from skgm.inference._problem import check_alternative, outcome
 from skgm.inference._results import ConfidenceIntervals, TestResult
+from skgm.nce._covariance import KINDS
 from skgm.nce._linear import LinearCritic
 from skgm.nce._linear_tests import critic_test
 
 __all__ = ["LinearInference"]
 
-_COVARIANCES = ("model", "observed", "robust")
 _METHODS = ("auto", "wald", "robust")
 _TITLES = {"wald": "Wald", "score": "score", "likelihood_ratio": "likelihood ratio"}
 
@@ -51,9 +51,10 @@ class LinearInference:
         Parameters
         ----------
         cov : {"model", "observed", "robust"}, default="model"
-            "model" (and "observed"): right if the model is. "robust": the sandwich, centred
-            within data and noise. With quasi-Monte-Carlo noise the part of the noise is the
-            scatter between scrambles in either.
+            "model": right if the model is; the part of the noise is its scatter, between rows or,
+            with quasi-Monte-Carlo noise, between scrambles. "observed": by the curvature alone, as
+            in logistic regression; with quasi-Monte-Carlo noise the same as "model". "robust": the
+            sandwich, centred within data and noise.
 
         Returns
         -------
@@ -70,9 +71,9 @@ class LinearInference:
             An unknown `cov`, or a fit that has no standard errors; the message says why.
         """
         critic = self._linear_critic()
-        if cov not in _COVARIANCES:
-            raise ValueError(f"cov must be one of {_COVARIANCES}; got {cov!r}.")
-        matrix = critic.covariance("robust" if cov == "robust" else "model").matrix
+        if cov not in KINDS:
+            raise ValueError(f"cov must be one of {KINDS}; got {cov!r}.")
+        matrix = critic.covariance(cov).matrix
         return dict(zip(critic.names, np.sqrt(np.diagonal(matrix)).tolist()))
 
     def confidence_intervals(

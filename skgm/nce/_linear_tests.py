@@ -1,9 +1,9 @@
 """Wald, score and likelihood-ratio tests of the parameters of a linear critic.
 
-With independent noise and a null that leaves c alone, these are the statistics of logistic
-regression. In general the variance of dJ/d theta is not its curvature: the Wald and score
-statistics use the covariance of eq. nce-covariance, and the likelihood ratio is multiplied by the
-ratio of the two score statistics, with and without it.
+With independent noise and a null that leaves c alone, the score and the likelihood-ratio statistic
+are those of logistic regression. In general the variance of dJ/d theta is not its curvature: the
+Wald and score statistics use the covariance of eq. nce-covariance, and the likelihood ratio is
+multiplied by the ratio of the two score statistics, with and without it.
 """
 
 from typing import NamedTuple
@@ -53,10 +53,11 @@ def critic_test(
     ValueError
         The critic has no covariance; a score or likelihood-ratio test after telescoping.
     """
-    kind = "robust" if robust else "model"
     if test == "wald":
         gap = matrix @ critic.reported - target
-        return Outcome(_statistic(gap, critic.covariance(kind), matrix), float(gap[0]), None)
+        found = critic.covariance("robust" if robust else "model")
+        return Outcome(_statistic(gap, found, matrix), float(gap[0]), None)
+    kind = "robust" if robust else "observed"
     critic.covariance(kind)  # refuses where there is none
     if critic.bridges is not None:
         raise ValueError(
@@ -75,8 +76,8 @@ def restricted_tests(
     ----------
     critic, matrix, target
         As in :func:`critic_test`.
-    kind : {"model", "robust"}
-        Which covariance.
+    kind : {"observed", "robust"}
+        Which covariance, at the restricted estimate.
 
     Raises
     ------

@@ -136,8 +136,10 @@ def nce_covariance_holds():
     """By quadrature: independent noise, model and sandwich; scrambled nets; the two limits."""
     contrast = on_grid()
     expected = asymptotic_covariance()
-    found = covariance(contrast, TRUTH, kind="model").matrix * N
+    found = covariance(contrast, TRUTH, kind="observed").matrix * N
     assert_allclose(found, expected, rtol=1e-6)
+    halves = covariance(contrast, TRUTH, kind="model").matrix * N
+    assert_allclose(halves, expected, rtol=2e-3)  # divisor m - 1
     robust = covariance(contrast, TRUTH, kind="robust").matrix * N
     assert_allclose(robust, expected, rtol=2e-3)  # divisors n - 1 and m - 1
     _, second, m = moments_by_quadrature()
@@ -255,6 +257,6 @@ def nce_intercept_variance():
     """Logistic regression's variance of c forgets that n and m were fixed."""
     contrast = on_grid()
     _, curvature = contrast.derivatives(TRUTH)
-    right = N * covariance(contrast, TRUTH, kind="model").matrix[-1, -1]
+    right = N * covariance(contrast, TRUTH, kind="observed").matrix[-1, -1]
     wrong = np.linalg.inv(curvature)[-1, -1]
     return right, wrong, asymptotic_covariance()[-1, -1]

@@ -45,7 +45,7 @@ def test_estimate_and_errors_agree_with_statsmodels(problem):
     assert_allclose(fit.theta, other.params, rtol=1e-8, atol=1e-8)
     rows = Rows(*problem[2:4], np.log(problem[4]))
     contrast = LinearContrast(rows, *problem[:2])
-    errors = np.sqrt(np.diag(covariance(contrast, fit.theta, kind="model").matrix))
+    errors = np.sqrt(np.diag(covariance(contrast, fit.theta, kind="observed").matrix))
     assert_allclose(errors[:-1], other.bse[:-1], rtol=1e-6)
     assert_allclose(errors[-1] ** 2, other.bse[-1] ** 2 - 1 / 400 - 1 / 900, rtol=1e-5)
 
