@@ -321,10 +321,13 @@ class DenoiserFit(MixedTables):
         """Return the mean squared error of the predicted data at the levels of a schedule."""
         angles = np.linspace(self._phi_min, np.pi / 2, _ERROR_LEVELS)
         columns = [np.interp(schedule.angles, angles, column) for column in self.level_errors_.T]
-        return np.stack(columns, axis=1) * np.sin(schedule.angles)[:, None] ** 2
+        errors = np.array(columns).reshape(-1, schedule.n_timesteps).T
+        return errors * np.sin(schedule.angles)[:, None] ** 2
 
     def _denoiser(self, dtype: Any) -> Any:
         """Return the fitted denoiser of scaled rows; networks compute in the given dtype."""
+        if not self._scaling["n_active"]:
+            return _NoColumns()
         if self._is_network():
             flat = self.weights_.astype(dtype, copy=False)
             network = NetworkDenoiser(self._architecture(), flat, self.prediction)
@@ -346,6 +349,14 @@ class DenoiserFit(MixedTables):
             for code in range(self._n_classes())
         ]
         return PerClassDenoiser(parts)
+
+
+class _NoColumns:
+    """F of a table in which nothing varies: scaled rows have no columns."""
+
+    def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
+        """Return F(u, phi), (n, 0)."""
+        return np.zeros_like(u)
 
 
 def _split(data: Table, fraction: float, rng: np.random.Generator) -> tuple[Table, Table]:

@@ -12,6 +12,12 @@ from skgm.diffusion._fitting import DiffusionFit
 from skgm.diffusion._flow import flow_log_density
 from skgm.diffusion._learner import one_blas_thread
 from skgm.diffusion._mixed import combine_bounds
+from skgm.diffusion._replicates import (
+    N_REPLICATES,
+    as_seed,
+    jackknifed,
+    standard_error_of_mean,
+)
 from skgm.diffusion._scaling import Scaler
 
 __all__ = ["DiffusionEvaluation"]
@@ -65,8 +71,8 @@ class DiffusionEvaluation(DiffusionFit):
             Steps of the chain, at most `n_timesteps`; by default 50 or `n_timesteps`.
         return_se : bool, default=False
             Return the standard error that the noise leaves in the mean as well.
-        random_state : int, default=0
-            Seed of the noise, which depends on nothing else.
+        random_state : int, RandomState, Generator or None, default=0
+            Seed of the noise, which depends on nothing else. None: fresh noise at each call.
 
         Returns
         -------
@@ -76,11 +82,10 @@ class DiffusionEvaluation(DiffusionFit):
             Only with `return_se`.
         """
         X = self._begin_scoring(X)
-        parts = self._replicated_bounds(X, n_steps, random_state)  # (n_replicates, n, n_classes)
-        means = np.array([self._marginal(part).mean() for part in parts])
-        if not return_se:
-            return float(means.mean())
-        return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+        parts = self._replicated_bounds(X, n_steps, as_seed(random_state))
+        bounds = jackknifed(parts, self._marginal)  # (n_replicates, n)
+        mean = float(bounds.mean())
+        return (mean, standard_error_of_mean(bounds, X)) if return_se else mean
 
     def score_function(self, X: Any, t: int | None = None) -> np.ndarray:
         r"""Return the gradient of the log-density with respect to x, as the denoiser knows it.
@@ -106,7 +111,7 @@ class DiffusionEvaluation(DiffusionFit):
         gradients = np.stack([self._class_score(X, phi, code) for code in self._codes()])
         if len(gradients) == 1:
             return gradients[0]
-        share = softmax(self._class_log_density(X, phi) + self._log_prior(), axis=1)
+        share = self._shares(self._class_log_density(X, phi))
         return np.asarray(np.einsum("nk,knd->nd", share, gradients))
 
     @available_if(_with_classes)
@@ -123,10 +128,7 @@ class DiffusionEvaluation(DiffusionFit):
         probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        joint = self._class_log_mass(self._begin_scoring(X)) + self._log_prior()
-        lost = np.isneginf(joint).all(axis=1)  # too far away for any class: only the prior is left
-        joint[lost] = self._log_prior()
-        return np.asarray(softmax(joint, axis=1))
+        return self._shares(self._class_log_mass(self._begin_scoring(X)))
 
     @available_if(_with_classes)
     def predict(self, X: Any) -> np.ndarray:
@@ -157,6 +159,13 @@ class DiffusionEvaluation(DiffusionFit):
         """Return log sum_k prior_k p_k(x) from the log-densities of the classes, (n, k)."""
         return np.asarray(logsumexp(log_density + self._log_prior(), axis=1))
 
+    def _shares(self, log_density: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes from their log-densities, both (n, k)."""
+        joint = log_density + self._log_prior()
+        lost = np.isneginf(joint).all(axis=1)  # too far away for any class: only the prior is left
+        joint[lost] = self._log_prior()
+        return np.asarray(softmax(joint, axis=1))
+
     def _angle_of_level(self, t: int) -> float:
         schedule = self._schedule()
         schedule.alpha_bar_at(t)  # refuses what is no level
@@ -172,13 +181,16 @@ class DiffusionEvaluation(DiffusionFit):
         return combine_bounds(np.stack(parts), sharp=not self._uses_elbo() and self._signs is None)
 
     def _replicated_bounds(self, X: np.ndarray, n_steps: int | None, seed: Any) -> np.ndarray:
-        """Return replicated lower bounds, (n_replicates, n, k); of mixed rows one per noise."""
+        """Return independent lower bounds, (n_replicates, n, k), of mixed rows under own noise."""
         if self._mixed is None:
             return self._class_bounds(X, n_steps, seed)
-        parts = [
-            self._class_bounds(z, n_steps, seed).mean(axis=0) - q[:, None]
-            for z, q in self._noisy_copies(X)
-        ]
+        parts = []
+        for stream in range(1, N_REPLICATES + 1):
+            copies = self._noisy_copies(X, n_pairs=1, seed=seed, stream=stream)
+            both = [
+                self._class_bounds(z, n_steps, seed).mean(axis=0) - q[:, None] for z, q in copies
+            ]
+            parts.append(np.mean(both, axis=0))
         return np.stack(parts)
 
     def _class_log_density(self, X: np.ndarray, phi: float | None = None) -> np.ndarray:
@@ -209,10 +221,18 @@ class DiffusionEvaluation(DiffusionFit):
 
         def active(u: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
             return evidence_lower_bound(
-                denoiser, u, schedule, errors, seed=seed, condition=condition
+                denoiser,
+                u,
+                schedule,
+                errors,
+                seed=seed,
+                n_replicates=N_REPLICATES,
+                condition=condition,
             )
 
-        return np.stack([self._log_density_of(X, code, active) for code in self._codes()], axis=-1)
+        known = [self._log_density_of(X, code, active) for code in self._codes()]
+        shape = (N_REPLICATES, len(X), len(known))  # without columns that vary all are alike
+        return np.broadcast_to(np.stack(known, axis=-1), shape)
 
     def _log_density_of(
         self, X: np.ndarray, code: int, active: Callable[[np.ndarray, Any], np.ndarray]

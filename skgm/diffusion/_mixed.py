@@ -165,11 +165,14 @@ class MixedTables(DensityEstimator):
             "others alone, or with categorical_features=None and integer_features=None."
         )
 
-    def _noisy_copies(self, encoded: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _noisy_copies(
+        self, encoded: np.ndarray, *, n_pairs: int | None = None, seed: int = 0, stream: int = 1
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield encoded rows with noise of their own, and the log-density of that noise."""
         encoding = self._encoding()
-        keys = row_keys(Scaler(**self._scaling).scale(encoded))
-        for normal in normal_nodes(keys, int(encoding.is_noisy.sum()), _PAIRS, stream=1):
+        keys = row_keys(Scaler(**self._scaling).scale(encoded), seed)
+        pairs = _PAIRS if n_pairs is None else n_pairs
+        for normal in normal_nodes(keys, int(encoding.is_noisy.sum()), pairs, stream):
             noise, log_density = encoding.noise(normal)
             yield encoded + noise, log_density
 

@@ -310,6 +310,30 @@ def test_collinear_and_constant_columns():
     assert np.isfinite(model.score_samples(X)).all()
 
 
+@pytest.mark.parametrize("denoiser", ["mlp", "empirical", ExtraTreesRegressor(5)])
+def test_a_table_of_constants(denoiser):
+    """Nothing to learn: a narrow normal law about the row, for every method, with classes too."""
+    X, y = np.full((20, 2), 3.0), np.repeat([0, 1], 10)
+    model = DDPM(denoiser, class_conditional=True, random_state=0).fit(X, y)
+    scale = 3.0 * 2.0**-13
+    expected = stats.norm(3.0, scale).logpdf([[3.0, 3.0], [3.0, 3.0 + scale]]).sum(axis=1)
+    rows = np.array([[3.0, 3.0], [3.0, 3.0 + scale]])
+    assert_allclose(model.score_samples(rows), expected, rtol=1e-6)
+    assert_allclose(model.elbo(rows, return_se=True), [expected.mean(), 0.0], rtol=1e-6)
+    assert_allclose(model.score_function(rows)[1], [0.0, -1 / scale], rtol=0.01)
+    assert_allclose(model.impute([[np.nan, 3.0]], 0), 3.0, atol=6 * scale)
+    assert_allclose(model.sample(9, 0), 3.0, atol=6 * scale)
+    assert_allclose(model.predict_proba(rows), 0.5)
+
+
+def test_a_row_beyond_every_class():
+    model = DDPM(class_conditional=True, **QUICK).fit(MOONS, SIDE)
+    far = [[1e200, 0.0]]
+    assert np.isneginf(model.score_samples(far)).all()
+    assert_allclose(model.predict_proba(far), [model.class_prior_])
+    assert np.isfinite(model.score_function(far)).all()
+
+
 @pytest.mark.parametrize("prediction", ["eps", "x0"])
 def test_other_predictions_learn_too(prediction):
     model = DDPM(prediction=prediction, max_iter=300, random_state=0).fit(MOONS)
