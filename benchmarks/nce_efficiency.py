@@ -106,7 +106,7 @@ def ica_row(ratio, sampling, runs, n=2048, d=4):
             critic = fit_linear_critic(
                 X,
                 None,
-                make_noise("auto", X, None, rng),
+                make_noise("gmm", X, None, rng),
                 model,
                 noise_ratio=ratio,
                 noise_sampling=sampling,

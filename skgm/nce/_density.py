@@ -48,7 +48,7 @@ class NCEDensity(LinearInference, RatioDensity):
     density q is known. Its odds h / (1 - h) estimate the ratio p / q, so that noise times
     ratio is a density; it is normalised by importance sampling on fresh noise, to a stated error.
 
-    By default the noise is a mixture of Gaussians chosen by BIC and the critic a bag of three
+    By default the noise is a mixture of Gaussians and the critic a bag of three
     gradient-boosted tree ensembles, each with its own noise: the trees find what the mixture
     misses. Prefer it for tables of up to a few dozen continuous columns with structure that no
     parametric family has. Not for tables of a few dozen rows, where the mixture is all that is
@@ -65,11 +65,13 @@ class NCEDensity(LinearInference, RatioDensity):
         Gaussian), "poly4", or a callable from rows to statistics; or of a tilt of the noise:
         "linear", "poly3", "rff" (random Fourier features), a transformer.
     noise : str, density estimator or distribution, default="auto"
-        "auto": "gaussian" for critic="quadratic", else "gmm", the mixture of Gaussians of the best
-        BIC with up to 32 components and a wide one, of weight 1%, that covers the tails;
-        "bernoulli", independent coins, for tables of zeros and ones. "gaussian", "student_t"
-        (five degrees of freedom), "uniform" (over a box; the density is zero outside),
-        "marginals" (independent columns, a mixture each). Or a density estimator with `sample`
+        "auto": the mixture of Gaussians of the best BIC with up to 32 components, a Gaussian of
+        shrunk covariance and a wide one that covers the tails, weighted by the likelihood of rows
+        held out; for critics with parameters "gmm", that mixture with a wide one of weight 1%
+        ("gaussian" for critic="quadratic"); "bernoulli", independent coins, for tables of zeros and
+        ones. Or "gaussian", "student_t" (five degrees of freedom), "uniform" (over a box; the
+        density is zero outside), "marginals" (independent columns, a mixture each). Or a density
+        estimator with `sample`
         and `score_samples`, cloned and fitted to the rows of X (one in
         :class:`~sklearn.frozen.FrozenEstimator` is used as it is); or a frozen distribution of
         scipy, of as many variables as X has columns or of one, used for each.
@@ -299,11 +301,12 @@ class NCEDensity(LinearInference, RatioDensity):
 
     def _learn(self, rows: Prepared, context: Any, rng: np.random.Generator) -> "NCEDensity":
         spec = noise_spec(self.noise, self.critic, self.log_phi)
-        self.noise_ = make_noise(spec, rows.X, rows.weight, rng)
+        parametric = has_parameters(self.critic, self.log_phi)
+        self.noise_ = make_noise(spec, rows.X, rows.weight, rng, stacked=not parametric)
         self.lattice_report_ = rows.lattice
         self.log_density_kind_ = "estimate"
         self.loss_curve_: list[float] = []
-        if has_parameters(self.critic, self.log_phi):
+        if parametric:
             self._critic = self._fit_parameters(rows, context, rng)
             self.critics_: list[Any] = []
             self.n_iter_ = max(1, self._critic.fit.n_iter)

@@ -19,6 +19,7 @@ from skgm.nce._noise_fitting import (
     fit_student,
     fit_uniform,
 )
+from skgm.nce._stacking import fit_stacked
 
 __all__ = ["NOISE_NAMES", "has_mass", "is_binary", "is_density", "make_noise"]
 
@@ -43,18 +44,29 @@ def has_mass(noise: Any, X: np.ndarray) -> bool:
 
 
 def make_noise(
-    noise: Any, X: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+    noise: Any,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    rng: np.random.Generator,
+    *,
+    stacked: bool = True,
 ) -> Noise:
     """Fit the noise that `noise` names to the rows of X, (n, d) float64.
 
     Parameters
     ----------
     noise : str or object
-        "auto": coins for zeros and ones, else "gmm", the Gaussian mixture of the best BIC;
+        "auto": coins for zeros and ones, else Gaussians stacked by held-out likelihood, or "gmm",
+        the Gaussian mixture of the best BIC with a wide one of weight 1%;
         "gaussian", "student_t", "uniform", "marginals" (a mixture per column), "bernoulli"; a
         density estimator, which is cloned and fitted; a frozen distribution of scipy's; or an
         object with `sample(n, rng)` and `log_density(X)`, used as it is.
+    stacked : bool, default=True
+        Which of the two "auto" is. Stacked ones are the better density; the tails of "gmm" are the
+        better noise for critics with parameters, whose density does not depend on it.
     """
+    if isinstance(noise, str) and noise == "auto" and stacked and not is_binary(X):
+        return fit_stacked(X, weight, rng)
     if isinstance(noise, str):
         return _named_noise(noise, X, weight, rng)
     if is_scipy(noise):

@@ -17,17 +17,23 @@ from skgm.nce._noise import (
 )
 
 __all__ = [
+    "best_mixture",
+    "cholesky_factors",
     "fit_bernoulli",
     "fit_gaussian",
     "fit_marginals",
     "fit_mixture",
+    "fit_quietly",
     "fit_student",
     "fit_uniform",
+    "moments",
+    "nearly_cholesky",
     "weighted_rows",
 ]
 
 RIDGE = 1e-9  # relative to each column's variance
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+SURELY_TRIED = 8  # components: a few narrow ones may only pay off together
 ROWS_PER_COMPONENT = 10  # at least; below, a component can shrink onto a few rows
 MAX_ROWS = 10_000  # for choosing and fitting a mixture
 GUARD_WEIGHT, GUARD_INFLATION = 0.01, 9.0  # a wide component, so that no tail is uncovered
@@ -60,10 +66,11 @@ def moments(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.nd
     z = centred / scale
     share = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
     correlation = (z * share[:, None]).T @ z
-    return mean, scale[:, None] * _cholesky(correlation)
+    return mean, scale[:, None] * nearly_cholesky(correlation)
 
 
-def _cholesky(correlation: np.ndarray) -> np.ndarray:
+def nearly_cholesky(correlation: np.ndarray) -> np.ndarray:
+    """Return the lower factor, of a ridged matrix where columns determine one another."""
     ridge = RIDGE
     while True:
         try:
@@ -104,10 +111,9 @@ def fit_mixture(
     scale = np.sqrt(np.einsum("ij,ij->i", factor, factor))
     n_rows = min(len(X), MAX_ROWS)
     Z = (weighted_rows(X, weight, n_rows, rng) - mean) / scale
-    types = ("full", "diag") if X.shape[1] > 1 else ("full",)
-    best = min((_best_of_ladder(Z, kind, rng) for kind in types), key=lambda pair: pair[0])[1]
+    best = best_mixture(Z, rng)
     weights, means = best.weights_, mean + scale * best.means_
-    cholesky = scale[:, None] * _factors(best)
+    cholesky = scale[:, None] * cholesky_factors(best)
     if guard:
         weights = np.append((1 - GUARD_WEIGHT) * weights, GUARD_WEIGHT)
         means = np.vstack([means, mean])
@@ -115,30 +121,43 @@ def fit_mixture(
     return GaussianMixtureNoise(weights / weights.sum(), means, cholesky)
 
 
+def best_mixture(Z: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
+    """Return the mixture of the best BIC, of full or of diagonal covariances."""
+    types = ("full", "diag") if Z.shape[1] > 1 else ("full",)
+    return min((_best_of_ladder(Z, kind, rng) for kind in types), key=lambda pair: pair[0])[1]
+
+
 def _best_of_ladder(
     Z: np.ndarray, kind: str, rng: np.random.Generator
 ) -> tuple[float, GaussianMixture]:
-    """Climb the numbers of components until BIC has risen twice in a row."""
+    """Climb the numbers of components, to eight and until BIC has risen twice in a row."""
     best: tuple[float, Any] = (np.inf, None)
     rises = 0
     for k in COMPONENTS:
         if k > 1 and k * ROWS_PER_COMPONENT > len(Z):
             break
-        model = GaussianMixture(k, covariance_type=kind, random_state=int(rng.integers(2**31)))
-        # noise need not be at the optimum; and with dispatch to other arrays scikit-learn refuses
-        # the starts by k-means, which these numpy rows can have
-        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            bic = model.fit(Z).bic(Z)
+        model = fit_quietly(k, kind, Z, rng)
+        bic = model.bic(Z)
         rises = 0 if bic < best[0] else rises + 1
         if bic < best[0]:
             best = (bic, model)
-        if rises == 2:
+        if rises >= 2 and k >= SURELY_TRIED:
             break
     return best
 
 
-def _factors(model: GaussianMixture) -> np.ndarray:
+def fit_quietly(k: int, kind: str, Z: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
+    """Fit a mixture, which need not be at its optimum to serve as noise."""
+    model = GaussianMixture(k, covariance_type=kind, random_state=int(rng.integers(2**31)))
+    # with dispatch to other arrays scikit-learn refuses the starts by k-means, which these numpy
+    # rows can have
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(Z)
+
+
+def cholesky_factors(model: GaussianMixture) -> np.ndarray:
+    """Return the lower factors of the covariances, (k, d, d)."""
     if model.covariance_type == "diag":
         return np.stack([np.diag(np.sqrt(variance)) for variance in model.covariances_])
     return np.linalg.cholesky(model.covariances_)
