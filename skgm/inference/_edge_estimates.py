@@ -48,8 +48,8 @@ def undetermined(family: Any, statistics: Any, params: Params) -> dict[str, np.n
         roots, vectors = np.linalg.eigh(
             np.nan_to_num(information * unit[:, :, None] * unit[:, None, :])
         )
-        share = np.einsum("dij,dj->di", vectors**2, 1 / np.maximum(roots, 1e-300))
-    return {p.name: ~(1 / share[:, k] > _FLAT) for k, p in enumerate(family.parameters)}
+        information = 1 / np.einsum("dij,dj->di", vectors**2, 1 / np.maximum(roots, 1e-300))
+    return {p.name: ~(information[:, k] > _FLAT) for k, p in enumerate(family.parameters)}
 
 
 def _places(family: Any) -> np.ndarray:

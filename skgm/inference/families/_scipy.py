@@ -1,5 +1,6 @@
 """Any distribution of scipy.stats as a family, by numerical derivatives."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,9 @@ from skgm.inference.families._differences import gradient
 from skgm.inference.families._numerical import NumericalFamily
 from skgm.inference.families._parameter import GENERAL
 from skgm.inference.families._rows import Rows
+from skgm.inference.families._scipy_stable import invert, stable_law
 from skgm.inference.families._scipy_support import (
+    at_infinity,
     common_ends,
     describe_ends,
     irregular_end,
@@ -86,6 +89,7 @@ class ScipyFamily(NumericalFamily):
         self.name = str(distribution.name)
         self.discrete = isinstance(distribution, stats.rv_discrete)
         self.fixed = {name: float(value) for name, value in (fixed or {}).items()}
+        self._law = (stable_law(self.name) if self._is_public() else None) or distribution
         self._shapes = shapes_of(distribution)
         names = [shape.name for shape in self._shapes] + ["loc", "scale"][: 2 - self.discrete]
         unknown = [name for name in self.fixed if name not in names]
@@ -231,22 +235,36 @@ class ScipyFamily(NumericalFamily):
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities or masses, (n, d), -inf outside the support."""
         shapes, where = self._arguments(params)
-        law = self.distribution
-        with np.errstate(all="ignore"):
-            found = (law.logpmf if self.discrete else law.logpdf)(X, *shapes, **where)
+        law = self._law
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            try:
+                found = (law.logpmf if self.discrete else law.logpdf)(X, *shapes, **where)
+            except ArithmeticError:  # of functions that overflow at impossible parameters
+                found = np.full(np.shape(X), -np.inf)
         return np.where(np.isnan(found), -np.inf, found)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
         shapes, where = self._arguments(params)
-        return self.distribution.cdf(X, *shapes, **where)
+        with np.errstate(all="ignore"):
+            return self._law.cdf(X, *shapes, **where)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws."""
         shapes, where = self._arguments(params)
-        d = len(next(iter(params.values())))
-        draws = self.distribution.rvs(*shapes, size=(n_samples, d), random_state=rng, **where)
-        return np.asarray(draws, dtype=np.float64).reshape(n_samples, d)
+        size = n_samples, len(next(iter(params.values())))
+        with np.errstate(all="ignore"):
+            draws = self._law.rvs(*shapes, size=size, random_state=rng, **where)
+            draws = np.asarray(draws, dtype=np.float64).reshape(size)
+            if self.discrete:
+                return draws
+            low, high = self.ends(params)
+            if not ((draws >= low) & (draws <= high)).all():  # scipy's quantiles fail here
+                draws = invert(self._law, rng.random(size), shapes, **where)
+        # a draw that rounds to an end is moved inside; an infinite one stays, to be refused
+        draws = np.where((draws == low) & np.isfinite(low), np.nextafter(low, np.inf), draws)
+        return np.where((draws == high) & np.isfinite(high), np.nextafter(high, -np.inf), draws)
 
     def ends(self, params: Params) -> tuple[Any, Any]:
         """Return the ends of the support at these parameters, (d,) each."""
@@ -258,7 +276,7 @@ class ScipyFamily(NumericalFamily):
         if not self.has_information:
             return super().information(params)
         shapes, where = self._arguments(params)
-        law = self.distribution
+        law = self._law
         with np.errstate(all="ignore"):
             lower = law.ppf(special.ndtr(_Z), *shapes, **where)
             X = np.where(_Z < 0, lower, law.isf(special.ndtr(-_Z), *shapes, **where))
@@ -314,7 +332,7 @@ class ScipyFamily(NumericalFamily):
     def _smaller_tail(self, X: np.ndarray, params: Params, upper: np.ndarray) -> np.ndarray:
         """Return P(x > X) where `upper`, P(x <= X) elsewhere: no digits are lost far out."""
         shapes, where = self._arguments(params)
-        law = self.distribution
+        law = self._law
         with np.errstate(all="ignore"):
             return np.where(upper, law.sf(X, *shapes, **where), law.cdf(X, *shapes, **where))
 
@@ -335,9 +353,14 @@ class ScipyFamily(NumericalFamily):
     def settle(
         self, statistics: Rows, null: Params, found: dict[str, np.ndarray], converged: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Refuse what did not converge, by a free threshold if that may be why."""
+        """Refuse what did not converge, by a free threshold if that may be why.
+
+        An estimate at infinity, where the likelihood has its limit, is one: `MLEDensity` warns.
+        """
         if not converged.all():
             self._refuse_threshold(found, null)
+            if np.isnan([*null.values()]).all():
+                converged = converged | at_infinity(self, statistics, found)
         return super().settle(statistics, null, found, converged)
 
     def _refuse_threshold(self, found: Params, null: Params) -> None:

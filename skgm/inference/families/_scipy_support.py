@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Shape", "common_ends", "describe_ends", "irregular_end", "shapes_of"]
+__all__ = ["Shape", "at_infinity", "common_ends", "describe_ends", "irregular_end", "shapes_of"]
 
 _NUDGE = 1e-4
 _REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
+
+_FAR = 1e6  # a shape beyond it, or below its inverse, has run away
+_LEVEL = 1e-6  # of the mean log-likelihood per factor e of such a shape: it is at its limit
 
 
 class Shape(NamedTuple):
@@ -75,6 +78,22 @@ def describe_ends(low: float, high: float, discrete: bool) -> str:
     if np.isfinite(high):
         return f"{kind} {'<=' if discrete else '<'} {high:g}"
     return "whole numbers" if discrete else "finite numbers"
+
+
+def at_infinity(family: Any, statistics: Any, params: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return in which columns, (d,), a positive shape ran away to where the likelihood is level.
+
+    The others can still be at their best there, by the envelope theorem, though the likelihood
+    need not have a curvature in them: a Burr law tends to a Pareto law with a free threshold.
+    """
+    theta = family.pack(params)
+    is_shape = np.array([p.link == "log" and p.name != "scale" for p in family.parameters])
+    with np.errstate(all="ignore"):
+        far = is_shape & ~((theta < _FAR) & (theta > 1 / _FAR))
+        slope = np.abs(family.mean_score(statistics, params) * theta)
+        curvature = np.nan_to_num(family.observed_information(statistics, params))
+    level = far.any(axis=1) & (~far | (slope < _LEVEL)).all(axis=1)
+    return np.asarray(level & (np.linalg.eigvalsh(curvature)[:, 0] <= 0))
 
 
 def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]) -> float | None:

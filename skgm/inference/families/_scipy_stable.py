@@ -1,0 +1,213 @@
+"""Distributions whose formulas in scipy overflow at the edges of their space, in logarithms."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+__all__ = ["invert", "stable_law"]
+
+_HALVINGS = 120
+_LOG_TINY = -460.0  # below it a gamma law is a power of x, to all digits
+
+
+@cache
+def stable_law(name: str) -> Any:
+    """Return the distribution of scipy.stats of that name, computed without overflow.
+
+    Parameters
+    ----------
+    name : str
+        Of a univariate distribution of scipy.stats.
+
+    Returns
+    -------
+    law : rv_continuous or None
+        Its shapes are scipy's; None where scipy's own formulas do.
+    """
+    if name not in _LAWS:
+        return None
+    like = getattr(stats, name)
+    return _LAWS[name](a=like.a, b=like.b, name=name, shapes=like.shapes)
+
+
+def invert(law: Any, uniform: np.ndarray, shapes: Any, loc: Any, scale: Any) -> np.ndarray:
+    """Return quantiles found by bisection of the distribution function, (n, d).
+
+    Parameters
+    ----------
+    law : rv_continuous
+        Whose own quantiles fail.
+    uniform : ndarray of shape (n, d)
+        Probabilities.
+    shapes : sequence of float or ndarray of shape (d,)
+        Its shapes.
+    loc, scale : float or ndarray of shape (d,)
+        Its location and scale.
+
+    Returns
+    -------
+    quantiles : ndarray of shape (n, d)
+    """
+
+    def is_below(z: np.ndarray) -> np.ndarray:
+        return law.cdf(z, *shapes) < uniform
+
+    low, high = (np.broadcast_to(end, uniform.shape) for end in law.support(*shapes))
+    low, high = _bracket(is_below, low, high)
+    for _ in range(_HALVINGS):
+        middle = low + (high - low) / 2
+        below = is_below(middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return loc + scale * high
+
+
+def _bracket(is_below: Any, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return finite ends about the quantiles, from those of the support."""
+    start = np.where(np.isfinite(low), low, np.where(np.isfinite(high), high, 0.0))
+    step = np.ones_like(start)
+    left = np.where(np.isfinite(low), low, start - step)
+    right = np.where(np.isfinite(high), high, start + step)
+    for _ in range(1020):
+        short, far = is_below(right) & ~np.isfinite(high), ~is_below(left) & ~np.isfinite(low)
+        if not (short | far).any():
+            break
+        step = 2 * step
+        right, left = np.where(short, start + step, right), np.where(far, start - step, left)
+    return left, right
+
+
+def _softplus(t: Any) -> Any:
+    return np.logaddexp(0.0, t)
+
+
+def _log_expm1(y: Any) -> Any:
+    """Return log(e^y - 1) for y > 0, with all digits at both ends."""
+    return np.where(y < 1e-8, np.log(y) + y / 2, y + np.log(-np.expm1(-y)))
+
+
+class _Burr12(stats.rv_continuous):
+    """Burr's twelfth law, of survival (1 + x^c)^-d: powers of x are sums of logarithms.
+
+    With ``_sign = -1`` the third, of distribution function (1 + x^-c)^-d: that of 1/x.
+    """
+
+    _sign = 1.0
+
+    def _two(self, *shapes: Any) -> tuple[Any, Any]:
+        """Return c and d."""
+        return shapes[0], shapes[1]
+
+    def _log_tail(self, x: Any, *shapes: Any) -> Any:
+        """Return the logarithm of the closed form."""
+        c, d = self._two(*shapes)
+        return -d * _softplus(self._sign * c * np.log(x))
+
+    def _place(self, depth: Any, *shapes: Any) -> Any:
+        """Return where minus the logarithm of the closed form is `depth`."""
+        c, d = self._two(*shapes)
+        return np.exp(self._sign * _log_expm1(depth / d) / c)
+
+    def _logpdf(self, x: Any, *shapes: Any) -> Any:
+        c, d = self._two(*shapes)
+        t = self._sign * c * np.log(x)
+        inside = np.log(c) + np.log(d) - np.log(x) - d * _softplus(t) - _softplus(-t)
+        power = c - 1 if self._sign > 0 else c * d - 1
+        return np.where(x > 0, inside, np.log(c) + np.log(d) + special.xlogy(power, x))
+
+    def _pdf(self, x: Any, *shapes: Any) -> Any:
+        return np.exp(self._logpdf(x, *shapes))
+
+    def _cdf(self, x: Any, *shapes: Any) -> Any:
+        tail = self._log_tail(x, *shapes)
+        return -np.expm1(tail) if self._sign > 0 else np.exp(tail)
+
+    def _sf(self, x: Any, *shapes: Any) -> Any:
+        tail = self._log_tail(x, *shapes)
+        return np.exp(tail) if self._sign > 0 else -np.expm1(tail)
+
+    def _ppf(self, q: Any, *shapes: Any) -> Any:
+        return self._place(-np.log1p(-q) if self._sign > 0 else -np.log(q), *shapes)
+
+    def _isf(self, q: Any, *shapes: Any) -> Any:
+        return self._place(-np.log(q) if self._sign > 0 else -np.log1p(-q), *shapes)
+
+    def _rvs(self, *shapes: Any, size: Any = None, random_state: Any = None) -> Any:
+        return self._place(random_state.standard_exponential(size), *shapes)
+
+
+class _Burr3(_Burr12):
+    _sign = -1.0
+
+
+class _Fisk(_Burr3):
+    def _two(self, *shapes: Any) -> tuple[Any, Any]:
+        return shapes[0], 1.0
+
+
+class _Mielke(_Burr3):
+    def _two(self, *shapes: Any) -> tuple[Any, Any]:
+        k, s = shapes
+        return s, k / s
+
+
+class _GenLogistic(_Burr3):
+    """The law of log x where x follows Burr's third law with c = 1."""
+
+    def _log_tail(self, x: Any, *shapes: Any) -> Any:
+        return -shapes[0] * _softplus(-x)
+
+    def _place(self, depth: Any, *shapes: Any) -> Any:
+        return -_log_expm1(depth / shapes[0])
+
+    def _logpdf(self, x: Any, *shapes: Any) -> Any:
+        return np.log(shapes[0]) - shapes[0] * _softplus(-x) - _softplus(x)
+
+
+class _GenGamma(type(stats.gengamma)):  # type: ignore[misc]
+    """Scipy's, in which x^c follows the gamma law and may underflow; its logarithm does not."""
+
+    def _lower(self, x: Any, a: Any, c: Any) -> Any:
+        """Return the probability that the gamma law gives to values below x^c."""
+        log_x = np.log(x)
+        near = np.exp(a * c * log_x - special.gammaln(a + 1))
+        return np.where(c * log_x > _LOG_TINY, special.gammainc(a, np.exp(c * log_x)), near)
+
+    def _upper(self, x: Any, a: Any, c: Any) -> Any:
+        log_x = np.log(x)
+        near = -np.expm1(a * c * log_x - special.gammaln(a + 1))
+        return np.where(c * log_x > _LOG_TINY, special.gammaincc(a, np.exp(c * log_x)), near)
+
+    def _cdf(self, x: Any, a: Any, c: Any) -> Any:
+        return np.where(c > 0, self._lower(x, a, c), self._upper(x, a, c))
+
+    def _sf(self, x: Any, a: Any, c: Any) -> Any:
+        return np.where(c > 0, self._upper(x, a, c), self._lower(x, a, c))
+
+    def _place(self, power: Any, log_q: Any, a: Any, c: Any) -> Any:
+        """Return power^(1/c), where the gamma law gives exp(log_q) to values below `power`."""
+        near = (log_q + special.gammaln(a + 1)) / a
+        return np.exp(np.where(power > np.exp(_LOG_TINY), np.log(power), near) / c)
+
+    def _ppf(self, q: Any, a: Any, c: Any) -> Any:
+        power = np.where(c > 0, special.gammaincinv(a, q), special.gammainccinv(a, q))
+        return self._place(power, np.where(c > 0, np.log(q), np.log1p(-q)), a, c)
+
+    def _isf(self, q: Any, a: Any, c: Any) -> Any:
+        power = np.where(c > 0, special.gammainccinv(a, q), special.gammaincinv(a, q))
+        return self._place(power, np.where(c > 0, np.log1p(-q), np.log(q)), a, c)
+
+    def _rvs(self, a: Any, c: Any, size: Any = None, random_state: Any = None) -> Any:
+        log_power = np.log(random_state.standard_gamma(a + 1, size=size))
+        return np.exp((log_power - random_state.standard_exponential(size) / a) / c)
+
+
+_LAWS: dict[str, Any] = {
+    "burr12": _Burr12,
+    "burr": _Burr3,
+    "fisk": _Fisk,
+    "mielke": _Mielke,
+    "genlogistic": _GenLogistic,
+    "gengamma": _GenGamma,
+}
