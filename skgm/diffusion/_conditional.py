@@ -11,6 +11,7 @@ Gaussian table all weights are equal and one particle is exact; in general, many
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,42 +23,73 @@ from skgm.diffusion._schedule import NoiseSchedule
 __all__ = ["Known", "constraints", "draw_given"]
 
 _BLOCK = 1 << 15  # particles moved together
+_ENTRIES = 1 << 23  # of the bases of rows completed together, if every row has its own
+_FAR = 1e140  # scaled units: beyond, squares overflow
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
     """What is known of each particle's row: the first coordinates in the basis `axes`.
 
-    `axes` is (n, d, d), orthonormal rows; `values` (n, d), zero where `mask` (n, d) is false;
-    `log_volume` (n,) turns densities of the coordinates into densities of the columns.
+    `axes` is (n_bases, d, d), orthonormal rows, and `basis` (n,) says which is a particle's;
+    `values` (n, d) are zero where `mask` (n, d) is false; `log_volume` (n,) turns densities of the
+    coordinates into densities of the columns.
     """
 
     axes: np.ndarray
+    basis: np.ndarray
     values: np.ndarray
     mask: np.ndarray
     log_volume: np.ndarray
 
     def take(self, which: Any) -> "Known":
         """Return those of some rows."""
-        return Known(*(part[which] for part in vars(self).values()))
+        parts = (self.basis, self.values, self.mask, self.log_volume)
+        return Known(self.axes, *(part[which] for part in parts))
+
+    def rotate(self, u: np.ndarray) -> np.ndarray:
+        """Return scaled rows, (n, d), in the basis of each."""
+        return self._turned(u, self.axes.transpose(0, 2, 1))
+
+    def rotate_back(self, w: np.ndarray) -> np.ndarray:
+        """Return the scaled rows that have these coordinates in the basis of each, (n, d)."""
+        return self._turned(w, self.axes)
+
+    def _turned(self, rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+        """Return every row times the matrix of its basis, one product for each basis."""
+        if len(matrices) == 1:
+            return np.asarray(rows @ matrices[0])
+        turned = np.empty(rows.shape)
+        for index, mine in self._groups:
+            turned[mine] = rows[mine] @ matrices[index]
+        return turned
+
+    @cached_property
+    def _groups(self) -> list[tuple[int, np.ndarray]]:
+        """The particles of each basis."""
+        order = np.argsort(self.basis, kind="stable")
+        bases, starts = np.unique(self.basis[order], return_index=True)
+        return list(zip(bases.tolist(), np.split(order, starts[1:])))
 
 
 def constraints(given: np.ndarray, scaler: Scaler, code: int = 0) -> Known:
     """Express the known values of each row (NaN where unknown) in scaled, rotated coordinates."""
     m, d = given.shape
     known = ~np.isnan(given)
-    axes, values = np.empty((m, d, d)), np.zeros((m, d))
+    patterns, basis = np.unique(known, axis=0, return_inverse=True)
+    basis = basis.ravel()
+    axes, values = np.empty((len(patterns), d, d)), np.zeros((m, d))
     mask, log_volume = np.zeros((m, d), dtype=bool), np.zeros(m)
-    for pattern in np.unique(known, axis=0):
-        rows = np.flatnonzero((known == pattern).all(axis=1))
+    for index, pattern in enumerate(patterns):
+        rows = np.flatnonzero(basis == index)
         k = int(pattern.sum())
         q, r = np.linalg.qr(scaler.backward[code][pattern].T, mode="complete")
         centred = (given[np.ix_(rows, np.flatnonzero(pattern))] - scaler.location[code][pattern]).T
-        axes[rows] = q.T
+        axes[index] = q.T
         values[rows, :k] = np.linalg.solve(r[:k].T, centred).T
         mask[rows, :k] = True
         log_volume[rows] = -np.log(np.abs(np.diag(r[:k]))).sum()
-    return Known(axes, values, mask, log_volume)
+    return Known(axes, basis, values, mask, log_volume)
 
 
 def draw_given(
@@ -101,7 +133,8 @@ def draw_given(
     """
     rows = np.repeat(np.asarray(given, dtype=np.float64), n_samples, axis=0)
     drawn = np.empty_like(rows)
-    group = max(1, _BLOCK // n_particles)
+    n_classes = len(scaler.location)
+    group = max(1, min(_BLOCK // n_particles, _ENTRIES // (n_classes * rows.shape[1] ** 2)))
     for start in range(0, len(rows), group):
         part = slice(start, start + group)
         drawn[part] = _filter(
@@ -149,7 +182,7 @@ def _filter(
             ratio = _log_normal(off, variance, known.mask) - _log_normal(own, posterior, known.mask)
             log_weight += ratio.reshape(log_weight.shape)
     chosen = _one_each(log_weight, rng)
-    u = np.einsum("nij,ni->nj", known.axes[chosen], w[chosen])
+    u = known.take(chosen).rotate_back(w[chosen])
     return scaler.unscale_each(u, None if codes is None else codes[chosen])
 
 
@@ -174,9 +207,12 @@ def _start(
     share = 0.9 * share + 0.1 * np.exp(log_prior)
     levels = (np.arange(n_particles) + rng.random((n, 1))) / n_particles
     codes = (levels[:, :, None] > np.cumsum(share, axis=1)[:, None, :-1]).sum(axis=2)
-    stacked = Known(*(np.stack(parts) for parts in zip(*(vars(k).values() for k in each))))
-    index = np.repeat(np.arange(n), n_particles)
-    known = stacked.take((codes.ravel(), index))
+    stacked = Known(
+        np.concatenate([k.axes for k in each]),
+        np.stack([k.basis + code * len(k.axes) for code, k in enumerate(each)]),
+        *(np.stack([getattr(k, part) for k in each]) for part in ("values", "mask", "log_volume")),
+    )
+    known = stacked.take((codes.ravel(), np.repeat(np.arange(n), n_particles)))
     proposed = np.log(np.take_along_axis(share, codes, axis=1))
     log_weight = log_prior[codes] - proposed + known.log_volume.reshape(codes.shape)
     return known, codes.ravel(), log_weight
@@ -192,15 +228,15 @@ def _predicted(
     denoiser: Any, w: np.ndarray, phi: float, known: Known, codes: np.ndarray | None, r: int
 ) -> np.ndarray:
     """Return the predicted data in the rotated coordinates of each particle."""
-    u = np.einsum("nij,ni->nj", known.axes, w)
+    u = known.rotate_back(w)
     data = np.cos(phi) * u
-    active = np.ascontiguousarray(u[:, :r], dtype=np.float32)
+    active = np.ascontiguousarray(np.clip(u[:, :r], -1e12, 1e12), dtype=np.float32)
     data[:, :r] += np.sin(phi) * denoiser.velocity(active, phi, codes)
-    return np.einsum("nij,nj->ni", known.axes, data)
+    return known.rotate(data)
 
 
 def _log_normal(x: np.ndarray, variance: float, mask: np.ndarray) -> np.ndarray:
-    terms = -0.5 * (x**2 / variance + np.log(2 * np.pi * variance))
+    terms = -0.5 * (np.clip(x, -_FAR, _FAR) ** 2 / variance + np.log(2 * np.pi * variance))
     return np.where(mask, terms, 0.0).sum(axis=1)
 
 

@@ -23,10 +23,12 @@ def test_constraints_say_what_is_known():
     given = np.array([[0.5, NAN, 2.0], [NAN, NAN, NAN], [1.0, 2.0, 3.0], [NAN, 4.0, NAN]])
     known = constraints(given, SCALER)
     units = known.axes @ known.axes.transpose(0, 2, 1)
+    assert len(set(known.basis)) == 4
     assert_allclose(units, np.tile(np.eye(3), (4, 1, 1)), atol=1e-12)
     rng = np.random.default_rng(1)
     w = np.where(known.mask, known.values, rng.standard_normal((4, 3)))
-    rows = SCALER.unscale(np.einsum("nij,ni->nj", known.axes, w))
+    rows = SCALER.unscale(known.rotate_back(w))
+    assert_allclose(known.rotate(known.rotate_back(w)), w, atol=1e-12)
     seen = ~np.isnan(given)
     assert_allclose(rows[seen], given[seen], rtol=1e-10)
     assert_array_equal(known.mask.sum(axis=1), seen.sum(axis=1))
@@ -169,3 +171,19 @@ def test_clipping_bounds_what_is_drawn_and_keeps_what_is_known(iris):
     assert_array_equal(rows[~hole], np.repeat(given, 400, axis=0)[~hole])
     free = model.set_params(clip=False).sample(400, given=given, random_state=0)
     assert np.any(free[hole] < low[hole])
+
+
+def test_values_far_beyond_the_table_are_kept_without_overflow(model):
+    given = np.array([[1e200, NAN, NAN, NAN], [NAN, -1e30, 2.0, NAN], [1e6, NAN, 1.0, NAN]])
+    rows = model.sample(5, given=given, random_state=0)  # a warning would be an error
+    assert np.isfinite(rows).all()
+    repeated = np.repeat(given, 5, axis=0)
+    seen = ~np.isnan(repeated)
+    assert_array_equal(rows[seen], repeated[seen])
+
+
+def test_rows_of_one_pattern_share_a_basis():
+    """Memory grows with the patterns of holes, not with rows and particles."""
+    given = RNG.standard_normal((50, 3))
+    given[::2, 1] = NAN
+    assert constraints(given, SCALER).axes.shape == (2, 3, 3)
