@@ -24,6 +24,7 @@ __all__ = [
 
 # A column of more categories is a name or a key of the row, not a property (and as many columns).
 _MOST = 255
+_EXACT = 2.0**53 - 1  # up to here every whole number is a float64
 _INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
 _RESTORED = ("Boolean", "Categorical", "String", *_INTEGERS)
 
@@ -163,6 +164,8 @@ def _values(column: Any, name: Any) -> tuple[list[Any], bool]:
             return native.categories.tolist(), bool(native.ordered)
         if column.dtype == nw.Enum:
             return list(column.dtype.categories), True
+        if column.dtype == nw.Boolean:
+            return [False, True], False
     items, missing = _items(column)
     found = {item for item, hole in zip(items, missing) if not hole}
     try:
@@ -190,7 +193,19 @@ def code_table(X: Any, described: list[dict[str, Any]]) -> np.ndarray:
             coded[:, j] = _codes(column, name, about["values"])
         else:
             coded[:, j] = _numbers(column, name)
+            if about["kind"] == "integer":
+                _refuse_keys(coded[:, j], name)
     return coded
+
+
+def _refuse_keys(column: np.ndarray, name: Any) -> None:
+    large = np.isfinite(column) & (np.abs(column) > _EXACT)
+    if large.any():
+        raise ValueError(
+            f"Column {name!r} of X holds whole numbers beyond 2**53 (first at row "
+            f"{int(np.argmax(large))}), which double precision cannot tell apart. Drop the column "
+            "if it names rows, or subtract a constant from it."
+        )
 
 
 def _codes(column: Any, name: Any, values: list[Any]) -> Any:
@@ -213,12 +228,19 @@ def _numbers(column: Any, name: Any) -> Any:
         return column.cast(nw.Float64).to_numpy()
     items, missing = _items(column)
     try:
-        return np.array([np.nan if hole else item for item, hole in zip(items, missing)], float)
+        return _vector([np.nan if hole else item for item, hole in zip(items, missing)])
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Column {name!r} of X holds values that are not numbers. Drop it, turn it into "
             "numbers, or list it in categorical_features."
         ) from error
+
+
+def _vector(items: list[Any]) -> np.ndarray:
+    array = np.array(items, dtype=float)
+    if array.ndim != 1:
+        raise ValueError("every item must be one number")
+    return array
 
 
 def restore_table(

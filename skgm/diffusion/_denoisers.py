@@ -1,5 +1,6 @@
 """Which denoiser a model has, how it is trained, and how it is rebuilt from fitted arrays."""
 
+import numbers
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -42,6 +43,7 @@ _DEPTH = 4  # on toys with known densities, better than more updates of three wi
 _PER_ROW, _FEWEST, _MOST = 2.5, 50, 4000  # updates, where max_iter is "auto"
 _TRIAL_PER_ROW, _TRIAL_SHARE = 10.0, 0.2  # updates of a trial run, and what it holds out
 _TRIAL_FEWEST, _TRIAL_ROWS, _TRIAL_ROWS_PER_COLUMN = 50, 1600, 50  # rows that ask for a trial
+_MOST_REPETITIONS = 2.0**53
 _STREAM_ROWS = 1000.0  # assumed for the width of a network that partial_fit begins
 
 
@@ -98,7 +100,7 @@ class DenoiserFit(MixedTables):
 
     def _choose_widths(self, data: Table | None) -> None:
         if not isinstance(self.hidden_layer_sizes, str):
-            widths = tuple(int(width) for width in np.atleast_1d(self.hidden_layer_sizes))
+            widths = _as_widths(self.hidden_layer_sizes)
         else:
             n_rows = _STREAM_ROWS if data is None else data.n_rows
             widths = (automatic_width(n_rows, self.location_.shape[1]),) * _DEPTH
@@ -119,6 +121,11 @@ class DenoiserFit(MixedTables):
         return None if self._signs is None else Probes(self._signs, _PROBES_PER_STEP)
 
     def _plan(self, data: Table, *, one_epoch: bool) -> Plan:
+        if not data.n_rows <= _MOST_REPETITIONS:
+            raise ValueError(
+                f"sample_weight sums to {data.n_rows:.3g}; a weight counts repetitions of its row, "
+                "and there can be no more than 2**53 in all. Divide sample_weight by its mean."
+            )
         n_updates = self.max_iter
         if isinstance(n_updates, str):
             n_updates = int(min(max(_PER_ROW * data.n_rows, _FEWEST), _MOST))
@@ -349,6 +356,16 @@ class DenoiserFit(MixedTables):
             for code in range(self._n_classes())
         ]
         return PerClassDenoiser(parts)
+
+
+def _as_widths(sizes: Any) -> tuple[int, ...]:
+    widths = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
+    if not all(isinstance(width, numbers.Integral) and int(width) >= 1 for width in widths):
+        raise ValueError(
+            "hidden_layer_sizes must be 'auto' or the widths of the layers, integers >= 1; got "
+            f"{sizes!r}."
+        )
+    return tuple(int(width) for width in widths)
 
 
 class _NoColumns:

@@ -16,6 +16,8 @@ from skgm.diffusion._training import Plan, Table, make_pairs
 
 __all__ = ["RegressorDenoiser", "RegressorLearner", "fit_regressor"]
 
+_MOST_COPIES = 2**27
+
 
 def _design(u: np.ndarray, phi: Any, codes: np.ndarray | None, n_classes: int) -> np.ndarray:
     """Return the columns that a regressor sees: the row, log tan(phi), one-hot classes."""
@@ -62,6 +64,12 @@ def fit_regressor(
     Weights decide how often a row is copied, so the regressor need not know of weights.
     """
     sampler = MinibatchSampler(table.rows, table.weight, 2**31)
+    if table.weight is not None and sampler.n_slots * n_noise > _MOST_COPIES:
+        raise ValueError(
+            f"sample_weight sums to {table.n_rows:.3g} repetitions of rows, and each is copied "
+            f"n_noise = {n_noise} times for {regressor!r}: more rows than memory holds. Divide "
+            "sample_weight by its mean, or lower n_noise."
+        )
     index = np.concatenate([rows for _ in range(n_noise) for rows in sampler.epoch(rng)])
     u, phi, codes, target = make_pairs(table.take(index), plan, rng)
     design = _design(u, phi, codes, n_classes)

@@ -98,6 +98,8 @@ class DiffusionSampling(DiffusionWay):
         rng = as_generator(random_state)
         codes = self._random_codes(n_samples, rng) if y is None else encode_labels(y, self.classes_)
         n_samples = n_samples if y is None else len(y)
+        if not n_samples:
+            raise ValueError("y is empty; give at least one label, one for each row to draw.")
         path = self._draw_path(n_samples, codes, rng, sampler, n_steps, every=return_trajectory)
         path = path.astype(self._sample_dtype, copy=False)
         if return_trajectory:

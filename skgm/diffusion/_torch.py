@@ -28,7 +28,14 @@ def is_torch_denoiser(denoiser: Any) -> bool:
 @contextmanager
 def seeded(rng: np.random.Generator) -> Iterator[None]:
     """Seed torch from `rng`, and put its own state back afterwards."""
-    import torch  # an extra
+    try:
+        import torch  # an extra
+    except ImportError as error:
+        raise ImportError(
+            "denoiser is callable, and so taken for a torch module or what makes one, which needs "
+            "torch: pip install 'skgm[torch]'. A regressor must be an instance with fit and "
+            "predict."
+        ) from error
 
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**63)))

@@ -1,5 +1,7 @@
 """DDPM: what the check suites do not see."""
 
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -366,3 +368,27 @@ def test_fit_calls_back_every_epoch():
     model = DDPM(**QUICK).set_callbacks(watch).fit(MOONS)
     assert len(watch.scores) >= 5
     assert model.n_iter_ == 10  # five epochs of two batches
+
+
+@pytest.mark.parametrize("sizes", [(0,), (-1,), (2.5,), ("wide",), [[8], [8]]])
+def test_widths_are_whole_numbers(sizes):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes.*integers >= 1"):
+        DDPM(hidden_layer_sizes=sizes, **QUICK).fit(MOONS)
+
+
+def test_weights_that_are_no_repetitions():
+    with pytest.raises(ValueError, match=r"sample_weight sums to 4e\+20.*mean"):
+        DDPM(**QUICK).fit(MOONS, sample_weight=np.full(400, 1e18))
+    with pytest.raises(ValueError, match=r"sample_weight sums to 4e\+11.*n_noise"):
+        DDPM(ExtraTreesRegressor(2)).fit(MOONS, sample_weight=np.full(400, 1e9))
+
+
+def test_no_label_to_draw(iris):
+    with pytest.raises(ValueError, match="y is empty"):
+        iris.sample(y=[])
+
+
+def test_a_factory_without_torch_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"skgm\[torch\]"):
+        DDPM(lambda n_columns, n_context: None, **QUICK).fit(MOONS)

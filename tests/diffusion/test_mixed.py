@@ -412,3 +412,27 @@ def test_what_mixed_tables_have_not(model, frame):
         model.score_samples(frame[["level", "x", "k", "answer"]].rename(columns={"x": "z"}))
     with pytest.raises(ValueError, match="now missing"):
         model.score_samples(frame[["x", "k", "level"]])
+
+
+def test_a_boolean_that_training_never_saw_has_probability_zero():
+    """Its dtype allows it, as with a category without rows; so folds of rare booleans score."""
+    frame = pd.DataFrame({"x": np.arange(40.0), "flag": True})
+    for table in (frame, frame.astype({"flag": "boolean"}), pl.DataFrame(frame.to_dict("list"))):
+        model = DDPM(**QUICK).fit(table)
+        asked = frame[:2].assign(flag=[True, False])
+        assert_array_equal(np.isneginf(model.score_samples(asked)), [False, True])
+        assert set(model.sample(5, 0)["flag"]) == {True}
+
+
+def test_whole_numbers_beyond_double_precision_are_refused():
+    frame = pd.DataFrame({"x": np.arange(40.0), "key": np.arange(40) + 2**53 - 5})
+    with pytest.raises(ValueError, match=r"'key'.*beyond 2\*\*53 \(first at row 5\).*names rows"):
+        DDPM().fit(frame)
+    wide = pd.DataFrame({"k": [2**52, 2**53 - 1] * 20})
+    assert set(DDPM(**QUICK).fit(wide).impute(wide[:2])["k"]) == {2**52, 2**53 - 1}
+
+
+def test_lists_in_a_cell_are_no_numbers():
+    lists = pl.DataFrame({"x": np.arange(40.0), "c": ["a", "b"] * 20, "pair": [[1, 2]] * 40})
+    with pytest.raises(ValueError, match="'pair' of X holds values that are not numbers"):
+        DDPM().fit(lists)
