@@ -35,7 +35,7 @@ for axis, t in zip(axes, levels, strict=True):
     x = mean + np.sqrt(variance) * rng.standard_normal((n, 1))
     share = float(schedule.alpha_bar_at(t))
     x_t = np.sqrt(share) * x_0 + np.sqrt(1 - share)  # one standard deviation off
-    kept = above[np.abs(x - x_t) < 0.005]
+    kept = above[np.abs(x - x_t) < 0.02 * np.sqrt(1 - share)]
 
     centre = posterior_mean([[x_t]], [[x_0]], t, schedule).item()
     spread = float(posterior_variance(t, schedule))
@@ -45,7 +45,7 @@ for axis, t in zip(axes, levels, strict=True):
     )
 
     grid = np.linspace(centre - 4 * spread**0.5, centre + 4 * spread**0.5, 200)
-    axis.hist(kept, bins=40, density=True, color="0.8", label="simulated")
+    axis.hist(kept, bins=30, density=True, color="0.8", label="simulated")
     axis.plot(grid, norm.pdf(grid, centre, spread**0.5), label="formula")
     axis.axvline(x_t, color="C1", ls=":", label="$x_t$")
     axis.set(title=f"t = {t}", xlabel="$x_{t-1}$", yticks=[])
