@@ -40,9 +40,18 @@ class Rows(NamedTuple):
 
 
 class Contrast(ABC):
-    """Noise-contrastive estimation of one model on given rows; theta ends with c."""
+    """Noise-contrastive estimation of one model on given rows; theta ends with c.
+
+    Attributes
+    ----------
+    rows : Rows
+        Data and noise.
+    concave : bool
+        Whether the objective is, so that Newton's steps need no damping.
+    """
 
     rows: Rows
+    concave: bool = False
 
     @abstractmethod
     def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +104,8 @@ class LinearContrast(Contrast):
         Statistics at the data and at the noise.
     """
 
+    concave = True
+
     def __init__(self, rows: Rows, data: np.ndarray, noise: np.ndarray) -> None:
         self.rows = rows
         self.data = np.column_stack([data, np.ones(len(data))])
@@ -143,8 +154,23 @@ class ModelContrast(Contrast):
     def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the model's gradients and a column of ones."""
         own = theta[:-1]
-        data, noise = self._gradient(self.data, own), self._gradient(self.noise, own)
+        data, noise = self._finite_gradient(self.data, own), self._finite_gradient(self.noise, own)
         return (
             np.column_stack([data, np.ones(len(data))]),
             np.column_stack([noise, np.ones(len(noise))]),
         )
+
+    def _finite_gradient(self, X: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Return the gradient, (n, p), zero outside the support of the model."""
+        gradient = self._gradient(X, theta)
+        bad = ~np.isfinite(gradient).all(axis=1)
+        if not bad.any():
+            return gradient
+        at = np.flatnonzero(bad)
+        at = at[~np.isneginf(self._log_phi(X[bad], theta))]
+        if len(at):
+            raise ValueError(
+                f"The gradient of log_phi is not finite at theta = {theta} and the row {X[at[0]]}, "
+                "of the data or of the noise. Correct it, or start elsewhere (theta0)."
+            )
+        return np.where(bad[:, None], 0.0, gradient)

@@ -19,6 +19,7 @@ from skgm.nce._telescoping import Telescope, path_starts, telescope
 
 __all__ = ["LinearCritic", "NoiseRows", "draw_noise", "fit_linear_critic"]
 
+CHECKED = 100  # rows at which a gradient is compared with differences
 SEPARATED = 0.02  # overlap below which one regression learns next to nothing
 _RIDGE = 1e-3  # where nothing else bounds the estimate; on the scale of standardised statistics
 
@@ -80,7 +81,7 @@ class LinearCritic:
         self.tilts = form.tilts_noise
         self.proposal: StudentNoise | None = None
         self.separation = fit.overlap
-        self.names = [*form.names, "log_normalizer"]
+        self.names = _distinct([*form.names, "log_normalizer"])
         self.map = form.reporting_map()
         reported = self.map @ self.theta
         self.coef, self.log_normalizer = reported[:-1], float(reported[-1])
@@ -245,7 +246,10 @@ def fit_linear_critic(
     def tell_from(source: Any, ridge: float) -> tuple[Contrast, LinearFit]:
         rows = draw_noise(source, noise_ratio * n, noise_sampling, rng)
         contrast = _contrast(X, weight, source, form, rows)
-        return contrast, maximise(contrast, _start(contrast, form), alpha=ridge, **options)
+        fit = maximise(contrast, _start(contrast, form), alpha=ridge, **options)
+        if isinstance(form, OwnModel):  # right where it began does not make a gradient right here
+            form.check_gradient(X[:CHECKED], fit.coef)
+        return contrast, fit
 
     contrast, fit = tell_from(noise, alpha)
     if fit.overlap >= SEPARATED:
@@ -268,6 +272,17 @@ def fit_linear_critic(
     return LinearCritic(
         form, noise, *tell_from(noise, max(alpha, _RIDGE)), alpha=max(alpha, _RIDGE)
     )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return the names of the parameters, refusing two of the same."""
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ValueError(
+            f"Two parameters would be named {twice[0]!r}. Rename the column (a product of columns "
+            "'a' and 'b' is named 'a b', the constant 'log_normalizer') or the key of theta0."
+        )
+    return names
 
 
 def _start(contrast: Contrast, form: Form) -> np.ndarray:
@@ -298,6 +313,7 @@ def _contrast(
     if isinstance(form, Statistics):
         return LinearContrast(known, form.transform(X), form.transform(rows.X))
     assert isinstance(form, OwnModel)
+    form.check_values(rows.X, form.start)
     return ModelContrast(known, X, rows.X, form.phi, form.gradient)
 
 

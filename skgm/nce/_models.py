@@ -68,9 +68,36 @@ class OwnModel(Form):
         for j, at in enumerate(coef):
             shift = np.zeros_like(coef)
             shift[j] = _STEP * max(1.0, abs(at))
-            difference = self.phi(X, coef + shift) - self.phi(X, coef - shift)
+            with np.errstate(invalid="ignore"):  # -inf less -inf, outside the support
+                difference = self.phi(X, coef + shift) - self.phi(X, coef - shift)
             columns.append(difference / (2 * shift[j]))
         return np.stack(columns, axis=1)
+
+    def check_values(self, X: np.ndarray, coef: np.ndarray) -> None:
+        """Refuse NaN and +inf at noise rows; -inf is outside the support of the model."""
+        value = self.phi(X, coef)
+        bad = np.isnan(value) | np.isposinf(value)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"log_phi is {value[row]} at theta0 and the noise row {X[row]}. Choose noise on "
+                "the support of the data, or let log_phi return -inf outside it."
+            )
+
+    def check_gradient(self, X: np.ndarray, coef: np.ndarray) -> None:
+        """Refuse a gradient of the user's that differences of log_phi contradict."""
+        if self.own_gradient is None:
+            return
+        given, found = self.gradient(X, coef), self._by_differences(X, coef)
+        near = np.abs(given - found) <= 1e-4 * np.maximum(np.abs(found).max(axis=0), 1e-3)
+        if not near.all():
+            row, column = np.argwhere(~near)[0]
+            raise ValueError(
+                f"gradient disagrees with differences of log_phi for parameter "
+                f"{self.names[column]!r} at row {row} and theta = {coef}: "
+                f"{given[row, column]:.6g} against {found[row, column]:.6g}. Correct it, or leave "
+                "it out."
+            )
 
     def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
         """Return the gradient of phi with respect to x, (n, d), by central differences."""
@@ -117,7 +144,10 @@ def own_model(
         raise ValueError("log_phi needs theta0, the parameter values where the search begins.")
     names = [str(name) for name in theta0] if isinstance(theta0, Mapping) else None
     values = list(theta0.values()) if isinstance(theta0, Mapping) else theta0
-    start = np.asarray(values, dtype=np.float64)
+    try:
+        start = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        start = np.empty(0)
     if start.ndim != 1 or not start.size or not np.isfinite(start).all():
         raise ValueError(
             f"theta0 must be a vector of finite numbers, or a mapping from names to them; "
@@ -130,18 +160,5 @@ def own_model(
     if not np.isfinite(value).all():
         row = int(np.argmax(~np.isfinite(value)))
         raise ValueError(f"log_phi is not finite at theta0 and row {row} of X; start elsewhere.")
-    if gradient is not None:
-        _check_gradient(model, few, start)
+    model.check_gradient(few, start)
     return model
-
-
-def _check_gradient(model: OwnModel, X: np.ndarray, theta: np.ndarray) -> None:
-    given, found = model.gradient(X, theta), model._by_differences(X, theta)
-    wrong = np.abs(given - found) > 1e-4 * np.maximum(np.abs(found).max(axis=0), 1e-3)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise ValueError(
-            f"gradient disagrees with differences of log_phi for parameter "
-            f"{model.names[column]!r} at row {row}: {given[row, column]:.6g} against "
-            f"{found[row, column]:.6g}. Correct it, or leave it out."
-        )

@@ -1,4 +1,4 @@
-"""Newton's method for the objective, with a line search, under linear restrictions if asked."""
+"""Newton's method for the objective, kept from going astray, under linear restrictions if asked."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,15 +7,13 @@ import numpy as np
 from scipy.linalg import null_space
 
 from skgm.nce._contrast import Contrast, LinearContrast, Rows
+from skgm.nce._steps import Damping, climb, newton_step
 
 __all__ = ["LinearFit", "fit_linear", "maximise"]
 
-_MAX_HALVINGS = 40
 # A smooth objective gains half the decrement; one that gains less than this share, and whose
 # log-likelihood could rise by less than this per parameter, is at its maximum, statistically.
 _SHORT, _NEGLIGIBLE = 0.05, 0.01
-# Eigenvalues of the scaled curvature below this are flat directions: the minimum-norm step.
-_FLAT = 1e-12
 
 Restriction = tuple[np.ndarray, np.ndarray]
 
@@ -64,7 +62,7 @@ def maximise(
     max_iter: int = 100,
     observe: Callable[[int, float], Any] | None = None,
 ) -> LinearFit:
-    """Maximise J - alpha |coef|^2 / 2 by damped Newton steps (Fisher scoring if not linear).
+    """Maximise J - alpha |coef|^2 / 2 by Newton steps (damped Fisher scoring if not linear).
 
     Parameters
     ----------
@@ -91,22 +89,27 @@ def maximise(
     ridge = np.append(np.full(len(theta) - 1, alpha), 0.0)
     value = _penalised(contrast, ridge)
     height, converged, n_iter = value(theta), False, 0
+    damping = None if contrast.concave else Damping()
     while n_iter < max_iter and not converged and np.isfinite(height):
         gradient, curvature = contrast.derivatives(theta)
         gradient = basis.T @ (gradient - ridge * theta)
         curvature = basis.T @ (curvature + np.diag(ridge)) @ basis
-        step = basis @ _newton_step(gradient, curvature)
+        step = basis @ newton_step(gradient, curvature)
         decrement = float((basis.T @ step) @ gradient)
         converged = decrement < tol
-        if converged:  # the objective cannot see the gain any more; the step is good all the same
+        if converged and damping is None:  # the objective cannot see the gain of a good step
             theta = theta + step
             height = value(theta)
         else:
-            theta, new_height = _climb(value, theta, step, height)
+            if damping is None:
+                theta, new_height = climb(value, theta, step, height)
+            else:
+                local = basis, gradient, curvature
+                theta, new_height = damping.climb(value, theta, height, *local)
             gain, height = new_height - height, new_height
             if gain < _SHORT * decrement and decrement * contrast.rows.n < _NEGLIGIBLE * len(theta):
                 converged = True  # at a kink of the model, or in the noise of the objective
-            elif gain <= 0:
+            elif gain <= 0 and not converged:
                 break
         n_iter += 1
         if observe is not None:
@@ -169,26 +172,3 @@ def _feasible(start: np.ndarray, restriction: Restriction | None) -> tuple[np.nd
         return np.eye(len(start)), start
     matrix, target = restriction
     return null_space(matrix), start + np.linalg.pinv(matrix) @ (target - matrix @ start)
-
-
-def _newton_step(gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
-    """Return the minimum-norm Newton step, on the scale where the curvature has unit diagonal."""
-    diagonal = np.diagonal(curvature)
-    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    values, vectors = np.linalg.eigh(curvature * unit * unit[:, None])
-    kept = values > _FLAT * max(values[-1], 0.0) if len(values) else values > 0
-    inverse = np.where(kept, 1 / np.where(kept, values, 1.0), 0.0)
-    return unit * (vectors @ (inverse * (vectors.T @ (unit * gradient))))
-
-
-def _climb(
-    value: Callable[[np.ndarray], float], theta: np.ndarray, step: np.ndarray, height: float
-) -> tuple[np.ndarray, float]:
-    """Halve the step until the objective rises."""
-    for _ in range(_MAX_HALVINGS):
-        moved = theta + step
-        new_height = value(moved)
-        if new_height > height:
-            return moved, new_height
-        step = step / 2
-    return theta, height

@@ -5,6 +5,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -290,6 +291,11 @@ def test_own_models_are_checked():
         own_model(lambda X, theta: np.full(len(X), np.inf), [1.0], None, X)
     with pytest.raises(ValueError, match="disagrees with differences"):
         own_model(log_phi, [1.0], lambda X, theta: X**2, X)
+    with pytest.raises(ValueError, match="disagrees with differences"):
+        own_model(log_phi, [1.0], lambda X, theta: np.full_like(X, np.nan), X)
+    for words in (["a"], {"a": "b"}):
+        with pytest.raises(ValueError, match="theta0 must be a vector"):
+            own_model(log_phi, words, None, X)
     with pytest.raises(ValueError, match="one column per parameter"):
         own_model(log_phi, [1.0], lambda X, theta: X[:, 0] ** 2, X)
 
@@ -304,3 +310,71 @@ def test_a_kink_does_not_stop_the_search():
     assert abs(critic.coef[0] - 3) < 4 * error
     assert error < 1.5 / np.sqrt(2000)  # the median's: one over the root of n
     assert abs(critic.log_normalizer - np.log(2)) < 0.1
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.3])
+def test_a_hidden_unit_is_found_from_poor_starts(spread):
+    """As good as from the truth; undamped, most of these starts end thousands of nats below."""
+    rng = np.random.default_rng(1)
+    theta = np.array([3.0, -3.0, 2.5, 2.0, -1.0, 1.0, -1.0, -0.5, -1.0])
+    X = draw_states(free_energy(STATES, theta), 5000, rng)
+    best = fit_own(free_energy, X, theta, free_energy_gradient).fit.objective
+    for _ in range(4):
+        start = spread * rng.normal(size=9)
+        found = fit_own(free_energy, X, start, free_energy_gradient).fit
+        assert found.converged
+        assert abs(found.objective - best) * len(X) < 0.05
+
+
+def exponential(X, theta):
+    return np.where((X[:, 0] >= 0) & (X[:, 0] < 4), -theta[0] * X[:, 0], -np.inf)
+
+
+@pytest.mark.parametrize("gradient", [None, lambda X, theta: -X])
+def test_outside_the_support_of_a_model_nothing_is_learnt(gradient):
+    """An exponential distribution cut at 4, from noise that reaches beyond it on both sides."""
+    X = np.random.default_rng(0).exponential(size=(3000, 1))
+    X = X[X[:, 0] < 4]
+    density = NCEDensity(
+        log_phi=exponential,
+        theta0={"rate": 0.5},
+        gradient=gradient,
+        noise="uniform",
+        random_state=0,
+    ).fit(X)
+    assert abs(density.params_["rate"] - 1) < 4 * density.standard_errors()["rate"]
+    log_z = np.log1p(-np.exp(-4 * density.params_["rate"])) - np.log(density.params_["rate"])
+    assert abs(density.log_normalizer_ - log_z) < 4 * density.log_normalizer_se_
+    assert np.isneginf(density.score_samples([[-0.1], [4.1]])).all()
+
+
+def test_what_goes_wrong_away_from_the_start_is_told():
+    X = np.random.default_rng(0).exponential(size=(300, 1))
+    options = {"noise": stats.expon(0, 2), "random_state": 0}
+    with pytest.raises(ValueError, match=r"log_phi is nan at theta0 and the noise row \["):
+        NCEDensity(
+            log_phi=lambda X, theta: np.where(X[:, 0] < 0, np.nan, -theta[0] * X[:, 0]),
+            theta0=[1.0],
+            noise="gaussian",
+        ).fit(X)
+    cubed = {"log_phi": lambda X, theta: -(theta[0] ** 3) * X[:, 0], "theta0": [0.5]}
+    with pytest.raises(ValueError, match="disagrees with differences"):
+        NCEDensity(**cubed, gradient=lambda X, theta: -0.75 * X, **options).fit(X)
+
+    def breaks(X, theta):
+        return -X * (1.0 if theta[0] == 0.5 else np.nan)
+
+    with pytest.raises(ValueError, match="not finite at theta"):
+        NCEDensity(
+            log_phi=lambda X, theta: -theta[0] * X[:, 0], theta0=[0.5], gradient=breaks, **options
+        ).fit(X)
+
+
+def test_two_parameters_of_one_name_are_refused():
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    frame = pd.DataFrame(rows, columns=["a", "b", "a b"])
+    with pytest.raises(ValueError, match="Two parameters would be named 'a b'"):
+        NCEDensity("quadratic", random_state=0).fit(frame)
+    frame.columns = ["a", "b", "log_normalizer"]
+    with pytest.raises(ValueError, match="named 'log_normalizer'"):
+        NCEDensity("quadratic", random_state=0).fit(frame)
