@@ -7,7 +7,7 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
-from skgm.inference._factor import RIDGE
+from skgm.inference._factor import RIDGE, constant_columns
 from skgm.inference._gaussian import gaussian_log_density, scaled_cholesky
 from skgm.inference._moments import Moments
 
@@ -26,7 +26,7 @@ def em_moments(
     squares by the conditional moments of the missing entries, one factorisation per pattern of
     missing columns; on standardised columns, so that units do not matter.
 
-    Every column needs two different observed values.
+    Every column needs two different observed values (`moments_with_missing` sees to the others).
     """
     seen = ~np.isnan(X)
     center = np.zeros(X.shape[1]) if centered else _observed_mean(X, seen, weight)
@@ -121,7 +121,7 @@ def moments_with_missing(
     Raises
     ------
     ValueError
-        Infinity, or a column without two different observed values (named).
+        Infinity, or a column without two observed values (named).
 
     Warns
     -----
@@ -132,14 +132,14 @@ def moments_with_missing(
     X = X[weight > 0].astype(np.float64)
     weight = weight[weight > 0]
     check_finite(np.where(np.isnan(X), 0.0, X), names)
-    for j, column in enumerate(X.T):
-        observed = column[~np.isnan(column)]
-        if len(observed) == 0 or np.ptp(observed) == 0:
-            raise ValueError(
-                f"Column {names[j]!r} has no two different observed values, so nothing can be "
-                "said of its variance. Drop it."
-            )
-    mean, covariance, converged = em_moments(X, weight, centered=centered)
+    seen = ~np.isnan(X)
+    single = (seen.sum(axis=0) < 2) & (weight @ seen < 2)  # as `refuse_single_row` counts
+    if single.any():
+        raise ValueError(
+            f"Column {names[int(np.argmax(single))]!r} has no two observed values, so "
+            "nothing can be said of its variance. Drop it."
+        )
+    mean, covariance, converged = _moments_about_constants(X, weight, centered=centered)
     _warn_of_pairs(X, names)
     if not converged:
         warnings.warn(
@@ -150,6 +150,21 @@ def moments_with_missing(
         )
     n = float(weight.sum())
     return Moments(n, mean, np.zeros_like(mean), n * covariance)
+
+
+def _moments_about_constants(
+    X: np.ndarray, weight: np.ndarray, *, centered: bool
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return `em_moments`, in which a constant column has no variance and depends on nothing."""
+    seen = ~np.isnan(X)
+    mean = _observed_mean(X, seen, weight)
+    center = np.zeros_like(mean) if centered else mean
+    varies = ~constant_columns(_observed_mean((X - center) ** 2, seen, weight), center)
+    covariance, converged = np.zeros((len(mean), len(mean))), True
+    if varies.any():
+        found = em_moments(X[:, varies], weight, centered=centered)
+        mean[varies], covariance[np.ix_(varies, varies)], converged = found
+    return mean, covariance, converged
 
 
 def _warn_of_pairs(X: np.ndarray, names: list[str]) -> None:

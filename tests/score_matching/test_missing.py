@@ -1,5 +1,7 @@
 """NaN in the training table: the maximum of the observed likelihood."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -133,6 +135,61 @@ def test_repeated_columns_get_the_ridge_and_a_penalty_is_the_cure(dtype, complet
         assert np.isfinite(cured.loglik_)
 
 
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"assume_centered": True},
+        {"covariance_type": "diag"},
+        {"covariance_type": "spherical"},
+        {"penalty": "l1"},
+    ],
+)
+@pytest.mark.parametrize("value", [3.7, 0.0])
+def test_constant_columns_are_as_in_a_complete_table(value, options, holes):
+    """Missing entries of a constant column are that constant: filled in, the fit is the same."""
+    X = holed(60, share=0.0)
+    X[:, 1] = value
+    with warnings.catch_warnings(record=True) as expected:
+        warnings.simplefilter("always", LinAlgWarning)
+        plain = ScoreMatchingGaussian(**options).fit(X)
+    if holes:
+        X[::3, 1] = np.nan
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", LinAlgWarning)
+        em = ScoreMatchingGaussian(missing="em", **options).fit(X)
+    assert np.isfinite(em.loglik_)
+    if holes and options == {"assume_centered": True} and value:
+        return  # about a mean of zero the column varies: its missing entries are not known
+    assert [str(w.message) for w in told] == [str(w.message) for w in expected]
+    assert [w.filename for w in told] == [w.filename for w in expected]
+    assert em.ridge_ == plain.ridge_
+    assert_allclose(em.location_, plain.location_, rtol=1e-7)
+    assert_allclose(em.covariance_, plain.covariance_, rtol=1e-6, atol=1e-9)
+    if not holes:
+        assert_allclose(em.loglik_, plain.loglik_, rtol=1e-6)
+    if "spherical" not in options.values() and "assume_centered" not in options:
+        filled = em.impute(X, random_state=0)
+        assert_allclose(filled[:, 1], value, atol=1e-2)
+
+
+def test_constant_columns_beside_others_with_holes():
+    """The other columns are fitted as if the constant one were not there; it is named."""
+    X = holed(60)
+    alone = ScoreMatchingGaussian(missing="em").fit(X[:, [0, 2]])
+    X[:, 1] = np.where(np.isnan(X[:, 1]), np.nan, 5.0)
+    with pytest.warns(LinAlgWarning, match=r"constant columns \('x1'\)"):
+        fitted = ScoreMatchingGaussian(missing="em").fit(X)
+    assert_allclose(fitted.location_[[0, 2]], alone.location_, rtol=1e-9)
+    assert_allclose(fitted.covariance_[np.ix_([0, 2], [0, 2])], alone.covariance_, rtol=1e-6)
+    with pytest.raises(ValueError, match="no standard errors"):
+        fitted.standard_errors()
+    with pytest.warns(LinAlgWarning, match="constant columns"):
+        every = ScoreMatchingGaussian(missing="em").fit(np.where(np.isnan(X), np.nan, 2.0))
+    assert_allclose(every.location_, 2.0)
+
+
 @pytest.mark.parametrize(("n", "share"), [(6, 0.2), (12, 0.1), (20, 0.2)])
 def test_too_few_rows_for_the_columns_are_warned_of(n, share):
     """The likelihood of ten columns is unbounded: some direction has no variance left."""
@@ -170,6 +227,10 @@ def test_refusals(monkeypatch):
         Y[:, 1] = bad
         with pytest.raises(ValueError, match=message):
             ScoreMatchingGaussian(missing="em").fit(Y)
+    X[1:, 1], X[0, 1] = np.nan, 1.0
+    with pytest.raises(ValueError, match="Column 'x1' has no two observed"):
+        ScoreMatchingGaussian(missing="em").fit(X)
+    X = holed(50)
     monkeypatch.setattr(_missing, "MAX_ITER", 2)
     with pytest.warns(UserWarning, match="did not converge in 2 steps"):
         ScoreMatchingGaussian(missing="em").fit(X)
