@@ -157,7 +157,8 @@ class DiffusionSampling(DiffusionWay):
         scaler = Scaler(**self._scaling)
         r, d = scaler.n_active, scaler.location.shape[1]
         narrow = rng.standard_normal((n_samples, d - r))
-        path = np.zeros((1, n_samples, 0))
+        steps = self.n_steps if n_steps is None else n_steps
+        path = np.zeros((steps + 1 if every else 1, n_samples, 0))  # where nothing varies
         if r:
             with one_blas_thread(self.hidden_layer_sizes_):
                 path = self._solve(n_samples, codes, rng, sampler, n_steps, every)

@@ -160,7 +160,7 @@ class DiffusionDisplay:
         for name, value in counts.items():
             _check_count(name, value)
         names = column_names(estimator, estimator.n_features_in_)
-        chosen = [check_column(column, names) for column in columns[: len(names)]]
+        chosen = _check_columns(columns, names)
         labels = None if y is None else np.repeat(np.asarray(y), n_samples)
         angles = estimator._way_angles(n_steps)
         some = np.unique(np.linspace(0, n_steps, n_angles).round().astype(int))
@@ -250,6 +250,13 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
             f"one of {estimator.classes_.tolist()}."
         )
     return code
+
+
+def _check_columns(columns: Any, names: list[str]) -> list[int]:
+    pair = [] if isinstance(columns, (str, numbers.Integral)) else list(columns)
+    if len(pair) != 2:
+        raise ValueError(f"columns must be a pair of columns, by name or number; got {columns!r}.")
+    return [check_column(column, names) for column in pair[: len(names)]]
 
 
 def _check_count(name: str, value: Any) -> None:

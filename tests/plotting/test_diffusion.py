@@ -182,6 +182,8 @@ def test_without_matplotlib_the_error_names_the_cure(model, monkeypatch):
         ({"kind": "forward"}, "give them as X"),
         ({"y": "high"}, "class_conditional=True"),
         ({"columns": ("a", "z")}, "column must be .* got 'z'"),
+        ({"columns": ("a", "b", "a")}, "columns must be a pair"),
+        ({"columns": "ab"}, "columns must be a pair"),
         ({"n_samples": 0}, "n_samples must be an integer >= 1; got 0"),
         ({"n_steps": 2.5}, "n_steps must be .* got 2.5"),
         ({"n_angles": True}, "n_angles must be .* got True"),
@@ -203,3 +205,11 @@ def test_mixed_tables_are_refused(ax):
 def test_other_estimators_are_refused(ax):
     with pytest.raises(TypeError, match="fitted DDPM; got ScoreMatchingGaussian"):
         DiffusionDisplay.from_estimator(ScoreMatchingGaussian().fit(X), ax=ax)
+
+
+def test_a_table_of_constants_does_not_move():
+    constant = DDPM(**SHORT).fit(np.full((9, 2), 3.0))
+    axes = Figure().subplots(1, 4)
+    display = DiffusionDisplay.from_estimator(constant, n_steps=6, n_angles=4, ax=axes)
+    assert_allclose(display.positions_, 3.0, atol=0.01)
+    assert constant.sample(5, n_steps=6, return_trajectory=True).shape == (7, 5, 2)
