@@ -8,7 +8,8 @@ would set no scale of its own. A category is every place nearest to its point, a
 every place that rounds to it. Training sees a category as its point plus normal noise, NOISE wide,
 and a whole number as itself plus uniform noise: smooth densities, which a network learns, where
 points without width would be spikes. NOISE is as wide as can be: a fifth of the least distance
-to another category's places, so that one draw in a million strays.
+to another category's places, so that one draw in a million strays. Ordered categories of many
+levels are whole numbers, their ranks.
 """
 
 import numpy as np

@@ -24,7 +24,8 @@ class Encoding:
     Attributes
     ----------
     kinds : sequence of str
-        "real", "integer" or "category" for each column.
+        "real", "integer", "category" or "ranked" for each column. A ranked category is a whole
+        number, how many values with training rows come before it.
     shares : sequence of ndarray or None
         Of each category column, the shares of its values among the training rows.
     """
@@ -40,7 +41,7 @@ class Encoding:
         shares: list[Any] = []
         for column, kind, size in zip(coded.T, kinds, n_values):
             counts = None
-            if kind == "category":
+            if kind in ("category", "ranked"):
                 counts = np.bincount(column.astype(np.intp), weight, minlength=size)
                 counts = counts / counts.sum()
             shares.append(counts)
@@ -49,7 +50,8 @@ class Encoding:
     @property
     def widths(self) -> list[int]:
         """Number of encoded columns of each column: one less than the categories it has."""
-        return [1 if share is None else int((share > 0).sum()) - 1 for share in self.shares]
+        free = [1 if share is None else int((share > 0).sum()) - 1 for share in self.shares]
+        return [min(n, 1) if kind == "ranked" else n for kind, n in zip(self.kinds, free)]
 
     def spans(self) -> list[slice]:
         """Return the encoded columns of each column."""
@@ -59,7 +61,7 @@ class Encoding:
     @property
     def is_whole(self) -> np.ndarray:
         """Which encoded columns are whole numbers."""
-        return np.repeat([kind == "integer" for kind in self.kinds], self.widths)
+        return np.repeat([kind in ("integer", "ranked") for kind in self.kinds], self.widths)
 
     @property
     def is_noisy(self) -> np.ndarray:
@@ -68,7 +70,7 @@ class Encoding:
 
     @property
     def is_bits(self) -> np.ndarray:
-        """Which encoded columns belong to a category."""
+        """Which encoded columns belong to a category that is a point."""
         return np.repeat([kind == "category" for kind in self.kinds], self.widths)
 
     @property
@@ -82,14 +84,18 @@ class Encoding:
         These have a category without training rows, or a fraction in a column of whole numbers.
         """
         parts, impossible = [], np.zeros(len(coded), dtype=bool)
-        for column, kind, share in zip(coded.T, self.kinds, self.shares):
-            if kind != "category":
+        columns = zip(coded.T, self.kinds, self.shares)
+        for j, (column, kind, share) in enumerate(columns):
+            if share is None:
                 parts.append(column[:, None])
                 impossible |= (kind == "integer") & (column != np.floor(column))
                 continue
             seen, hole = share > 0, np.isnan(column)
-            points = np.zeros((len(share), int(seen.sum()) - 1))
-            points[seen] = category_points(share[seen])
+            points = np.zeros((len(share), self.widths[j]))
+            if kind == "ranked":
+                points[:, :] = np.cumsum(seen)[:, None] - 1.0
+            else:
+                points[seen] = category_points(share[seen])
             code = np.where(hole, 0, column).astype(np.intp)
             parts.append(np.where(hole[:, None], np.nan, points[code]))
             impossible |= ~hole & ~seen[code]
@@ -108,6 +114,10 @@ class Encoding:
             if kind == "category":
                 seen = np.flatnonzero(share > 0)
                 coded[:, j] = seen[nearest_point(category_points(share[seen]), part)]
+            elif kind == "ranked":
+                seen = np.flatnonzero(share > 0)
+                rank = np.rint(part[:, 0]) if part.shape[1] else np.zeros(len(part))
+                coded[:, j] = seen[np.clip(rank, 0, len(seen) - 1).astype(np.intp)]
             elif kind == "integer":
                 coded[:, j] = np.clip(np.rint(part), low[span], high[span])[:, 0]
             else:

@@ -24,6 +24,7 @@ from skgm.diffusion._columns import (
     code_table,
     column_kinds,
     describe_columns,
+    encoded_kinds,
     float_frame_schema,
     restore_table,
     table_shape,
@@ -71,7 +72,7 @@ class MixedTables(DensityEstimator):
         plain = _plain(X, coded)
         _, weight = super()._begin_fit(plain, sample_weight, min_samples=min_samples, **options)
         sizes = [len(about.get("values", ())) for about in described]
-        encoding = Encoding.learn(coded, kinds, sizes, weight)
+        encoding = Encoding.learn(coded, encoded_kinds(described), sizes, weight)
         self._mixed["shares"] = list(encoding.shares)
         self._frame_schema = frame_schema(X)
         return self._encoded(coded, positive=weight), weight
@@ -101,8 +102,7 @@ class MixedTables(DensityEstimator):
 
     def _encoding(self) -> Encoding:
         assert self._mixed is not None
-        kinds = [about["kind"] for about in self._mixed["columns"]]
-        return Encoding(kinds, self._mixed["shares"])
+        return Encoding(encoded_kinds(self._mixed["columns"]), self._mixed["shares"])
 
     def _coded(self, X: Any) -> np.ndarray:
         """Return X coded, NaN for missing values, its columns checked against those of `fit`."""
