@@ -11,6 +11,8 @@ _MAX_TRIES = 40
 _FLAT = 1e-12
 # Shares of its promised gain that a step must keep to be taken, and that change the damping.
 _TAKEN, _POOR, _GOOD = 1e-4, 0.25, 0.75
+# Least damping of a coordinate, relative to the largest, in turns of so many steps.
+_FLOORS, _TURN = (1e-2, 1e-10), 20
 
 Value = Callable[[np.ndarray], float]
 
@@ -46,11 +48,16 @@ class Damping:
     it is a good step. The curvature is raised by a multiple of the largest that each coordinate has
     had, the multiple rising where a step gains less than it promised and falling where it keeps
     its promise, to zero in the end.
+
+    Coordinates that are flat at the start (of a hidden unit without weights) are damped nearly as
+    much as the others. Of parameters in odd units that is too much, so in every other turn of
+    steps it is not done.
     """
 
     def __init__(self) -> None:
         self.amount = 0.1
         self._scale: np.ndarray | float = 0.0
+        self._n_steps = 0
 
     def climb(
         self,
@@ -76,7 +83,9 @@ class Damping:
             Along them.
         """
         self._scale = np.maximum(self._scale, np.diagonal(curvature))
-        damping = np.diag(np.maximum(self._scale, 1e-10 * np.max(self._scale, initial=0.0)))
+        least = _FLOORS[self._n_steps // _TURN % 2] * np.max(self._scale, initial=0.0)
+        damping = np.diag(np.maximum(self._scale, least))
+        self._n_steps += 1
         for _ in range(_MAX_TRIES):
             step = newton_step(gradient, curvature + self.amount * damping)
             promised = float(gradient @ step - 0.5 * step @ curvature @ step)

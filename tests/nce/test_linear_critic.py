@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
@@ -378,3 +378,41 @@ def test_two_parameters_of_one_name_are_refused():
     frame.columns = ["a", "b", "log_normalizer"]
     with pytest.raises(ValueError, match="named 'log_normalizer'"):
         NCEDensity("quadratic", random_state=0).fit(frame)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_parameters_may_be_in_odd_units(unit):
+    X = unit * np.random.default_rng(0).exponential(size=(1000, 1))
+    density = NCEDensity(
+        log_phi=lambda X, theta: -theta[0] * X[:, 0],
+        theta0={"rate": 0.3 / unit},
+        noise=stats.expon(0, 2 * unit),
+        random_state=0,
+    ).fit(X)
+    error = density.standard_errors()["rate"]
+    assert abs(density.params_["rate"] - 1 / unit) < 4 * error
+    assert error < 0.05 / unit  # maximum likelihood: one over the root of n
+
+
+def test_three_hidden_units_are_found_from_small_random_weights():
+    """As good as from the truth; scaled by the first curvature alone, this start fails."""
+    rng = np.random.default_rng(1)
+    states = np.array(list(itertools.product([0.0, 1.0], repeat=8)))
+    W = rng.choice([-1.6, 1.6], (3, 8)) * rng.uniform(0.5, 1.5, (3, 8))
+    truth = np.hstack([-W.sum(0) / 2, -W.sum(1) / 2, W.ravel()])
+
+    def log_phi(V, theta):
+        b, c, W = np.split(theta, [8, 11])
+        on = np.logaddexp(0, V @ W.reshape(3, 8).T + c) - np.logaddexp(0, c)
+        return V @ b + on.sum(axis=1)
+
+    def gradient(V, theta):
+        c, W = theta[8:11], theta[11:].reshape(3, 8)
+        on = expit(V @ W.T + c)
+        return np.hstack([V, on - expit(c), (on[..., None] * V[:, None]).reshape(len(V), -1)])
+
+    log_p = log_phi(states, truth) - logsumexp(log_phi(states, truth))
+    X = states[rng.choice(256, size=4000, p=np.exp(log_p))]
+    starts = truth, 0.01 * rng.normal(size=35), rng.normal(size=35)
+    heights = [fit_own(log_phi, X, start, gradient).fit.objective for start in starts]
+    assert_allclose(heights, heights[0], atol=1e-6)
