@@ -80,9 +80,17 @@ class DiffusionSampling(DiffusionWay):
             Before `fit`.
         ValueError
             `n_samples` < 1; labels that `fit` has not seen; `y` or `return_labels` without
-            `class_conditional`; an unknown `sampler`.
+            `class_conditional`; an unknown `sampler`; any of the other options with `given`.
         """
         check_is_fitted(self)
+        if given is not None:
+            _refuse_with_given(
+                y=y,
+                return_labels=return_labels,
+                sampler=sampler,
+                n_steps=n_steps,
+                return_trajectory=return_trajectory,
+            )
         if given is not None and self._mixed is None:
             return super().sample(n_samples, random_state, given=given)
         if given is not None:
@@ -191,3 +199,13 @@ class DiffusionSampling(DiffusionWay):
             return sample_ddim(denoiser, start, schedule, rng, **options)
         variances = step_variances(schedule, self._errors_at(schedule), self.variance)
         return sample_ancestral(denoiser, start, schedule, rng, variances, **options)
+
+
+def _refuse_with_given(**options: Any) -> None:
+    named = [name for name, value in options.items() if value is not None and value is not False]
+    if named:
+        raise ValueError(
+            f"sample takes no {' or '.join(named)} with given: completions have a sampler of their "
+            "own, and are of any class. To complete rows of one class, put the labels into X as a "
+            "column of categories."
+        )

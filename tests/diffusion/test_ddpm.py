@@ -392,3 +392,13 @@ def test_a_factory_without_torch_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"skgm\[torch\]"):
         DDPM(lambda n_columns, n_context: None, **QUICK).fit(MOONS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"y": ["setosa"]}, {"return_labels": True}, {"sampler": "ddim"}, {"n_steps": 3}],
+    ids=str,
+)
+def test_completions_ignore_no_option(iris, options):
+    with pytest.raises(ValueError, match=rf"no {next(iter(options))} with given"):
+        iris.sample(given=[[np.nan, 3.0, 1.0, 0.2]], **options)
