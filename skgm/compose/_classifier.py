@@ -15,7 +15,7 @@ from skgm._bayes import check_priors, log_marginal, log_posterior
 from skgm._foreign import draw_rows
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import CallbackSupportMixin, StrOptions, check_sample_weight, fit_task
-from skgm._validation import validate_table
+from skgm._validation import check_n_samples, validate_table
 from skgm.base import transactional
 from skgm.compose._densities import DENSITY, as_given, fit_density, log_density, prior_covariance
 from skgm.compose._fitting import keep_rows
@@ -310,7 +310,7 @@ class DensityClassifier(ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixi
             Their classes.
         """
         check_is_fitted(self)
-        rng = as_generator(random_state)
+        n_samples, rng = check_n_samples(n_samples), as_generator(random_state)
         codes = rng.choice(len(self.classes_), size=n_samples, p=self.class_prior_)
         rows = np.empty((n_samples, self.n_features_in_))
         for k, density in enumerate(self.densities_):

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm._sklearn import boosting_to_best_iteration
-from skgm.nce._noise import Noise
+from skgm.nce._noise import Noise, refuse_rows_outside
 
 __all__ = [
     "MIN_ROWS",
@@ -125,7 +125,13 @@ def fit_classifier_critic(
 
     `classifier` is cloned; None stands for boosted trees, cut back to their best iteration.
     Weights count by their proportions.
+
+    Raises
+    ------
+    ValueError
+        Rows outside the support of the noise; weights that the classifier cannot take.
     """
+    refuse_rows_outside(noise.log_density(X))
     n_noise = max(2, round(noise_ratio * len(X)))
     y = np.repeat([1, 0], [len(X), n_noise])
     options = {} if weight is None else {"sample_weight": _joint_weight(weight, n_noise)}

@@ -178,7 +178,7 @@ class NCEDensity(LinearInference, RatioDensity):
     `fit` warns with ConvergenceWarning where the normaliser is not certified (standard error above
     `normalizer_tol`, Pareto tail index above 0.7, one weight above 1% of the sum, effective sample
     size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
-    that are equal up to scale.
+    that are equal up to scale or determine one another linearly.
 
     The average of log-odds is a geometric mean, so Z is below one; that is no fault. `score_error`
     tells the error of a score from both sources. Noise near to the data is best: noise too far

@@ -7,6 +7,7 @@ import numpy as np
 
 __all__ = [
     "LatticeReport",
+    "dependent_columns",
     "dequantize",
     "duplicated_columns",
     "inspect_lattice",
@@ -113,3 +114,18 @@ def duplicated_columns(X: np.ndarray) -> tuple[int, int] | None:
     correlation = np.abs(Z.T @ Z) / len(Z)
     pairs = np.argwhere(np.triu(correlation > 1 - 1e-10, 1))
     return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
+
+
+def dependent_columns(X: np.ndarray) -> list[int]:
+    """Return columns of which one is a linear combination of the others, or none.
+
+    Of more rows than columns: fewer always lie in a plane.
+    """
+    if len(X) <= X.shape[1] + 1:
+        return []
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    values, vectors = np.linalg.eigh(Z.T @ Z / len(Z))
+    if values[0] > 1e-10:
+        return []
+    loading = np.abs(vectors[:, 0])
+    return np.flatnonzero(loading > 1e-3 * loading.max()).tolist()

@@ -13,7 +13,7 @@ from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._forms import Form, Statistics
 from skgm.nce._models import OwnModel
 from skgm.nce._newton import LinearFit, maximise
-from skgm.nce._noise import StudentNoise, has_inverse_map
+from skgm.nce._noise import StudentNoise, has_inverse_map, refuse_rows_outside
 from skgm.nce._qmc import sobol_uniforms
 from skgm.nce._telescoping import Telescope, path_starts, telescope
 
@@ -303,12 +303,7 @@ def _contrast(
         log_q = np.zeros(len(X)), np.zeros(len(rows.X))
     else:
         log_q = noise.log_density(X), noise.log_density(rows.X)
-    outside = ~np.isfinite(log_q[0])
-    if outside.any():
-        raise ValueError(
-            f"Row {int(np.argmax(outside))} of X lies where the noise has no density, so it cannot "
-            "be told from noise. Choose noise that covers the data."
-        )
+    refuse_rows_outside(log_q[0])
     known = Rows(*log_q, log_nu, weight, rows.scramble)
     if isinstance(form, Statistics):
         return LinearContrast(known, form.transform(X), form.transform(rows.X))

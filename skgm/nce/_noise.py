@@ -16,6 +16,7 @@ __all__ = [
     "UniformNoise",
     "has_inverse_map",
     "open_uniform",
+    "refuse_rows_outside",
 ]
 
 LOG_2PI = np.log(2 * np.pi)
@@ -45,6 +46,16 @@ class Noise(Protocol):
 def has_inverse_map(noise: Any) -> bool:
     """Tell whether uniforms can be turned into draws, as quasi-Monte-Carlo needs."""
     return hasattr(noise, "transform")
+
+
+def refuse_rows_outside(log_density: np.ndarray) -> None:
+    """Raise a ValueError where rows of the data have no density under the noise."""
+    outside = ~np.isfinite(log_density)
+    if outside.any():
+        raise ValueError(
+            f"Row {int(np.argmax(outside))} of X lies where the noise has no density, so it cannot "
+            "be told from noise. Choose noise that covers the data."
+        )
 
 
 def open_uniform(u: np.ndarray) -> np.ndarray:

@@ -33,7 +33,9 @@ def is_binary(X: np.ndarray) -> bool:
 
 def is_density(noise: Any) -> bool:
     """Tell whether this is an estimator that can be cloned, fitted, sampled and scored."""
-    return all(hasattr(noise, name) for name in ("fit", "sample", "score_samples"))
+    return not isinstance(noise, type) and all(
+        hasattr(noise, name) for name in ("fit", "sample", "score_samples")
+    )
 
 
 def has_mass(noise: Any, X: np.ndarray) -> bool:
@@ -73,7 +75,8 @@ def make_noise(
         return scipy_noise(noise, X.shape[1])
     if is_density(noise):
         return fit_estimator_noise(noise, X, weight)
-    if hasattr(noise, "sample") and hasattr(noise, "log_density"):
+    methods = hasattr(noise, "sample") and hasattr(noise, "log_density")
+    if methods and not isinstance(noise, type):
         return noise
     raise TypeError(
         f"noise must be one of {list(NOISE_NAMES)}, a density estimator with `sample` and "

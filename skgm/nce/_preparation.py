@@ -8,6 +8,7 @@ from scipy.linalg import LinAlgWarning
 
 from skgm.nce._lattice import (
     LatticeReport,
+    dependent_columns,
     dequantize,
     duplicated_columns,
     inspect_lattice,
@@ -62,7 +63,7 @@ def prepare_rows(
         warn_lattice(report, names)
     elif lattice == "dequantize":
         X = dequantize(X, report, rng)
-    _warn_of_twins(X, names)
+    _warn_of_singular_columns(X, names)
     return Prepared(*repeat_rows(X, weight), report)
 
 
@@ -94,13 +95,21 @@ def refuse_degenerate_columns(X: np.ndarray, names: list[str]) -> None:
         )
 
 
-def _warn_of_twins(X: np.ndarray, names: list[str]) -> None:
+def _warn_of_singular_columns(X: np.ndarray, names: list[str]) -> None:
     twins = duplicated_columns(X)
+    dependent = dependent_columns(X) if twins is None else []
     if twins is not None:
         one, other = (names[j] for j in twins)
-        warnings.warn(
-            f"Columns {one!r} and {other!r} are equal up to scale and shift: they have no joint "
-            "density, and the likelihood depends on the ridge that replaces it. Drop one.",
-            LinAlgWarning,
-            stacklevel=4,
-        )
+        found, cure = f"{one!r} and {other!r} are equal up to scale and shift", "Drop one."
+    elif dependent:
+        shown = ", ".join(repr(names[j]) for j in dependent[:5])
+        more = f" and {len(dependent) - 5} more" if len(dependent) > 5 else ""
+        found, cure = f"{shown}{more} determine one another linearly", "Drop one of them."
+    else:
+        return
+    warnings.warn(
+        f"Columns {found}: they have no joint density, and the likelihood depends on the ridge "
+        f"that replaces it. {cure}",
+        LinAlgWarning,
+        stacklevel=4,
+    )

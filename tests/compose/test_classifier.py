@@ -103,6 +103,13 @@ def test_labels_are_drawn_by_the_priors():
     assert abs(labels.mean() - 0.8) < 4.9 * np.sqrt(0.16 / 10_000)  # 1e-6 of false alarm
 
 
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5])
+def test_numbers_of_draws_are_checked(n_samples):
+    fitted = DensityClassifier().fit(*two_normals())
+    with pytest.raises(ValueError, match="n_samples must be an integer >= 1"):
+        fitted.sample(n_samples)
+
+
 def test_priors_move_the_odds_by_their_ratio():
     X, y = two_normals()
     flat = DensityClassifier(priors="uniform").fit(X, y).predict_log_proba(X)

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
 from skgm import NCEDensity, ScoreMatchingGaussian
+from skgm.nce._lattice import dependent_columns
 
 MOONS, _ = make_moons(800, noise=0.1, random_state=0)
 TEST, _ = make_moons(2000, noise=0.1, random_state=1)
@@ -171,6 +172,22 @@ def test_columns_equal_up_to_scale_warn():
     X = np.column_stack([MOONS, 2 * MOONS[:, 0] + 1])[:40]
     with pytest.warns(LinAlgWarning, match="'x0' and 'x2' are equal"):
         NCEDensity(random_state=0).fit(X)
+
+
+def test_columns_that_determine_one_another_warn():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    table = np.c_[X[:, :2], X[:, 0] - 2 * X[:, 1], X[:, 2]]
+    with pytest.warns(LinAlgWarning, match="'x0', 'x1', 'x2' determine one another"):
+        NCEDensity(random_state=0).fit(table)
+    assert dependent_columns(np.c_[X, X.sum(axis=1) + 1e-3 * table[:, 0] ** 2]) == []
+    assert dependent_columns(X[:3]) == []
+
+
+def test_rows_outside_the_noise_are_refused():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    X[:7] = np.abs(X[:7])
+    with pytest.raises(ValueError, match="Row 7 of X lies where the noise has no density"):
+        NCEDensity(noise=stats.gamma(2), random_state=0).fit(np.r_[X[:7], -np.abs(X[7:])])
 
 
 def test_uncertified_normalisers_warn():

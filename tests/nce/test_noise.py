@@ -216,5 +216,6 @@ def test_scipy_distributions():
 
 
 def test_anything_else_is_refused():
-    with pytest.raises(TypeError, match="noise must be one of"):
-        noise_of(3.5)
+    for noise in (3.5, GaussianMixture):
+        with pytest.raises(TypeError, match="noise must be one of"):
+            noise_of(noise)
