@@ -160,8 +160,9 @@ class DenoiserFit(MixedTables):
             self._rows: dict[str, Any] = dict(vars(data))
         elif self._wants_trial(data, one_epoch):
             with one_blas_thread(self.hidden_layer_sizes_):
-                plan, self.level_errors_ = self._try_out(data, plan, rng)
+                plan, errors = self._try_out(data, plan, rng)
                 self._iterate(data, None, plan, rng, context, X, False)
+            self.level_errors_ = self._errors(data, rng) if errors is None else errors
             return
         elif self._is_network() or self._can_continue():
             torch = is_torch_denoiser(self.denoiser)
@@ -182,11 +183,11 @@ class DenoiserFit(MixedTables):
 
     def _try_out(
         self, data: Table, plan: Plan, rng: np.random.Generator
-    ) -> tuple[Plan, np.ndarray]:
+    ) -> tuple[Plan, np.ndarray | None]:
         """Train on part of the rows and look at the others.
 
         Set the calibration; return a plan that trains as long as was best, and the errors on rows
-        held out.
+        held out: None where the trial diverged before its first look.
         """
         self._calibration = None
         kept, held_out = hold_out(data, _TRIAL_SHARE, rng)
@@ -206,7 +207,7 @@ class DenoiserFit(MixedTables):
             warnings.simplefilter("ignore", ConvergenceWarning)
             train(learner, kept, longest, rng, on_epoch=on_epoch)
         if trial.best is None:
-            return plan, self._errors(data, rng)
+            return plan, None
         denoiser, calibration, n_updates = trial.best
         errors = self._errors(held_out, rng, CalibratedDenoiser(denoiser, calibration))
         self._calibration = dict(vars(calibration))

@@ -231,8 +231,9 @@ def test_missing_labels_are_refused():
         DDPM(class_conditional=True).fit(IRIS, y)
 
 
-def test_a_diverging_fit_stops_warns_and_is_usable():
-    model = DDPM(learning_rate=100.0, max_iter=200, random_state=0)
+@pytest.mark.parametrize("max_iter", [200, "auto"])
+def test_a_diverging_fit_stops_warns_and_is_usable(max_iter):
+    model = DDPM(learning_rate=100.0, max_iter=max_iter, random_state=0)
     with pytest.warns(ConvergenceWarning, match="Lower learning_rate"):
         model.fit(MOONS)
     assert model.n_iter_ < 200
