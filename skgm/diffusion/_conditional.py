@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm.diffusion._margins import bend
 from skgm.diffusion._posterior import posterior_weights
 from skgm.diffusion._scaling import Scaler
 from skgm.diffusion._schedule import NoiseSchedule
@@ -75,7 +76,7 @@ class Known:
 def constraints(given: np.ndarray, scaler: Scaler, code: int = 0) -> Known:
     """Express the known values of each row (NaN where unknown) in scaled, rotated coordinates."""
     m, d = given.shape
-    known = ~np.isnan(given)
+    known, given = ~np.isnan(given), bend(given, scaler.bends)
     patterns, basis = np.unique(known, axis=0, return_inverse=True)
     basis = basis.ravel()
     axes, values = np.empty((len(patterns), d, d)), np.zeros((m, d))

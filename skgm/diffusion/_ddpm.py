@@ -22,8 +22,8 @@ class DDPM(DiffusionSampling):
     :math:`\pi/2` (noise), and a network learns the direction F in which the mixture moves. The
     ordinary equation :math:`du/d\varphi = -F(u, \varphi)`, followed from noise to data, draws
     rows; followed from data to noise it gives their log-density. A network of zeros is the
-    Gaussian fitted to the table: training starts there, and far from the data the model stays
-    there.
+    Gaussian fitted to the table, skewed columns bent first: training starts there, and far from
+    the data the model stays there.
 
     Prefer it where a table has a shape that no simple family has (clusters of any form, curved
     ridges, classes), from about a hundred rows on, for synthetic rows that are no copies, and
@@ -53,13 +53,16 @@ class DDPM(DiffusionSampling):
         How these levels are spaced. "angle": even square roots of the angle, from `sigma_min` to
         pure noise; the others are those of :class:`skgm.NoiseSchedule`.
     prediction : {"v", "eps", "x0"}, default="v"
-        What the network predicts, and so how noise levels are weighted. "v", the direction F,
-        was better than the others by far in every table tried.
-    scaling : {"auto", "whiten", "standard"}, default="auto"
+        What the network predicts, and so how noise levels are weighted. In the plane the others
+        come within 0.04 nats a row of "v", the direction F; on breast cancer, thirty columns, they
+        lost more than 0.9.
+    scaling : {"auto", "shrink", "whiten", "standard"}, default="auto"
         "standard" divides columns by their standard deviations; "whiten" also removes
-        correlations; "auto" whitens by a shrunk covariance, between the two according to the
-        number of rows. With `class_conditional`, every class is scaled by itself, as far as it
-        has the rows. Columns without variation are left to a very narrow normal distribution.
+        correlations; "shrink" whitens by a shrunk covariance, between the two according to the
+        number of rows. "auto" does so after bending skewed columns and columns in curved relations,
+        those where that gains likelihood enough (see Notes). With `class_conditional`, every class
+        is scaled by itself, as far as it has the rows; bends are common to all.
+        Columns without variation are left to a very narrow normal distribution.
     noise_distribution : {"lognormal", "uniform"}, default="lognormal"
         Noise levels in training: the logarithm of the noise's standard deviation is normal with
         mean -1.2 and standard deviation 1.2, or the angle is uniform.
@@ -101,7 +104,8 @@ class DDPM(DiffusionSampling):
         Learn the density of each class of `y`, and that of the table as their mixture.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, column numbers or names. "from_dtype": those of a data
-        frame that hold text, booleans or a categorical dtype. None: no column.
+        frame that hold text, booleans or a categorical dtype. None: no column. An ordered pandas
+        categorical of five levels or more is learnt by its rank.
     integer_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
         dtype. Arrays have none unless they are named here.
@@ -128,7 +132,8 @@ class DDPM(DiffusionSampling):
     denoiser_ : regressor or torch module
         The fitted regressor, or the module with averaged parameters, where `denoiser` is one.
     location_ : ndarray of shape (n_classes or 1, n_coded_columns)
-        Means that the scaling subtracts; a category has one column less than it has values.
+        Means that the scaling subtracts, of bent columns; a category has one column less than it
+        has values.
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
         Mean squared error of F at evenly spaced angles.
     loss_curve_ : list of float
@@ -171,6 +176,15 @@ class DDPM(DiffusionSampling):
     eq. ddpm-marginal, ddpm-parameterisations, ddpm-probability-flow, ddpm-elbo, ddpm-ddim,
     ddpm-posterior-mean.
 
+    Tables with skewed columns, or columns tied by curved relations, are far from the Gaussian that
+    training starts from. With `scaling` "auto", `fit` bends such a column first: to
+    :math:`c + w\operatorname{arsinh}((x - c) / w)`, Johnson's curve, within the range of the table
+    and along its tangent beyond, with the c and w of a grid that maximise the likelihood of the
+    Gaussian of all columns, and only where that gains .05 nats a row beyond what two parameters
+    cost by the Bayesian information criterion. Normal columns stay as they are, and so do discrete
+    ones, those in which a tenth of the rows share a value, all of a table below 50 rows, and the
+    columns of a `partial_fit` that no `fit` went before.
+
     In short tables a network remembers training rows: from a new row it points to the middle of
     them, and samples are too narrow. The trial run measures this on rows held out, and the fit
     corrects F to c (F - b u): b is the regression of F on u, which the scaling makes zero for the
@@ -208,7 +222,7 @@ class DDPM(DiffusionSampling):
         "n_timesteps": [Interval(numbers.Integral, 1, None, closed="left")],
         "schedule": [StrOptions({"angle", *SCHEDULES})],
         "prediction": [StrOptions({"v", "eps", "x0"})],
-        "scaling": [StrOptions({"auto", "whiten", "standard"})],
+        "scaling": [StrOptions({"auto", "shrink", "whiten", "standard"})],
         "noise_distribution": [StrOptions({"lognormal", "uniform"})],
         "sigma_min": [Interval(numbers.Real, 1e-4, 1.0, closed="both")],
         "max_iter": [StrOptions({"auto"}), Interval(numbers.Integral, 1, None, closed="left")],

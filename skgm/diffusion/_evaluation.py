@@ -246,7 +246,7 @@ class DiffusionEvaluation(DiffusionFit):
         condition = np.full(len(u), code) if self.class_conditional else None
         narrow = u[:, r:]
         known = -0.5 * (narrow**2).sum(axis=1) - 0.5 * narrow.shape[1] * np.log(2 * np.pi)
-        known += scaler.log_det[code]
+        known += scaler.log_volume(X, code)
         if r:
             with one_blas_thread(self.hidden_layer_sizes_), np.errstate(over="ignore"):
                 known = known + active(u[:, :r], condition)
@@ -267,7 +267,7 @@ class DiffusionEvaluation(DiffusionFit):
             # eq. ddpm-parameterisations: the predicted noise is sin u - cos F, the score minus
             # it over sin; the chain rule brings cos
             gradient[:, :r] = cos * (cos * velocity / sin - noisy)
-        result = gradient @ scaler.forward[code]
+        result = scaler.pull_back(gradient, X, code)
         if not np.isfinite(result).all():
             row = int(np.argwhere(~np.isfinite(result))[0, 0])
             raise ValueError(

@@ -9,6 +9,7 @@ from skgm._sklearn import fit_task
 from skgm.base import DensityTags, transactional
 from skgm.diffusion._by_class import class_codes, encode_labels
 from skgm.diffusion._denoisers import DenoiserFit
+from skgm.diffusion._margins import bend, choose_bends
 from skgm.diffusion._scaling import Scaler, fit_scaler
 from skgm.diffusion._training import Table
 from skgm.inference._moments import Moments
@@ -18,6 +19,8 @@ __all__ = ["DiffusionFit"]
 
 class DiffusionFit(DenoiserFit):
     """What `DDPM` does up to and including `fit`; see there for parameters and attributes."""
+
+    _bends: np.ndarray | None = None
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -53,6 +56,7 @@ class DiffusionFit(DenoiserFit):
                     "Found 1 sample with positive weight while a minimum of 2 is required; give "
                     "more rows a positive sample_weight."
                 )
+            self._bend(table, codes, weight)
             self._moments = [dict(vars(m)) for m in self._class_moments(table, codes, weight)]
             self._scale()
             rng = as_generator(self.random_state)
@@ -123,7 +127,7 @@ class DiffusionFit(DenoiserFit):
     def _forget(self) -> None:
         for name in ("weights_", "denoiser_", "_optimizer", "classes_", "class_prior_", "_seed"):
             self.__dict__.pop(name, None)
-        self._calibration = None
+        self._calibration = self._bends = None
         self.loss_curve_ = []
         self.validation_scores_: list[float] | None = None
         self.n_iter_ = 0
@@ -158,6 +162,12 @@ class DiffusionFit(DenoiserFit):
             codes = encode_labels(y, self.classes_)
         return table, codes, weight
 
+    def _bend(self, table: np.ndarray, codes: np.ndarray | None, weight: np.ndarray | None) -> None:
+        """Choose how columns are bent; discrete ones have noise, and stay as they are."""
+        if self.scaling == "auto":
+            allowed = None if self._mixed is None else ~self._encoding().is_noisy
+            self._bends = choose_bends(table, codes, weight, allowed)
+
     def _class_moments(
         self, table: np.ndarray, codes: np.ndarray | None, weight: np.ndarray | None
     ) -> list[Moments]:
@@ -176,7 +186,8 @@ class DiffusionFit(DenoiserFit):
         return moments
 
     def _noisy_moments(self, table: np.ndarray, weight: np.ndarray | None) -> Moments:
-        """Return the moments of rows with the noise of their discrete values."""
+        """Return the moments of bent rows with the noise of their discrete values."""
+        table = table if self._bends is None else bend(table, self._bends)
         moments = Moments.from_chunk(table, weight, joint=True)
         if self._mixed is None:
             return moments
@@ -185,7 +196,7 @@ class DiffusionFit(DenoiserFit):
 
     def _scale(self) -> None:
         moments = [Moments(**part) for part in self._moments]
-        self._scaling = dict(vars(fit_scaler(moments, self.scaling)))
+        self._scaling = dict(vars(fit_scaler(moments, self.scaling, self._bends)))
         self.location_ = self._scaling["location"]
         if self.class_conditional:
             mass = np.array([part.n for part in moments])

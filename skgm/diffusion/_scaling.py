@@ -1,4 +1,4 @@
-"""Scaled rows: one affine map per class, under which every class is about N(0, I).
+"""Scaled rows: columns bent, then one affine map per class: every class is about N(0, I).
 
 Directions in which the table does not vary (constant columns, columns determined by others) are
 split off: no network sees them, and they keep a very narrow normal distribution.
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skgm.diffusion._margins import bend, log_slopes, log_slopes_gradient, unbend
 from skgm.inference._moments import Moments
 
 __all__ = ["Scaler", "fit_scaler"]
@@ -23,7 +24,7 @@ _RIDGE = 2.0**-13
 
 @dataclass(frozen=True)
 class Scaler:
-    """Affine maps u = (x - location) forward' and back, one per class.
+    """Maps u = (bent x - location) forward' and back, one per class.
 
     Attributes
     ----------
@@ -33,27 +34,43 @@ class Scaler:
         Matrix of each class, and its inverse.
     n_active : int
         The first `n_active` scaled columns vary; the others are the narrow directions.
+    bends : ndarray of shape (4, d), default=None
+        How columns are bent first, for all classes alike; None: not at all.
     """
 
     location: np.ndarray
     forward: np.ndarray
     backward: np.ndarray
     n_active: int
+    bends: np.ndarray | None = None
 
     @property
     def log_det(self) -> np.ndarray:
-        """Logarithm of |det forward|, (k,): what the density of u gains over that of x."""
+        """Logarithm of |det forward|, (k,): of the affine part of the map."""
         return np.linalg.slogdet(self.forward)[1]
+
+    def log_volume(self, X: np.ndarray, code: int = 0) -> np.ndarray:
+        """Return the logarithm of |det du/dx| at rows of one class, (n,)."""
+        return np.asarray(self.log_det[code] + log_slopes(X, self.bends).sum(axis=1))
+
+    def pull_back(self, gradient: np.ndarray, X: np.ndarray, code: int = 0) -> np.ndarray:
+        """Return the gradient of a log-density in x at rows X from that in u, (n, d)."""
+        result = gradient @ self.forward[code]
+        if self.bends is None:
+            return np.asarray(result)
+        slope = np.exp(log_slopes(X, self.bends))
+        return np.asarray(result * slope + log_slopes_gradient(X, self.bends))
 
     def scale(self, X: np.ndarray, code: int = 0) -> np.ndarray:
         """Return rows of one class scaled, (n, d) float64."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return (np.asarray(X, np.float64) - self.location[code]) @ self.forward[code].T
+            return (bend(X, self.bends) - self.location[code]) @ self.forward[code].T
 
     def unscale(self, u: np.ndarray, code: int = 0) -> np.ndarray:
         """Return scaled rows of one class in the original units, (n, d) float64."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(u, np.float64) @ self.backward[code].T + self.location[code]
+            bent = np.asarray(u, np.float64) @ self.backward[code].T + self.location[code]
+            return unbend(bent, self.bends)
 
     def scale_each(self, X: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
         """Return rows scaled, each by the map of its class."""
@@ -75,13 +92,14 @@ def _each(function: object, rows: np.ndarray, codes: np.ndarray | None) -> np.nd
     return result
 
 
-def fit_scaler(classes: Sequence[Moments], kind: str) -> Scaler:
-    """Return the maps for the moments of each class.
+def fit_scaler(classes: Sequence[Moments], kind: str, bends: np.ndarray | None = None) -> Scaler:
+    """Return the maps for the moments of each class, of bent rows.
 
     "standard" divides every column by its standard deviation. "whiten" also removes the
-    correlations. "auto" whitens by a covariance shrunk towards uncorrelated columns by as much as
-    the sampling error of its estimate asks (the oracle approximating shrinkage): all the way from
-    "standard" in short tables to "whiten" in long ones. A class of n rows borrows a share
+    correlations. "shrink" and "auto" whiten by a covariance shrunk towards
+    uncorrelated columns by as much as the sampling error of its estimate asks (the oracle
+    approximating shrinkage): all the way from "standard" in short tables to "whiten" in long ones.
+    A class of n rows borrows a share
     d / (d + n) of its covariance from the other classes.
     """
     n = sum(moments.n for moments in classes)
@@ -107,7 +125,7 @@ def fit_scaler(classes: Sequence[Moments], kind: str) -> Scaler:
             covariance = (1 - borrowed) * own + borrowed * pooled
         forward.append(np.vstack([_inverse_root(covariance) @ basis, narrow]))
     matrices = np.array(forward)
-    return Scaler(location, matrices, np.linalg.inv(matrices), r)
+    return Scaler(location, matrices, np.linalg.inv(matrices), r, bends)
 
 
 def _split_directions(

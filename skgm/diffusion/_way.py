@@ -48,4 +48,4 @@ class DiffusionWay(DiffusionEvaluation):
             velocity = self._denoiser(np.float64).velocity(u[:, :r], phi, condition)
             # eq. ddpm-parameterisations: minus the predicted noise, sin u - cos F, over sin
             gradient[:, :r] += velocity * (np.cos(phi) / np.sin(phi))
-        return np.asarray(gradient @ scaler.forward[code])
+        return scaler.pull_back(gradient, X, code)
