@@ -2,6 +2,8 @@
 
     python benchmarks/nce_classifier.py [classes] [rows]
 
+By default 3000 classes and 60,000 rows: nine minutes, eight of them scikit-learn's.
+
 Rows are normal; their labels come from a linear softmax with frequencies that fall with the rank
 of the class. Log-loss and accuracy on new rows, where a class not seen in training gets the
 probability of half a row; seconds of the processor on one thread. The full softmax and
