@@ -124,7 +124,8 @@ def fit_classifier_critic(
     """Fit classifiers to data against independent draws of noise (eq. nce-objective).
 
     `classifier` is cloned; None stands for boosted trees, cut back to their best iteration.
-    Weights count by their proportions.
+    Weights count by their proportions. Boosted trees see repeated rows once, with their number as
+    weight.
 
     Raises
     ------
@@ -132,24 +133,37 @@ def fit_classifier_critic(
         Rows outside the support of the noise; weights that the classifier cannot take.
     """
     refuse_rows_outside(noise.log_density(X))
-    n_noise = max(2, round(noise_ratio * len(X)))
+    n_rows, n_noise = len(X), max(2, round(noise_ratio * len(X)))
+    if weight is not None:
+        weight = weight / weight.mean()
+    elif classifier is None and not noise.discrete:
+        X, weight = _collapse(X)
     y = np.repeat([1, 0], [len(X), n_noise])
-    options = {} if weight is None else {"sample_weight": _joint_weight(weight, n_noise)}
+    options = {} if weight is None else {"sample_weight": np.append(weight, np.ones(n_noise))}
     members = []
     for i in range(n_critics):
-        member = boosted_trees(len(X)) if classifier is None else clone(classifier)
+        member = boosted_trees(n_rows) if classifier is None else clone(classifier)
         _check_weights(member, options)
         _seed(member, rng)
         rows = np.vstack([X, noise.sample(n_noise, rng)])
         with step(f"critic-{i}", member):
             member.fit(rows, y, **options)
         members.append(boosting_to_best_iteration(member) if classifier is None else member)
-    log_nu = float(np.log(n_noise / len(X)))
+    log_nu = float(np.log(n_noise / n_rows))
     return ClassifierCritic(tuple(members), log_nu, _decides(members[0], rows))
 
 
-def _joint_weight(weight: np.ndarray, n_noise: int) -> np.ndarray:
-    return np.concatenate([weight / weight.mean(), np.ones(n_noise)])
+def _collapse(X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return every row once, where it came first, and how often it came; None if all once.
+
+    The loss is the same, but a row is then either trained on or held out: copies on both sides
+    would pass learning by heart for a fit.
+    """
+    _, first, counts = np.unique(X, axis=0, return_index=True, return_counts=True)
+    if len(first) == len(X):
+        return X, None
+    order = np.argsort(first)
+    return X[first[order]], counts[order].astype(np.float64)
 
 
 def _check_weights(member: Any, options: dict[str, Any]) -> None:

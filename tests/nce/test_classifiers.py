@@ -125,3 +125,32 @@ def test_what_counts_as_a_classifier():
     assert is_classifier_like(LinearSVC())
     assert not is_classifier_like(PolynomialFeatures())
     assert not is_classifier_like(LogisticRegression)
+
+
+def test_repeated_rows_are_not_learnt_by_heart():
+    """Copies on both sides of the validation split would hide that trees overfit.
+
+    60 rows, each five times, under the law of the noise itself: the true log-ratio is zero, and
+    trees that stop where held-out rows say stay near it. Copies that are told apart by a jitter
+    of 1e-9 are what the trees would see otherwise.
+    """
+    rows = NOISE.sample(60, np.random.default_rng(1))
+    copies = np.repeat(rows, 5, axis=0)
+    fresh = NOISE.sample(2000, np.random.default_rng(2))
+
+    def error(table):
+        return np.sqrt(np.mean(fit(None, table, noise_ratio=5.0).log_ratio(fresh) ** 2))
+
+    jittered = copies + 1e-9 * np.random.default_rng(3).standard_normal(copies.shape)
+    assert error(copies) < 0.5 < 2.0 < error(jittered)
+
+
+def test_copies_are_one_row_with_their_number_as_weight():
+    """The same critic whatever the order of the copies; the ratio of noise to data counts all."""
+    rows = X[:60]
+    number = np.resize([1, 2, 4], 60)
+    repeated = np.repeat(rows, number, axis=0)
+    again = np.concatenate([rows, *(rows[number > k] for k in range(1, 4))])
+    one, other = fit(None, repeated), fit(None, again)
+    assert_allclose(one.log_ratio(X[:9]), other.log_ratio(X[:9]))
+    assert one.log_nu == pytest.approx(np.log(3.0))
