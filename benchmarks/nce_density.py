@@ -2,6 +2,9 @@
 
     python benchmarks/nce_density.py [table ...]
 
+Tables that ship with scikit-learn, larger ones, and made-up ones: light and heavy tails, clusters,
+edges, peaks, many columns and few rows, where the mixture is the truth and where it is not.
+
 Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is added
 to each column, and columns are standardised by the training rows. Peers choose their options on the
 training rows: GaussianMixture the number of components and the form of the covariances by BIC,
@@ -20,6 +23,7 @@ import numpy as np
 import pandas as pd
 from _report import header, table
 from held_out_likelihood import bundled, dequantised, from_folder, kernel_by_cv
+from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_digits, load_linnerud
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
@@ -41,6 +45,38 @@ def tables():
     yield "digits", digits.loc[:, digits.nunique() > 4]
     for name, frame in from_folder():
         yield name, frame.iloc[:, :11] if name == "red wine" else frame  # the last is a grade
+    for name, X in made_up():
+        yield name, pd.DataFrame(X)
+
+
+def made_up():
+    """Tables whose shapes are known, some of them hard for trees, mixtures or kernels."""
+    rng = np.random.default_rng(0)
+
+    def normal(n, d, correlation=0.5):
+        shared = rng.normal(size=(n, 1))
+        return np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * rng.normal(size=(n, d))
+
+    angle, x = rng.uniform(0, 2 * np.pi, 2000), rng.normal(size=(3000, 2))
+    claws = rng.integers(5, size=5000) / 2 - 1 + 0.1 * rng.normal(size=5000)
+    centres, member = 3 * rng.normal(size=(4, 10)), rng.integers(4, size=2000)
+    yield "normal, 60 x 8", normal(60, 8)
+    yield "normal, 40 x 60", normal(40, 60)
+    yield "normal, 2000 x 10", normal(2000, 10)
+    yield "4 normals, 2000 x 10", centres[member] + normal(2000, 10)
+    yield (
+        "factors, 800 x 50",
+        rng.normal(size=(800, 5)) @ rng.normal(size=(5, 50)) + normal(800, 50),
+    )
+    yield "t of 2 df, 3000 x 3", rng.standard_t(2, size=(3000, 3))
+    yield "lognormal, 1000 x 5", np.exp(normal(1000, 5))
+    yield "copula, 1500 x 5", norm.cdf(normal(1500, 5, 0.7))
+    yield "arcsine, 1500 x 4", rng.beta(0.5, 0.5, size=(1500, 4))
+    yield "banana, 3000 x 2", np.column_stack([2 * x[:, 0], x[:, 1] + x[:, 0] ** 2])
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    yield "ring, 2000 x 2", ring + 0.05 * rng.normal(size=(2000, 2))
+    claw = np.where(rng.uniform(size=5000) < 0.5, rng.normal(size=5000), claws)
+    yield "claw, 5000 x 1", claw[:, None]
 
 
 def mixture_by_bic(Z):
@@ -112,7 +148,11 @@ def main():
     header("Held-out log-likelihood of NCEDensity, nats per row", ("numpy", "scikit-learn"))
     wanted = sys.argv[1:]
     chosen = [pair for pair in tables() if not wanted or pair[0] in wanted]
-    results = [list(rows(name, dequantised(frame))) for name, frame in chosen]
+    results = []
+    for name, frame in chosen:
+        results.append(list(rows(name, dequantised(frame))))
+        print(*results[-1][1], flush=True)
+    print()
     levels, duels, costs = zip(*results)
     table(["table", "train + test rows, columns", *METHODS], levels)
     print("\nNCEDensity minus the better of the two\n")
