@@ -20,7 +20,7 @@ __all__ = ["fit_stacked", "stacking_weights"]
 
 N_FOLDS = 5
 ONE_FOLD = 2_000  # rows from which one fifth held out tells enough
-FEW_ROWS = 10  # fewer cannot be held out
+FEW_ROWS = 10  # fewer distinct ones cannot be held out
 PSEUDO_ROWS = 0.5  # of the wide Gaussian: no tail is left uncovered
 N_STEPS = 200  # of EM; a weight that is still falling then is dropped below half a row
 START = (0.98, 0.01, 0.01)
@@ -43,7 +43,7 @@ def fit_stacked(
     mixture = best_mixture(Z, rng)
     parts = _parts(Z, mixture)
     weights = np.array([0.0, 0.99, 0.01])
-    if len(Z) >= FEW_ROWS:
+    if len(np.unique(Z, axis=0)) >= FEW_ROWS:
         weights = stacking_weights(_held_out(Z, mixture, rng), len(Z))
     shares = np.concatenate([w * part.weights for w, part in zip(weights, parts)])
     means = np.concatenate([part.means for part in parts])
@@ -86,15 +86,26 @@ def stacking_weights(log_density: np.ndarray, n_rows: float) -> np.ndarray:
 
 
 def _held_out(Z: np.ndarray, mixture: GaussianMixture, rng: np.random.Generator) -> np.ndarray:
-    """Return the log-density of rows under the three parts, fitted to the other rows, (m, 3)."""
-    folds = np.array_split(rng.permutation(len(Z)), N_FOLDS)
+    """Return the log-density of rows under the three parts, fitted to the other rows, (m, 3).
+
+    Copies of a row are held out together: one that was fitted to tells nothing of the other.
+    """
+    distinct = _numbered(Z)
+    folds = np.array_split(rng.permutation(distinct.max() + 1), N_FOLDS)
     rows = []
-    for fold in folds[: 1 if len(Z) >= ONE_FOLD else N_FOLDS]:
-        others = np.delete(Z, fold, axis=0)
+    for numbers in folds[: 1 if len(Z) >= ONE_FOLD else N_FOLDS]:
+        fold = np.isin(distinct, numbers)
+        others = Z[~fold]
         n_components = min(mixture.n_components, len(others))
         again = fit_quietly(n_components, mixture.covariance_type, others, rng)
         rows.append(np.stack([part.log_density(Z[fold]) for part in _parts(others, again)], axis=1))
     return np.concatenate(rows)
+
+
+def _numbered(Z: np.ndarray) -> np.ndarray:
+    """Return the number of every row among the distinct ones, in order of first appearance."""
+    _, first, which = np.unique(Z, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[which.ravel()])
 
 
 def _parts(Z: np.ndarray, mixture: GaussianMixture) -> tuple[GaussianMixtureNoise, ...]:
