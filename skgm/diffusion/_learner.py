@@ -1,5 +1,6 @@
 """Our network as the thing that is trained, and as the denoiser that it becomes."""
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -39,20 +40,25 @@ class NetworkLearner:
         self._gradient = np.empty_like(network.flat)
         self._parts = network.architecture.views(self._gradient)
 
-    def update(
-        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray, k: int
-    ) -> float:
+    def prepare(
+        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Return the network's inputs and targets, of many batches at once."""
+        architecture = self.network.architecture
+        context = architecture.context(phi.astype(self.network.dtype), codes)
+        return architecture.inputs(u, context), target
+
+    def update(self, batch: tuple[np.ndarray, ...], k: int) -> float:
         """Make the k-th update and return the loss before it."""
+        inputs, target = batch
         network = self.network
-        context = network.architecture.context(phi.astype(network.dtype), codes)
-        inputs = squash(u)
-        residual = network.forward(inputs, context, slopes=True)
+        residual = network.forward(inputs)
         residual -= target
         loss = float(np.vdot(residual, residual)) / residual.size
-        if np.isfinite(loss):
+        if math.isfinite(loss):
             residual *= 2 / residual.size
             rate = self._rate * self._decay(self._optimizer.n_updates)  # of all calls, not k
-            network.backward(inputs, context, residual, self._parts)
+            network.backward(inputs, residual, self._parts)
             self._optimizer.step(self._gradient, rate)
         return loss
 
@@ -62,7 +68,7 @@ class NetworkLearner:
         """Return the squared error of every row under the averaged weights, (n,)."""
         average = Network(self.network.architecture, self._optimizer.average)
         context = average.architecture.context(phi, codes).astype(average.dtype)
-        error = average.forward(squash(u), context) - target
+        error = average.forward(average.architecture.inputs(u, context)) - target
         return np.asarray(np.einsum("ij,ij->i", error, error) / error.shape[1])
 
     def snapshot(self) -> np.ndarray:
@@ -94,9 +100,13 @@ class NetworkDenoiser:
 
     def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
         """Return F(u, phi), (n, d)."""
-        result = np.empty(u.shape, self._network.dtype)
+        network, result = self._network, np.empty(u.shape, self._network.dtype)
         for rows, context, gain in self._parts(u, phi, condition):
-            output = self._network.forward(squash(self._cast(u[rows])), context)
+            part = self._cast(u[rows])
+            if len(context) == 1:
+                output = network.evaluate(squash(part), context)
+            else:
+                output = self._forward(part, context)
             np.multiply(output, gain, out=result[rows])
         return result
 
@@ -107,7 +117,7 @@ class NetworkDenoiser:
         value, along = np.empty((2, *u.shape), self._network.dtype)
         for rows, context, gain in self._parts(u, phi, condition):
             part = self._cast(u[rows])
-            value[rows] = gain * self._network.forward(squash(part), context, slopes=True)
+            value[rows] = gain * self._forward(part, context)
             along[rows] = gain * self._network.directional(squash_slope(part) * w[rows])
         return value, along
 
@@ -119,7 +129,7 @@ class NetworkDenoiser:
         trace = np.zeros(len(u), self._network.dtype)
         for rows, context, gain in self._parts(u, phi, condition):
             part = self._cast(u[rows])
-            value[rows] = gain * self._network.forward(squash(part), context, slopes=True)
+            value[rows] = gain * self._forward(part, context)
             trace[rows] = gain[:, 0] * self._network.divergence(squash_slope(part))
         return value, trace
 
@@ -131,13 +141,16 @@ class NetworkDenoiser:
         jacobian = np.empty((*u.shape, u.shape[1]), self._network.dtype)
         for rows, context, gain in self._parts(u, phi, condition):
             part = self._cast(u[rows])
-            value[rows] = gain * self._network.forward(squash(part), context, slopes=True)
+            value[rows] = gain * self._forward(part, context)
             slope = squash_slope(part)
             for j in range(u.shape[1]):
                 tangent = np.zeros_like(slope)
                 tangent[:, j] = slope[:, j]
                 jacobian[rows, :, j] = gain * self._network.directional(tangent)
         return value, jacobian
+
+    def _forward(self, u: np.ndarray, context: np.ndarray) -> np.ndarray:
+        return self._network.forward(self._network.architecture.inputs(u, context))
 
     def _parts(self, u: np.ndarray, phi: Any, condition: Any) -> Any:
         """Yield, per block of rows: its slice, context, gain."""

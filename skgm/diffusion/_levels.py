@@ -1,5 +1,6 @@
 """Which noise levels training visits, and the one pair (noisy row, target) that it learns from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +34,21 @@ class NoiseLevels:
         normal = ndtri(low + (high - low) * quantiles)
         return np.arctan(np.exp(self.mean + self.spread * normal))
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n angles, one in each of n equally likely strata, in random order."""
-        return self.angles((rng.permutation(n) + rng.random(n)) / n)
+    def draw(self, sizes: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+        """Draw angles for batches of these sizes, (sum of sizes,).
+
+        In a batch of n there is one in each of n equally likely strata, in random order.
+        """
+        strata = [rng.permutation(n) / n for n in sizes]
+        widths = np.repeat(1 / np.asarray(sizes), sizes)
+        return self.angles(np.concatenate(strata) + rng.random(len(widths)) * widths)
 
 
 def noisy_pairs(z: np.ndarray, noise: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return u = cos(phi) z + sin(phi) e and the target F = sin(phi) z - cos(phi) e, (n, d)."""
-    phi = phi.astype(z.dtype)[:, None]
-    cos, sin = np.cos(phi), np.sin(phi)
+    phi = phi.astype(z.dtype)
+    # of the shape of z: faster than broadcasting along few columns
+    cos, sin = (np.repeat(f(phi), z.shape[1]).reshape(z.shape) for f in (np.cos, np.sin))
     return cos * z + sin * noise, sin * z - cos * noise
 
 

@@ -2,11 +2,13 @@
 
 One flat vector holds all weights, so that an optimiser is a handful of passes over one array. A
 hidden layer adds ``a(k) W + context V`` to its input; `context` are smooth functions of the noise
-level and the class, and 1 for the bias. Rows of one batch that share a noise level and a class
-share one row of context.
+level and the class, and 1 for the bias. W stands on V in one matrix, as a(k) stands on the context
+in one buffer: a layer is one product. Buffers have a column per row of the table, so that what is
+done elementwise to a(k) alone is done to one piece of memory.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,10 +74,9 @@ class Architecture:
         return N_TIME + self.n_classes
 
     def shapes(self) -> list[tuple[int, int]]:
-        """Return the shapes of W, V, W, V, ... from the input to the output."""
+        """Return the shapes of the layers, W on V, from the input to the output."""
         widths = (self.n_features, *self.hidden, self.n_features)
-        pairs = [((n_in, n_out), (self.n_context, n_out)) for n_in, n_out in pairwise(widths)]
-        return [shape for pair in pairs for shape in pair]
+        return [(n_in + self.n_context, n_out) for n_in, n_out in pairwise(widths)]
 
     @property
     def n_weights(self) -> int:
@@ -91,9 +92,11 @@ class Architecture:
     def initial(self, rng: np.random.Generator) -> np.ndarray:
         """Draw weights, float64; those of the output are zero: the network starts as F = 0."""
         flat = np.zeros(self.n_weights)
-        for index, view in enumerate(self.views(flat)[:-2]):
-            gain = 1.0 if index < 2 else 1.4 if index % 2 == 0 else 0.5
-            view[:] = rng.standard_normal(view.shape) * (gain / np.sqrt(view.shape[0]))
+        for index, view in enumerate(self.views(flat)[:-1]):
+            n_in = len(view) - self.n_context
+            gains = (1.0, 1.0) if index == 0 else (1.4, 0.5)
+            for part, gain in zip((view[:n_in], view[n_in:]), gains):
+                part[:] = rng.standard_normal(part.shape) * (gain / np.sqrt(len(part)))
         return flat
 
     def context(self, phi: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
@@ -102,6 +105,16 @@ class Architecture:
         if not self.n_classes:
             return features
         return np.hstack([features, np.eye(self.n_classes, dtype=features.dtype)[condition]])
+
+    def inputs(self, u: np.ndarray, context: np.ndarray) -> np.ndarray:
+        """Return squashed rows beside their contexts, (n, d + n_context), columns contiguous.
+
+        `context` has n rows, or one that all rows share.
+        """
+        stacked = np.empty((self.n_features + self.n_context, len(u)), u.dtype)
+        np.copyto(stacked[: self.n_features], squash(u).T)
+        stacked[self.n_features :] = context.T
+        return stacked.T
 
 
 class Network:
@@ -115,129 +128,143 @@ class Network:
         self.architecture = architecture
         self.flat = flat
         self._views = architecture.views(flat)
-        self._buffers: dict[tuple[str, int, int], np.ndarray] = {}
+        self._buffers: dict[tuple[str, int], np.ndarray] = {}
 
     @property
     def dtype(self) -> np.dtype:
         """Floating dtype of weights and results."""
         return self.flat.dtype
 
-    def _buffer(self, name: str, index: int, n_rows: int, width: int) -> np.ndarray:
-        """Return the first rows of an array kept for this use; it grows, and never shrinks."""
-        held = self._buffers.get((name, index, width))
-        if held is None or len(held) < n_rows:
-            held = self._buffers[name, index, width] = np.empty((n_rows, width), self.dtype)
-        return held[:n_rows]
-
-    def _layers(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        views = self._views
-        return ((i, views[2 * i], views[2 * i + 1]) for i in range(len(views) // 2))
+    def _buffer(self, name: str, index: int, *shape: int) -> np.ndarray:
+        """Return an array in memory kept for this use, which grows and never shrinks."""
+        size = math.prod(shape)
+        held = self._buffers.get((name, index))
+        if held is None or held.size < size:
+            held = self._buffers[name, index] = np.empty(size, self.dtype)
+        return held[:size].reshape(shape)
 
     def _is_residual(self, index: int) -> bool:
         hidden = self.architecture.hidden
         return 0 < index < len(hidden) and hidden[index] == hidden[index - 1]
 
-    def forward(self, u: np.ndarray, context: np.ndarray, *, slopes: bool = False) -> np.ndarray:
-        """Return F, (n, d), in a buffer that the next call overwrites.
+    def evaluate(self, rows: np.ndarray, shared: np.ndarray) -> np.ndarray:
+        """Return F, (n, d), of squashed rows that share one row of context, for no derivatives.
 
-        `u` is squashed already; `context` has n rows, or one that all rows share. `slopes` leaves
-        behind what the other methods need. Few buffers, so that they stay in cache: a residual
-        layer adds to its input in place.
+        Few buffers, in the order of the rows, in which products are faster; the next call
+        overwrites the result.
         """
-        n_rows, value, k = len(u), u, u
-        last = len(self._views) // 2 - 1
-        for index, weight, shift in self._layers():
-            width = weight.shape[1]
-            extra = self._buffer("extra", 0 if slopes else index % 2, n_rows, width)
+        n_rows, value, k = len(rows), rows, rows
+        last = len(self._views) - 1
+        for index, layer in enumerate(self._views):
+            shape = (n_rows, layer.shape[1])
+            weight, extra = layer[: value.shape[1]], self._buffer("extra", index % 2, *shape)
             if self._is_residual(index):
                 k += np.matmul(value, weight, out=extra)
             else:
-                k = self._buffer("k", index, n_rows, width)
-                np.matmul(value, weight, out=k)
-            shared = len(context) != n_rows
-            k += context @ shift if shared else np.matmul(context, shift, out=extra)
+                k = np.matmul(value, weight, out=self._buffer("k", index, *shape))
+            k += shared @ layer[value.shape[1] :]
             if index < last:
-                value = self._activate(index, k, extra, slopes)
+                value = extra
+                self._activate(k, value)
         return k
 
-    def _activate(self, index: int, k: np.ndarray, power: np.ndarray, slopes: bool) -> np.ndarray:
-        """Return a(k), and leave a'(k) = (1 + a - k) / (1 + exp(k)) behind if asked to.
+    def forward(self, inputs: np.ndarray) -> np.ndarray:
+        """Return F, (n, d), in a buffer that the next call overwrites.
 
-        `power` is overwritten, by a(k) where there is no need for slopes.
+        `inputs` are from `Architecture.inputs`. Slopes are left behind, which the other methods
+        need. A residual layer adds to its input in place.
         """
+        n_rows = len(inputs)
+        value = k = inputs.T
+        context = value[self.architecture.n_features :]
+        last = len(self._views) - 1
+        for index, layer in enumerate(self._views[:last]):
+            width = layer.shape[1]
+            if self._is_residual(index):
+                k += np.matmul(layer.T, value, out=self._buffer("extra", 0, width, n_rows))
+            else:
+                k = self._buffer("k", index, width, n_rows)
+                np.matmul(layer.T, value, out=k)
+            value = self._value(index, n_rows)
+            value[width:] = context
+            self._activate(k, value[:width], self._slope(index, n_rows))
+        out = self._buffer("out", 0, n_rows, self.architecture.n_features)
+        return np.matmul(value.T, self._views[last], out=out)
+
+    def _value(self, index: int, n_rows: int) -> np.ndarray:
+        """Return the buffer for a layer's activations, on their context."""
+        height = self.architecture.hidden[index] + self.architecture.n_context
+        return self._buffer("value", index, height, n_rows)
+
+    def _activate(self, k: np.ndarray, a: np.ndarray, slope: np.ndarray | None = None) -> None:
+        """Write a(k) and a'(k) = (1 + a - k) / (1 + exp(k)) into arrays."""
+        power = a if slope is None else slope
         with np.errstate(over="ignore", under="ignore"):  # at inf both are zero: right
             np.exp(k, out=power)
         power += 1
-        if not slopes:
-            return np.divide(k, power, out=power)
-        a = np.divide(k, power, out=self._buffer("a", index, *k.shape))
-        slope = np.subtract(a, k, out=self._buffer("slope", index, *k.shape))
-        slope += 1
-        slope /= power
-        return a
+        np.divide(k, power, out=a)
+        if slope is not None:
+            change = np.subtract(a, k, out=self._buffer("extra", 0, *k.shape))
+            change += 1
+            np.divide(change, power, out=slope)
 
     def _slope(self, index: int, n_rows: int) -> np.ndarray:
-        return self._buffer("slope", index, n_rows, self.architecture.hidden[index])
+        return self._buffer("slope", index, self.architecture.hidden[index], n_rows)
 
-    def backward(
-        self, u: np.ndarray, context: np.ndarray, grad: np.ndarray, into: Sequence[np.ndarray]
-    ) -> None:
+    def backward(self, inputs: np.ndarray, grad: np.ndarray, into: Sequence[np.ndarray]) -> None:
         """Write the gradient with respect to the weights into the matrices `into`.
 
-        `grad` is the gradient with respect to F after
-        `forward(u, context, slopes=True)`; context has n rows.
+        `grad` is the gradient with respect to F, (n, d), after ``forward(inputs)``.
         """
-        n_rows = len(u)
-        for index in range(len(self._views) // 2 - 1, -1, -1):
-            weight = self._views[2 * index]
-            width = weight.shape[0]
-            value = u if index == 0 else self._buffer("a", index - 1, n_rows, width)
-            np.matmul(value.T, grad, out=into[2 * index])
-            np.matmul(context.T, grad, out=into[2 * index + 1])
-            if index == 0:
-                return
+        n_rows = len(inputs)
+        grad = grad.T
+        for index in range(len(self._views) - 1, 0, -1):
+            width = self.architecture.hidden[index - 1]
+            value = self._value(index - 1, n_rows)
+            np.matmul(value, grad.T, out=into[index])
             residual = self._is_residual(index)
-            down = self._buffer("extra" if residual else "down", 0, n_rows, width)
-            np.matmul(grad, weight.T, out=down)
+            down = self._buffer("extra" if residual else "down", index % 2, width, n_rows)
+            np.matmul(self._views[index][:width], grad, out=down)
             down *= self._slope(index - 1, n_rows)
             grad = np.add(grad, down, out=grad) if residual else down
+        np.matmul(inputs.T, grad.T, out=into[0])
 
     def directional(self, tangent: np.ndarray) -> np.ndarray:
-        """Return J w, (n, d), at the rows of the last `forward` with slopes, for w (n, d)."""
-        n_rows, value, before = len(tangent), tangent, tangent
-        last = len(self._views) // 2 - 1
-        for index, weight, _ in self._layers():
-            change = self._buffer("change", index, n_rows, weight.shape[1])
-            np.matmul(value, weight, out=change)
+        """Return J w, (n, d), at the rows of the last `forward`, for w (n, d)."""
+        n_rows, last = len(tangent), len(self._views) - 1
+        value = before = tangent.T
+        for index, layer in enumerate(self._views[:last]):
+            change = self._buffer("change", index, layer.shape[1], n_rows)
+            np.matmul(layer[: len(value)].T, value, out=change)
             if self._is_residual(index):
                 change += before
-            if index < last:
-                value, before = change * self._slope(index, n_rows), change
-        return change
+            value, before = change * self._slope(index, n_rows), change
+        return np.matmul(value.T, self._views[last][: len(value)])
 
     def divergence(self, slope: np.ndarray) -> np.ndarray:
-        """Return the trace of the Jacobian, (n,), at the rows of the last `forward` with slopes.
+        """Return the trace of the Jacobian, (n,), at the rows of the last `forward`.
 
         `slope`, (n, d), is the derivative of the squashed inputs. The first product of each of
         the d tangents is with a unit vector, the last is needed in one column only.
         """
-        n_rows, last = len(slope), len(self._views) // 2 - 1
+        n_rows, last = len(slope), len(self._views) - 1
         trace = np.zeros(n_rows, self.dtype)
         slopes = [self._slope(index, n_rows) for index in range(last)]
         if not slopes:
             return slope @ self._views[0].diagonal()
         for j in range(slope.shape[1]):
             first = self._views[0][j]
-            change = self._buffer("change", 0, n_rows, len(first))
-            np.multiply.outer(slope[:, j], first, out=change)
+            change = self._buffer("change", 0, len(first), n_rows)
+            np.multiply.outer(first, slope[:, j], out=change)
             for index in range(1, last):
-                weight = self._views[2 * index]
-                below = self._buffer("change", index, n_rows, weight.shape[1])
-                value = self._buffer("bent", index, n_rows, weight.shape[0])
-                np.matmul(np.multiply(change, slopes[index - 1], out=value), weight, out=below)
+                width, below = self.architecture.hidden[index - 1 : index + 1]
+                value = self._buffer("bent", index, width, n_rows)
+                np.multiply(change, slopes[index - 1], out=value)
+                product = self._buffer("change", index, below, n_rows)
+                np.matmul(self._views[index][:width].T, value, out=product)
                 if self._is_residual(index):
-                    below += change
-                change = below
+                    product += change
+                change = product
             change *= slopes[last - 1]
-            trace += change @ self._views[2 * last][:, j]
+            trace += self._views[last][: len(change), j] @ change
         return trace

@@ -1,5 +1,6 @@
 """Adam in place, over one flat vector of weights, in chunks that stay in cache."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy.linalg.blas import get_blas_funcs
 
 __all__ = ["AVERAGE_EVERY", "Adam", "average_decay_at", "learning_rate_decay"]
 
-_CHUNK = 16384
+_CHUNK = 32768
 _SMALLEST_SCALE = 1e-3
 AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
 
@@ -78,9 +79,10 @@ class Adam:
         if self._scale[0] < _SMALLEST_SCALE:
             self._normalise()
         self._scale *= beta_1, beta_2
-        scale_1, scale_2 = self._scale
-        # the means are kept unnormalised: their factors join the learning rate
-        root = np.sqrt(scale_2 * (1 - beta_2) / (1 - beta_2**k))
+        scale_1, scale_2 = self._scale.tolist()
+        # the means are kept unnormalised: their factors join the learning rate. Python's numbers,
+        # not numpy's of float64: a pass over float32 weights with those computes in float64
+        root = math.sqrt(scale_2 * (1 - beta_2) / (1 - beta_2**k))
         rate = learning_rate * scale_1 * (1 - beta_1) / (1 - beta_1**k) / root
         shrink = 1 - learning_rate * self._weight_decay
         add_multiple = self._add_multiple  # axpy: y += a x in one pass
@@ -102,8 +104,8 @@ class Adam:
 
     def _normalise(self) -> None:
         """Multiply the running sums by their scales."""
-        self._first *= self._scale[0]
-        self._second *= self._scale[1]
+        self._first *= float(self._scale[0])
+        self._second *= float(self._scale[1])
         self._scale[:] = 1.0
 
     def move_average(self) -> None:

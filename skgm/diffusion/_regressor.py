@@ -91,11 +91,15 @@ class RegressorLearner:
         self._regressor, self._n_classes = regressor, n_classes
         self._is_new = True
 
-    def update(
-        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray, k: int
-    ) -> float:
+    def prepare(
+        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Return the columns that the regressor sees, and the targets."""
+        return _design(u, phi, codes, self._n_classes), target
+
+    def update(self, batch: tuple[np.ndarray, ...], k: int) -> float:
         """Make the k-th update and return the loss before it."""
-        design = _design(u, phi, codes, self._n_classes)
+        design, target = batch
         loss = float(np.mean(target**2))  # that of F = 0, before there is a fit
         if not self._is_new:
             loss = float(np.mean((self._predict(design, target.shape) - target) ** 2))

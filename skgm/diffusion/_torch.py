@@ -134,10 +134,15 @@ class TorchLearner:
         """A copy of the module with the averaged parameters, ready to be evaluated."""
         return deepcopy(self._averaged.module)
 
-    def update(
-        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray, k: int
-    ) -> float:
+    def prepare(
+        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
+    ) -> tuple[Any, ...]:
+        """Return what `update` takes, as it is."""
+        return u, phi, codes, target
+
+    def update(self, batch: tuple[Any, ...], k: int) -> float:
         """Make the k-th update and return the loss before it."""
+        u, phi, codes, target = batch
         caller = self._trained
         output = caller.output(caller.tensor(u), caller.context(phi, codes, len(u)))
         loss = ((output - caller.tensor(target)) ** 2).mean()

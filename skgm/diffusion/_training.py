@@ -1,8 +1,10 @@
 """The training loop: any learner, mini-batches, early stopping, divergence."""
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm.diffusion._levels import NoiseLevels, noisy_pairs, prediction_gain
+from skgm.diffusion._network import N_TIME
 
-__all__ = ["History", "Learner", "Plan", "Table", "make_pairs", "train"]
+__all__ = ["Batches", "History", "Learner", "Plan", "Table", "make_pairs", "train"]
 
 # The loss in units of that of the fitted Gaussian: one that grows beyond this does not come back,
 # and one that ends above the second is worse than no network at all.
@@ -19,15 +22,19 @@ _DIVERGED, _WORSE_THAN_GAUSSIAN = 10.0, 1.2
 _LAST = 10  # epochs to judge the end by: single ones are noisy in short tables
 _VALIDATION_PAIRS = 1024
 _LOOKS = 100  # at most, at the held-out loss
+_AT_ONCE = 1 << 17  # values of noisy rows, with their features, that are drawn at once
 
 
 class Learner(Protocol):
     """What the loop trains: our network, or a regressor with `partial_fit`."""
 
-    def update(
-        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray, k: int
-    ) -> float:
-        """Make the k-th update and return the loss before it."""
+    def prepare(
+        self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
+    ) -> tuple[Any, ...]:
+        """Return what updates need, of many batches at once: arrays of n rows, or None."""
+
+    def update(self, batch: tuple[Any, ...], k: int) -> float:
+        """Make the k-th update, on rows of what `prepare` returned; return the loss before it."""
 
     def loss(
         self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
@@ -95,25 +102,46 @@ class History:
     diverged: bool = False
 
 
-class _Batches:
-    """Noisy rows and targets, epoch by epoch."""
+class Batches:
+    """Noisy rows and targets, epoch by epoch; several batches are drawn and prepared at once."""
 
     def __init__(self, table: Table, plan: Plan, rng: np.random.Generator) -> None:
         parts = [table.rows] if table.codes is None else [table.rows, table.codes[:, None]]
         self._table, self._plan, self._rng = table, plan, rng
         self._sampler = MinibatchSampler(np.hstack(parts), table.weight, plan.batch_size)
 
-    def epoch(self) -> Any:
-        """Yield (u, phi, codes, target); a small table is repeated, under fresh noise."""
-        for index in self._sampler.epoch(self._rng):
-            repeated = np.repeat(index, max(1, self._plan.batch_size // len(index)))
-            yield make_pairs(self._table.take(repeated), self._plan, self._rng)
+    def epoch(self, learner: Learner) -> Iterator[tuple[tuple[Any, ...], float]]:
+        """Yield batches for `learner.update`, and the loss that F = 0 has on each.
+
+        A small table is repeated, under fresh noise.
+        """
+        most = max(1, _AT_ONCE // (self._plan.batch_size * (self._table.rows.shape[1] + N_TIME)))
+        batches = self._sampler.epoch(self._rng)
+        while group := list(islice(batches, most)):
+            group = [
+                np.repeat(index, max(1, self._plan.batch_size // len(index))) for index in group
+            ]
+            sizes = [len(index) for index in group]
+            rows = self._table.take(np.concatenate(group))
+            pairs = make_pairs(rows, self._plan, self._rng, sizes)
+            prepared, target = learner.prepare(*pairs), pairs[-1]
+            for stop, size in zip(accumulate(sizes), sizes):
+                part = slice(stop - size, stop)
+                batch = tuple(None if array is None else array[part] for array in prepared)
+                gaussian = float(np.vdot(target[part], target[part])) / target[part].size
+                yield batch, gaussian
 
 
-def make_pairs(table: Table, plan: Plan, rng: np.random.Generator) -> tuple[Any, ...]:
-    """Return (u, phi, codes, target) for the rows of a table: fresh noise, stratified levels."""
+def make_pairs(
+    table: Table, plan: Plan, rng: np.random.Generator, sizes: Sequence[int] | None = None
+) -> tuple[Any, ...]:
+    """Return (u, phi, codes, target) for the rows of a table: fresh noise, stratified levels.
+
+    `sizes` of batches, if these are several: levels are stratified in each.
+    """
     table = table.jittered(rng)
-    phi = plan.levels.draw(len(table.rows), rng)
+    sizes = [len(table.rows)] if sizes is None else sizes
+    phi = plan.levels.draw(sizes, rng)
     noise = rng.standard_normal(table.rows.shape, dtype=table.rows.dtype)
     u, target = noisy_pairs(table.rows, noise, phi)
     if plan.prediction != "v":
@@ -163,20 +191,20 @@ def train(
     are any, and those of the best epoch of all after a divergence, which warns.
     """
     history = History()
-    batches = _Batches(table, plan, rng)
+    batches = Batches(table, plan, rng)
     watch = None if held_out is None else _Validation(held_out, plan, rng)
     safe, safe_loss, gaussian = learner.snapshot(), np.inf, list[float]()
 
     def run() -> None:
-        sums = np.zeros(3)  # loss, loss of the fitted Gaussian (F = 0), updates
-        for u, phi, codes, target in batches.epoch():
-            loss = learner.update(u, phi, codes, target, history.n_updates)
-            sums += loss, np.vdot(target, target) / target.size, 1
+        losses, of_gaussian = list[float](), list[float]()
+        for batch, without in batches.epoch(learner):
+            losses.append(learner.update(batch, history.n_updates))
+            of_gaussian.append(without)
             history.n_updates += 1
-            if not np.isfinite(loss) or history.n_updates >= plan.n_updates:
+            if not math.isfinite(losses[-1]) or history.n_updates >= plan.n_updates:
                 break
-        history.losses.append(float(sums[0] / sums[2]))
-        gaussian.append(float(sums[1] / sums[2]))
+        history.losses.append(float(np.mean(losses)))
+        gaussian.append(float(np.mean(of_gaussian)))
 
     stop = False
     while not stop:

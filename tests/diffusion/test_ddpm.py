@@ -279,10 +279,10 @@ def test_early_stopping_holds_out_rows():
 
 def test_warm_start_goes_on():
     model = DDPM(warm_start=True, max_iter=300, random_state=0).fit(MOONS)
-    first = model.loss_curve_[-1]
+    first = np.mean(model.loss_curve_[-30:])  # an epoch varies by 0.05, this mean by 0.01
     model.fit(MOONS)
     assert model.loss_curve_[0] < 0.97  # not from the Gaussian's, about 1
-    assert model.loss_curve_[-1] < first + 0.1
+    assert np.mean(model.loss_curve_[-30:]) < first + 0.04
 
 
 def test_partial_fit_learns_in_many_parts():

@@ -34,15 +34,15 @@ def case(architecture, n=5, seed=0):
 @pytest.mark.parametrize("architecture", SHAPES, ids=str)
 def test_backward_is_the_gradient(architecture):
     flat, u, phi, codes = case(architecture)
-    context, inputs = architecture.context(phi, codes), squash(u)
+    inputs = architecture.inputs(u, architecture.context(phi, codes))
     outer = np.random.default_rng(1).standard_normal(u.shape)
 
     def loss(weights):
-        return np.sum(outer * Network(architecture, weights).forward(inputs, context))
+        return np.sum(outer * Network(architecture, weights).forward(inputs))
 
     network, gradient = Network(architecture, flat), np.empty_like(flat)
-    network.forward(inputs, context, slopes=True)
-    network.backward(inputs, context, outer.copy(), architecture.views(gradient))
+    network.forward(inputs)
+    network.backward(inputs, outer.copy(), architecture.views(gradient))
     step = 1e-5
     numeric = [
         (loss(flat + step * unit) - loss(flat - step * unit)) / (2 * step)

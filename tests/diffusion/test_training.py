@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm.diffusion._levels import NoiseLevels, noisy_pairs, prediction_gain
 from skgm.diffusion._optimizer import Adam, learning_rate_decay
-from skgm.diffusion._training import History, Plan, Table, train
+from skgm.diffusion._training import Batches, History, Plan, Table, train
 
 LEVELS = NoiseLevels(np.arctan(0.02), np.arctan(80.0))
 
@@ -85,7 +85,7 @@ def test_learning_rate_decays(kind):
 @pytest.mark.parametrize("kind", ["lognormal", "uniform"])
 def test_levels_follow_their_law_and_are_stratified(kind):
     levels = NoiseLevels(LEVELS.phi_min, LEVELS.phi_max, kind)
-    phi = levels.draw(1000, np.random.default_rng(0))
+    phi = levels.draw([1000], np.random.default_rng(0))
     assert phi.min() >= LEVELS.phi_min
     assert phi.max() <= LEVELS.phi_max
     if kind == "lognormal":
@@ -96,6 +96,15 @@ def test_levels_follow_their_law_and_are_stratified(kind):
         quantiles = (phi - levels.phi_min) / (levels.phi_max - levels.phi_min)
     strata = np.floor(np.sort(quantiles) * 1000)
     assert np.abs(strata - np.arange(1000)).max() <= 1  # one each, to rounding at the borders
+
+
+def test_levels_are_stratified_in_every_batch():
+    levels = NoiseLevels(0.1, 1.1, "uniform")
+    phi = levels.draw([40, 25], np.random.default_rng(0))
+    for part in (phi[:40], phi[40:]):
+        strata = np.floor((part - 0.1) * len(part))
+        assert_array_equal(np.sort(strata), np.arange(len(part)))
+        assert np.any(np.diff(strata) < 0)
 
 
 def test_pairs_are_a_rotation():
@@ -125,7 +134,10 @@ class Scripted:
     def __init__(self, losses, held_out=()):
         self.losses, self.held_out, self.state = list(losses), list(held_out), 0
 
-    def update(self, u, phi, codes, target, k):
+    def prepare(self, u, phi, codes, target):
+        return u, phi, codes, target
+
+    def update(self, batch, k):
         self.state = k + 1
         return self.losses[k]
 
@@ -150,6 +162,26 @@ def run(learner, n_updates, **options):
 
     rng = np.random.default_rng(0)
     return train(learner, Table(rows), plan, rng, held_out=held_out, on_epoch=on_epoch)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_batches_drawn_at_once_are_an_epoch(coded, monkeypatch):
+    monkeypatch.setattr("skgm.diffusion._training._AT_ONCE", 250)  # two batches at once
+    rows = np.arange(70.0)[:, None]
+    table = Table(rows, np.arange(70) if coded else None)
+    batches = Batches(table, Plan(LEVELS, n_updates=9, batch_size=14), np.random.default_rng(0))
+    seen = []
+    for batch, without in batches.epoch(Scripted([])):
+        u, phi, codes, target = batch
+        assert u.shape == target.shape == (14, 1)
+        assert without == pytest.approx(np.mean(target**2))
+        data = np.cos(phi) * u[:, 0] + np.sin(phi) * target[:, 0]
+        assert (codes is None) != coded
+        if coded:
+            assert_allclose(codes, data, atol=1e-12)
+        seen.append(data)
+    assert len(seen) == 5
+    assert_allclose(np.sort(np.concatenate(seen)), rows[:, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 50.0])
