@@ -86,6 +86,8 @@ def fit_regressor(
 class RegressorLearner:
     """A :class:`Learner` around a regressor with `partial_fit`, fed fresh noise at each update."""
 
+    starts_anywhere = True  # not at F = 0
+
     def __init__(self, regressor: Any, n_classes: int) -> None:
         self.fitted = clone(regressor)
         self._regressor, self._n_classes = regressor, n_classes

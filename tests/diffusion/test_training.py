@@ -1,5 +1,7 @@
 """Optimiser, noise levels, and the training loop with its two emergency exits."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -199,6 +201,16 @@ def test_ending_worse_than_the_gaussian_is_a_divergence():
     with pytest.warns(ConvergenceWarning, match="diverged"):
         run(learner, 4)
     assert learner.state == 2
+
+
+@pytest.mark.parametrize("last", [3.0, 50.0])
+def test_one_epoch_of_what_starts_anywhere_may_be_worse_than_the_gaussian(last):
+    learner = Scripted([last])
+    learner.starts_anywhere = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert run(learner, 4, one_epoch=True).diverged == (last == 50)
+        assert run(Scripted([last]), 4, one_epoch=True).diverged  # our network starts at F = 0
 
 
 def test_early_stopping_keeps_the_best():
