@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-__all__ = ["PerClassDenoiser", "class_codes", "encode_labels", "stratified_codes"]
+__all__ = [
+    "PerClassDenoiser",
+    "check_same_classes",
+    "class_codes",
+    "encode_labels",
+    "stratified_codes",
+]
 
 
 def class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,6 +32,26 @@ def class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         )
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes
+
+
+def check_same_classes(fitted: np.ndarray | None, conditional: bool, classes: Any) -> None:
+    """Raise if more rows come with other classes than `fitted`, those of the first: None without.
+
+    `classes` are those that a later call names: None if it names none.
+    """
+    if conditional != (fitted is not None):
+        raise ValueError(
+            f"class_conditional={conditional}, but the rows so far were fitted with "
+            f"class_conditional={not conditional}, which partial_fit cannot change. Call fit "
+            f"again, with all rows, or set class_conditional={not conditional}."
+        )
+    if fitted is None or classes is None:
+        return
+    if not np.array_equal(np.unique(classes), fitted):
+        raise ValueError(
+            f"classes={classes!r} are not those of the first call, which were "
+            f"{fitted.tolist()}. Give the same or None, or call fit again, with all rows."
+        )
 
 
 def encode_labels(y: Any, classes: np.ndarray) -> np.ndarray:

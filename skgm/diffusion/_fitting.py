@@ -7,7 +7,7 @@ import numpy as np
 from skgm._random import as_generator
 from skgm._sklearn import fit_task
 from skgm.base import DensityTags, transactional
-from skgm.diffusion._by_class import class_codes, encode_labels
+from skgm.diffusion._by_class import check_same_classes, class_codes, encode_labels
 from skgm.diffusion._denoisers import DenoiserFit
 from skgm.diffusion._margins import bend, choose_bends
 from skgm.diffusion._scaling import Scaler, fit_scaler
@@ -84,7 +84,7 @@ class DiffusionFit(DenoiserFit):
             Weights of these rows.
         classes : array-like, default=None
             With `class_conditional`: all classes that will ever come, at the first call; by
-            default those of the first `y`.
+            default those of the first `y`. Later calls may leave them out, but not change them.
 
         Returns
         -------
@@ -101,6 +101,8 @@ class DiffusionFit(DenoiserFit):
             if first:
                 table, weight = self._begin_fit(X, sample_weight)
             else:
+                classes_ = getattr(self, "classes_", None)
+                check_same_classes(classes_, self.class_conditional, classes)
                 table, weight = self._begin_more(X, sample_weight)
             table, codes, weight = self._encode(table, y, weight, classes, first=first)
             ends = [table.min(axis=0), table.max(axis=0)]
