@@ -278,11 +278,17 @@ def test_early_stopping_holds_out_rows():
 
 
 def test_warm_start_goes_on():
+    """It begins where the first fit ended, and ends no worse.
+
+    Over 16 seeds its first 20 epochs are 0.076 better than those of the first fit, with a standard
+    deviation of 0.011, and as good if it does not go on; its last 30 are 0.021 better, with one of
+    0.010. The limits are four of them away.
+    """
     model = DDPM(warm_start=True, max_iter=300, random_state=0).fit(MOONS)
-    first = np.mean(model.loss_curve_[-30:])  # an epoch varies by 0.05, this mean by 0.01
+    first = model.loss_curve_
     model.fit(MOONS)
-    assert model.loss_curve_[0] < 0.97  # not from the Gaussian's, about 1
-    assert np.mean(model.loss_curve_[-30:]) < first + 0.04
+    assert np.mean(model.loss_curve_[:20]) < np.mean(first[:20]) - 0.03
+    assert np.mean(model.loss_curve_[-30:]) < np.mean(first[-30:]) + 0.02
 
 
 def test_partial_fit_learns_in_many_parts():

@@ -242,16 +242,21 @@ def test_bound_is_in_the_same_units(untrained):
 
 
 def test_bending_pays_on_rows_held_out():
-    """Lognormal columns: nats a row, the interval of three standard errors above zero."""
+    """Lognormal columns: nats a row, where no row counts for more than five.
+
+    Over 40 tables and fits 0.26, with a standard deviation of 0.056 (least 0.17): the limit is four
+    of them below, and nothing bent gains 0. The plain mean is set by a few rows far out, at
+    hundreds of nats each.
+    """
     X, fresh = (
         np.exp(0.8 * np.random.default_rng(k).standard_normal((n, 3)) @ np.tri(3))
-        for k, n in enumerate([200, 1500])
+        for k, n in enumerate([400, 1500])
     )
     bent, plain = (
         DDPM(scaling=kind, max_iter=200, random_state=0).fit(X).score_samples(fresh)
         for kind in ("auto", "shrink")
     )
-    assert (bent - plain).mean() > 3 * (bent - plain).std() / np.sqrt(len(fresh))
+    assert np.clip(bent - plain, -5, 5).mean() > 0.03
 
 
 def test_other_scalings_bend_nothing():
