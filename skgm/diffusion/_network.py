@@ -18,6 +18,7 @@ __all__ = ["N_TIME", "REACH", "Architecture", "Network", "squash", "squash_slope
 
 N_TIME = 8  # features of the noise level, with the constant
 _END = 1e-3
+_LEAST_BASE = 0.01  # its sixteenth power is nothing beside one, and no division by zero
 REACH = 10.0  # standard deviations: beyond, the network no longer tells rows apart
 
 
@@ -120,8 +121,10 @@ class Architecture:
 class Network:
     """Weights in an architecture, and the buffers to evaluate them in.
 
-    The activation is ``a(k) = k / (1 + exp(k))``: SiLU with the signs of both its sides turned,
-    which the weights absorb. exp, not tanh: twice as fast without AVX-512, and no slower with it.
+    The activation is ``a(k) = k / (1 + (1 + k / 16)^16)``: SiLU with the signs of both its sides
+    turned, which the weights absorb, and with a power for exp(k), which it comes close to. Without
+    AVX-512 an exponential takes as long as twenty multiplications, and was a fifth of an update.
+    Cheaper curves with algebraic tails, sqrt(1 + k^2) for one, cost likelihood (measured).
     """
 
     def __init__(self, architecture: Architecture, flat: np.ndarray) -> None:
@@ -129,6 +132,7 @@ class Network:
         self.flat = flat
         self._views = architecture.views(flat)
         self._buffers: dict[tuple[str, int], np.ndarray] = {}
+        self._floor = np.empty(0, flat.dtype)
 
     @property
     def dtype(self) -> np.dtype:
@@ -197,16 +201,31 @@ class Network:
         return self._buffer("value", index, height, n_rows)
 
     def _activate(self, k: np.ndarray, a: np.ndarray, slope: np.ndarray | None = None) -> None:
-        """Write a(k) and a'(k) = (1 + a - k) / (1 + exp(k)) into arrays."""
+        """Write a(k) and a'(k) = (1 + (a - k) / base) / (1 + base^16), base = 1 + k / 16."""
         power = a if slope is None else slope
+        base = np.multiply(
+            k, 1 / 16, out=power if slope is None else self._buffer("base", 0, *k.shape)
+        )
+        base += 1
+        np.maximum(base, self._least(k.shape), out=base)
         with np.errstate(over="ignore", under="ignore"):  # at inf both are zero: right
-            np.exp(k, out=power)
+            np.multiply(base, base, out=power)
+            for _ in range(3):
+                power *= power
         power += 1
         np.divide(k, power, out=a)
         if slope is not None:
             change = np.subtract(a, k, out=self._buffer("extra", 0, *k.shape))
+            change /= base
             change += 1
             np.divide(change, power, out=slope)
+
+    def _least(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of the least base: four times as fast in a maximum as a number."""
+        size = math.prod(shape)
+        if self._floor.size < size:
+            self._floor = np.full(size, _LEAST_BASE, self.dtype)
+        return self._floor[:size].reshape(shape)
 
     def _slope(self, index: int, n_rows: int) -> np.ndarray:
         return self._buffer("slope", index, self.architecture.hidden[index], n_rows)

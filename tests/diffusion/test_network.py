@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special
 
 from skgm.diffusion._learner import NetworkDenoiser
 from skgm.diffusion._network import (
@@ -142,3 +143,28 @@ def test_time_features_are_finite_at_both_ends():
     features = time_features(np.array([0.0, 0.3, np.pi / 2]))
     assert np.isfinite(features).all()
     assert np.abs(features).max() < 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activation_is_finite_everywhere(dtype):
+    """Against its formula in float64 and central differences; beyond -16 it is the identity."""
+    k = np.array([[-1e30, -40, -17, -16, -15, -3, -0.2, 0, 0.2, 3, 15, 200, 1e4, 1e30]], dtype)
+
+    def formula(x):
+        with np.errstate(over="ignore"):
+            return x / (1 + np.maximum(1 + x / 16, 0) ** 16)
+
+    a, slope = np.empty((2, *k.shape), dtype)
+    architecture = Architecture(1, (1,))
+    network = Network(architecture, np.zeros(architecture.n_weights, dtype))
+    network._activate(k, a, slope)
+    x, tolerance = k.astype(np.float64), 64 * np.finfo(dtype).eps
+    assert_allclose(a, formula(x), rtol=tolerance, atol=1e-30)
+    step = 1e-5 * np.maximum(np.abs(x), 1e-3)
+    numeric = (formula(x + step) - formula(x - step)) / (2 * step)
+    assert_allclose(slope, numeric, rtol=tolerance + 1e-7, atol=4 * tolerance + 1e-8)
+    alone = np.empty_like(a)
+    network._activate(k, alone)
+    assert_array_equal(alone, a)
+    turned = x * special.expit(-x)  # SiLU, the signs of both sides turned
+    assert np.abs(formula(x) - turned)[np.abs(x) < 100].max() < 0.05
