@@ -151,8 +151,7 @@ def main():
     results = []
     for name, frame in chosen:
         results.append(list(rows(name, dequantised(frame))))
-        print(*results[-1][1], flush=True)
-    print()
+        print(*results[-1][1], file=sys.stderr, flush=True)
     levels, duels, costs = zip(*results)
     table(["table", "train + test rows, columns", *METHODS], levels)
     print("\nNCEDensity minus the better of the two\n")
