@@ -109,6 +109,8 @@ def _shape_of(output: Any) -> str:
 class TorchLearner:
     """A :class:`Learner`: mean squared error, Adam, and the averaged parameters as the result."""
 
+    starts_anywhere = True  # with the module's own parameters, not at F = 0
+
     def __init__(
         self,
         module: Any,

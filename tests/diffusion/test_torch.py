@@ -202,6 +202,15 @@ def test_divergence_is_noticed_and_the_best_parameters_kept():
     assert np.isfinite(model.score_samples(X)).all()
 
 
+def test_first_epochs_of_random_parameters_are_no_divergence():
+    """F is not zero at the start: the loss is several times the Gaussian's, but no warning."""
+    module = seeded_module(Linear)
+    with torch.no_grad():
+        module.rows.weight.copy_(2 * torch.eye(2))
+    model = DDPM(module, random_state=0).partial_fit(X)
+    assert model.loss_curve_[0] > 1.5
+
+
 def test_partial_fit_and_warm_start_go_on():
     model = DDPM(seeded_module(), **SHORT)
     for part in np.split(X, 3):
