@@ -47,10 +47,10 @@ def repaint(model: DDPM, given: np.ndarray, n: int, seed: int, repeats: int) -> 
             posterior_weights(bar[t], bar[t - 1]),
         )
         for repeat in range(repeats if t > 1 else 1):
-            u = np.einsum("nij,ni->nj", known.axes, w)
+            u = known.rotate_back(w)
             data = np.cos(phi) * u
             data[:, :r] += np.sin(phi) * denoiser.velocity(u[:, :r].astype(np.float32), phi, None)
-            data = np.einsum("nij,nj->ni", known.axes, data)
+            data = known.rotate(data)
             spread = np.sqrt(variance + of_data**2 * errors[t - 1])
             w = of_noisy * w + of_data * data + spread * rng.standard_normal(w.shape)
             noisy = np.sqrt(bar[t - 1]) * known.values
@@ -59,7 +59,7 @@ def repaint(model: DDPM, given: np.ndarray, n: int, seed: int, repeats: int) -> 
             if repeat < repeats - 1 and t > 1:
                 alpha = bar[t] / bar[t - 1]
                 w = np.sqrt(alpha) * w + np.sqrt(1 - alpha) * rng.standard_normal(w.shape)
-    return scaler.unscale(np.einsum("nij,ni->nj", known.axes, w))
+    return scaler.unscale(known.rotate_back(w))
 
 
 def twisted(model: DDPM, given: np.ndarray, n: int, seed: int, particles: int) -> np.ndarray:

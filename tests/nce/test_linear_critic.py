@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from scipy.special import expit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
@@ -272,6 +272,22 @@ def test_rbm_free_energy_by_enumeration():
     assert abs(critic.log_normalizer - logsumexp(free_energy(STATES, theta))) < 4 * errors[-1]
     truth = free_energy(STATES, theta) - logsumexp(free_energy(STATES, theta))
     assert np.abs(np.exp(critic.log_density(STATES)) - np.exp(truth)).max() < 0.02
+
+
+def test_the_gradient_of_either_side_of_a_kink_is_right():
+    """|x - theta|, with rows nearer to theta than the step of the differences, on both sides."""
+    X = np.array([[0.5 - 1e-6], [0.5 + 1e-6], [0.5], [2.0]])
+
+    def distance(X, theta):
+        return -np.abs(X[:, 0] - theta[0])
+
+    def slope(X, theta):
+        return np.where(theta[0] <= X, 1.0, -1.0)
+
+    model = own_model(distance, [0.5], slope, X)
+    assert_array_equal(model.gradient(X, model.start)[:, 0], [-1, 1, 1, 1])
+    with pytest.raises(ValueError, match=r"disagrees .* at row 0"):
+        own_model(distance, [0.5], lambda X, theta: 1.1 * slope(X, theta), X)
 
 
 def test_own_models_are_checked():
