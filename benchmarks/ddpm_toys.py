@@ -131,6 +131,7 @@ def main() -> None:
         gaps.append([name, *means.tolist()])
         print(*gaps[-1], file=sys.stderr, flush=True)
     table(("density", "model", "KL, mean", "KL, sd over seeds", "CPU s"), rows)
+    print()
     table(GAPS + SECONDS, gaps)
 
 
