@@ -96,7 +96,7 @@ def choose_bends(
     weight: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """Return the bends of a table of likelihood enough, (4, d); None where no column is bent.
+    """Return the bends that gain likelihood enough, (4, d); None where no column is bent.
 
     Parameters
     ----------

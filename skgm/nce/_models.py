@@ -1,6 +1,6 @@
 """Unnormalised models of one's own: log_phi(X, theta), with or without its gradient."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -64,14 +64,18 @@ class OwnModel(Form):
         return value
 
     def _by_differences(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
-        columns = []
+        with np.errstate(invalid="ignore"):  # -inf less -inf, outside the support
+            columns = [(up - down) / (2 * step) for up, down, step in self._around(X, coef)]
+        return np.stack(columns, axis=1)
+
+    def _around(
+        self, X: np.ndarray, coef: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+        """Yield, for each parameter, phi at a step above and below, and the step."""
         for j, at in enumerate(coef):
             shift = np.zeros_like(coef)
             shift[j] = _STEP * max(1.0, abs(at))
-            with np.errstate(invalid="ignore"):  # -inf less -inf, outside the support
-                difference = self.phi(X, coef + shift) - self.phi(X, coef - shift)
-            columns.append(difference / (2 * shift[j]))
-        return np.stack(columns, axis=1)
+            yield self.phi(X, coef + shift), self.phi(X, coef - shift), float(shift[j])
 
     def check_values(self, X: np.ndarray, coef: np.ndarray) -> None:
         """Refuse NaN and +inf at noise rows; -inf is outside the support of the model."""
@@ -93,13 +97,12 @@ class OwnModel(Form):
         if self.own_gradient is None:
             return
         given, middle = self.gradient(X, coef), self.phi(X, coef)
-        sides = np.empty((2, *given.shape))
-        for j, at in enumerate(coef):
-            shift = np.zeros_like(coef)
-            shift[j] = _STEP * max(1.0, abs(at))
-            with np.errstate(invalid="ignore"):  # -inf less -inf, outside the support
-                sides[0, :, j] = (self.phi(X, coef + shift) - middle) / shift[j]
-                sides[1, :, j] = (middle - self.phi(X, coef - shift)) / shift[j]
+        with np.errstate(invalid="ignore"):
+            pairs = [
+                ((up - middle) / step, (middle - down) / step)
+                for up, down, step in self._around(X, coef)
+            ]
+        sides = np.stack(pairs, axis=-1)  # (2, n, p)
         found = sides.mean(axis=0)
         slack = 1e-4 * np.maximum(np.abs(found).max(axis=0), 1e-3)
         near = (sides.min(axis=0) - slack <= given) & (given <= sides.max(axis=0) + slack)
