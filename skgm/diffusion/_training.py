@@ -1,7 +1,6 @@
 """The training loop: any learner, mini-batches, early stopping, divergence."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
+from skgm._warnings import warn_user
 from skgm.diffusion._levels import NoiseLevels, noisy_pairs, prediction_gain
 from skgm.diffusion._network import N_TIME
 
@@ -228,12 +228,11 @@ def train(
 def _finish(learner: Learner, history: History, safe: Any, watch: _Validation | None) -> None:
     if history.diverged:
         learner.restore(safe)
-        warnings.warn(
+        warn_user(
             f"The fit diverged after {history.n_updates} updates: the loss rose to "
             f"{history.losses[-1]:.3g}, where the fitted Gaussian has about 1. The best weights "
             "so far are kept. Lower learning_rate, or look for extreme rows in X.",
             ConvergenceWarning,
-            stacklevel=4,
         )
         if not np.isfinite(history.losses[-1]):
             history.losses.pop()

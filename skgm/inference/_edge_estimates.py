@@ -1,12 +1,12 @@
 """Numerical fits that ran towards an edge of the parameter space, where the likelihood is flat."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._warnings import warn_user
 from skgm.inference._line import Line
 from skgm.inference.families._numerical import NumericalFamily
 
@@ -76,11 +76,10 @@ def warn_edge_estimate(family: Any, statistics: Any, params: Params, columns: li
     """Warn that the estimate lies on an edge, so that it has no standard errors."""
     found = _describe(family, params, undetermined(family, statistics, params), columns)
     if found:
-        warnings.warn(
+        warn_user(
             f"{found[0].upper()}{found[1:]}. Standard errors of these parameters do not exist; fit "
             "the smaller family, or fix one of them.",
             ConvergenceWarning,
-            stacklevel=2,
         )
 
 

@@ -61,7 +61,7 @@ class ConfidenceIntervals(Mapping):
         frame : pandas.DataFrame
             One row per entry; columns estimate, low, high, method.
         """
-        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+        import pandas as pd  # imported where it is used: it takes a second
 
         def flat(values: Mapping[str, Any], dtype: Any) -> np.ndarray:
             shaped = (np.broadcast_to(values[k], np.shape(self.estimate[k])) for k in self)
@@ -127,7 +127,7 @@ class TestResult:
         frame : pandas.DataFrame
             Columns test, null, alternative, correction, statistic, df, pvalue.
         """
-        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+        import pandas as pd  # imported where it is used: it takes a second
 
         row = {
             "test": self.method,

@@ -79,7 +79,7 @@ class DensityComparison:
         frame : pandas.DataFrame
             One row, one column per attribute.
         """
-        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+        import pandas as pd  # imported where it is used: it takes a second
 
         return pd.DataFrame([asdict(self)])
 

@@ -60,7 +60,7 @@ class InformationCriteria:
         frame : pandas.DataFrame
             One row, one column per number, NaN for what is None.
         """
-        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+        import pandas as pd  # imported where it is used: it takes a second
 
         numbers = {key: value for key, value in asdict(self).items() if key != "notes"}
         return pd.DataFrame([{k: np.nan if v is None else v for k, v in numbers.items()}])

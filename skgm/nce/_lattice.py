@@ -1,9 +1,10 @@
 """Rounded and repeated rows, which inflate the likelihood of any density that is free enough."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
+
+from skgm._warnings import warn_user
 
 __all__ = [
     "LatticeReport",
@@ -98,13 +99,12 @@ def warn_lattice(report: LatticeReport, names: list[str]) -> None:
         )
     if report.duplicate_share > MAX_DUPLICATES:
         found.append(f"{report.duplicate_share:.1%} of the rows repeat an earlier row")
-    warnings.warn(
+    warn_user(
         f"{' and '.join(found)}. A density can rise without limit at values that repeat, so its "
         "likelihood is inflated and cannot be compared with that of a smoother model. Drop "
         "repeated rows; lattice='dequantize' spreads each rounded value over its cell; "
         "lattice='ignore' silences this.",
         UserWarning,
-        stacklevel=4,
     )
 
 

@@ -1,6 +1,5 @@
 """Critics whose parameters have standard errors: statistics times coefficients, or own models."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy.linalg import qr
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._warnings import warn_user
 from skgm.nce._contrast import Contrast, LinearContrast, ModelContrast, Rows
 from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._forms import Form, Statistics
@@ -268,7 +268,7 @@ def fit_linear_critic(
         if found is not None and (found.bridges or found.separation >= SEPARATED):
             found.proposal, found.separation = near, fit.overlap
             return found
-    warnings.warn(_SEPARATED.format(fit.overlap), ConvergenceWarning, stacklevel=4)
+    warn_user(_SEPARATED.format(fit.overlap), ConvergenceWarning)
     return LinearCritic(
         form, noise, *tell_from(noise, max(alpha, _RIDGE)), alpha=max(alpha, _RIDGE)
     )
@@ -314,12 +314,11 @@ def _contrast(
 
 def _warn_unconverged(fit: LinearFit, max_iter: int) -> None:
     if not fit.converged:
-        warnings.warn(
+        warn_user(
             f"The estimate has not converged after {fit.n_iter} Newton steps (max_iter="
             f"{max_iter}). Raise max_iter, start nearer to the estimate (theta0), or leave out "
             "statistics that the data do not determine.",
             ConvergenceWarning,
-            stacklevel=5,
         )
 
 

@@ -1,6 +1,5 @@
 """The normaliser of a density known up to it, by importance sampling, with its error."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._warnings import warn_user
 from skgm.nce._noise import Noise
 
 __all__ = [
@@ -182,11 +182,10 @@ def warn_normalizer(result: Normalizer, tol: float) -> None:
     if result.ess < MIN_ESS:
         faults.append(f"the effective sample size is {result.ess:.2%} of the noise rows")
     if faults:
-        warnings.warn(
+        warn_user(
             f"The normaliser is uncertain after {result.n_samples} noise rows: "
             f"{'; '.join(faults)}. The density may be off by a common factor. Choose noise nearer "
             "to the data, drop repeated or rounded values (see lattice=), or raise "
             "max_normalizer_samples or normalizer_tol.",
             ConvergenceWarning,
-            stacklevel=4,
         )

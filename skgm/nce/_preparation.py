@@ -1,11 +1,11 @@
 """From a training table to the rows that data are: weights, constant columns, lattices."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
+from skgm._warnings import warn_user
 from skgm.nce._lattice import (
     LatticeReport,
     dependent_columns,
@@ -107,9 +107,8 @@ def _warn_of_singular_columns(X: np.ndarray, names: list[str]) -> None:
         found, cure = f"{shown}{more} determine one another linearly", "Drop one of them."
     else:
         return
-    warnings.warn(
+    warn_user(
         f"Columns {found}: they have no joint density, and the likelihood depends on the ridge "
         f"that replaces it. {cure}",
         LinAlgWarning,
-        stacklevel=4,
     )

@@ -1,6 +1,5 @@
 """From a table and the estimator's settings to fitted parameters, by either kind of training."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
+from skgm._warnings import warn_user
 from skgm.rbm._energy import hidden_probabilities
 from skgm.rbm._exact import fit_exact
 from skgm.rbm._monitor import PseudoLikelihoodMonitor
@@ -202,11 +202,10 @@ def fit_by_enumeration(
 
 def warn_unfinished(n_iter: int) -> None:
     """Warn that an exact fit stopped before its maximum."""
-    warnings.warn(
+    warn_user(
         f"The likelihood was still rising after {n_iter} iterations of L-BFGS. Raise n_iter, or "
         "stop at the best held-out likelihood with early_stopping=True.",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 

@@ -1,6 +1,5 @@
 """The log-partition function with its uncertainty: exact, or from annealing in both directions."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.special import expit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._sklearn import limit_blas_threads
+from skgm._warnings import warn_user
 from skgm.rbm._annealing import Path, Spacing, base_log_odds
 from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition
@@ -200,7 +200,7 @@ def _effective(log_weights: np.ndarray) -> float:
 
 
 def _warn(result: LogPartition) -> None:
-    warnings.warn(
+    warn_user(
         f"log Z is uncertain: annealing gives {result.lower:.2f} from below and "
         f"{result.upper:.2f} from above, on {result.ess:.0f} effective chains of "
         f"{_GROUPS * _PER_GROUP}, R-hat {result.r_hat:.2f}; the interval "
@@ -208,5 +208,4 @@ def _warn(result: LogPartition) -> None:
         "pseudo_log_likelihood, or train with weight decay or a smaller learning rate, which give "
         "models whose chains mix.",
         ConvergenceWarning,
-        stacklevel=3,
     )

@@ -1,6 +1,5 @@
 """Tables of visible units: thresholding, and mini-batches from dense or sparse rows."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from skgm._validation import check_finite, column_names
+from skgm._warnings import warn_user
 
 __all__ = ["TrainingRows", "as_units", "check_complete", "choose_threshold", "dense"]
 
@@ -37,12 +37,11 @@ def choose_threshold(X: Any, binarize: float | None) -> float | None:
     values = X.data if sparse.issparse(X) else X
     if not values.size or (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
         return None
-    warnings.warn(
+    warn_user(
         f"BernoulliRBMCD models units that are 0 or 1; X has values from {values.min():.4g} to "
         f"{values.max():.4g}. All tables are taken as X > {_DEFAULT_THRESHOLD}: choose the "
         "threshold with `binarize`, or rescale the columns to [0, 1] before fitting.",
         DataConversionWarning,
-        stacklevel=4,
     )
     return _DEFAULT_THRESHOLD
 

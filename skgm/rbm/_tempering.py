@@ -5,12 +5,12 @@ model). Neighbours exchange rows, so that rows at 1 come from everywhere, not fr
 ensembles run side by side, without contact; how much they differ tells whether they have mixed.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._warnings import warn_user
 from skgm.rbm._annealing import draw_bits
 from skgm.rbm._chains import TemperedChains
 from skgm.rbm._parameters import RBMParameters
@@ -181,10 +181,9 @@ def warn_unmixed(r_hat: float, burn_in: int) -> None:
     """Warn if `burn_in` sweeps were not enough."""
     if r_hat <= _NOT_MIXED:
         return
-    warnings.warn(
+    warn_user(
         f"The tempered chains have not mixed after {burn_in} sweeps (R-hat {r_hat:.2f}, which "
         "should be near 1): the shares of the modes among the rows are uncertain. Train with "
         "weight decay or a smaller learning rate, which give models whose chains mix.",
         ConvergenceWarning,
-        stacklevel=2,
     )

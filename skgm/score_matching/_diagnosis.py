@@ -1,11 +1,10 @@
 """What is wrong with a table, in words: refusals of extreme scales, warnings of singularity."""
 
-import warnings
-
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
 from skgm._validation import check_finite
+from skgm._warnings import warn_user
 from skgm.inference._factor import RIDGE, Factor
 from skgm.inference._moments import Moments
 
@@ -59,12 +58,11 @@ def warn_singular(factor: Factor, n_rows: int, names: list[str]) -> None:
         causes.append(f"too few rows ({n_rows}) for {columns}")
     elif factor.dependent.size:
         causes.append(f"columns that determine one another ({_listing(factor.dependent, names)})")
-    warnings.warn(
+    warn_user(
         f"The covariance is singular: {'; '.join(causes)}. A ridge of {RIDGE:.2g} of each column's "
         "squared scale was added, and standard errors will be refused. Drop such columns, collect "
         "more rows, or use another covariance_type.",
         LinAlgWarning,
-        stacklevel=7,  # the caller of fit or partial_fit, above two decorators
     )
 
 

@@ -51,7 +51,7 @@ class EdgeTable:
         frame : pandas.DataFrame
             One row per pair, the most significant first.
         """
-        import pandas as pd  # statsmodels brings pandas; nothing else here needs it
+        import pandas as pd  # imported where it is used: it takes a second
 
         columns = (
             "first",

@@ -1,6 +1,5 @@
 """What a fitted exponential family does: density, score function, draws, errors."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_support
+from skgm._warnings import warn_user
 from skgm.inference._factor import factorise
 from skgm.inference._moments import Moments
 from skgm.score_matching._bounds import refuse_outside_bounds
@@ -155,13 +155,12 @@ class FamilyMethods(FamilyInference):
         return family.coefficients(np.zeros(len(K)), K), float(-0.5 * np.trace(K))
 
     def _warn_of_ridge(self) -> None:
-        warnings.warn(
+        warn_user(
             "The estimate lay outside the natural parameter space (columns that grow together "
             f"without bound); a ridge of {self.ridge_:.2g} on the interactions of the columns "
             "keeps it inside, and standard errors will be refused. Collect more rows, drop columns "
             "that determine one another, or use another family.",
             LinAlgWarning,
-            stacklevel=6,
         )
 
     def _own_density(self, family: Statistics) -> FamilyDensity | None:
@@ -201,12 +200,11 @@ class FamilyMethods(FamilyInference):
         log_scale = np.log(self._scale).sum()
         self.log_normalizer_ = float(self._log_z + log_scale - family.constant(self._theta))
         if faults:
-            warnings.warn(
+            warn_user(
                 f"The normaliser is uncertain: {'; '.join(faults)}. The density may be off by a "
                 "common factor. Use fewer columns or statistics, or skgm.NCEDensity, which "
                 "estimates the normaliser as a parameter.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
 
     def _publish(self, theta: np.ndarray, covariance: np.ndarray | None, names: list[str]) -> None:

@@ -244,7 +244,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         self, fit: RegularizedFit, factor: Factor, second_moment: np.ndarray, n_rows: float
     ) -> None:
         nothing_else = self.alphas_[-1] >= fit.alpha_max > 0  # no alpha that could give an edge
-        warn_of(fit, self.alpha_, self.tol, penalised=nothing_else, depth=5)
+        warn_of(fit, self.alpha_, self.tol, penalised=nothing_else)
         if factor.ridge:
             warn_singular(factor, self._n_rows, self._column_names())
         self._sd, self._cholesky = factor.scaled

@@ -1,7 +1,6 @@
 """The kernel exponential family: a Gaussian times the exponential of a function of a kernel."""
 
 import numbers
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task
 from skgm._validation import column_names, refuse_single_row
+from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.inference._factor import factorise
 from skgm.inference._moments import Moments
@@ -303,12 +303,11 @@ class KernelExpFamily(DensityEstimator):
         self.log_normalizer_se_ = max(found.se, self.log_normalizer_ - found.log_z)
         self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
         if faults:
-            warnings.warn(
+            warn_user(
                 f"The normaliser is uncertain: {'; '.join(faults)}. The density may be "
                 "off by a common factor. Use a larger alpha or bandwidth, fewer columns, or "
                 "skgm.NCEDensity.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _least_log_normalizer(self) -> float:

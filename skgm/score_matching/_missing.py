@@ -1,12 +1,11 @@
 """Moments of a Gaussian from a table with missing entries, by expectation-maximisation."""
 
-import warnings
-
 import numpy as np
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
+from skgm._warnings import warn_user
 from skgm.inference._factor import RIDGE, constant_columns
 from skgm.inference._gaussian import gaussian_log_density, scaled_cholesky
 from skgm.inference._moments import Moments
@@ -142,11 +141,10 @@ def moments_with_missing(
     mean, covariance, converged = _moments_about_constants(X, weight, centered=centered)
     _warn_of_pairs(X, names)
     if not converged:
-        warnings.warn(
+        warn_user(
             f"Expectation-maximisation did not converge in {MAX_ITER} steps: too much is missing "
             "for some pair of columns. Drop columns that are seldom observed together.",
             ConvergenceWarning,
-            stacklevel=6,
         )
     n = float(weight.sum())
     return Moments(n, mean, np.zeros_like(mean), n * covariance)
@@ -174,12 +172,11 @@ def _warn_of_pairs(X: np.ndarray, names: list[str]) -> None:
     if len(apart):
         i, j = apart[0]
         more = f" (and {len(apart) - 1} more pairs)" if len(apart) > 1 else ""
-        warnings.warn(
+        warn_user(
             f"No row holds both {names[i]!r} and {names[j]!r}{more}, so the table does not "
             "determine their covariance: it depends on the start of the iteration, independent "
             "columns. Collect rows with both, or drop one of the columns.",
             ConvergenceWarning,
-            stacklevel=7,
         )
 
 

@@ -1,7 +1,6 @@
 """From a second moment and the regularisation parameters of an estimator to a fitted Gaussian."""
 
 import numbers
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._sklearn import Interval, StrOptions
+from skgm._warnings import warn_user
 from skgm.inference._factor import RIDGE, Factor, factorise_diagonal
 from skgm.inference._gaussian import cholesky_in_units
 from skgm.score_matching._regularized import REFITS, RegularizedFit, fit_graph, fit_l1, fit_l2
@@ -120,34 +120,28 @@ def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Fact
     return Factor(covariance, precision, scaled, ridge, constant)
 
 
-def warn_of(
-    fit: RegularizedFit, alpha: float | None, tol: float, *, penalised: bool, depth: int
-) -> None:
+def warn_of(fit: RegularizedFit, alpha: float | None, tol: float, *, penalised: bool) -> None:
     """Warn of an empty graph, a path that did not converge, and a matrix that was damped.
 
-    `alpha` is None on a known graph. `depth` is how many frames above lies the call that the user
-    wrote.
+    `alpha` is None on a known graph.
     """
     more = "Collect more rows" if alpha is None else "Choose a larger alpha, or collect more rows"
 
-    def warn(message: str, category: type[Warning]) -> None:
-        warnings.warn(message, category, stacklevel=depth + 2)
-
     if penalised and not fit.graph.any() and len(fit.graph) > 1:
-        warn(
+        warn_user(
             f"alpha={alpha:g} is not below alpha_max_={fit.alpha_max:.4g}, so no two columns are "
             "connected: they are fitted as independent. Choose a smaller alpha.",
             ConvergenceWarning,
         )
     if fit.kkt_residual > tol or not fit.converged:
         what = "The l1 problem" if fit.kkt_residual > tol else "The maximum-likelihood refit"
-        warn(
+        warn_user(
             f"{what} did not converge (optimality residual {fit.kkt_residual:.2g}, tol={tol:g}). "
             f"{more}.",
             ConvergenceWarning,
         )
     if fit.damped < 1:
-        warn(
+        warn_user(
             "The estimate was not positive definite; its off-diagonal entries were multiplied by "
             f"{fit.damped:g}. {more}, or use refit='mle'.",
             LinAlgWarning,
@@ -173,7 +167,7 @@ class RegularizedMethods:
         names = ("penalty", "alpha", "graph", "refit", "tol")
         fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
         alpha = self.alpha if self.graph is None else None
-        warn_of(fit, alpha, self.tol, penalised=self.penalty == "l1", depth=7)
+        warn_of(fit, alpha, self.tol, penalised=self.penalty == "l1")
         self._publish_graph(fit)
         self._fitted_graph = None if self.graph is None else fit.graph
         return factor_of(fit, sd, constant)

@@ -1,6 +1,5 @@
 """What changes in a Gaussian that is cut to a box."""
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._validation import check_finite
+from skgm._warnings import warn_user
 from skgm.inference._factor import factorise
 from skgm.inference._moments import Moments
 from skgm.inference._parametric import check_training_table
@@ -108,27 +108,24 @@ class TruncatedMethods:
 
     def _warn_of_truncated(self: Any, fit: TruncatedFit, n_rows: int) -> None:
         if not fit.residual <= self.tol:
-            warnings.warn(
+            warn_user(
                 f"The linear system of {n_rows} rows did not converge (optimality residual "
                 f"{fit.residual:.2g}, tol={self.tol:g}): columns determine one another, or there "
                 "are too few rows. Use penalty='l1', or a graph.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         off = fit.precision[~np.eye(len(fit.precision), dtype=bool)]
         if self.penalty == "l1" and off.size and not off.any() and fit.damped > 0:
-            warnings.warn(
+            warn_user(
                 f"alpha={self.alpha:g} is so large that no two columns are connected: they are "
                 "fitted as independent. Choose a smaller alpha.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         if fit.damped < 1:
-            warnings.warn(
+            warn_user(
                 "The estimate was not positive definite; its off-diagonal entries were multiplied "
                 f"by {fit.damped:.3g}. Collect more rows, or use penalty='l1' with a larger alpha.",
                 LinAlgWarning,
-                stacklevel=6,
             )
 
     def _store_truncated(

@@ -1,7 +1,6 @@
 """The two ways to run the suite: one call that returns records, and a pytest decorator."""
 
 import re
-import warnings
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -10,6 +9,7 @@ from unittest import SkipTest
 from sklearn import config_context
 from sklearn.exceptions import EstimatorCheckFailedWarning
 
+from skgm._warnings import warn_user
 from skgm.testing._registry import CHECKS, DensityCheck
 
 __all__ = ["check_density_estimator", "parametrize_with_density_checks"]
@@ -111,11 +111,10 @@ def _run(check: DensityCheck, estimator: Any) -> dict[str, Any]:
 def _warn(record: dict[str, Any]) -> None:
     keys = ("estimator", "check_name", "exception", "status")
     known = {key: record[key] for key in keys}
-    warnings.warn(
+    warn_user(
         EstimatorCheckFailedWarning(
             **known, expected_to_fail=False, expected_to_fail_reason="Check is not expected to fail"
         ),
-        stacklevel=3,
     )
 
 

@@ -1,6 +1,5 @@
 """How the coefficients of NCEClassifier are found: all at once, by epochs, or by a stream."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm._sklearn import epoch_begins, epoch_ends
+from skgm._warnings import warn_user
 from skgm.nce._vocabulary._class_model import ClassModel, batch_noise, start_model
 from skgm.nce._vocabulary._class_training import Schedule, row_keys, run_epoch, train_by_batches
 from skgm.nce._vocabulary._softmax import fit_softmax, merge_labelled_rows
@@ -88,11 +88,10 @@ class ClassEstimation:
             observe=observe,
         )
         if not found.converged:
-            warnings.warn(
+            warn_user(
                 f"L-BFGS has not converged after {len(found.losses)} iterations. Standardise the "
                 "columns, or raise max_iter, tol or alpha.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         self.coef_, self.intercept_ = (
             found.coef.astype(self._dtype),
@@ -125,11 +124,10 @@ class ClassEstimation:
         self.loss_curve_, self.validation_curve_ = history.losses, history.validation_losses
         self.n_iter_ = len(history.losses)
         if history.validation_losses and history.best_iter == max_iter:
-            warnings.warn(
+            warn_user(
                 f"The held-out loss still falls after {max_iter} epochs. Raise max_iter, or "
                 "learning_rate.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         return self._publish(model)
 

@@ -1,6 +1,5 @@
 """The fit of a language model: vocabulary, n-grams, training."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -20,6 +19,7 @@ from skgm._sklearn import (
     fit_task,
     transactional,
 )
+from skgm._warnings import warn_user
 from skgm.nce._vocabulary._context import Contexts
 from skgm.nce._vocabulary._corpus import Vocabulary, check_sentences, ngrams
 from skgm.nce._vocabulary._loop import train_epochs
@@ -140,11 +140,10 @@ class LanguageModelFit(CallbackSupportMixin, BaseEstimator):
         self.loss_curve_, self.validation_losses_ = history.losses, history.validation_losses
         self.n_iter_, self.best_iter_ = len(history.losses), history.best_iter
         if held_out_loss is not None and history.still_falling:
-            warnings.warn(
+            warn_user(
                 f"The held-out likelihood was still rising after max_iter={self.max_iter} passes; "
                 "raise max_iter or learning_rate.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return self
 

@@ -1,12 +1,13 @@
 """Epochs with early stopping on a held-out loss, and what un-normalised scores sum to."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from skgm._warnings import warn_user
 
 __all__ = ["EpochHistory", "LogNormalizerStats", "train_epochs"]
 
@@ -117,4 +118,4 @@ def _diverged(history: EpochHistory, kept: Any) -> None:
         raise ValueError(f"{what} {cure}")
     history.losses.pop()
     del history.validation_losses[len(history.losses) :]
-    warnings.warn(f"{what} The best epoch is kept. {cure}", ConvergenceWarning, stacklevel=4)
+    warn_user(f"{what} The best epoch is kept. {cure}", ConvergenceWarning)

@@ -1,0 +1,34 @@
+"""Warn at the line of the caller: the first frame outside skgm and scikit-learn."""
+
+import contextlib
+import os
+import sys
+import warnings
+
+import joblib
+import sklearn
+
+__all__ = ["warn_user"]
+
+# joblib and contextlib stand between frames of scikit-learn (cross-validation, fit contexts).
+_LIBRARIES = (__file__, sklearn.__file__, joblib.__file__)
+_INSIDE = (*(os.path.dirname(path) + os.sep for path in _LIBRARIES), contextlib.__file__)
+
+
+def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
+    """Issue a warning that names the line by which the user's code entered skgm.
+
+    A fixed `stacklevel` would be wrong wherever the chain of calls has several lengths, as it has
+    for a fit that runs alone, in a pipeline or in a grid search.
+
+    Parameters
+    ----------
+    message : str or Warning
+        What is uncertain, and the cure.
+    category : type, default=None
+        A subclass of Warning; that of `message` where this is a warning itself.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
