@@ -27,7 +27,7 @@ from sklearn.impute import IterativeImputer, SimpleImputer
 
 from skgm import DDPM, ScoreMatchingGaussian
 from skgm.diffusion._conditional import constraints, draw_given
-from skgm.diffusion._posterior import posterior_weights
+from skgm.diffusion._process import posterior_weights
 from skgm.diffusion._scaling import Scaler
 
 LEVELS = 50

@@ -23,10 +23,9 @@ from _report import header, table
 from sklearn.neural_network import MLPRegressor
 
 from skgm import DDPM
-from skgm.diffusion._learner import NetworkLearner, one_blas_thread
-from skgm.diffusion._levels import NoiseLevels
-from skgm.diffusion._network import Architecture, Network
-from skgm.diffusion._optimizer import Adam
+from skgm._numerics.optimizers import Adam
+from skgm.diffusion._network import Architecture, Network, NetworkLearner, one_blas_thread
+from skgm.diffusion._process import NoiseLevels
 from skgm.diffusion._training import Batches, Plan, Table
 
 CASES = ((2, 128, 256), (4, 128, 128), (30, 128, 256), (30, 256, 128), (30, 256, 256))

@@ -12,8 +12,8 @@ import sys
 import numpy as np
 from _report import header, table
 
-from skgm.inference._inversion import Profile
-from skgm.inference._rstar import rstar
+from skgm.inference._likelihood.inversion import Profile
+from skgm.inference._likelihood.rstar import rstar
 from skgm.inference.families import get_family
 
 BLOCK = 15_000

@@ -14,8 +14,8 @@ from _report import header, table
 from scipy import stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test
-from skgm.inference._bartlett import column_means
-from skgm.inference._rstar import rstar
+from skgm.inference._likelihood.bartlett import column_means
+from skgm.inference._likelihood.rstar import rstar
 from skgm.inference.families import (
     Beta,
     Gamma,

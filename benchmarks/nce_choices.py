@@ -18,10 +18,10 @@ import numpy as np
 from _report import header, table
 from nce_density import dequantised, split, tables
 
+from skgm._numerics.importance import estimate_normalizer
 from skgm._sklearn import boosting_to_best_iteration
 from skgm.nce._classifiers import boosted_trees, fit_classifier_critic
 from skgm.nce._noise_choice import make_noise
-from skgm.nce._normalizer import estimate_normalizer
 
 DEFAULT = (10, 31, 0.1)  # noise ratio, leaves, learning rate
 CHOICES = [

@@ -13,11 +13,11 @@ from _report import header, table
 from scipy import optimize, stats
 
 from skgm import NCEDensity
-from skgm.nce._linear import fit_linear_critic
-from skgm.nce._models import own_model
-from skgm.nce._noise import GaussianMixtureNoise
+from skgm._numerics.distributions import GaussianMixtureNoise
 from skgm.nce._noise_choice import make_noise
-from skgm.nce._polynomial import polynomial_statistics
+from skgm.nce._own_model import own_model
+from skgm.nce._parametric import fit_linear_critic
+from skgm.nce._statistics import polynomial_statistics
 
 LEVEL = 0.95
 

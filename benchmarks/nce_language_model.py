@@ -21,7 +21,7 @@ from _report import header, table
 
 from skgm import NCELanguageModel
 from skgm._sklearn import limit_blas_threads
-from skgm.nce._vocabulary._corpus import Vocabulary
+from skgm.nce._vocabulary.words import Vocabulary
 
 LOSSES = ("full", "ranking", "nce")
 N_NOISE = 400

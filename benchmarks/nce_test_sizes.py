@@ -17,8 +17,8 @@ from joblib import Parallel, delayed
 from nce_efficiency import fit_gaussian, natural, noise_for
 from scipy import stats
 
-from skgm.nce._linear import fit_linear_critic
-from skgm.nce._linear_tests import critic_test, restricted_tests
+from skgm.nce._inference import critic_test, restricted_tests
+from skgm.nce._parametric import fit_linear_critic
 from skgm.nce._statistics import make_statistics
 
 ROWS, PIECE = 500, 1250

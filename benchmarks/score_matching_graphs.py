@@ -27,7 +27,7 @@ from sklearn.covariance._graph_lasso import graphical_lasso_path  # not exported
 from threadpoolctl import threadpool_limits
 
 from skgm import ScoreMatchingGaussianCV
-from skgm.score_matching._sparse_path import largest_alpha, solve_path
+from skgm.score_matching._gaussian.sparse import largest_alpha, solve_path
 
 GRAPHS = ("chain", "random", "hub", "block")
 

@@ -24,7 +24,7 @@ from _report import header, table
 from scipy.linalg import LinAlgWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._box_gaussian import BoxGaussian
+from skgm._numerics.box_gaussian import BoxGaussian
 
 SIZES = (1_000, 10_000, 100_000, 400_000)
 PRECISION = np.eye(4) + 0.3 * (np.eye(4, k=1) + np.eye(4, k=-1))

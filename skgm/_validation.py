@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from skgm._frames import frame_fault, non_numeric_column
+from skgm.tables._frames import frame_fault, non_numeric_column
 
 __all__ = [
     "DISCRETE_SUPPORTS",

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._frames import frame_schema, keep_index, restore_frame
 from skgm._random import as_generator
 from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
 from skgm._validation import (
@@ -18,6 +17,7 @@ from skgm._validation import (
     check_n_samples,
     validate_table,
 )
+from skgm.tables._frames import frame_schema, keep_index, restore_frame
 
 __all__ = ["DensityEstimator", "DensityTags", "transactional"]
 

@@ -17,7 +17,7 @@ Page
 ====
 
 .. equation:: a-test-label
-   :code: skgm.inference._estimating_equations.sandwich, skgm.base.DensityEstimator.score
+   :code: skgm._numerics.sandwich.sandwich, skgm.base.DensityEstimator.score
 
    1 + 1 = 2
 
@@ -65,7 +65,7 @@ def test_a_page_shows_code_checks_and_numbers(build):
     page, warnings = build(GOOD)
     assert warnings == ""
     assert 'id="eq-a-test-label"' in page
-    assert "skgm.inference._estimating_equations.sandwich" in page
+    assert "skgm._numerics.sandwich.sandwich" in page
     assert "tests/test_docs.py::check_of_addition" in page
     assert "Independent of everything" in page
     assert 'id="mistake-a-test-mistake"' in page

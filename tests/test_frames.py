@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skgm._frames import frame_fault, frame_schema, non_numeric_column, restore_frame
+from skgm.tables._frames import frame_fault, frame_schema, non_numeric_column, restore_frame
 from tests.toy import ToyNormal
 
 COLUMNS = {

@@ -12,12 +12,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skgm._bayes import check_priors, log_marginal, log_posterior
-from skgm._foreign import draw_rows
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import CallbackSupportMixin, StrOptions, check_sample_weight, fit_task
 from skgm._validation import check_n_samples, validate_table
 from skgm.base import transactional
-from skgm.compose._densities import DENSITY, as_given, fit_density, log_density, prior_covariance
+from skgm.compose._densities import (
+    DENSITY,
+    as_given,
+    draw_rows,
+    fit_density,
+    log_density,
+    prior_covariance,
+)
 from skgm.compose._fitting import keep_rows
 
 __all__ = ["DensityClassifier"]

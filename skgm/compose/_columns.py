@@ -6,7 +6,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from skgm._frames import frame_schema
+from skgm.tables._frames import frame_schema
 
 __all__ = ["column_parts", "keep_columns", "names_of", "partition_fault"]
 

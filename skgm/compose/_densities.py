@@ -1,16 +1,25 @@
 """The density inside a classifier or an outlier detector: ours, scikit-learn's, or the default."""
 
+import inspect
+from copy import copy
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skgm._frames import frame_schema
 from skgm._sklearn import HasMethods, step_task
 from skgm.score_matching import ScoreMatchingGaussian
+from skgm.tables._frames import frame_schema
 
-__all__ = ["DENSITY", "as_given", "fit_density", "log_density", "prior_covariance"]
+__all__ = [
+    "DENSITY",
+    "as_given",
+    "draw_rows",
+    "fit_density",
+    "log_density",
+    "prior_covariance",
+]
 
 # The entry for `_parameter_constraints` of estimators that take a `density`.
 DENSITY: list[Any] = [HasMethods(["fit", "score_samples"]), None]
@@ -109,3 +118,25 @@ def log_density(density: Any, X: Any) -> np.ndarray:
             "log-density must be a finite number, or -inf outside the support."
         )
     return values
+
+
+def draw_rows(density: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (n_samples, n_features) rows from a fitted density's `sample`, in random order.
+
+    `sample` may take a `random_state` (skgm, KernelDensity) or read it from the estimator
+    (GaussianMixture, which also returns its components and groups the rows by them). The density
+    itself is never changed.
+    """
+    if hasattr(density, "__density_tags__"):
+        return np.asarray(density.sample(n_samples, random_state=rng))
+    seed = int(rng.integers(2**31))
+    if "random_state" in inspect.signature(density.sample).parameters:
+        drawn = density.sample(n_samples, random_state=seed)
+    elif hasattr(density, "random_state"):
+        twin = copy(density)  # a shallow copy shares the fitted arrays, and its seed is its own
+        twin.random_state = seed
+        drawn = twin.sample(n_samples)
+    else:
+        drawn = density.sample(n_samples)
+    rows = np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn)
+    return rows[rng.permutation(len(rows))]

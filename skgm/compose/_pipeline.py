@@ -4,24 +4,109 @@ import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 
-from skgm._sklearn import Interval, fit_task
+from skgm._sklearn import BaseComposition, Interval, fit_task
 from skgm._validation import column_names
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.compose._bijections import Chain
-from skgm.compose._checks import check_steps, refuse_early
 from skgm.compose._columns import names_of
-from skgm.compose._compile import Table, build
-from skgm.compose._derived import acts_by_column, derive_tags, knows_score_function
-from skgm.compose._drawing import complete_rows, draw_rows
-from skgm.compose._fit_params import keep_param_rows, last_step_params
-from skgm.compose._fitting import fit_steps, keep_rows
-from skgm.compose._image import log_image_probability
-from skgm.compose._steps import NamedSteps
+from skgm.compose._compile import (
+    Table,
+    acts_by_column,
+    build,
+    check_steps,
+    derive_tags,
+    knows_score_function,
+    refuse_early,
+)
+from skgm.compose._fitting import fit_steps, keep_param_rows, keep_rows, last_step_params
+from skgm.compose._pull_back import complete_rows, draw_rows, log_image_probability
 
-__all__ = ["DensityPipeline", "make_density_pipeline"]
+__all__ = [
+    "DensityPipeline",
+    "NamedSteps",
+    "make_density_pipeline",
+]
+
+
+# Steps with names: parameters, indexing and slices, as in scikit-learn's Pipeline.
+
+
+class NamedSteps(BaseComposition):
+    """Mixin for a composition with constructor argument `steps` and fitted `pipeline_`."""
+
+    steps: list[tuple[str, Any]]
+    pipeline_: Pipeline
+    log_jacobians: dict[str, Any] | None
+    normalizer_draws: int
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the pipeline and, if `deep`, of its steps.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include the steps by name and their parameters as ``step__parameter``.
+
+        Returns
+        -------
+        params : dict of str to object
+            Parameter names mapped to their values.
+        """
+        return self._get_params("steps", deep=deep)
+
+    def set_params(self, **params: Any) -> "NamedSteps":
+        """Set parameters of the pipeline or of its steps, or replace steps by name.
+
+        Parameters
+        ----------
+        **params : dict
+            ``steps``, ``name`` of a step (to replace it) or ``name__parameter``.
+
+        Returns
+        -------
+        self : estimator
+            The pipeline.
+        """
+        self._set_params("steps", **params)
+        return self
+
+    @property
+    def _current(self) -> Pipeline:
+        """The fitted steps where there are, else those of the constructor."""
+        return self.pipeline_ if hasattr(self, "pipeline_") else Pipeline(self.steps)
+
+    @property
+    def named_steps(self) -> Bunch:
+        """The steps by name: the fitted ones after `fit`, those of `steps` before."""
+        return self._current.named_steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a step by position or name; for a slice, a pipeline.
+
+        A slice without the last step is a scikit-learn Pipeline of the transformers, fitted if
+        this is; one with it is a DensityPipeline, not fitted.
+        """
+        steps = self._current.steps
+        if not isinstance(index, slice) or len(steps) - 1 not in range(len(steps))[index]:
+            return self._current[index]
+        if index.step not in (1, None):
+            raise ValueError("A slice of a pipeline must have a step of 1.")
+        kept = [(name, step) for name, step in self.steps[index]]
+        names = [name for name, _ in kept]
+        custom = {k: v for k, v in self._custom.items() if k.split("__")[0] in names}
+        return type(self)(
+            kept, log_jacobians=custom or None, normalizer_draws=self.normalizer_draws
+        )
+
+    def _sk_visual_block_(self) -> Any:
+        return Pipeline(self.steps)._sk_visual_block_()
 
 
 def _require_last_step_has(pipeline: "DensityPipeline", name: str) -> None:

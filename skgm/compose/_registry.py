@@ -18,8 +18,16 @@ from sklearn.preprocessing import (
 )
 
 from skgm._sklearn import power_scaler
-from skgm.compose._bijections import Affine, Bijection, Chain, Elementwise, Rotation
-from skgm.compose._functions import FUNCTIONS, box_cox, yeo_johnson
+from skgm.compose._bijections import (
+    FUNCTIONS,
+    Affine,
+    Bijection,
+    Chain,
+    Elementwise,
+    Rotation,
+    box_cox,
+    yeo_johnson,
+)
 
 __all__ = ["KNOWN", "Rule", "is_passthrough", "leaves"]
 

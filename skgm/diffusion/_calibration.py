@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from skgm.diffusion._covariance import velocity_jacobian
-from skgm.diffusion._levels import noisy_pairs
+from skgm.diffusion._elbo import velocity_jacobian
+from skgm.diffusion._process import noisy_pairs
 from skgm.diffusion._training import Table
 
 __all__ = ["CalibratedDenoiser", "Calibration", "Trial", "calibrate", "calibrate_level", "hold_out"]

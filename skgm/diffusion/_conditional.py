@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from skgm.diffusion._margins import bend
-from skgm.diffusion._posterior import posterior_weights
-from skgm.diffusion._scaling import Scaler
+from skgm.diffusion._process import posterior_weights
+from skgm.diffusion._scaling import Scaler, bend
 from skgm.diffusion._schedule import NoiseSchedule
 
 __all__ = ["Known", "constraints", "draw_given"]

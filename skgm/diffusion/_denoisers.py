@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._numerics.optimizers import Adam, learning_rate_decay
 from skgm._sklearn import epoch_begins, epoch_ends
-from skgm.diffusion._by_class import PerClassDenoiser
+from skgm.diffusion._by_class import EmpiricalDenoiser, PerClassDenoiser
 from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, Trial, hold_out
 from skgm.diffusion._elbo import level_errors
-from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import Probes
-from skgm.diffusion._learner import NetworkDenoiser, NetworkLearner, one_blas_thread
-from skgm.diffusion._levels import NoiseLevels
 from skgm.diffusion._mixed import MixedTables
-from skgm.diffusion._network import Architecture, Network
-from skgm.diffusion._optimizer import Adam, learning_rate_decay
+from skgm.diffusion._network import (
+    Architecture,
+    Network,
+    NetworkDenoiser,
+    NetworkLearner,
+    one_blas_thread,
+)
+from skgm.diffusion._process import NoiseLevels
 from skgm.diffusion._regressor import RegressorDenoiser, RegressorLearner, fit_regressor
 from skgm.diffusion._samplers import flow_angles
 from skgm.diffusion._schedule import SCHEDULES, NoiseSchedule

@@ -8,18 +8,31 @@ in the chain that `sample_ancestral` draws from. The chain's log-likelihood is n
 probability flow: they are models of the same network.
 """
 
-from collections.abc import Iterator
+import numbers
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from skgm.diffusion._covariance import has_jacobian, posterior_spectrum
-from skgm.diffusion._posterior import posterior_weights
-from skgm.diffusion._row_noise import normal_nodes, row_keys
+from skgm._numerics.qmc import normal_nodes, row_keys
+from skgm._random import as_generator
+from skgm.diffusion._process import posterior_weights
 from skgm.diffusion._schedule import NoiseSchedule
 
-__all__ = ["evidence_lower_bound", "level_errors", "step_divergence", "step_variances"]
+__all__ = [
+    "N_REPLICATES",
+    "as_seed",
+    "evidence_lower_bound",
+    "has_jacobian",
+    "jackknifed",
+    "level_errors",
+    "posterior_spectrum",
+    "standard_error_of_mean",
+    "step_divergence",
+    "step_variances",
+    "velocity_jacobian",
+]
 
 _BLOCK = 1 << 12  # rows times draws of noise of one call of the network
 _JACOBIAN_UP_TO = 10  # columns: as many directional derivatives for each row and draw of noise
@@ -282,3 +295,140 @@ def _velocity_error(
     """Return sin z - cos e - F, (n, d); sin(phi) times it is the error of the predicted data."""
     cos, sin = np.cos(phi), np.sin(phi)
     return sin * rows - cos * noise - denoiser.velocity(cos * rows + sin * noise, phi, condition)
+
+
+# Independent estimates of every row's bound: what they say of the mean over rows.
+
+N_REPLICATES = 4
+_SEEDS = 2**63
+
+
+def as_seed(random_state: Any) -> int:
+    """Return the seed of the noise of rows: a whole number as it is, or one drawn."""
+    rng = as_generator(random_state)
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state) % _SEEDS
+    return int(rng.integers(_SEEDS))
+
+
+def jackknifed(parts: np.ndarray, marginal: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return pseudo-values of the marginals, (n_replicates, n), from bounds (n_replicates, n, k).
+
+    The logarithm of a sum over classes is convex: the mean of the marginals of noisy bounds is too
+    high, and their marginal after averaging is too high by a quarter of that. The mean of the
+    pseudo-values is not, to first order, and their spread is that of independent estimates.
+    """
+    m, lost = len(parts), np.isneginf(parts[0])  # too far away: the same in every replicate
+    finite = np.where(lost, 0.0, parts)
+    total = finite.sum(axis=0)
+
+    def of(mean: np.ndarray) -> np.ndarray:
+        return marginal(np.where(lost, -np.inf, mean))
+
+    whole = of(total / m)
+    with np.errstate(invalid="ignore"):  # of rows that every class has lost
+        pseudo = [m * whole - (m - 1) * of((total - part) / (m - 1)) for part in finite]
+    return np.where(np.isneginf(whole), -np.inf, np.stack(pseudo))
+
+
+def standard_error_of_mean(bounds: np.ndarray, rows: np.ndarray) -> float:
+    """Return the standard error of the mean of independent bounds, (n_replicates, n).
+
+    Rows have noise of their own, except that equal rows share it: the variances over replicates
+    of the sums over equal rows add up. Far more degrees of freedom than the spread of n_replicates
+    means has.
+    """
+    if not np.isfinite(bounds).all():  # some row has density zero, whatever the noise
+        return 0.0
+    m, n = bounds.shape
+    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    sums = np.array([np.bincount(which.ravel(), part, len(first)) for part in bounds])
+    return float(np.sqrt(sums.var(axis=0, ddof=1).sum() / m) / n)
+
+
+# How uncertain the data are given a noisy row, from the derivatives of the denoiser.
+#
+# With u = cos(phi) z + sin(phi) e and the posterior mean E[z | u] = cos(phi) u + sin(phi) F,
+# Tweedie's formula of second order says
+#
+#     Cov[z | u] = tan(phi) sin(phi) dE[z | u] / du = sin^2 I + (sin^3 / cos) J_F,
+#
+# exactly where F is exact. A network's Jacobian need be neither symmetric nor positive; what is
+# used of it is its symmetric part with eigenvalues in a range around the errors measured at fit.
+
+_SMALLEST, _LARGEST = 0.05, 20.0  # eigenvalues, in multiples of the mean error of the level
+_LEAST_COS = 0.1  # beyond, the Jacobian's error is multiplied by ten and more
+
+
+def has_jacobian(denoiser: Any, row: np.ndarray, condition: np.ndarray | None = None) -> bool:
+    """Return whether a denoiser has directional derivatives, tried at one row, (1, d)."""
+    if not hasattr(denoiser, "velocity_jvp"):
+        return False
+    try:
+        denoiser.velocity_jvp(row, np.pi / 4, np.ones_like(row), condition)
+    except ValueError:  # a torch module that cannot be differentiated forwards
+        return False
+    return True
+
+
+def velocity_jacobian(
+    denoiser: Any, u: np.ndarray, phi: float, condition: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return F, (n, d), and its Jacobian, (n, d, d), entry [:, i, j] of F_i along u_j.
+
+    A denoiser that has a ``velocity_jacobian(u, phi, condition)`` is asked for it; of any other
+    it takes d directional derivatives.
+    """
+    if hasattr(denoiser, "velocity_jacobian"):
+        return denoiser.velocity_jacobian(u, phi, condition)
+    jacobian = np.empty((*u.shape, u.shape[1]))
+    for j, unit in enumerate(np.eye(u.shape[1])):
+        direction = np.tile(unit, (len(u), 1))
+        velocity, jacobian[:, :, j] = denoiser.velocity_jvp(u, phi, direction, condition)
+    return velocity, jacobian
+
+
+def posterior_spectrum(
+    denoiser: Any,
+    u: np.ndarray,
+    phi: float,
+    errors: np.ndarray,
+    condition: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return F and the eigenvalues and eigenvectors of the covariance of the data given u.
+
+    Parameters
+    ----------
+    denoiser : object
+        With ``velocity_jvp(u, phi, w, condition)``.
+    u : ndarray of shape (n, d)
+        Noisy rows.
+    phi : float
+        Their angle.
+    errors : ndarray of shape (d,)
+        Mean squared errors of the predicted data at this angle; they bound the eigenvalues.
+    condition : ndarray of shape (n, k), default=None
+        Passed on to the denoiser.
+
+    Returns
+    -------
+    velocity : ndarray of shape (n, d)
+    eigenvalues : ndarray of shape (n, d)
+        Positive.
+    eigenvectors : ndarray of shape (n, d, d)
+        In columns.
+    """
+    cos, sin, d = np.cos(phi), np.sin(phi), u.shape[1]
+    if cos < _LEAST_COS:  # next to nothing is known of z but what all rows have in common
+        velocity = denoiser.velocity(u, phi, condition)
+        return (
+            velocity,
+            np.broadcast_to(errors, u.shape),
+            np.broadcast_to(np.eye(d), (len(u), d, d)),
+        )
+    velocity, jacobian = velocity_jacobian(denoiser, u, phi, condition)
+    symmetric = 0.5 * (jacobian + jacobian.transpose(0, 2, 1))
+    slopes, vectors = np.linalg.eigh(symmetric)
+    mean = errors.mean()
+    values = sin**2 + sin**3 / cos * slopes
+    return velocity, np.clip(values, _SMALLEST * mean, _LARGEST * mean), vectors

@@ -4,15 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from skgm._numerics.moments import Moments
 from skgm._random import as_generator
 from skgm._sklearn import fit_task
 from skgm.base import DensityTags, transactional
 from skgm.diffusion._by_class import check_same_classes, class_codes, encode_labels
 from skgm.diffusion._denoisers import DenoiserFit
-from skgm.diffusion._margins import bend, choose_bends
-from skgm.diffusion._scaling import Scaler, fit_scaler
+from skgm.diffusion._scaling import Scaler, bend, choose_bends, fit_scaler
 from skgm.diffusion._training import Table
-from skgm.inference._moments import Moments
 
 __all__ = ["DiffusionFit"]
 

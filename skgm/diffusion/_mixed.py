@@ -16,11 +16,12 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._frames import frame_fault, frame_schema, keep_index, restore_frame
+from skgm._numerics.qmc import normal_nodes, row_keys
 from skgm._sklearn import check_sample_weight
 from skgm._validation import check_finite, column_names, validate_table
 from skgm.base import DensityEstimator
-from skgm.diffusion._columns import (
+from skgm.diffusion._scaling import Scaler
+from skgm.tables._columns import (
     code_table,
     column_kinds,
     describe_columns,
@@ -29,9 +30,8 @@ from skgm.diffusion._columns import (
     restore_table,
     table_shape,
 )
-from skgm.diffusion._encoding import Encoding, Jitter
-from skgm.diffusion._row_noise import normal_nodes, row_keys
-from skgm.diffusion._scaling import Scaler
+from skgm.tables._encoding import Encoding, Jitter
+from skgm.tables._frames import frame_fault, frame_schema, keep_index, restore_frame
 
 __all__ = ["MixedTables", "combine_bounds"]
 

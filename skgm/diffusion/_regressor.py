@@ -11,7 +11,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import MinibatchSampler
-from skgm.diffusion._levels import prediction_gain
+from skgm.diffusion._process import prediction_gain
 from skgm.diffusion._training import Plan, Table, make_pairs
 
 __all__ = ["RegressorDenoiser", "RegressorLearner", "fit_regressor"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import get_blas_funcs
 
-from skgm.diffusion._posterior import posterior_weights
+from skgm.diffusion._process import posterior_weights
 from skgm.diffusion._schedule import NoiseSchedule
 
 __all__ = ["FLOW_METHODS", "flow_angles", "sample_ancestral", "sample_ddim", "sample_flow"]

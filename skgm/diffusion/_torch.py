@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from skgm.diffusion._levels import prediction_gain
+from skgm._numerics.optimizers import AVERAGE_EVERY, average_decay_at
 from skgm.diffusion._network import REACH, Architecture
-from skgm.diffusion._optimizer import AVERAGE_EVERY, average_decay_at
+from skgm.diffusion._process import prediction_gain
 
 __all__ = ["TorchDenoiser", "TorchLearner", "is_torch_denoiser", "new_module", "seeded"]
 

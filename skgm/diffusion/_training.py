@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm._warnings import warn_user
-from skgm.diffusion._levels import NoiseLevels, noisy_pairs, prediction_gain
 from skgm.diffusion._network import N_TIME
+from skgm.diffusion._process import NoiseLevels, noisy_pairs, prediction_gain
 
 __all__ = ["Batches", "History", "Learner", "Plan", "Table", "make_pairs", "train"]
 

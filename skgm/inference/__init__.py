@@ -2,8 +2,8 @@
 
 from skgm.inference._hypothesis_tests import likelihood_ratio_test, score_test, wald_test
 from skgm.inference._mle import MLEDensity
-from skgm.inference._models._intervals import confidence_intervals
 from skgm.inference._results import ConfidenceIntervals, TestResult
+from skgm.inference._statsmodels.intervals import confidence_intervals
 from skgm.inference.families import Family
 
 __all__ = [

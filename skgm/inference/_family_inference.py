@@ -1,20 +1,22 @@
 """Inference from the statistics that a fitted family keeps."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
+from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
 from skgm._validation import refuse_outside
-from skgm.inference._bootstrap import bootstrap_intervals
-from skgm.inference._edge_estimates import refuse_edge_estimate, undetermined
-from skgm.inference._flattening import flat_information, flat_scores
-from skgm.inference._functions import function_interval
-from skgm.inference._intervals import Fit, fit_interval, refuse_boundary
-from skgm.inference._limit_errors import infinite_estimates, limit_errors
-from skgm.inference._naming import naming_columns
-from skgm.inference._nulls import check_parameter_space
+from skgm._warnings import warn_user
+from skgm.inference._likelihood.bootstrap import bootstrap_intervals
+from skgm.inference._likelihood.functions import function_interval
+from skgm.inference._likelihood.model import Line
+from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
+from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._parametric import (
     ParametricDensity,
     check_robust_errors,
@@ -23,8 +25,155 @@ from skgm.inference._parametric import (
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._fixed import resolve_family
+from skgm.inference.families._numerical import NumericalFamily
 
-__all__ = ["FamilyInference", "refuse_overflow"]
+__all__ = [
+    "FamilyInference",
+    "Fit",
+    "fit_interval",
+    "infinite_estimates",
+    "limit_errors",
+    "naming_columns",
+    "refuse_boundary",
+    "refuse_edge_estimate",
+    "refuse_overflow",
+    "undetermined",
+    "warn_edge_estimate",
+]
+
+
+# Confidence intervals of a fitted family, method by method.
+
+Interval = tuple[np.ndarray, np.ndarray]
+
+
+class Fit(NamedTuple):
+    """A family with its statistics and estimate, and robust standard errors where asked for."""
+
+    family: Family
+    statistics: Any
+    params: Mapping[str, np.ndarray]
+    columns: list[str]
+    robust_errors: Mapping[str, np.ndarray] | None = None
+
+
+def fit_interval(
+    fit: Fit, name: str, method: str, level: float
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return low, high and the method used for one parameter.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fitted family.
+    name : str
+        The parameter.
+    method : str
+        One of the interval methods, or "auto".
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    low, high : ndarray
+        Shaped as the estimate.
+    method : str or ndarray of str
+        What "auto" chose.
+
+    Raises
+    ------
+    ValueError
+        The family lacks the method for this parameter, or the interval does not exist.
+    """
+    parameter = fit.family.parameter(name)
+    if method == "auto":
+        return fit.family.auto_interval(name, fit.statistics, fit.params, level)
+    if method not in parameter.methods:
+        raise ValueError(
+            f"The {fit.family.name} family has no {method!r} interval for {name!r}; available: "
+            f"auto, {', '.join(parameter.methods)}."
+        )
+    low, high = _METHODS[method](fit, name, level)
+    return low, high, method
+
+
+def refuse_boundary(fit: Fit, name: str, what: str) -> None:
+    """Raise where the estimate of `name` lies on the edge of its space."""
+    parameter = fit.family.parameter(name)
+    edge = np.flatnonzero(parameter.on_boundary(fit.params[name]))
+    if not len(edge):
+        return
+    column = int(edge[0])
+    methods = [m for m in ("score", "profile", "exact") if m in parameter.methods]
+    ways = f"'auto' or {', '.join(map(repr, methods))}" if methods else "'auto'"
+    raise ValueError(
+        f"{what} of {name!r} do not exist for column {fit.columns[column]!r}: the estimate "
+        f"{fit.params[name][column]:g} lies on the edge of the parameter space. Use "
+        f"confidence_intervals with method {ways}, or drop the column."
+    )
+
+
+def _wald(fit: Fit, name: str, level: float) -> Interval:
+    """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
+    refuse_boundary(fit, name, "Wald intervals")
+    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
+    return wald_interval(fit.params[name], errors, level)
+
+
+def _transformed(fit: Fit, name: str, level: float) -> Interval:
+    refuse_boundary(fit, name, "Transformed Wald intervals")
+    centre, widen = fit.family.small_sample(name, fit.statistics.n)
+    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
+    return fit.family.transformed_interval(
+        name, fit.params[name] * centre, errors * centre * widen, level
+    )
+
+
+def _robust(fit: Fit, name: str, level: float) -> Interval:
+    """Return the sandwich interval: HC1 factor, Student's t, the scale of the link."""
+    assert fit.robust_errors is not None
+    refuse_boundary(fit, name, "Robust intervals")
+    n = fit.statistics.n
+    if n <= 1:
+        raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
+    centre, _ = fit.family.small_sample(name, n)
+    errors = fit.robust_errors[name] * np.sqrt(n / (n - 1))
+    return fit.family.transformed_interval(
+        name, fit.params[name] * centre, errors * centre, level, df=n - 1
+    )
+
+
+def _score(fit: Fit, name: str, level: float) -> Interval:
+    return fit.family.score_interval(name, fit.statistics, fit.params, level)
+
+
+def _profile(fit: Fit, name: str, level: float) -> Interval:
+    return fit.family.profile_interval(name, fit.statistics, fit.params, level)
+
+
+def _rstar(fit: Fit, name: str, level: float) -> Interval:
+    refuse_boundary(fit, name, "r* intervals")
+    return fit.family.rstar_interval(name, fit.statistics, fit.params, level)
+
+
+def _bartlett(fit: Fit, name: str, level: float) -> Interval:
+    return fit.family.bartlett_interval(name, fit.statistics, fit.params, level)
+
+
+def _exact(fit: Fit, name: str, level: float) -> Interval:
+    return fit.family.exact_interval(name, fit.statistics, fit.params, level)
+
+
+_METHODS: dict[str, Callable[[Fit, str, float], Interval]] = {
+    "wald": _wald,
+    "wald-transformed": _transformed,
+    "score": _score,
+    "profile": _profile,
+    "bartlett": _bartlett,
+    "rstar": _rstar,
+    "exact": _exact,
+    "robust": _robust,
+}
 
 
 class FamilyInference(ParametricDensity):
@@ -239,3 +388,173 @@ def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
                 f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
                 "before fitting."
             )
+
+
+# Numerical fits that ran towards an edge of the parameter space, where the likelihood is flat.
+
+Params = Mapping[str, np.ndarray]
+# Information per row about a coordinate on the scale without ends, the others being unknown too.
+# Numerical curvatures are right to about 1e-9; a search for an edge ends far below.
+_FLAT = 1e-6
+
+
+def undetermined(family: Any, statistics: Any, params: Params) -> dict[str, np.ndarray]:
+    """Return per parameter the columns, (d,), in which the rows hardly tell it at the estimate.
+
+    Empty for families with formulas, which know their edges.
+
+    Parameters
+    ----------
+    family : Family
+        With numerical derivatives, or with some of the parameters of such a family fixed.
+    statistics : object
+        Its statistics.
+    params : dict of str to ndarray of shape (d,)
+        The maximum-likelihood estimate.
+
+    Returns
+    -------
+    undetermined : dict of str to ndarray of bool
+    """
+    if not isinstance(getattr(family, "base", family), NumericalFamily):
+        return {}
+    theta = family.pack(params)
+    slope, _ = Line(family.parameters).slopes(theta)
+    units = getattr(family, "base", family).units(family.full(params))
+    real = [not np.isfinite([p.low, p.high]).any() for p in family.parameters]
+    unit = np.where(real, units[:, _places(family)], slope)
+    with np.errstate(all="ignore"):
+        information = family.observed_information(statistics, params)
+        roots, vectors = np.linalg.eigh(
+            np.nan_to_num(information * unit[:, :, None] * unit[:, None, :])
+        )
+        information = 1 / np.einsum("dij,dj->di", vectors**2, 1 / np.maximum(roots, 1e-300))
+    return {p.name: ~(information[:, k] > _FLAT) for k, p in enumerate(family.parameters)}
+
+
+def _places(family: Any) -> np.ndarray:
+    base = getattr(family, "base", family)
+    names = [p.name for p in base.parameters]
+    return np.array([names.index(p.name) for p in family.parameters])
+
+
+def _describe(family: Any, params: Params, flat: Mapping[str, np.ndarray], columns: Any) -> str:
+    """Return in words which parameters ran away in the first column where any did; "" if none."""
+    if not flat or not np.any(list(flat.values())):
+        return ""
+    j = int(np.flatnonzero(np.any(list(flat.values()), axis=0))[0])
+    names = [name for name, bad in flat.items() if bad[j]]
+    shown = ", ".join(f"{name} = {params[name][j]:.4g}" for name in names)
+    return (
+        f"the likelihood of column {columns[j]!r} in the {family.name} family is flat where the "
+        f"search ended ({shown}): the estimate lies on, or runs towards, an edge of the parameter "
+        "space, where the family becomes a smaller one"
+    )
+
+
+def warn_edge_estimate(family: Any, statistics: Any, params: Params, columns: list[str]) -> None:
+    """Warn that the estimate lies on an edge, so that it has no standard errors."""
+    found = _describe(family, params, undetermined(family, statistics, params), columns)
+    if found:
+        warn_user(
+            f"{found[0].upper()}{found[1:]}. Standard errors of these parameters do not exist; fit "
+            "the smaller family, or fix one of them.",
+            ConvergenceWarning,
+        )
+
+
+def refuse_edge_estimate(
+    family: Any, statistics: Any, params: Params, columns: list[str], what: str
+) -> None:
+    """Raise where the estimate lies on an edge."""
+    found = _describe(family, params, undetermined(family, statistics, params), columns)
+    if found:
+        raise ValueError(
+            f"{what} do not exist: {found}. Fit the smaller family, fix one of them, or use "
+            "likelihood_ratio_test."
+        )
+
+
+# Standard errors where an estimate is infinite: those of the family in the limit.
+
+
+def infinite_estimates(family: Any, params: Params) -> dict[str, np.ndarray]:
+    """Return, by parameter that may be infinite, in which columns (d,) its estimate is."""
+    found = {p.name: np.isposinf(params[p.name]) for p in family.parameters if p.may_be_infinite}
+    return {name: where for name, where in found.items() if where.any()}
+
+
+def limit_errors(
+    family: Any,
+    statistics: Any,
+    params: Params,
+    cov: str,
+    rows: tuple[np.ndarray, np.ndarray | None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return standard errors with infinite parameters known: there the family is a smaller one.
+
+    Parameters
+    ----------
+    family : Family
+        Negative binomial or Student's t, or one of these with parameters fixed.
+    statistics : object
+        Its statistics.
+    params : dict of str to ndarray of shape (d,)
+        The estimate.
+    cov : {"model", "observed", "robust"}
+        The kind of covariance.
+    rows : tuple of ndarray, default=None
+        The table and its weights, for "robust".
+
+    Returns
+    -------
+    errors : dict of str to ndarray of shape (d,)
+        NaN where the estimate is infinite.
+    """
+    infinite = infinite_estimates(family, params)
+    if cov == "model":
+        information = family.information(params)
+    else:
+        information = family.observed_information(statistics, params)
+    information = np.array(information)
+    for k, parameter in enumerate(family.parameters):
+        where = infinite.get(parameter.name)
+        if where is not None:  # the score in it vanishes, and with it its row and column
+            information[where, k], information[where, :, k] = 0.0, 0.0
+            information[where, k, k] = 1.0
+    if cov == "robust":
+        assert rows is not None
+        meat = columnwise_meat(lambda part: family.score(part, params), *rows)
+        errors = errors_from_sandwich(information, meat, statistics.n)
+    else:
+        errors = errors_from_information(information, statistics.n)
+    return {
+        p.name: np.where(infinite.get(p.name, False), np.nan, errors[:, k])
+        for k, p in enumerate(family.parameters)
+    }
+
+
+# Messages of searches, which know columns by number, in terms of the columns' names.
+
+
+@contextmanager
+def naming_columns(columns: Sequence[str]) -> Iterator[None]:
+    """Let a ValueError about "column number 2" speak of the column by its name.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns of the table, in order.
+    """
+
+    def name(match: re.Match[str]) -> str:
+        j = int(match[1])
+        return f"column {columns[j]!r}" if j < len(columns) else "a column"
+
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(r"column '?number (\d+)'?", name, str(error))
+        if text == str(error):
+            raise
+        raise ValueError(text) from error

@@ -1,45 +1,67 @@
 """Score, likelihood-ratio and Wald tests of hypotheses about parameters."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import clone
 
-from skgm.inference._corrections import (
+from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
+from skgm.inference._likelihood.nulls import flat_values, read_null, refuse_edge
+from skgm.inference._likelihood.statistics import linear_quadratic
+from skgm.inference._mle import MLEDensity
+from skgm.inference._problem import (
     CORRECTIONS,
+    Problem,
+    check_alternative,
+    family_null,
     mean_ratio,
     modified_root,
+    outcome,
     refuse_correction,
+    refuse_forgotten_events,
+    side,
 )
-from skgm.inference._estimating_equations import (
-    inverse_information,
-    meat,
-    sandwich,
-    total_weight,
-)
-from skgm.inference._flattening import flat_values
-from skgm.inference._mle import MLEDensity
-from skgm.inference._models._statsmodels import is_statsmodels_result
-from skgm.inference._models._tests import (
+from skgm.inference._results import TestResult
+from skgm.inference._statsmodels.adapters import is_statsmodels_result
+from skgm.inference._statsmodels.tests import (
     model_likelihood_ratio_test,
     model_score_test,
     model_wald_test,
     refuse_event,
 )
-from skgm.inference._nulls import read_null, refuse_edge
-from skgm.inference._own_tests import own_statistics_first
-from skgm.inference._problem import (
-    Problem,
-    check_alternative,
-    family_null,
-    outcome,
-    refuse_forgotten_events,
-    side,
-)
-from skgm.inference._results import TestResult
-from skgm.inference._statistics_of_tests import linear_quadratic
 
-__all__ = ["likelihood_ratio_test", "score_test", "wald_test"]
+__all__ = [
+    "likelihood_ratio_test",
+    "own_statistics_first",
+    "score_test",
+    "wald_test",
+]
+
+
+# Estimators with test statistics of their own, which the public tests hand over to.
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def own_statistics_first(name: str) -> Callable[[Test], Test]:
+    """Decorate a public test: estimators with `_hypothesis_test` answer it themselves.
+
+    They get the name of the test, X, null and the keyword arguments that the user gave.
+    """
+
+    def decorate(function: Test) -> Test:
+        @wraps(function)
+        def test(estimator: Any, X: Any = None, null: Any = None, **options: Any) -> Any:
+            if not hasattr(estimator, "_hypothesis_test"):
+                return function(estimator, X, null, **options)
+            refuse_event(options.pop("event", None))
+            return estimator._hypothesis_test(name, X, null, **options)
+
+        return cast(Test, test)  # type checkers keep the signature of the test
+
+    return decorate
 
 
 @own_statistics_first("score")

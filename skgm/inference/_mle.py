@@ -12,12 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm._validation import refuse_outside, validate_table
 from skgm.base import DensityTags
-from skgm.inference._edge_estimates import warn_edge_estimate
-from skgm.inference._family_inference import FamilyInference, refuse_overflow
-from skgm.inference._naming import naming_columns
-from skgm.inference._summary import FitSummary, summarize_fit
+from skgm.inference._family_inference import (
+    FamilyInference,
+    naming_columns,
+    refuse_overflow,
+    warn_edge_estimate,
+)
+from skgm.inference._results import FitSummary, summarize_fit
 from skgm.inference.families import Family, get_family
-from skgm.inference.families._censored_rows import check_event
+from skgm.inference.families._censored_laws import check_event
 
 __all__ = ["MLEDensity"]
 

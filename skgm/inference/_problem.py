@@ -4,32 +4,51 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import digamma
 from sklearn.base import clone
 
-from skgm.inference._constrained import constrained_estimate
-from skgm.inference._flattening import flat_information, flat_scores, flat_values
-from skgm.inference._mle import MLEDensity
-from skgm.inference._naming import naming_columns
-from skgm.inference._nesting import limit_case, nested_null
-from skgm.inference._nulls import Null, check_parameter_space, read_null
-from skgm.inference._results import TestResult
-from skgm.inference._special_nulls import is_uniform, limit_root, rayleigh, uniform_scores
-from skgm.inference._statistics_of_tests import (
+from skgm.inference._family_inference import naming_columns
+from skgm.inference._likelihood.bartlett import column_means, refuse_unknown_mean
+from skgm.inference._likelihood.fit import constrained_estimate
+from skgm.inference._likelihood.nulls import (
+    Null,
+    check_parameter_space,
+    flat_information,
+    flat_scores,
+    flat_values,
+    read_null,
+)
+from skgm.inference._likelihood.rstar import rstar
+from skgm.inference._likelihood.statistics import (
     newton_step,
     robust_score_statistic,
     tail_probability,
 )
+from skgm.inference._mle import MLEDensity
+from skgm.inference._nesting import limit_case, nested_null
+from skgm.inference._results import TestResult
 from skgm.inference.families import get_family
-from skgm.inference.families._base import Family
+from skgm.inference.families._base import Family, Params
+from skgm.inference.families._multivariate_normal import independent_groups
 
 __all__ = [
     "ALTERNATIVES",
+    "CORRECTIONS",
     "Problem",
     "check_alternative",
     "family_null",
+    "heavy_tails_root",
+    "is_uniform",
+    "limit_root",
+    "mean_ratio",
+    "modified_root",
     "outcome",
+    "overdispersion_root",
+    "rayleigh",
+    "refuse_correction",
     "refuse_forgotten_events",
     "side",
+    "uniform_scores",
 ]
 
 ALTERNATIVES = ("two-sided", "greater", "less")
@@ -284,3 +303,206 @@ def outcome(
     return TestResult(
         shown, df, pvalue, method, null, alternative, correction, restricted_params or {}, root
     )
+
+
+# Score statistics of nulls that are no points of the usual parameters: whole circles, infinity.
+#
+# Uniform angles are the von Mises distribution with :math:`\kappa = 0`, where the direction has no
+# meaning. In :math:`\kappa (\cos\mu, \sin\mu)` they are an inner point, and regular: the score test
+# is Rayleigh's, :math:`2 n \bar R^2`, and it and the likelihood ratio have two degrees of freedom.
+#
+# At an infinite ``size`` (negative binomial) or ``df`` (Student's t) the score is that of their
+# inverse at zero, an end of its space: it counts where it is positive.
+#
+# References
+# ---------- K. V. Mardia and P. E. Jupp, "Directional Statistics", Wiley, 2000, section 6.3; C.
+#   Dean and J. F. Lawless, "Tests for detecting overdispersion in Poisson regression models",
+#   Journal of the American Statistical Association 84, 1989.
+
+
+def is_uniform(family: Any, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether a null says that angles are uniform, in some columns.
+
+    Raises
+    ------
+    ValueError
+        It says more than that: a direction, or another concentration elsewhere.
+    """
+    if family.name != "von_mises" or set(values) != {"mu", "kappa"}:
+        return False
+    kappa = values["kappa"]
+    if not (kappa == 0).any():
+        return False
+    if not np.isnan(values["mu"]).all() or (kappa > 0).any():
+        raise ValueError(
+            "null['kappa'] = 0 says that angles are uniform, without a direction: restrict "
+            "nothing beside it (NaN for the columns that are free)."
+        )
+    return True
+
+
+def rayleigh(lengths: np.ndarray, n: float) -> np.ndarray:
+    """Return 2 n R^2 per column, (d,), R being the lengths of the mean vectors."""
+    return 2 * n * lengths**2
+
+
+def uniform_scores(X: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores (n, 2 c) of kappa (cos mu, sin mu) at zero and their information."""
+    chosen = X[:, columns]
+    psi = np.hstack([np.cos(chosen), np.sin(chosen)])
+    return psi, np.eye(psi.shape[1]) / 2
+
+
+def limit_root(name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
+    """Return the standardised score at an infinite `size` or `df` of one column x, (n,)."""
+    weight = np.ones(len(x)) if weight is None else weight
+    return (overdispersion_root if name == "size" else heavy_tails_root)(x, weight)
+
+
+def overdispersion_root(x: np.ndarray, weight: np.ndarray) -> float:
+    """Return sum{(x - mean)^2 - x} / (mean sqrt(2 n)): variance beyond that of a Poisson."""
+    n = weight.sum()
+    mean = weight @ x / n
+    return float(weight @ ((x - mean) ** 2 - x) / (mean * np.sqrt(2 * n)))
+
+
+def heavy_tails_root(x: np.ndarray, weight: np.ndarray) -> float:
+    """Return sum(z^4 - 3) / sqrt(24 n): kurtosis beyond that of a normal."""
+    n = weight.sum()
+    centred = x - weight @ x / n
+    z = centred / np.sqrt(weight @ centred**2 / n)
+    return float(weight @ (z**4 - 3) / np.sqrt(24 * n))
+
+
+# Small-sample corrections of the likelihood-ratio statistic, as the tests apply them.
+
+CORRECTIONS = (None, "bartlett", "rstar")
+
+
+def mean_ratio(family: Family, n: float, null: Null, params: Params) -> float:
+    """Return the mean under the null of the likelihood-ratio statistic; eq. bartlett.
+
+    Parameters
+    ----------
+    family : Family
+        Continuous.
+    n : float
+        Number of rows.
+    null : Null
+        The hypothesis.
+    params : dict of str to ndarray
+        The restricted estimate.
+
+    Returns
+    -------
+    mean : float
+        Summed over columns.
+
+    Raises
+    ------
+    ValueError
+        A discrete family, a null that couples entries, or one whose mean is not known.
+    """
+    if family.joint:
+        return _gaussian_mean(family, n, null)
+    if null.is_linear:
+        raise ValueError(
+            "correction='bartlett' needs a null that holds parameters at values; for restrictions "
+            "that couple parameters the mean of the statistic is not known."
+        )
+    held = ~np.isnan(family.pack(null.values))
+    total = 0.0
+    for pattern in np.unique(held, axis=0):
+        columns = (held == pattern).all(axis=1)
+        if pattern.any():
+            part = {name: value[columns] for name, value in params.items()}
+            means = column_means(family.columns(columns), pattern, part, n)
+            total += float(np.sum(means))
+    return total
+
+
+def _gaussian_mean(family: Family, n: float, null: Null) -> float:
+    """Return E[W] of a multivariate normal, exactly.
+
+    T. W. Anderson, "An Introduction to Multivariate Statistical Analysis", 3rd edition, Wiley,
+    2003, sections 8.4, 9.3 and 10.8: the statistics are logarithms of Wishart determinants.
+    """
+    if [p.name for p in family.parameters] != ["mean", "covariance"]:
+        refuse_unknown_mean(family)
+    covariance = null.values["covariance"]
+    d = len(covariance)
+    if null.matrix is not None:
+        return _of_means(n, len(null.matrix))
+    held = ~np.isnan(null.values["mean"])
+    if not np.isnan(covariance).any():
+        # tr A - log|A| - d with n A Wishart on n - 1 degrees of freedom
+        return float(held.sum() - d - n * (_mean_log_det(n - 1, d) - d * np.log(n)))
+    groups = independent_groups(covariance) or [np.arange(d)]
+    apart = sum(_mean_log_det(n - 1, len(group)) for group in groups)
+    means = sum(_of_means(n, int(held[group].sum())) for group in groups)
+    return n * (apart - _mean_log_det(n - 1, d)) + means
+
+
+def _of_means(n: float, r: int) -> float:
+    """Return E[W] where r linear functions of a mean are restricted, the covariance being free."""
+    return float(n * (digamma(n / 2) - digamma((n - r) / 2)))  # Wilks' lambda is a beta variable
+
+
+def _mean_log_det(df: float, d: int) -> float:
+    """Return the mean log-determinant of a standard Wishart matrix."""
+    return float(np.sum(digamma((df - np.arange(d)) / 2)) + d * np.log(2))
+
+
+def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, null: Null) -> float:
+    """Return r* for a null that holds one parameter of one column; eq. rstar.
+
+    Parameters
+    ----------
+    family : Family
+        Continuous, of independent columns, and one that defines `canonical`.
+    rows : ndarray of shape (n, d)
+        The data.
+    weight : ndarray of shape (n,) or None
+        A weight w counts its row w times.
+    null : Null
+        The hypothesis.
+
+    Returns
+    -------
+    root : float
+        Positive where the data point above the null.
+
+    Raises
+    ------
+    ValueError
+        Another null, or a family without r*.
+    """
+    held = np.argwhere(np.empty((0, 2)) if family.joint else ~np.isnan(family.pack(null.values)))
+    if len(held) != 1 or family.discrete:
+        raise ValueError(
+            "correction='rstar' is for one parameter of one column of a continuous family of "
+            f"independent columns; this null of the {family.name} family is not of that kind. Use "
+            "correction='bartlett' or none."
+        )
+    column, index = held[0]
+    name = family.parameters[index].name
+    family = family.columns([column])
+    statistics = family.summarize(rows[:, [column]], weight)
+    estimate = family.estimate(statistics)
+    try:
+        _, root = rstar(family, name, statistics, estimate, null.values[name][[column]])
+    except NotImplementedError as error:
+        raise ValueError(
+            f"correction='rstar' is not known for the {family.name} family: {error} Use "
+            "correction='bartlett' or none."
+        ) from error
+    return float(root[0])
+
+
+def refuse_correction(correction: str | None, event: Any) -> None:
+    """Raise where a small-sample correction is asked for right-censored rows."""
+    if correction is not None and event is not None:
+        raise ValueError(
+            f"correction={correction!r} needs the law of the censoring times, which is not "
+            "modelled; use correction=None with event."
+        )

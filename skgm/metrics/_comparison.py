@@ -1,22 +1,77 @@
 """The paired comparison of two densities on held-out rows."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from skgm._sklearn import check_sample_weight
 from skgm._validation import check_level
-from skgm.metrics._nesting import find_nesting
-from skgm.metrics._paired import (
-    PairedMean,
-    agree_to_rounding,
-    paired_mean,
-    student_interval,
-    win_rate,
-)
+from skgm.inference import MLEDensity
+from skgm.inference._nesting import fixed_values, nested_null
+from skgm.inference.families import get_family
 
-__all__ = ["DensityComparison", "compare_densities"]
+__all__ = [
+    "DensityComparison",
+    "Nesting",
+    "PairedMean",
+    "agree_to_rounding",
+    "compare_densities",
+    "find_nesting",
+    "paired_mean",
+    "student_interval",
+    "win_rate",
+]
+
+
+# Formulas of the paired comparison: pure functions on per-row log-densities.
+
+
+class PairedMean(NamedTuple):
+    """Mean of the differences, its standard error, and the number of rows behind them."""
+
+    mean: float
+    standard_error: float
+    n_rows: float
+
+
+def paired_mean(difference: np.ndarray, weight: np.ndarray | None = None) -> PairedMean:
+    """Return the mean of `difference`, (n,), and its standard error.
+
+    Weights count repetitions: the sum of the weights is the number of rows, and the variance has
+    that number less one as its divisor.
+    """
+    weight = np.ones(difference.size) if weight is None else weight
+    n_rows = weight.sum()
+    mean = np.average(difference, weights=weight)
+    variance = weight @ (difference - mean) ** 2 / (n_rows - 1)
+    return PairedMean(float(mean), float(np.sqrt(variance / n_rows)), float(n_rows))
+
+
+def student_interval(paired: PairedMean, level: float) -> tuple[float, float, float, float]:
+    """Return low, high, t statistic and two-sided p-value, Student's t on n_rows - 1 degrees."""
+    if paired.standard_error == 0:  # only where both densities agree on every row
+        return paired.mean, paired.mean, 0.0, 1.0
+    df = paired.n_rows - 1
+    half_width = stats.t.isf((1 - level) / 2, df) * paired.standard_error
+    statistic = paired.mean / paired.standard_error
+    pvalue = 2 * stats.t.sf(abs(statistic), df)
+    return paired.mean - half_width, paired.mean + half_width, statistic, float(pvalue)
+
+
+def win_rate(difference: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the weighted share of positive differences, ties counted half."""
+    return float(np.average((np.sign(difference) + 1) / 2, weights=weight))
+
+
+def agree_to_rounding(log_a: np.ndarray, log_b: np.ndarray) -> bool:
+    """Tell whether two arrays of log-densities are equal but for rounding, row by row.
+
+    The tolerance, 1e-7 relative, is the precision that the density contract promises. Without
+    this rule two computations of one density would differ "significantly" by 1e-15 nats.
+    """
+    return bool(np.allclose(log_a, log_b, rtol=1e-7, atol=1e-7))
 
 
 @dataclass(frozen=True)
@@ -295,3 +350,74 @@ def _infinite_difference(zero_a: np.ndarray, zero_b: np.ndarray) -> str:
     if not zero_b.any():
         return "-inf (b is better)"
     return "undefined" if zero_a.any() else "+inf (a is better)"
+
+
+# Whether one of two parametric models is a special case of the other, in words.
+
+
+class Nesting(NamedTuple):
+    """How two models are related, in a word and in a sentence."""
+
+    kind: str | None
+    note: str = ""
+
+
+def find_nesting(a: Any, b: Any) -> Nesting:
+    """Return whether one of two densities is a special case of the other.
+
+    Parameters
+    ----------
+    a, b : object
+        Densities; only two fitted :class:`skgm.MLEDensity` can be nested.
+
+    Returns
+    -------
+    nesting : Nesting
+        Kind "a in b", "b in a", "same model" (family and fixed values agree) or None.
+    """
+    if not (isinstance(a, MLEDensity) and isinstance(b, MLEDensity)):
+        return Nesting(None)
+    if _same_model(a, b):
+        note = "a and b are the same model, so only the rows they were fitted to tell them apart"
+        return Nesting("same model", note)
+    for small, large, names in ((a, b, "ab"), (b, a, "ba")):
+        words = _restriction(small, large)
+        if words is not None:
+            kinds = [get_family(model.family).name for model in (small, large)]
+            note = (
+                f"{names[0]} ({kinds[0]}) is nested in {names[1]} ({kinds[1]}): {words}; on the "
+                f"rows they were fitted to, likelihood_ratio_test({names[1]}, X, {names[0]}) tests "
+                "that"
+            )
+            return Nesting(f"{names[0]} in {names[1]}", note)
+    return Nesting(None)
+
+
+def _same_model(a: MLEDensity, b: MLEDensity) -> bool:
+    """Whether family, its settings, and the fixed values agree."""
+    if get_family(a.family) != get_family(b.family):
+        return False
+    held, others = fixed_values(a), fixed_values(b)
+    return held.keys() == others.keys() and all(
+        np.all(np.asarray(held[name]) == np.asarray(others[name])) for name in held
+    )
+
+
+def _restriction(small: MLEDensity, large: MLEDensity) -> str | None:
+    """Return in words what makes `large` equal to `small`; None where nothing does."""
+    try:
+        null = nested_null(large, small, small.n_features_in_).null
+    except ValueError:  # not nested
+        return None
+    words = ", ".join(_in_words(name, value) for name, value in null.items())
+    return f"{words} (on the edge of the parameter space)" if "inf" in words else words
+
+
+def _in_words(name: str, value: np.ndarray) -> str:
+    if value.ndim == 2:
+        diagonal = np.isnan(np.diag(value)).all()
+        return "no covariances" if diagonal else "no covariances, variances given"
+    known = value[~np.isnan(value)]
+    if len(set(known)) == 1:
+        return f"{name} = {known[0]:g}"
+    return f"{name} = [{', '.join(f'{v:g}' for v in known)}]"

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.linalg import solve
 from sklearn.utils.validation import check_is_fitted
 
+from skgm._numerics.sandwich import diagonal_units, meat, total_weight
 from skgm.inference import MLEDensity
-from skgm.inference._estimating_equations import diagonal_units, meat, total_weight
-from skgm.inference._flattening import flat_values
+from skgm.inference._likelihood.nulls import flat_values
 from skgm.inference._parametric import ParametricDensity, check_training_table
 
 __all__ = ["InformationCriteria", "information_criteria"]

@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
+from skgm._numerics.distributions import Noise, refuse_rows_outside
 from skgm._sklearn import boosting_to_best_iteration
-from skgm.nce._noise import Noise, refuse_rows_outside
 
 __all__ = [
     "MIN_ROWS",

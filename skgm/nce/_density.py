@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm._numerics.distributions import BernoulliNoise
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     Interval,
@@ -24,13 +25,18 @@ from skgm.nce._classifiers import (
     constant_critic,
     fit_classifier_critic,
 )
-from skgm.nce._linear import LinearCritic, fit_linear_critic
-from skgm.nce._linear_inference import LinearInference
-from skgm.nce._noise import BernoulliNoise
+from skgm.nce._inference import LinearInference
 from skgm.nce._noise_choice import has_mass, make_noise
+from skgm.nce._parametric import LinearCritic, fit_linear_critic
 from skgm.nce._preparation import Prepared, prepare_rows
-from skgm.nce._ratio_density import RatioDensity
-from skgm.nce._routes import check_choices, has_parameters, linear_form, noise_spec, observer
+from skgm.nce._ratio_density import (
+    RatioDensity,
+    check_choices,
+    has_parameters,
+    linear_form,
+    noise_spec,
+    observer,
+)
 
 __all__ = ["NCEDensity"]
 

@@ -1,21 +1,144 @@
 """From a training table to the rows that data are: weights, constant columns, lattices."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
 from skgm._warnings import warn_user
-from skgm.nce._lattice import (
-    LatticeReport,
-    dependent_columns,
-    dequantize,
-    duplicated_columns,
-    inspect_lattice,
-    warn_lattice,
-)
 
-__all__ = ["Prepared", "prepare_rows", "refuse_degenerate_columns", "repeat_rows"]
+__all__ = [
+    "LatticeReport",
+    "Prepared",
+    "dependent_columns",
+    "dequantize",
+    "duplicated_columns",
+    "inspect_lattice",
+    "lattice_step",
+    "prepare_rows",
+    "refuse_degenerate_columns",
+    "repeat_rows",
+    "warn_lattice",
+]
+
+
+# Rounded and repeated rows, which inflate the likelihood of any density that is free enough.
+
+MAX_UNIQUE = 0.5  # share of unique values at and below which a column counts as rounded
+ON_LATTICE = 0.9  # share of values that must be multiples of the step
+MAX_DUPLICATES = 0.01  # share of rows that repeat another
+MAX_STEPS = 1000  # tried per column, widest first
+MIN_ROWS = 20  # fewer say nothing
+
+
+@dataclass(frozen=True)
+class LatticeReport:
+    """How discrete a table is.
+
+    Attributes
+    ----------
+    unique_share : ndarray of shape (d,)
+        Share of values of each column that are different from those before.
+    step : ndarray of shape (d,)
+        Width of the lattice that a column is rounded to; 0 for a column that is not.
+    duplicate_share : float
+        Share of rows that repeat an earlier row.
+    """
+
+    unique_share: np.ndarray
+    step: np.ndarray
+    duplicate_share: float
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the likelihood of a free density would be inflated."""
+        return bool(self.step.any()) or self.duplicate_share > MAX_DUPLICATES
+
+
+def inspect_lattice(X: np.ndarray) -> LatticeReport:
+    """Report which columns of X, (n, d), are rounded, and how many rows repeat others."""
+    n = len(X)
+    unique_share = np.array([len(np.unique(column)) / n for column in X.T])
+    if n < MIN_ROWS:
+        return LatticeReport(unique_share, np.zeros(X.shape[1]), 0.0)
+    rounded = unique_share <= MAX_UNIQUE
+    step = np.array([lattice_step(x) if yes else 0.0 for x, yes in zip(X.T, rounded)])
+    duplicates = 1 - len(np.unique(X, axis=0)) / n
+    return LatticeReport(unique_share, step, duplicates)
+
+
+def lattice_step(x: np.ndarray) -> float:
+    """Return the widest step of which nine tenths of the values are multiples, or 0.
+
+    The widest, not the smallest gap: a few values with more digits than the others (9.5333 among
+    tenths) must not hide the lattice. Multiples are counted from the most frequent value, which
+    does not count itself: a spike at zero is no lattice.
+    """
+    values, counts = np.unique(x, return_counts=True)
+    if len(values) < 2:
+        return 0.0
+    mode = int(np.argmax(counts))
+    distance = np.delete(values, mode) - values[mode]
+    counts = np.delete(counts, mode)
+    gaps = np.sort(np.diff(values))
+    distinct = np.append(np.diff(gaps) > 1e-6 * gaps[1:], True)
+    for step in gaps[distinct][::-1][:MAX_STEPS]:
+        place = distance / step
+        if counts[np.abs(place - np.round(place)) < 1e-3].sum() >= ON_LATTICE * counts.sum():
+            return float(step)
+    return 0.0
+
+
+def dequantize(X: np.ndarray, report: LatticeReport, rng: np.random.Generator) -> np.ndarray:
+    """Spread every rounded value evenly over its cell: plus uniform noise of one step."""
+    return X + report.step * (rng.uniform(size=X.shape) - 0.5)
+
+
+def warn_lattice(report: LatticeReport, names: list[str]) -> None:
+    """Warn of rounded columns and repeated rows, and say what they do to a likelihood."""
+    if not report.suspicious:
+        return
+    found = []
+    if report.step.any():
+        j = int(np.argmin(np.where(report.step > 0, report.unique_share, np.inf)))
+        found.append(
+            f"{np.count_nonzero(report.step)} column(s) hold rounded values (in {names[j]!r} only "
+            f"{report.unique_share[j]:.1%} of the values are unique; step {report.step[j]:.3g})"
+        )
+    if report.duplicate_share > MAX_DUPLICATES:
+        found.append(f"{report.duplicate_share:.1%} of the rows repeat an earlier row")
+    warn_user(
+        f"{' and '.join(found)}. A density can rise without limit at values that repeat, so its "
+        "likelihood is inflated and cannot be compared with that of a smoother model. Drop "
+        "repeated rows; lattice='dequantize' spreads each rounded value over its cell; "
+        "lattice='ignore' silences this.",
+        UserWarning,
+    )
+
+
+def duplicated_columns(X: np.ndarray) -> tuple[int, int] | None:
+    """Return a pair of columns that are equal up to scale and shift, or None."""
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    correlation = np.abs(Z.T @ Z) / len(Z)
+    pairs = np.argwhere(np.triu(correlation > 1 - 1e-10, 1))
+    return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
+
+
+def dependent_columns(X: np.ndarray) -> list[int]:
+    """Return columns of which one is a linear combination of the others, or none.
+
+    Of more rows than columns: fewer always lie in a plane.
+    """
+    if len(X) <= X.shape[1] + 1:
+        return []
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    values, vectors = np.linalg.eigh(Z.T @ Z / len(Z))
+    if values[0] > 1e-10:
+        return []
+    loading = np.abs(vectors[:, 0])
+    return np.flatnonzero(loading > 1e-3 * loading.max()).tolist()
+
 
 MAX_REPEATED = 1_000_000  # rows; beyond, whole-number weights stay weights
 

@@ -1,23 +1,185 @@
 """A density known as noise times a ratio: its normaliser, scores and draws."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
+from skgm._numerics.distributions import Noise
+from skgm._numerics.importance import (
+    Normalizer,
+    estimate_normalizer,
+    importance_resampling,
+    normalizer_faults,
+    rejection_sampling,
+    sample_limit,
+)
+from skgm._numerics.langevin import langevin_draws
 from skgm._sklearn import check_sample_weight
+from skgm._warnings import warn_user
 from skgm.base import DensityEstimator
-from skgm.nce._langevin import langevin_draws
-from skgm.nce._linear import LinearCritic
-from skgm.nce._noise import Noise
-from skgm.nce._normalizer import estimate_normalizer, sample_limit, warn_normalizer
-from skgm.nce._resampling import importance_resampling, rejection_sampling
-from skgm.nce._routes import smooth
-from skgm.nce._score_error import ScoreError
+from skgm.nce._classifiers import is_classifier_like
+from skgm.nce._noise_choice import NOISE_NAMES
+from skgm.nce._own_model import own_model
+from skgm.nce._parametric import LinearCritic
+from skgm.nce._preparation import Prepared
+from skgm.nce._statistics import Form, is_linear_critic, make_statistics
 
-__all__ = ["RatioDensity"]
+__all__ = [
+    "RatioDensity",
+    "ScoreError",
+    "check_choices",
+    "has_parameters",
+    "linear_form",
+    "noise_spec",
+    "observer",
+    "smooth",
+    "warn_normalizer",
+]
+
+
+# A mean log-likelihood with its two errors.
+
+
+@dataclass(frozen=True)
+class ScoreError:
+    """Mean log-likelihood of a table, and how far it can be off.
+
+    Attributes
+    ----------
+    mean : float
+        Mean log-density per row, in nats: what `score` returns.
+    sampling_se : float
+        Standard error of the mean over rows: another table would give another mean.
+    normalizer_se : float
+        Standard error of log Z, common to all rows: it cancels in differences between tables
+        under one model, and not between models.
+
+    Examples
+    --------
+    >>> from skgm.nce import ScoreError
+    >>> round(ScoreError(mean=-1.0, sampling_se=0.03, normalizer_se=0.004).se, 4)
+    0.0303
+    """
+
+    mean: float
+    sampling_se: float
+    normalizer_se: float
+
+    @property
+    def se(self) -> float:
+        """Standard error of the mean from both sources."""
+        return float(np.hypot(self.sampling_se, self.normalizer_se))
+
+    @classmethod
+    def from_rows(
+        cls, log_density: np.ndarray, weight: np.ndarray | None, normalizer_se: float
+    ) -> "ScoreError":
+        """Summarise the log-densities of rows.
+
+        Parameters
+        ----------
+        log_density : ndarray of shape (n,)
+            One value per row.
+        weight : ndarray of shape (n,) or None
+            Weights of the rows in the mean.
+        normalizer_se : float
+            Standard error of log Z.
+
+        Returns
+        -------
+        error : ScoreError
+        """
+        share = np.full(len(log_density), 1.0) if weight is None else weight
+        counted = share > 0  # 0 * -inf would be NaN
+        values, share = log_density[counted], share[counted]
+        mean = float(np.average(values, weights=share))
+        if not np.isfinite(mean):
+            return cls(mean, np.inf, normalizer_se)
+        n = share.sum()
+        variance = np.average((values - mean) ** 2, weights=share) * n / max(n - 1, 1e-300)
+        sampling = float(np.sqrt(variance / n)) if n > 1 else np.inf
+        return cls(mean, sampling, normalizer_se)
+
+
+# Which critic the parameters of NCEDensity describe, and its fit.
+
+
+def has_parameters(critic: Any, log_phi: Any) -> bool:
+    """Tell whether these arguments describe a model with parameters, not a classifier."""
+    return log_phi is not None or is_linear_critic(critic)
+
+
+def check_choices(critic: Any, noise: Any, log_phi: Any) -> None:
+    """Refuse a critic or a noise that is neither a known name nor a usable object.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; `log_phi` together with a `critic`.
+    TypeError
+        An object of another kind.
+    """
+    if isinstance(noise, str) and noise not in NOISE_NAMES:
+        raise ValueError(f"noise must be one of {list(NOISE_NAMES)}; got {noise!r}.")
+    automatic = isinstance(critic, str) and critic == "auto"
+    if log_phi is not None:
+        if not callable(log_phi):
+            raise TypeError(f"log_phi must be a callable log_phi(X, theta); got {log_phi!r}.")
+        if not automatic:
+            raise ValueError("log_phi is the model: leave critic='auto' with it.")
+    elif not (automatic or is_linear_critic(critic) or is_classifier_like(critic)):
+        kind = ValueError if isinstance(critic, str) else TypeError
+        raise kind(
+            "critic must be 'auto', 'linear', 'quadratic', 'poly3', 'poly4', 'rff', a transformer "
+            "or callable that gives statistics, or a classifier with decision_function or "
+            f"predict_proba; got {critic!r}."
+        )
+
+
+def noise_spec(noise: Any, critic: Any, log_phi: Any) -> Any:
+    """Return the noise that is meant by "auto": for a Gaussian model, the matching Gaussian."""
+    automatic = isinstance(noise, str) and noise == "auto"
+    gaussian = log_phi is None and isinstance(critic, str) and critic in ("quadratic", "poly2")
+    return "gaussian" if automatic and gaussian else noise
+
+
+def linear_form(
+    critic: Any,
+    log_phi: Any,
+    theta0: Any,
+    gradient: Any,
+    rows: Prepared,
+    names: list[str],
+    rng: np.random.Generator,
+) -> Form:
+    """Return the form of log p that the parameters of NCEDensity describe."""
+    if log_phi is None:
+        return make_statistics(critic, rows.X, rows.weight, names, rng)
+    smooth_in_x = rows.lattice is not None  # none for zeros and ones
+    return own_model(log_phi, theta0, gradient, rows.X, differentiable=smooth_in_x)
+
+
+def observer(losses: list[float], announce: Callable[[], Any]) -> Callable[[int, float], Any]:
+    """Return what the search calls after each step: it keeps minus J, and tells the callbacks."""
+
+    def observe(n_iter: int, height: float) -> None:
+        losses.append(-height)
+        announce()
+
+    return observe
+
+
+def smooth(estimator: Any) -> bool:
+    """Whether an estimator has a score function: parameters, and a critic smooth in x."""
+    critic = getattr(estimator, "_critic", None)
+    if critic is None:
+        return has_parameters(estimator.critic, estimator.log_phi)
+    return isinstance(critic, LinearCritic) and critic.has_score_function
 
 
 class RatioDensity(DensityEstimator):
@@ -155,3 +317,16 @@ class RatioDensity(DensityEstimator):
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
     return critic.log_density(X) - proposal.log_density(X)
+
+
+def warn_normalizer(result: Normalizer, tol: float) -> None:
+    """Warn where the normaliser is not certified."""
+    faults = normalizer_faults(result, tol)
+    if faults:
+        warn_user(
+            f"The normaliser is uncertain after {result.n_samples} noise rows: "
+            f"{'; '.join(faults)}. The density may be off by a common factor. Choose noise nearer "
+            "to the data, drop repeated or rounded values (see lattice=), or raise "
+            "max_normalizer_samples or normalizer_tol.",
+            ConvergenceWarning,
+        )

@@ -1,21 +1,76 @@
 """Statistics T(x) of linear critics: polynomials, random Fourier features, anything callable."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
+from scipy.special import comb
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skgm.nce._forms import Statistics
-from skgm.nce._polynomial import polynomial_statistics
-
 __all__ = [
+    "Form",
     "FourierStatistics",
     "FunctionStatistics",
+    "PolynomialStatistics",
+    "Statistics",
     "is_linear_critic",
     "make_statistics",
+    "monomials",
+    "polynomial_statistics",
 ]
+
+
+# Forms of log p up to a constant: statistics times coefficients, or a model of one's own.
+
+
+class Form(ABC):
+    """phi(x; theta), of which log p = phi + c.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the parameters.
+    differentiable : bool
+        Whether phi is smooth in x.
+    tilts_noise : bool
+        Whether phi + c is log p - log q instead: features that are bounded, say, have no density
+        of their own.
+    ridge : float
+        Least ridge: of features that are nearly collinear, 1/n, a prior variance of one.
+    """
+
+    names: list[str]
+    differentiable: bool = True
+    tilts_noise: bool = False
+    ridge: float = 0.0
+
+    @abstractmethod
+    def phi(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return phi of each row, (n,)."""
+
+    @abstractmethod
+    def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return the gradient of phi with respect to x, (n, d)."""
+
+    def reporting_map(self) -> np.ndarray:
+        """Return M, (p + 1, p + 1), from fitted (theta, c) to reported (theta, log Z = -c)."""
+        return np.diag(np.append(np.ones(len(self.names)), -1.0))
+
+
+class Statistics(Form):
+    """phi(x) = T(x)'theta."""
+
+    @abstractmethod
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return the statistics of each row, (n, p)."""
+
+    def phi(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return T(x)'coef of each row, (n,)."""
+        return self.transform(X) @ coef
+
 
 _DEGREES = {"linear": 1, "quadratic": 2, "poly2": 2, "poly3": 3, "poly4": 4}
 _MOST_FEATURES = 100
@@ -194,3 +249,120 @@ def _of_transformer(
     found = FunctionStatistics(fitted.transform, X, names)
     found.tilts_noise = True  # kernel features, splines and the like have no density of their own
     return found
+
+
+# Monomials of the columns as statistics, computed in standardised columns.
+
+_MOST_STATISTICS = 2000
+
+
+def monomials(n_columns: int, degree: int, distinct: np.ndarray) -> np.ndarray:
+    """Return the exponents of all monomials up to a degree, (p, n_columns), lower degrees first.
+
+    A column with u distinct values has u - 1 linearly independent powers (zeros and ones: one), so
+    higher ones are left out.
+    """
+    rows = [
+        np.bincount(chosen, minlength=n_columns)
+        for total in range(1, degree + 1)
+        for chosen in combinations_with_replacement(range(n_columns), total)
+    ]
+    exponents = np.array(rows, dtype=np.int64).reshape(-1, n_columns)
+    return exponents[(exponents < distinct).all(axis=1)]
+
+
+class PolynomialStatistics(Statistics):
+    """Monomials of z = (x - center) / scale, whose coefficients are told in units of x.
+
+    Parameters
+    ----------
+    exponents : ndarray of int, shape (p, d)
+        One row per monomial.
+    center, scale : ndarray of shape (d,)
+        Of the columns.
+    columns : list of str
+        Names of the columns.
+    """
+
+    def __init__(
+        self, exponents: np.ndarray, center: np.ndarray, scale: np.ndarray, columns: list[str]
+    ) -> None:
+        self.exponents, self.center, self.scale = exponents, center, scale
+        self.names = [_name(row, columns) for row in exponents]
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return the statistics of each row, (n, p), in standardised columns."""
+        return self._values((X - self.center) / self.scale, self.exponents)
+
+    def _values(self, z: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+        out = np.ones((len(z), len(exponents)))
+        for j in range(z.shape[1]):
+            for power in np.unique(exponents[:, j]):
+                chosen = exponents[:, j] == power
+                if power:
+                    out[:, chosen] *= z[:, [j]] ** int(power)
+        return out
+
+    def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+        """Return the gradient of T(x)'coef with respect to x, (n, d)."""
+        z = (X - self.center) / self.scale
+        gradient = np.zeros_like(z)
+        for j in range(z.shape[1]):
+            present = self.exponents[:, j] > 0
+            lower = self.exponents[present].copy()
+            factor = lower[:, j] * coef[present]
+            lower[:, j] -= 1
+            gradient[:, j] = self._values(z, lower) @ factor / self.scale[j]
+        return gradient
+
+    def reporting_map(self) -> np.ndarray:
+        """Return M, (p + 1, p + 1): M theta are coefficients of monomials of x, and log Z.
+
+        A monomial of x is a combination of those of z by the binomial theorem, T_x = A T_z + b, so
+        the coefficients are A^-T times those of z, and c loses b times them.
+        """
+        low, high = self.exponents[None, :, :], self.exponents[:, None, :]
+        ways = comb(high, low) * (low <= high)
+        shift = self.center ** np.maximum(high - low, 0)
+        A = np.prod(ways * shift * self.scale**low, axis=2)
+        b = np.prod(self.center**self.exponents, axis=1)
+        p = len(A)
+        out = np.zeros((p + 1, p + 1))
+        out[:p, :p] = np.linalg.inv(A).T
+        out[p, :p], out[p, p] = b @ out[:p, :p], -1.0
+        return out
+
+
+def polynomial_statistics(
+    X: np.ndarray, weight: np.ndarray | None, degree: int, columns: list[str]
+) -> PolynomialStatistics:
+    """Return the monomials up to a degree, standardised by the rows of X.
+
+    Raises
+    ------
+    ValueError
+        More than a few thousand statistics.
+    """
+    count = comb(X.shape[1] + degree, degree, exact=True) - 1
+    if count > _MOST_STATISTICS:
+        raise ValueError(
+            f"A polynomial critic of degree {degree} on {X.shape[1]} columns has {count} "
+            f"statistics; at most {_MOST_STATISTICS} are fitted. Use a lower degree, fewer "
+            "columns, critic='rff' or a classifier."
+        )
+    center = np.average(X, axis=0, weights=weight)
+    scale = np.sqrt(np.average((X - center) ** 2, axis=0, weights=weight))
+    scale = np.where(scale > 0, scale, 1.0)
+    distinct = np.array([len(np.unique(column[: degree * 50])) for column in X.T])
+    few = distinct <= degree
+    distinct[few] = [len(np.unique(column)) for column in X[:, few].T]
+    return PolynomialStatistics(monomials(X.shape[1], degree, distinct), center, scale, columns)
+
+
+def _name(exponents: np.ndarray, columns: list[str]) -> str:
+    parts = [
+        columns[j] if power == 1 else f"{columns[j]}^{power}"
+        for j, power in enumerate(exponents)
+        if power
+    ]
+    return " ".join(parts)

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm.rbm._energy import softplus
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters, softplus
 
 __all__ = ["Path", "Spacing", "base_log_odds", "draw_bits", "softplus_sum"]
 

@@ -21,10 +21,10 @@ from skgm._sklearn import (
 from skgm._validation import validate_table
 from skgm.base import DensityTags
 from skgm.rbm import _fitting
+from skgm.rbm._energy import RBMParameters
 from skgm.rbm._fitting import Fitted, Settings
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
-from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
 from skgm.rbm._stream import Stream, new_stream
 

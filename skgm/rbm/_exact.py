@@ -8,8 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from skgm.rbm._energy import free_energy, softplus
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters, free_energy, softplus
 from skgm.rbm._partition import exact_log_partition, exact_moments
 
 __all__ = ["ExactFit", "fit_exact", "merge_rows"]

@@ -9,14 +9,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._random import MinibatchSampler
 from skgm._warnings import warn_user
-from skgm.rbm._energy import hidden_probabilities
+from skgm.rbm._energy import RBMParameters, hidden_probabilities
 from skgm.rbm._exact import fit_exact
-from skgm.rbm._monitor import PseudoLikelihoodMonitor
-from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._rows import TrainingRows
 from skgm.rbm._stream import StreamOptions
 from skgm.rbm._training import (
     EarlyStopping,
+    PseudoLikelihoodMonitor,
     Training,
     fast_generator,
     initial_parameters,

@@ -9,12 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._random import as_generator
 from skgm.base import DensityEstimator
 from skgm.rbm import _energy
-from skgm.rbm._conditional import draw_given
+from skgm.rbm._energy import RBMParameters
 from skgm.rbm._log_partition import LogPartition
 from skgm.rbm._log_partition import log_partition as estimate_log_partition
-from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._rows import as_units, dense
-from skgm.rbm._tempering import sample_rows
+from skgm.rbm._sampling import draw_given, sample_rows
 
 __all__ = ["FittedMachine"]
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from skgm.rbm._energy import softplus
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters, softplus
 
 __all__ = ["Enumeration", "Moments", "all_states", "exact_log_partition", "exact_moments"]
 

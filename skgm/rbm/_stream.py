@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters
 from skgm.rbm._rows import TrainingRows
 from skgm.rbm._training import (
     IterateAverage,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import saxpy, sgemm
 
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters
 
 __all__ = ["QUIET", "ContrastiveUpdate", "UpdateRule"]
 

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
+from skgm._numerics.gaussian import RIDGE, Factor
+from skgm._numerics.moments import Moments
 from skgm._validation import check_finite
 from skgm._warnings import warn_user
-from skgm.inference._factor import RIDGE, Factor
-from skgm.inference._moments import Moments
 
 __all__ = ["refuse_extreme_scales", "warn_singular"]
 

@@ -13,8 +13,13 @@ from skgm._validation import SUPPORTS
 from skgm.testing._data import held_out_baseline, table_for
 from skgm.testing._quadrature import Grid, make_grid
 from skgm.testing._registry import density_check
-from skgm.testing._rules import continuous, equivariant, has_method, score_is_gradient
-from skgm.testing._tags import get_density_tags
+from skgm.testing._rules import (
+    continuous,
+    equivariant,
+    get_density_tags,
+    has_method,
+    score_is_gradient,
+)
 from skgm.testing._tools import fit_clone, log_density, require
 
 __all__: list[str] = []

@@ -8,8 +8,7 @@ from numpy.testing import assert_array_equal
 from skgm.testing._data import table_for
 from skgm.testing._quadrature import cell_pvalue, make_grid
 from skgm.testing._registry import density_check
-from skgm.testing._rules import has_method
-from skgm.testing._tags import get_density_tags
+from skgm.testing._rules import get_density_tags, has_method
 from skgm.testing._tools import FALSE_ALARM, expect_error, fit_clone, log_density, require
 
 __all__: list[str] = []

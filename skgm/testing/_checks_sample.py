@@ -14,8 +14,7 @@ from skgm._validation import inside_support
 from skgm.testing._data import clustered_table, table_for
 from skgm.testing._quadrature import cell_pvalue, make_grid
 from skgm.testing._registry import density_check
-from skgm.testing._rules import accepts
-from skgm.testing._tags import get_density_tags
+from skgm.testing._rules import accepts, get_density_tags
 from skgm.testing._tools import (
     FALSE_ALARM,
     draw,

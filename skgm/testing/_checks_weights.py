@@ -9,8 +9,7 @@ from numpy.testing import assert_allclose
 
 from skgm.testing._data import far_tables, table_for
 from skgm.testing._registry import density_check
-from skgm.testing._rules import fit_takes_weights
-from skgm.testing._tags import get_density_tags
+from skgm.testing._rules import fit_takes_weights, get_density_tags
 from skgm.testing._tools import (
     RTOL,
     assert_same_density,

@@ -6,14 +6,15 @@ from typing import Any
 from sklearn.utils import get_tags
 
 from skgm._validation import DISCRETE_SUPPORTS
+from skgm.base import DensityTags
 from skgm.testing._registry import Rule
-from skgm.testing._tags import get_density_tags
 
 __all__ = [
     "accepts",
     "continuous",
     "equivariant",
     "fit_takes_weights",
+    "get_density_tags",
     "has_method",
     "has_random_state",
     "limited_support",
@@ -98,3 +99,40 @@ def refuses_nan(estimator: Any) -> str | None:
     """Rule: the estimator does not declare that it takes NaN."""
     allowed = get_tags(estimator).input_tags.allow_nan
     return "its scikit-learn tags say that it takes NaN" if allowed else None
+
+
+def get_density_tags(estimator: Any) -> DensityTags:
+    """Return what an estimator promises beyond the density contract.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        Any object with ``fit``. One that defines ``__density_tags__`` speaks for itself; another
+        gets the defaults, with `deterministic_fit` False where it has a `random_state`.
+
+    Returns
+    -------
+    tags : DensityTags
+        The tags that decide which density checks apply.
+
+    Raises
+    ------
+    TypeError
+        ``__density_tags__`` returns something other than a DensityTags.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KernelDensity
+    >>> from skgm.testing import get_density_tags
+    >>> get_density_tags(KernelDensity()).support
+    'real'
+    """
+    if not hasattr(estimator, "__density_tags__"):
+        return DensityTags(deterministic_fit="random_state" not in estimator.get_params())
+    tags = estimator.__density_tags__()
+    if not isinstance(tags, DensityTags):
+        raise TypeError(
+            f"{type(estimator).__name__}.__density_tags__ must return a skgm.DensityTags; "
+            f"got {tags!r}."
+        )
+    return tags

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skgm.compose._functions import FUNCTIONS, box_cox, yeo_johnson
+from skgm.compose._bijections import FUNCTIONS, box_cox, yeo_johnson
 
 POWERS = np.array([-1.5, -0.3, 0.0, 1e-12, 0.7, 1.0, 2.0, 2.0 - 1e-12, 3.5])
 

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine, make_moons
 
 from skgm import DDPM
+from skgm.diffusion._by_class import EmpiricalDenoiser
 from skgm.diffusion._calibration import (
     CalibratedDenoiser,
     Calibration,
@@ -14,9 +15,7 @@ from skgm.diffusion._calibration import (
     calibrate_level,
     hold_out,
 )
-from skgm.diffusion._empirical import EmpiricalDenoiser
-from skgm.diffusion._learner import NetworkDenoiser
-from skgm.diffusion._network import Architecture
+from skgm.diffusion._network import Architecture, NetworkDenoiser
 from skgm.diffusion._training import Table
 from tests.diffusion.denoisers import MixtureDenoiser
 

@@ -4,9 +4,9 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from sklearn.datasets import make_moons
 
+from skgm._numerics.qmc import normal_nodes, row_keys
 from skgm.diffusion import NoiseSchedule
 from skgm.diffusion._elbo import evidence_lower_bound, level_errors, step_variances
-from skgm.diffusion._row_noise import normal_nodes, row_keys
 from tests.diffusion.denoisers import GaussianDenoiser, MixtureDenoiser, SmoothMixtureDenoiser
 
 COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.5]])

@@ -5,15 +5,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 
-from skgm.diffusion._categories import (
+from skgm.diffusion._mixed import combine_bounds
+from skgm.tables._encoding import (
     NOISE,
+    Encoding,
+    Jitter,
     category_points,
     cell_noise,
     log_noise_density,
     nearest_point,
 )
-from skgm.diffusion._encoding import Encoding, Jitter
-from skgm.diffusion._mixed import combine_bounds
 
 SHARES = [[0.5, 0.5], [0.01, 0.99], [0.6, 0.3, 0.08, 0.02], np.full(7, 1 / 7)]
 WHOLE = np.array([True, False, False])

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.datasets import make_moons
 
 from skgm import DDPM
-from skgm.diffusion._margins import bend, choose_bends, log_slopes, log_slopes_gradient, unbend
+from skgm.diffusion._scaling import bend, choose_bends, log_slopes, log_slopes_gradient, unbend
 
 # centre, width, low, high of three columns: one left alone, two bent to either side
 BENDS = np.array([[0.0, -1.0, 2.0], [np.inf, 0.5, 0.1], [-1.0, -1.5, -2.0], [1.0, 4.0, 2.5]])

@@ -12,8 +12,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import GridSearchCV
 
 from skgm import DDPM
+from skgm._numerics.qmc import row_keys
 from skgm.diffusion import _mixed
-from skgm.diffusion._row_noise import row_keys
 
 QUICK = {"max_iter": 60, "random_state": 0}
 LEVELS = ["low", "mid", "high", "never"]

@@ -5,11 +5,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 
-from skgm.diffusion._learner import NetworkDenoiser
 from skgm.diffusion._network import (
     REACH,
     Architecture,
     Network,
+    NetworkDenoiser,
     squash,
     squash_slope,
     time_features,

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from sklearn.datasets import load_iris, make_moons
 
 from skgm import DDPM
-from skgm.diffusion._replicates import as_seed, jackknifed, standard_error_of_mean
+from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean
 
 MOONS, SIDE = make_moons(200, noise=0.1, random_state=0)
 QUICK = {"max_iter": 60, "random_state": 0}

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.covariance import OAS
 
+from skgm._numerics.moments import Moments
 from skgm.diffusion._scaling import fit_scaler
-from skgm.inference._moments import Moments
 
 
 def scaler_of(X, kind="auto", y=None):

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm.diffusion._levels import NoiseLevels, noisy_pairs, prediction_gain
-from skgm.diffusion._optimizer import Adam, learning_rate_decay
+from skgm._numerics.optimizers import Adam, learning_rate_decay
+from skgm.diffusion._process import NoiseLevels, noisy_pairs, prediction_gain
 from skgm.diffusion._training import Batches, History, Plan, Table, train
 
 LEVELS = NoiseLevels(np.arctan(0.02), np.arctan(80.0))

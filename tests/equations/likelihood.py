@@ -5,10 +5,10 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
-from skgm.inference._bartlett import bartlett_factor
-from skgm.inference._flattening import flat_information, flat_scores
-from skgm.inference._links import wald_interval as interval
-from skgm.inference._rstar import rstar
+from skgm.inference._likelihood.bartlett import bartlett_factor
+from skgm.inference._likelihood.nulls import flat_information, flat_scores
+from skgm.inference._likelihood.rstar import rstar
+from skgm.inference._likelihood.wald import wald_interval as interval
 from skgm.inference.families import Exponential, Normal
 from tests.equations import equation, mistake
 

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
-from skgm.nce._contrast import LinearContrast, Rows
+from skgm._numerics.importance import summarise_weights
+from skgm.nce._contrast import LinearContrast, Rows, nce_curvature, nce_gradient, nce_objective
 from skgm.nce._covariance import covariance, expected_data_part, model_covariance
 from skgm.nce._newton import maximise
-from skgm.nce._normalizer import summarise_weights
-from skgm.nce._objective import nce_curvature, nce_gradient, nce_objective
-from skgm.nce._polynomial import polynomial_statistics
-from skgm.nce._telescoping import sum_of_log_ratios, telescope
+from skgm.nce._parametric import sum_of_log_ratios, telescope
+from skgm.nce._statistics import polynomial_statistics
 from tests.equations import equation, mistake
 
 MU, SIGMA, NU = 0.7, 1.3, 3.0

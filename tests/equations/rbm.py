@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose
 
 from skgm.rbm._annealing import Path
 from skgm.rbm._energy import (
+    RBMParameters,
     energy,
     free_energy,
     hidden_probabilities,
@@ -13,7 +14,6 @@ from skgm.rbm._energy import (
 )
 from skgm.rbm._exact import _Problem, merge_rows
 from skgm.rbm._log_partition import log_partition
-from skgm.rbm._parameters import RBMParameters
 from skgm.rbm._partition import exact_log_partition, exact_moments
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 from tests.equations import equation, mistake

@@ -5,7 +5,8 @@ from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._boundary_weights import WEIGHTS
+from skgm.score_matching._bounds import WEIGHTS
+from skgm.score_matching._gaussian.sparse import solve_path
 from skgm.score_matching._objectives import (
     denoising_rows,
     explicit_rows,
@@ -14,7 +15,6 @@ from skgm.score_matching._objectives import (
     implicit_rows,
     sliced_rows,
 )
-from skgm.score_matching._sparse_path import solve_path
 from tests.equations import equation, mistake
 
 MU, SIGMA = 0.7, 1.3  # the model, N(MU, SIGMA^2); the data are a mixture of two normals

@@ -7,9 +7,14 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test
-from skgm.inference._bartlett import bartlett_factor, bartlett_interval, column_means
-from skgm.inference._null_means import exact_mean, expanded_mean
-from skgm.inference._simulated_means import simulated_mean
+from skgm.inference._likelihood.bartlett import (
+    bartlett_factor,
+    bartlett_interval,
+    column_means,
+    exact_mean,
+    expanded_mean,
+    simulated_mean,
+)
 from skgm.inference.families import (
     Beta,
     Exponential,

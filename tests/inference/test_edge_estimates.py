@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, wald_test
-from skgm.inference._edge_estimates import undetermined
+from skgm.inference._family_inference import undetermined
 from skgm.inference.families import ScipyFamily
 
 COUNTS = np.tile([[1.0], [2.0], [3.0], [3.0], [4.0]], (6, 1))

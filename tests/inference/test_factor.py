@@ -6,8 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
 
 from skgm import MLEDensity, ScoreMatchingGaussian
-from skgm.inference._factor import RIDGE, factorise, factorise_diagonal
-from skgm.inference._gaussian import log_determinant
+from skgm._numerics.gaussian import RIDGE, factorise, factorise_diagonal, log_determinant
 
 
 def test_dependent_columns_are_found_at_any_scale():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skgm.inference._gamma_tail import gamma_tail, log_gamma_tail
+from skgm._numerics.special import gamma_tail, log_gamma_tail
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test
-from skgm.inference.families._covariance_intervals import covariance_interval
+from skgm.inference.families._multivariate_normal import covariance_interval
 from tests.inference.test_mle import data
 
 with warnings.catch_warnings():
@@ -189,7 +189,7 @@ def test_multivariate_profile_against_brute_force(fixed):
 @pytest.mark.parametrize("correlation", [-0.9, -0.2, 0.0, 0.6, 0.97])
 def test_covariance_curve_is_the_cubics_root(correlation):
     """The restricted variance a solves a^3 - a^2 + (2 c r - c^2) a - c^2 = 0; others do worse."""
-    from skgm.inference.families import _covariance_intervals as module
+    from skgm.inference.families import _multivariate_normal as module
 
     r = np.array([correlation])
     low, high = module.covariance_interval("profile", r, 50.0, 0.95)
@@ -206,7 +206,7 @@ def test_covariance_curve_is_the_cubics_root(correlation):
 
 def test_multivariate_score_ends_solve_the_score_equation():
     """U' I^-1 U of the dense score and information, at the restricted pair, equals q."""
-    from skgm.inference.families import MultivariateNormal, _covariance_intervals
+    from skgm.inference.families import MultivariateNormal, _multivariate_normal
 
     X = data("mvn", n=60, d=2)
     family = MultivariateNormal()
@@ -214,7 +214,7 @@ def test_multivariate_score_ends_solve_the_score_equation():
     S = model.params_["covariance"]
     sd = np.sqrt(np.diag(S))
     r = np.array([S[0, 1] / sd.prod()])
-    for end in _covariance_intervals.covariance_interval("score", r, 60.0, 0.95):
+    for end in _multivariate_normal.covariance_interval("score", r, 60.0, 0.95):
         c = end[0]
 
         def negative(log_a, c=c, r=r[0]):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skgm.inference._moments import Moments, mirror_lower
+from skgm._numerics.moments import Moments, mirror_lower
 
 
 @pytest.fixture

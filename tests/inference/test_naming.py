@@ -3,7 +3,7 @@
 import pytest
 
 from skgm.inference import MLEDensity, likelihood_ratio_test
-from skgm.inference._naming import naming_columns
+from skgm.inference._family_inference import naming_columns
 
 pd = pytest.importorskip("pandas")
 

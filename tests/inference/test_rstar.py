@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special, stats
 
-from skgm.inference import MLEDensity, _likelihood_ends, _rstar
+from skgm.inference import MLEDensity
+from skgm.inference._likelihood import inversion, rstar
 from skgm.inference.families import Exponential, Gumbel, Normal
 
 RNG = np.random.default_rng(5)
@@ -18,7 +19,7 @@ def test_exponential_rate_is_nearly_exact():
     statistics = family.summarize(x, None)
     params = family.estimate(statistics)
     for ratio in (0.3, 0.7, 1.5, 3.0):
-        r, value = _rstar.rstar(family, "rate", statistics, params, ratio * params["rate"])
+        r, value = rstar.rstar(family, "rate", statistics, params, ratio * params["rate"])
         # P(total <= seen) at rate = ratio * rate_hat, where rate * total = 3 * ratio
         exact = special.gammainc(3, 3 * ratio)
         assert_allclose(special.ndtr(-value), exact, atol=5e-4, rtol=0)
@@ -49,7 +50,7 @@ def test_followed_and_bracketed_ends_agree(family, method, monkeypatch):
         find = getattr(family, f"{method}_interval")
         followed = find(parameter.name, statistics, params, 0.9)
         with monkeypatch.context() as patch:
-            patch.setattr(_likelihood_ends, "may_follow", lambda profile: False)
+            patch.setattr(inversion, "may_follow", lambda profile: False)
             bracketed = find(parameter.name, statistics, params, 0.9)
         assert_allclose(followed, bracketed, rtol=1e-8)
 
@@ -61,7 +62,7 @@ def test_passes_through_the_estimate_smoothly():
     params = family.estimate(statistics)
     error = family.standard_errors(params, 6)["scale"]
     values = params["scale"] + np.linspace(-0.2, 0.2, 81)[:, None] * error
-    found = np.array([_rstar.rstar(family, "scale", statistics, params, v)[1][0] for v in values])
+    found = np.array([rstar.rstar(family, "scale", statistics, params, v)[1][0] for v in values])
     steps = np.diff(found)
     assert (steps < 0).all()
     assert np.abs(np.diff(steps)).max() < 0.02 * np.abs(steps).mean()

@@ -4,7 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from skgm.inference._special import (
+from skgm._numerics.special import (
     bessel_gap,
     bessel_slope,
     gamma_gap,

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import MLEDensity, confidence_intervals, likelihood_ratio_test, score_test, wald_test
-from skgm.inference._models._separation import is_separated
-from skgm.inference._models._statsmodels import is_statsmodels_result
+from skgm.inference._statsmodels.adapters import is_statsmodels_result
+from skgm.inference._statsmodels.derivatives import is_separated
 from tests.inference.test_statsmodels_results import (
     FAMILIES,
     GLMS,

@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 from scipy import optimize, special, stats
 
 from skgm import confidence_intervals, likelihood_ratio_test, score_test, wald_test
-from skgm.inference._models._fit import full_fit
-from skgm.inference._models._statsmodels import likelihood_model
-from skgm.inference._models._tests import robust_covariance
+from skgm.inference._likelihood.fit import full_fit
+from skgm.inference._statsmodels.adapters import likelihood_model
+from skgm.inference._statsmodels.tests import robust_covariance
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from statsmodels.tools import eval_measures
 
 from skgm import MLEDensity, ScoreMatchingGaussian, information_criteria
 from skgm.inference._parametric import ParametricDensity
-from skgm.inference.families._gumbel import Gumbel
+from skgm.inference.families._extreme_value import Gumbel
 
 RNG = np.random.default_rng(0)
 POSITIVE = RNG.gamma(2.0, 3.0, size=(40, 2))

@@ -7,7 +7,7 @@ from scipy import stats
 from skgm import MLEDensity, compare_densities
 from skgm.inference._nesting import _CASES
 from skgm.inference.families import FAMILIES, Exponential, get_family
-from skgm.metrics._nesting import find_nesting
+from skgm.metrics._comparison import find_nesting
 
 RNG = np.random.default_rng(0)
 TRAIN, TEST = RNG.gamma(2.0, size=(60, 2)), RNG.gamma(2.0, size=(40, 2))

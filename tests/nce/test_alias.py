@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm.nce._vocabulary._alias import AliasTable
+from skgm.nce._vocabulary.sampled_softmax import AliasTable
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
+from skgm._numerics.distributions import GaussianMixtureNoise
 from skgm._sklearn import boosting_to_best_iteration
 from skgm.nce._classifiers import (
     boosted_trees,
@@ -19,7 +20,6 @@ from skgm.nce._classifiers import (
     fit_classifier_critic,
     is_classifier_like,
 )
-from skgm.nce._noise import GaussianMixtureNoise
 
 NOISE = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), 2 * np.eye(2)[None])
 X = np.random.default_rng(0).normal([0.5, -0.5], 1.0, size=(4000, 2))

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
-from skgm.nce._vocabulary._context import Contexts
-from skgm.nce._vocabulary._training import _START
+from skgm.nce._vocabulary.sampled_softmax import _START
+from skgm.nce._vocabulary.words import Contexts
 
 N_WORDS, D = 6, 4
 WORDS = np.array([[0, 3], [3, 3], [5, 0]])

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
 from skgm import NCEDensity, ScoreMatchingGaussian
-from skgm.nce._lattice import dependent_columns
+from skgm.nce._preparation import dependent_columns
 
 MOONS, _ = make_moons(800, noise=0.1, random_state=0)
 TEST, _ = make_moons(2000, noise=0.1, random_state=1)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from skgm import NCEDensity
-from skgm.nce._langevin import langevin_draws
+from skgm._numerics.langevin import langevin_draws
 
 COVARIANCE = np.array([[4.0, 1.0], [1.0, 0.5]])
 TARGET = stats.multivariate_normal([1.0, -1.0], COVARIANCE)

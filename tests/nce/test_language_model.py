@@ -16,7 +16,7 @@ from sklearn.utils.fixes import parse_version
 
 from skgm import NCELanguageModel
 from skgm.nce import LogNormalizerStats
-from skgm.nce._vocabulary._corpus import Vocabulary, ngrams
+from skgm.nce._vocabulary.words import Vocabulary, ngrams
 
 PATTERNS = [
     (8, "a b c"),

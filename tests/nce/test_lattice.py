@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skgm.nce._lattice import (
+from skgm.nce._preparation import (
     dequantize,
     duplicated_columns,
     inspect_lattice,

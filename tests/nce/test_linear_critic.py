@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
 from skgm import NCEDensity
-from skgm.nce._linear import draw_noise, fit_linear_critic
-from skgm.nce._models import own_model
-from skgm.nce._noise import BernoulliNoise, GaussianMixtureNoise, UniformNoise
+from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise, UniformNoise
+from skgm.nce._own_model import own_model
+from skgm.nce._parametric import draw_noise, fit_linear_critic
 from skgm.nce._statistics import is_linear_critic, make_statistics
 
 

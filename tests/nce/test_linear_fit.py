@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from skgm._numerics.qmc import net_sizes, sobol_uniforms
 from skgm.nce._contrast import LinearContrast, Rows
 from skgm.nce._covariance import covariance
 from skgm.nce._newton import fit_linear, maximise
-from skgm.nce._qmc import net_sizes, sobol_uniforms
 
 
 @pytest.fixture(scope="module")

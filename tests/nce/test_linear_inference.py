@@ -10,10 +10,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skgm import NCEDensity, likelihood_ratio_test, score_test, wald_test
-from skgm.nce._linear import fit_linear_critic
-from skgm.nce._linear_tests import critic_test
-from skgm.nce._noise import GaussianMixtureNoise
-from skgm.nce._polynomial import polynomial_statistics
+from skgm._numerics.distributions import GaussianMixtureNoise
+from skgm.nce._inference import critic_test
+from skgm.nce._parametric import fit_linear_critic
+from skgm.nce._statistics import polynomial_statistics
 
 TESTS = {"wald": wald_test, "score": score_test, "likelihood_ratio": likelihood_ratio_test}
 

@@ -16,8 +16,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skgm import NCEClassifier
-from skgm.nce._vocabulary import _class_prediction
-from skgm.nce._vocabulary._softmax import softmax_loss
+from skgm.nce._vocabulary import class_model
+from skgm.nce._vocabulary.full_softmax import softmax_loss
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 
@@ -142,7 +142,7 @@ def test_predictions_belong_together_whatever_the_chunks(monkeypatch):
     assert_array_equal(classifier.predict(X), classifier.classes_[scores.argmax(axis=1)])
     stats = classifier.log_normalizer_stats(X)
     assert stats.mean == pytest.approx(logsumexp(scores, axis=1).mean())
-    monkeypatch.setattr(_class_prediction, "_CHUNK", 100)
+    monkeypatch.setattr(class_model, "_CHUNK", 100)
     assert_allclose(classifier.predict_log_proba(X), logs, atol=1e-12)
     assert classifier.log_normalizer_stats(X).sd == pytest.approx(stats.sd)
 

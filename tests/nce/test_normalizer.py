@@ -9,14 +9,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from skgm.nce._noise import BernoulliNoise, GaussianMixtureNoise
-from skgm.nce._normalizer import (
+from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise
+from skgm._numerics.importance import (
     estimate_normalizer,
     pareto_tail_index,
     sample_limit,
     summarise_weights,
-    warn_normalizer,
 )
+from skgm.nce._ratio_density import warn_normalizer
 
 STANDARD = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skgm.nce._noise import GaussianMixtureNoise
-from skgm.nce._resampling import importance_resampling, rejection_sampling, systematic_picks
+from skgm._numerics.distributions import GaussianMixtureNoise
+from skgm._numerics.importance import importance_resampling, rejection_sampling, systematic_picks
 
 NOISE = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
 

@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import approx_fprime
 from scipy.special import logsumexp, softmax
 
-from skgm.nce._vocabulary._losses import full_loss, nce_loss, ranking_loss
-from skgm.nce._vocabulary._noise import DistinctClasses
+from skgm.nce._vocabulary.sampled_softmax import DistinctClasses, full_loss, nce_loss, ranking_loss
 
 LOSSES = {"ranking": ranking_loss, "nce": nce_loss}
 P = np.array([0.1, 0.5, 0.15, 0.25])

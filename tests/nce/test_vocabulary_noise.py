@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgm.nce._vocabulary._noise import DistinctClasses, noise_probabilities
+from skgm.nce._vocabulary.sampled_softmax import DistinctClasses, noise_probabilities
 
 ZIPF = noise_probabilities(1000.0 / np.arange(1, 301), 1.0)
 

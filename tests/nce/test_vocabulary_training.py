@@ -4,8 +4,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax, logsumexp
 
-from skgm.nce._vocabulary._noise import DistinctClasses, noise_probabilities
-from skgm.nce._vocabulary._training import _START, AdagradRows, OutputTable, scatter_sum
+from skgm.nce._vocabulary.sampled_softmax import (
+    _START,
+    AdagradRows,
+    DistinctClasses,
+    OutputTable,
+    noise_probabilities,
+    scatter_sum,
+)
 
 N_CLASSES, D = 7, 3
 Y = np.array([2, 5, 5, 0, 6])  # one twice; 2 and 0 are noise classes as well
@@ -122,7 +128,9 @@ def test_sampled_losses_find_the_true_probabilities(name):
 
 
 def test_log_likelihood_is_the_log_softmax(monkeypatch):
-    monkeypatch.setattr("skgm.nce._vocabulary._training._CHUNK", 2 * N_CLASSES)  # three chunks
+    monkeypatch.setattr(
+        "skgm.nce._vocabulary.sampled_softmax._CHUNK", 2 * N_CLASSES
+    )  # three chunks
     output, H = table(), start()[2]
     true, log_normalizer = output.log_likelihood(H, Y)
     expected = log_softmax(output.scores(H), axis=1)[np.arange(5), Y]

@@ -13,8 +13,8 @@ from sklearn.exceptions import NotFittedError
 
 from skgm import MLEDensity, ProfileDisplay, ScoreMatchingGaussian
 from skgm.inference.families import Parameter
-from skgm.inference.families._gumbel import Gumbel
-from skgm.plotting._curves import _grid
+from skgm.inference.families._extreme_value import Gumbel
+from skgm.plotting._profile import _grid
 
 RNG = np.random.default_rng(0)
 Z = stats.norm.ppf(0.975)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 
 from skgm import MLEDensity, QQDisplay, ScoreMatchingGaussian
-from skgm.inference.families._gumbel import Gumbel
+from skgm.inference.families._extreme_value import Gumbel
 from tests.inference.families.cases import COLUMNWISE, table
 
 SCIPY = stats.gumbel_r(3.0, 2.0)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters
 
 __all__ = ["Joint", "machine"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skgm.rbm import _conditional
-from skgm.rbm._conditional import draw_given
+from skgm.rbm import _sampling
+from skgm.rbm._sampling import draw_given
 from tests.rbm.enumerated import Joint, machine
 
 NAN = np.nan
@@ -23,7 +23,7 @@ def conditional(joint, row):
 @pytest.mark.parametrize("row", [[1, NAN, 0, NAN, 1], [NAN, NAN, NAN, NAN, 0], [NAN] * 4 + [1]])
 def test_completions_have_the_conditional_probabilities(monkeypatch, limit, row):
     """Limit 16: by enumeration; limit 1: by tempered chains, held at the known units."""
-    monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", limit)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", limit)
     parameters, row, n = machine(3, 5), np.array(row, dtype=float), 4000
     rows = draw_given(parameters, row[None], n, np.random.default_rng(0))
     known = ~np.isnan(row)
@@ -40,7 +40,7 @@ def test_completions_have_the_conditional_probabilities(monkeypatch, limit, row)
 @pytest.mark.parametrize("limit", [16, 1])
 def test_a_known_probability_enters_the_energy_as_it_is(monkeypatch, limit):
     """As in `transform`; means of 4000 rows within five standard errors of the listed ones."""
-    monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", limit)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", limit)
     parameters, row = machine(3, 5, scale=2.0), np.array([0.3, NAN, 1, NAN, 0.6])
     rows = draw_given(parameters, row[None], 4000, np.random.default_rng(0))
     free = np.isnan(row)
@@ -56,7 +56,7 @@ def test_a_known_probability_enters_the_energy_as_it_is(monkeypatch, limit):
 
 @pytest.mark.parametrize("limit", [16, 1])
 def test_rows_are_grouped_and_their_order_kept(monkeypatch, limit):
-    monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", limit)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", limit)
     given = np.array(
         [[1, NAN, 0, NAN, 1], [0, 1, 0, 1, 1], [NAN] * 5, [1, NAN, 0, NAN, 1], [0, NAN, NAN, 1, 0]]
     )
@@ -79,8 +79,8 @@ def test_equal_rows_get_different_completions():
 
 def test_blocks_of_many_rows(monkeypatch):
     """Two rows per block of chains: means within five standard errors of their probabilities."""
-    monkeypatch.setattr(_conditional, "_MAX_ENUMERATED", 1)
-    monkeypatch.setattr(_conditional, "_BLOCK", 8 * 300 * 5 * 2)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", 1)
+    monkeypatch.setattr(_sampling, "_BLOCK", 8 * 300 * 5 * 2)
     given = np.array([[1, NAN, 0, NAN, b] for b in (0, 1)] + [[NAN, NAN, a, 0, 1] for a in (0, 1)])
     rows = draw_given(machine(3, 5), given, 300, np.random.default_rng(0)).reshape(4, 300, 5)
     joint = Joint(machine(3, 5))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from skgm.rbm import BernoulliRBMCD, SamplingDiagnostics, _tempering, sampling_diagnostics
-from skgm.rbm._tempering import sample_rows
+from skgm.rbm import BernoulliRBMCD, SamplingDiagnostics, _sampling, sampling_diagnostics
+from skgm.rbm._sampling import sample_rows
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_small_machines_are_drawn_exactly(fitted):
 
 
 def test_a_seed_describes_the_call_of_sample_with_that_seed(fitted, monkeypatch):
-    monkeypatch.setattr(_tempering, "_MAX_ENUMERATED", 1)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", 1)
     diagnostics = sampling_diagnostics(fitted, 20, random_state=3)
     rows, expected = sample_rows(fitted._parameters, 20, np.random.default_rng(3))
     assert diagnostics == expected

@@ -5,9 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import check_grad
 
-from skgm.rbm._energy import free_energy
+from skgm.rbm._energy import RBMParameters, free_energy
 from skgm.rbm._exact import _Problem, fit_exact, merge_rows
-from skgm.rbm._parameters import RBMParameters
 from tests.rbm.enumerated import Joint, machine
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters
 from skgm.rbm._partition import all_states, exact_log_partition, exact_moments
 from tests.rbm.enumerated import Joint, machine, states
 

@@ -5,11 +5,11 @@ import pytest
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm.rbm import _tempering
-from skgm.rbm._chains import TemperedChains
-from skgm.rbm._parameters import RBMParameters
-from skgm.rbm._tempering import (
+from skgm.rbm import _sampling
+from skgm.rbm._energy import RBMParameters
+from skgm.rbm._sampling import (
     SamplingDiagnostics,
+    TemperedChains,
     draw_enumerated,
     sample_rows,
     sample_tempered,
@@ -53,7 +53,7 @@ def test_tempered_rows_have_the_probabilities_of_the_states():
 
 def test_sample_rows_of_two_large_layers(monkeypatch):
     """With the limit lowered, tempered: means within five standard errors by ensembles."""
-    monkeypatch.setattr(_tempering, "_MAX_ENUMERATED", 2)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", 2)
     parameters, joint = machine(3, 6), Joint(machine(3, 6))
     rows, diagnostics = sample_rows(parameters, 1001, np.random.default_rng(0))
     assert rows.shape == (1001, 6)
@@ -114,15 +114,15 @@ def test_the_work_of_large_machines_is_bounded(monkeypatch):
     monkeypatch.setattr(TemperedChains, "r_hat", lambda chains: 2.0)
     monkeypatch.setattr(TemperedChains, "autocorrelation_time", lambda chains: 30)
     sweep = TemperedChains(parameters, 1, 16, np.random.default_rng(0)).work
-    monkeypatch.setattr(_tempering, "_WORK", 100.5 * sweep)
+    monkeypatch.setattr(_sampling, "_WORK", 100.5 * sweep)
     diagnostics = sample_tempered(parameters, 16, 20, np.random.default_rng(0))[1]
     assert (diagnostics.burn_in, diagnostics.thinning) == (100, 5)
-    monkeypatch.setattr(_tempering, "_MAX_ENUMERATED", 1)
+    monkeypatch.setattr(_sampling, "_MAX_ENUMERATED", 1)
     with pytest.warns(ConvergenceWarning, match="not mixed after 100"):
         rows, diagnostics = sample_rows(parameters, 900, np.random.default_rng(0))
     assert rows.shape == (900, 8)
     assert diagnostics.n_ensembles == 16
-    monkeypatch.setattr(_tempering, "_WORK", 0.0)
+    monkeypatch.setattr(_sampling, "_WORK", 0.0)
     diagnostics = sample_tempered(parameters, 16, 20, np.random.default_rng(0))[1]
     assert (diagnostics.burn_in, diagnostics.thinning) == (64, 1)
 

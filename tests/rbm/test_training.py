@@ -9,9 +9,14 @@ from sklearn.utils.fixes import parse_version
 
 from skgm import BernoulliRBMCD
 from skgm.rbm._energy import hidden_probabilities, pseudo_log_likelihood
-from skgm.rbm._monitor import PseudoLikelihoodMonitor
 from skgm.rbm._rows import TrainingRows
-from skgm.rbm._training import IterateAverage, initial_parameters, make_plan, resolve_rate
+from skgm.rbm._training import (
+    IterateAverage,
+    PseudoLikelihoodMonitor,
+    initial_parameters,
+    make_plan,
+    resolve_rate,
+)
 from tests.rbm.enumerated import Joint, machine
 
 

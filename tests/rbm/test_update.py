@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgm.rbm._parameters import RBMParameters
+from skgm.rbm._energy import RBMParameters
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 
 M, K = 4, 3

@@ -337,7 +337,7 @@ def test_pickle_and_skops(X):
     skops.dump(density, stream)
     stream.seek(0)
     untrusted = skops.get_untrusted_types(data=stream.getvalue())
-    assert set(untrusted) <= {"skgm.score_matching._gaussian.ScoreMatchingGaussian"}
+    assert set(untrusted) <= {"skgm.score_matching._gaussian.estimator.ScoreMatchingGaussian"}
     copies.append(skops.loads(stream.getvalue(), trusted=untrusted))
     for copy in copies:
         assert np.array_equal(copy.score_samples(X), density.score_samples(X))

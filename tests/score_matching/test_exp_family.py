@@ -11,11 +11,13 @@ from scipy.special import digamma, polygamma
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingExpFamily, ScoreMatchingGaussian, wald_test
+from skgm._numerics.distributions import Proposal
+from skgm._numerics.importance import normalizer
+from skgm._numerics.langevin import langevin
 from skgm.score_matching import generalized_loss
-from skgm.score_matching._exp_family_fit import family_of
-from skgm.score_matching._line_map import LineMap
-from skgm.score_matching._proposal import Proposal, langevin, normalizer
-from skgm.score_matching._sphere import SphereDensity
+from skgm.score_matching._exp_family.closed_forms import SphereDensity
+from skgm.score_matching._exp_family.line_map import LineMap
+from skgm.score_matching._exp_family.linear_system import family_of
 from skgm.testing import check_density_estimator
 from tests.documented_warnings import only_documented_warnings
 

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import ScoreMatchingGaussian, wald_test
-from skgm.inference._estimating_equations import meat, sandwich
-from skgm.score_matching._intervals import covariance_interval
+from skgm._numerics.sandwich import meat, sandwich
+from skgm.score_matching._gaussian.inference import covariance_interval
 
 TYPES = ("full", "diag", "spherical")
 TRUE_COVARIANCE = np.array([[1.0, 0.8, -0.3], [0.8, 2.0, 0.0], [-0.3, 0.0, 9.0]])
@@ -49,7 +49,7 @@ def test_bread_is_the_derivative_of_psi(X, covariance_type):
     bread = density._estimating_functions(X)[1]
 
     def mean_psi(theta):
-        from skgm.score_matching._sandwich import gaussian_psi
+        from skgm.score_matching._gaussian.inference import gaussian_psi
 
         covariance = theta[3:]
         if covariance_type == "full":

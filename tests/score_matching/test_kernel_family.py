@@ -9,9 +9,9 @@ from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import KernelExpFamily, ScoreMatchingGaussian
+from skgm._numerics.distributions import KernelProposal
 from skgm.score_matching import denoising_loss, implicit_loss
-from skgm.score_matching._kernel_fit import KernelFunction, choose_centers, median_distance, noisy
-from skgm.score_matching._kernel_proposal import KernelProposal
+from skgm.score_matching._kernel.fit import KernelFunction, choose_centers, median_distance, noisy
 
 
 def moons(n=300, seed=0):

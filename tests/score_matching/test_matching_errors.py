@@ -7,8 +7,7 @@ from scipy import linalg
 from scipy.linalg import LinAlgWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._graph_errors import graph_errors
-from skgm.score_matching._matching_errors import matching_errors
+from skgm.score_matching._gaussian.inference import graph_errors, matching_errors
 
 
 def chain(p, strength):

@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching import _missing
+from skgm.score_matching._gaussian.estimator import missing
 
 COVARIANCE = np.array([[1.0, 0.6, 0.3], [0.6, 2.0, -0.4], [0.3, -0.4, 0.5]])
 MEAN = np.array([1.0, -2.0, 0.5])
@@ -231,6 +231,6 @@ def test_refusals(monkeypatch):
     with pytest.raises(ValueError, match="Column 'x1' has no two observed"):
         ScoreMatchingGaussian(missing="em").fit(X)
     X = holed(50)
-    monkeypatch.setattr(_missing, "MAX_ITER", 2)
+    monkeypatch.setattr(missing, "MAX_ITER", 2)
     with pytest.warns(UserWarning, match="did not converge in 2 steps"):
         ScoreMatchingGaussian(missing="em").fit(X)

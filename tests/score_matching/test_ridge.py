@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.linalg import LinAlgWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.inference._factor import RIDGE
+from skgm._numerics.gaussian import RIDGE
 
 SINGULAR = pytest.warns(LinAlgWarning, match="covariance is singular")
 

@@ -5,10 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize
 
-from skgm.score_matching import _sparse_path
-from skgm.score_matching._dense_newton import GaussianQuadratic, minimize_dense
-from skgm.score_matching._sparse_path import largest_alpha, solve_path
-from skgm.score_matching._support import Support
+from skgm.score_matching._gaussian.dense import GaussianQuadratic, minimize_dense
+from skgm.score_matching._gaussian.estimator import sparse
+from skgm.score_matching._gaussian.sparse import Support, largest_alpha, solve_path
 
 
 def correlation(p, n, seed=0):
@@ -124,7 +123,7 @@ def test_proximal_gradients_reach_the_same_point(monkeypatch):
     S = correlation(15, 20)
     alpha = 0.3 * largest_alpha(S)
     (usual,) = solve_path(S, np.array([alpha]), tol=1e-8)
-    monkeypatch.setattr(_sparse_path, "MAX_NEWTON", 1)
+    monkeypatch.setattr(sparse, "MAX_NEWTON", 1)
     (slow,) = solve_path(S, np.array([alpha]), tol=1e-8)
     assert slow.kkt_residual <= 1e-8
     assert_allclose(slow.precision.toarray(), usual.precision.toarray(), atol=1e-6)

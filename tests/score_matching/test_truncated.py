@@ -10,12 +10,20 @@ from scipy import integrate, optimize, stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching import _truncated_fit, generalized_loss
-from skgm.score_matching._boundary_weights import WEIGHTS
-from skgm.score_matching._box_gaussian import BoxGaussian, log_box_probability
-from skgm.score_matching._truncated import fit_truncated, solve_penalised, truncated_problem
-from skgm.score_matching._truncated_fit import TruncatedProblem, sandwich
-from skgm.score_matching._truncated_quadratic import TruncatedQuadratic
+from skgm._numerics.box_gaussian import BoxGaussian, log_box_probability
+from skgm.score_matching import generalized_loss
+from skgm.score_matching._bounds import WEIGHTS
+from skgm.score_matching._gaussian.estimator import truncated_system
+from skgm.score_matching._gaussian.truncated import (
+    fit_truncated,
+    solve_penalised,
+    truncated_problem,
+)
+from skgm.score_matching._gaussian.truncated_system import (
+    TruncatedProblem,
+    TruncatedQuadratic,
+    sandwich,
+)
 
 PRECISION = np.eye(4) + 0.3 * (np.eye(4, k=1) + np.eye(4, k=-1))
 
@@ -486,7 +494,7 @@ def test_refusals_and_warnings():
 
 def test_a_limit_of_iterations_is_reported(monkeypatch):
     X = positive_rows(PRECISION, 100, np.random.default_rng(0))
-    monkeypatch.setattr(_truncated_fit, "MAX_CG", 2)
+    monkeypatch.setattr(truncated_system, "MAX_CG", 2)
     with pytest.warns(ConvergenceWarning, match="did not converge"):
         ScoreMatchingGaussian(bounds="positive").fit(X)
 

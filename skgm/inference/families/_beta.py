@@ -7,12 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from skgm.inference._special import (
-    digamma_gaps,
-    gamma_gap,
-    log_minus_digamma,
-    trigamma_excess,
-)
+from skgm._numerics.special import digamma_gaps, gamma_gap, log_minus_digamma, trigamma_excess
 from skgm.inference.families._base import Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily
 from skgm.inference.families._statistics import reduce_chunks

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
-from skgm.inference.families._bernoulli import Bernoulli
-from skgm.inference.families._parameter import EXACT_TOO
+from skgm.inference.families._base import EXACT_TOO, ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._binomial import Bernoulli
 from skgm.inference.families._statistics import Sums, reduce_chunks
 
 __all__ = ["Categorical", "CategoryCounts"]

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference.families._base import Family, Params
-from skgm.inference.families._censored_laws import LAWS
-from skgm.inference.families._censored_rows import CensoredRows, check_event
-from skgm.inference.families._parameter import GENERAL
-from skgm.inference.families._smooth import SmoothFamily
+from skgm.inference.families._base import GENERAL, Family, Params
+from skgm.inference.families._censored_laws import LAWS, CensoredRows, check_event
+from skgm.inference.families._location_scale import SmoothFamily
 
 __all__ = ["CensoredFamily", "censored"]
 

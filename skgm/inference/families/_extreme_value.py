@@ -1,14 +1,31 @@
 """Extreme-value families: the location in closed form, the scale by Newton in one dimension."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from skgm.inference.families._base import Params
-from skgm.inference.families._location_scale import LocationScaleFamily
-from skgm.inference.families._location_scale_search import KernelMeans, one_dimension
-from skgm.inference.families._rows import Rows
-from skgm.inference.families._tilted_series import scale_from_series
+from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._location_scale import (
+    REGULAR,
+    KernelMeans,
+    LocationScaleFamily,
+    Pair,
+    Triple,
+    location_and_scale,
+    one_dimension,
+)
+from skgm.inference.families._statistics import Rows
 
-__all__ = ["EULER", "ExtremeValueFamily"]
+__all__ = [
+    "EULER",
+    "ExtremeValueFamily",
+    "Gumbel",
+    "Weibull",
+    "scale_from_series",
+    "tilted_series",
+]
 
 EULER = np.euler_gamma
 _MAX_ITERATIONS = 200
@@ -190,3 +207,207 @@ def _held_location(y: np.ndarray, weight: np.ndarray, u: np.ndarray, top: np.nda
         if (np.abs(step) < _LAST).all():
             break
     return u
+
+
+# The Gumbel family of maxima.
+
+
+class Gumbel(ExtremeValueFamily):
+    r"""Gumbel distribution of maxima with location and scale, per column.
+
+    .. math:: \log p(x) = -z - e^{-z} - \log s, \quad z = (x - m) / s
+    """
+
+    name = "gumbel"
+    aliases = ("gumbel_r",)
+    equivariance = "location-scale"
+    parameters = location_and_scale()
+    sign = -1.0
+
+
+# The Weibull family.
+
+
+class Weibull(ExtremeValueFamily):
+    r"""Weibull distribution with shape and scale, per column.
+
+    .. math:: \log p(x) = \log(k/l) + (k - 1) \log(x/l) - (x/l)^k
+
+    Notes
+    -----
+    log x has a smallest-extreme-value distribution with location log(scale) and scale 1 / shape.
+    """
+
+    name = "weibull"
+    aliases = ("weibull_min",)
+    support = "positive"
+    equivariance = "scale"
+    parameters = (
+        Parameter("shape", 0.0, link="log", methods=REGULAR, auto="rstar", aliases=("c",)),
+        Parameter("scale", 0.0, link="log", methods=REGULAR, auto="rstar"),
+    )
+    logarithmic = True
+    sign = 1.0
+
+    def location_scale(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """Return log(scale) and 1 / shape."""
+        return np.log(params["scale"]), 1 / np.asarray(params["shape"])
+
+    def from_location_scale(self, location: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+        """Return shape and scale from location and scale of log x."""
+        return {"shape": 1 / scale, "scale": np.exp(location)}
+
+    def location_scale_slopes(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives of log(scale) and 1 / shape."""
+        shape, scale = params["shape"], params["scale"]
+        first, second = np.zeros((len(scale), 2, 2)), np.zeros((len(scale), 2, 2, 2))
+        first[:, 0, 1], first[:, 1, 0] = 1 / scale, -1 / shape**2
+        second[:, 0, 1, 1], second[:, 1, 0, 0] = -1 / scale**2, 2 / shape**3
+        return first, second
+
+    def turned(self, slope: Pair, curvature: Triple, params: Mapping[str, Any]) -> Any:
+        """Return slopes and curvatures in shape k and scale l, from those in log l and 1 / k."""
+        along, inverse = 1 / params["scale"], -1 / params["shape"] ** 2
+        mm, ms, ss = curvature
+        bend = 2 * slope[1] * inverse / params["shape"]
+        turned = (
+            ss * inverse**2 + bend,
+            ms * along * inverse,
+            (mm + slope[0]) * along**2,
+        )
+        return (slope[1] * inverse, slope[0] * along), turned
+
+    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
+        """Return the model's standard errors, from those of location and scale of log x."""
+        shape, scale = params["shape"], params["scale"]
+        location, spread = self.unit_errors(params, n)
+        return {"shape": shape * spread, "scale": scale / shape * location}
+
+
+# One column of extreme values: Newton's method on a Taylor series, from one pass over the rows.
+#
+# With c_j the mean of exp(kappa y) (kappa y)^j / j!, the mean of exp(kappa (1 + t) y) is the
+# series of c_j t^j. Its terms fall like (t / 2)^j, so that a series made two percent away from
+# the estimate gives it to rounding, and an end of an interval of a thousand rows nearly so.
+
+# Terms of a series: for the search among some of the rows, for many rows, for few.
+_ORDER_OF_SOME, _ORDER_OF_MANY, _ORDER = 6, 7, 10
+_MAX_SERIES, _MAX_STEPS = 30, 20
+_LONGEST_STEP, _NEAR = (
+    3.0,
+    0.3,
+)  # steps in log kappa: of the search, and those that a series may make
+_CHUNK = 2**13  # values whose temporaries stay in the cache, and off fresh memory pages
+# Where there are more rows than _MANY, some of them tell where the one series is made.
+_MANY, _SOME = 30_000, 2**14
+_LAST_TERM, _ROUGH = 1e-13, 1e-4  # what the first missing term may add to the equation
+
+
+def tilted_series(
+    x: np.ndarray, weight: np.ndarray, top: float, sign: float, kappa: float, order: int = _ORDER
+) -> list[float]:
+    """Return c_0, ..., c_order, times the sum of the weights, of y = sign (x - top).
+
+    Nothing as long as the rows is allocated: fresh memory costs more than the sums.
+    """
+    sums = np.zeros(order + 1)
+    for start in range(0, len(x), _CHUNK):
+        rows, share = x[start : start + _CHUNK], weight[start : start + _CHUNK]
+        y = rows - top if sign > 0 else top - rows
+        e = y * kappa
+        np.exp(e, out=e)
+        sums[0] += share @ e
+        for j in range(1, order + 1):
+            e *= y
+            sums[j] += share @ e
+    factor, series = 1.0, []
+    for j, total in enumerate(sums.tolist()):
+        series.append(total * factor)
+        factor *= kappa / (j + 1)
+    return series
+
+
+def scale_from_series(
+    x: np.ndarray, weight: np.ndarray, top: float, sign: float, kappa: float
+) -> tuple[float, float] | None:
+    """Return kappa where the scale's score is zero, the location following.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n,)
+        Rows.
+    weight : ndarray of shape (n,)
+        Their weights.
+    top : float
+        The largest row (sign = 1), or the smallest (sign = -1).
+    sign : float
+        Series are in y = sign (x - top), never positive, so that exponentials do not overflow.
+    kappa : float
+        Start.
+
+    Returns
+    -------
+    kappa : float
+        Where kappa (mean of y under weights exp(kappa y), less the plain mean) is one.
+    log_mean : float
+        Logarithm of the mean of exp(kappa y). None in the place of both where nothing is found.
+    """
+    order = _ORDER
+    try:
+        if len(x) > _MANY:
+            every, order = len(x) // _SOME, _ORDER_OF_MANY
+            some = np.ascontiguousarray(x[::every]), weight[::every].copy()
+            kappa = _search(*some, top, sign, kappa, _ORDER_OF_SOME, _ROUGH)[0]
+        return _search(x, weight, top, sign, kappa, order, _LAST_TERM)
+    except (ArithmeticError, ValueError):  # a logarithm of zero or less, an overflow
+        return None
+
+
+def _search(
+    x: np.ndarray,
+    weight: np.ndarray,
+    top: float,
+    sign: float,
+    kappa: float,
+    order: int,
+    tolerance: float,
+) -> tuple[float, float]:
+    total = float(weight.sum())
+    mean = sign * (float(weight @ x) / total - top)
+    for _ in range(_MAX_SERIES):
+        series = tilted_series(x, weight, top, sign, kappa, order)
+        t, sum_exp = _solve(series, kappa * mean)
+        missing = (order + 1) * abs(series[-1] / series[0] * t**order)
+        kappa *= 1 + t
+        if missing < tolerance and abs(t) < _NEAR:
+            return kappa, math.log(sum_exp / total)
+    raise ArithmeticError("no scale within reach")
+
+
+def _solve(series: list[float], middle: float) -> tuple[float, float]:
+    """Return the t where (1 + t) (P'(t) / P(t) - middle) is one, and P(t); one step if far away.
+
+    In log(1 + t) the logarithm of that equation is nearly straight.
+    """
+    v = t = 0.0
+    for k in range(_MAX_STEPS):
+        p, slope, turn = _expand(series, t)
+        ratio = slope / p
+        distance = ratio - middle
+        rate = 1 + (1 + t) * (turn / p - ratio * ratio) / distance
+        step = -(v + math.log(distance)) / rate
+        v += min(max(step, -_LONGEST_STEP), _LONGEST_STEP)
+        before, t = t, math.expm1(v)
+        if abs(step) < 1e-8 or (k == 0 and abs(step) > _NEAR):
+            break
+    return t, p + slope * (t - before)
+
+
+def _expand(series: list[float], t: float) -> tuple[float, float, float]:
+    """Return the polynomial and its first two derivatives."""
+    value, slope, half_turn = series[-1], 0.0, 0.0
+    for coefficient in series[-2::-1]:
+        half_turn = half_turn * t + slope
+        slope = slope * t + value
+        value = value * t + coefficient
+    return value, slope, 2 * half_turn

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from skgm.inference._special import (
+from skgm._numerics.special import (
     digamma_gaps,
     gamma_gap,
     log1p_gap,

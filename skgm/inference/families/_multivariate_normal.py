@@ -1,14 +1,15 @@
 """The multivariate normal family: one distribution of the whole row."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from skgm.inference._estimating_equations import total_weight
-from skgm.inference._factor import factorise
-from skgm.inference._gaussian import (
+from skgm._numerics.gaussian import (
     conditional_draws,
     draws,
+    factorise,
     gaussian_log_density,
     gaussian_score_function,
     log_determinant,
@@ -16,14 +17,20 @@ from skgm.inference._gaussian import (
     scaled_cholesky,
     whiten,
 )
-from skgm.inference._links import wald_interval
-from skgm.inference._moments import Moments
+from skgm._numerics.moments import Moments
+from skgm._numerics.roots import find_root
+from skgm._numerics.sandwich import total_weight
+from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
-from skgm.inference.families._covariance_intervals import covariance_interval
-from skgm.inference.families._gaussian_null import check_covariance_null, restricted_gaussian
 from skgm.inference.families._normal import mean_interval, student_df, variance_interval
 
-__all__ = ["MultivariateNormal"]
+__all__ = [
+    "MultivariateNormal",
+    "check_covariance_null",
+    "covariance_interval",
+    "independent_groups",
+    "restricted_gaussian",
+]
 
 
 class MultivariateNormal(ExponentialFamily):
@@ -278,3 +285,185 @@ def _transformed_covariances(
     diagonal = np.diag_indices_from(estimate)
     low[diagonal], high[diagonal] = ends
     return low, high
+
+
+# The multivariate normal fitted under a null hypothesis, where that has a closed form.
+#
+# A null may fix any entries of the mean, and of the covariance either nothing, everything, or
+# blocks to zero (independence of groups of columns).
+
+
+def independent_groups(null: np.ndarray) -> list[np.ndarray] | None:
+    """Return the groups of columns that zeros in `null` separate; None if it has no such form.
+
+    NaN marks free entries. The zeros have a closed form exactly when the free entries are the
+    blocks of a partition of the columns.
+    """
+    free = np.isnan(null)
+    if free.all():
+        return [np.arange(len(null))]
+    if not np.all(null[~free] == 0) or not np.diag(free).all():
+        return None
+    groups = [np.flatnonzero(row) for row in np.unique(free, axis=0)]
+    is_partition = sum(len(group) for group in groups) == len(null)
+    return groups if is_partition and (free == free.T).all() else None
+
+
+def check_covariance_null(null: np.ndarray) -> None:
+    """Raise a ValueError for restrictions of the covariance without a closed-form estimate."""
+    if np.isnan(null).any() and independent_groups(null) is None:
+        raise ValueError(
+            "null['covariance'] must be free (left out), a full positive-definite matrix, or "
+            "zeros that separate groups of columns, NaN elsewhere (independence). Other "
+            "restrictions have no closed-form restricted estimate: use wald_test, which needs "
+            "none, or confidence_intervals(method='profile') for one entry."
+        )
+
+
+def restricted_gaussian(
+    statistics: Moments, mean_null: np.ndarray, covariance_null: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (d,) and covariance (d, d) fitted under the null; NaN marks free entries."""
+    d = len(statistics.mean)
+    if not np.isnan(covariance_null).any():
+        mean = _moved_mean(statistics, mean_null, _shift(statistics, mean_null, covariance_null))
+        return mean, covariance_null
+    mean, covariance = np.empty(d), np.zeros((d, d))
+    for group in independent_groups(covariance_null) or [np.arange(d)]:
+        part = _subset(statistics, group)
+        mean[group], covariance[np.ix_(group, group)] = _free_covariance(part, mean_null[group])
+    return mean, covariance
+
+
+def _subset(statistics: Moments, columns: np.ndarray) -> Moments:
+    return replace(
+        statistics,
+        mean=statistics.mean[columns],
+        mean_error=statistics.mean_error[columns],
+        scatter=statistics.scatter[np.ix_(columns, columns)],
+    )
+
+
+def _shift(statistics: Moments, mean_null: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return how far the null moves the mean, (d,): free columns follow their regression."""
+    fixed = ~np.isnan(mean_null)
+    shift = statistics.deviation(np.where(fixed, mean_null, statistics.mean))
+    if not fixed.any():
+        return np.zeros_like(shift)
+    sd = np.sqrt(np.diag(covariance))  # solved on the scale of correlations
+    correlation = covariance / sd / sd[:, None]
+    pull = np.linalg.solve(correlation[np.ix_(fixed, fixed)], (shift / sd)[fixed])
+    return np.where(fixed, shift, sd * (correlation[:, fixed] @ pull))
+
+
+def _moved_mean(statistics: Moments, mean_null: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(mean_null), statistics.mean - shift, mean_null)
+
+
+def _free_covariance(statistics: Moments, mean_null: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance when only entries of the mean are fixed."""
+    covariance = statistics.covariance()
+    shift = _shift(statistics, mean_null, covariance)
+    # the regression on the fixed columns and its residual covariance stay; those gain shift^2
+    return _moved_mean(statistics, mean_null, shift), covariance + np.outer(shift, shift)
+
+
+# Intervals of the covariance of a pair of columns, the rest of a normal model being free.
+#
+# Restricting one covariance touches only the pair's own marginal distribution. With both variances
+# scaled to one and sample correlation r, the estimate restricted to covariance c has equal
+# variances a, and with rho = c / a the stationarity condition solves to
+# a = (1 + rho^2 - 2 rho r) / (1 - rho^2): a curve in one parameter, so that no cubic is solved.
+
+
+def covariance_interval(
+    method: str, correlation: np.ndarray, n: float, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the interval of a covariance in units of the two standard deviations.
+
+    Parameters
+    ----------
+    method : {"profile", "score"}
+        Which test is inverted.
+    correlation : ndarray of shape (m,)
+        Sample correlations, strictly between -1 and 1.
+    n : float
+        Number of observations.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    low, high : ndarray of shape (m,)
+    """
+    statistic = {"profile": _likelihood_ratio, "score": _score}[method]
+    quantile = stats.chi2.ppf(level, 1) / n
+
+    def excess(angle: np.ndarray) -> np.ndarray:
+        return statistic(np.tanh(angle), correlation) - quantile
+
+    low, high = (_end(excess, correlation, sign) for sign in (-1.0, 1.0))
+    return low, high
+
+
+def _end(excess: Any, r: np.ndarray, sign: float) -> np.ndarray:
+    centre = np.arctanh(r)
+    hump, dip = _turning_angles(r, sign)
+    split = (excess(hump) > 0) & (excess(dip) <= 0)  # accepted, rejected, accepted again
+    start = np.where(split, dip, centre)
+    outer = _bracket(excess, start, sign)
+    end = _curve(np.tanh(find_root(excess, start, outer)), r)[0]
+    if not split.any():
+        return end
+    first = _curve(np.tanh(find_root(excess, centre, np.where(split, hump, outer))), r)[0]
+    return sign * np.maximum(sign * end, sign * first)
+
+
+def _turning_angles(r: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the covariance turns on the way from r outwards; atanh(r) where it does not.
+
+    dc/drho = 0 where 1 - 4 rho r + 4 rho^2 - rho^4 = 0, which has roots in (-1, 1) where |r|
+    exceeds 5 / sqrt(27) = 0.962, on the side of zero.
+    """
+    hump, dip = np.arctanh(r), np.arctanh(r)
+    turns = -sign * r > 5 / np.sqrt(27)
+    if turns.any():
+        size, middle = np.abs(r[turns]), np.full(turns.sum(), 1 / np.sqrt(3))
+
+        def slope(rho: np.ndarray) -> np.ndarray:
+            return 1 - 4 * rho * size + 4 * rho**2 - rho**4
+
+        hump[turns] = -sign * np.arctanh(find_root(slope, middle, size))
+        dip[turns] = -sign * np.arctanh(find_root(slope, np.full_like(middle, 0.41), middle))
+    return hump, dip
+
+
+def _curve(rho: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the restricted covariance c and the common variance a at c / a = rho."""
+    variance = (1 + rho**2 - 2 * rho * r) / (1 - rho**2)
+    return rho * variance, variance
+
+
+def _likelihood_ratio(rho: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return W / n = log|Sigma| + tr(Sigma^-1 S) - log|S| - 2."""
+    a = _curve(rho, r)[1]
+    log_det = 2 * np.log(a) + np.log1p(-(rho**2)) - np.log1p(-(r**2))
+    return log_det + 2 * (1 - rho * r) / (a * (1 - rho**2)) - 2
+
+
+def _score(rho: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return the score statistic / n = tr[(Sigma^-1 S - I)^2] / 2."""
+    a = _curve(rho, r)[1] * (1 - rho**2)
+    diagonal, off = (1 - rho * r) / a - 1, (r - rho) / a
+    return diagonal**2 + off**2
+
+
+def _bracket(excess: Any, centre: np.ndarray, sign: float) -> np.ndarray:
+    for width in 2.0 ** np.arange(-4, 5):
+        outer = np.clip(centre + sign * width, -17.0, 17.0)  # tanh(17) is below one
+        if (excess(outer) > 0).all():
+            return outer
+    raise ValueError(
+        "The interval of a covariance is unbounded at this level with so few observations; use a "
+        "lower level or more rows."
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from skgm.inference._inversion import Profile, invert
+from skgm.inference._likelihood.inversion import Profile, invert
 from skgm.inference.families._base import ExponentialFamily, Interval, Params
 
 __all__ = ["METHODS", "ModifiedRoot", "NaturalFamily", "choose", "follow", "refuse_constant"]

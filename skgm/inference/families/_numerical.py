@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from skgm.inference._line import Line
+from skgm._numerics.differences import STEP, gradient, hessian
+from skgm.inference._likelihood.model import Line
 from skgm.inference.families._base import Interval, Params
-from skgm.inference.families._differences import STEP, gradient, hessian
-from skgm.inference.families._rows import Rows
-from skgm.inference.families._smooth import SmoothFamily
+from skgm.inference.families._location_scale import SmoothFamily
+from skgm.inference.families._statistics import Rows
 
 __all__ = ["NumericalFamily"]
 

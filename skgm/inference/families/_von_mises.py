@@ -1,19 +1,32 @@
 """The von Mises family of angles."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-from skgm.inference._inversion import Profile
-from skgm.inference._special import bessel_gap, bessel_slope
+from skgm._numerics.roots import find_root
+from skgm._numerics.special import bessel_gap, bessel_slope
+from skgm.inference._likelihood.inversion import Profile
 from skgm.inference.families._base import Interval, Parameter, Params
-from skgm.inference.families._circular_ends import circular_ends, circular_search
-from skgm.inference.families._natural import METHODS, ModifiedRoot, NaturalFamily, refuse_constant
-from skgm.inference.families._resultant import concentration_interval
+from skgm.inference.families._natural import (
+    METHODS,
+    ModifiedRoot,
+    NaturalFamily,
+    follow,
+    refuse_constant,
+)
 from skgm.inference.families._statistics import reduce_chunks
 
-__all__ = ["AngularMoments", "VonMises"]
+__all__ = [
+    "AngularMoments",
+    "ResultantLength",
+    "VonMises",
+    "circular_ends",
+    "circular_search",
+    "concentration_interval",
+]
 
 # Replicates of a direction jump at the cut, and the mean of its likelihood ratio has no expansion
 # where whole circles are possible: neither bootstrap nor Bartlett's correction.
@@ -309,3 +322,193 @@ def _unwound(y: np.ndarray, kappa: np.ndarray) -> np.ndarray:
 
 def _matrix(aa: np.ndarray, ab: np.ndarray, ba: np.ndarray, bb: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([aa, ab], axis=-1), np.stack([ba, bb], axis=-1)], axis=-2)
+
+
+# Ends of intervals for angles: arcs that may close to a circle, and concentrations from zero.
+
+
+def circular_ends(root: Any, profile: Profile, level: float) -> Interval:
+    """Return the interval by the secant rule where that works, and by a bracketed search."""
+    circular = profile.name == "mu"
+    found = follow(root, profile, level)
+    if found is not None and (not circular or (found[1] - found[0] < 3).all()):
+        return found
+    again = Profile(profile.family, profile.name, profile.statistics, profile.params)
+    root = again.root if root == profile.root else ModifiedRoot(profile.family, again)
+    return circular_search(root, again, level)
+
+
+def circular_search(root: Any, profile: Profile, level: float) -> Interval:
+    """Return the interval of mu, around the circle, or of kappa, by a bracketed search."""
+    return (_arc if profile.name == "mu" else _concentrations)(root, profile, level)
+
+
+def _arc(root: Any, profile: Profile, level: float) -> Interval:
+    """Return the arc around the mean direction on which `root` is not extreme.
+
+    Beyond a right angle the restricted kappa is zero and the data have no more to say: an arc that
+    reaches so far is the whole circle.
+    """
+    quantile = special.ndtri((1 + level) / 2)
+    mu, n = profile.params["mu"], profile.statistics.n
+
+    def excess(width: np.ndarray) -> np.ndarray:
+        return np.asarray(root(mu - width) - quantile)
+
+    quarter = np.full(mu.shape, np.pi / 2)
+    whole = excess(quarter) <= 0
+    with np.errstate(divide="ignore"):
+        near = 8 / np.sqrt(n * profile.params["kappa"] * profile.statistics.length)
+    far = np.where(near < quarter, near, quarter)
+    far = np.where(excess(far) > 0, far, quarter)
+    width = find_root(excess, np.where(whole, quarter, 0.0), far)
+    width = np.where(whole, np.pi, width)
+    return mu - width, mu + width
+
+
+def _concentrations(root: Any, profile: Profile, level: float) -> Interval:
+    """Return the concentrations around the estimate at which `root` is not extreme.
+
+    Close to zero r* turns back: its first crossing is the end, or zero where there is none.
+    """
+    quantile = special.ndtri((1 + level) / 2)
+    kappa, n = profile.params["kappa"], profile.statistics.n
+
+    def below(value: np.ndarray) -> np.ndarray:
+        return np.asarray(root(value) - quantile)
+
+    def above(value: np.ndarray) -> np.ndarray:
+        return np.asarray(-root(value) - quantile)
+
+    shares = 0.8 ** np.arange(1, 40)[:, None]
+    low = _first_crossing(below, kappa, kappa * shares)
+    step = np.minimum(1 / np.sqrt(n * bessel_slope(kappa)), kappa + 1)
+    high = _first_crossing(above, kappa, kappa + step * 2.0 ** np.arange(-1, 60)[:, None])
+    return np.where(np.isnan(low), 0.0, low), high
+
+
+def _first_crossing(excess: Any, start: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Return where `excess` first turns positive along a grid (m, d) from `start`; NaN: nowhere.
+
+    It may be so at `start`: at low levels the ends of a corrected interval need not hold the
+    estimate between them. `start` is then the end.
+    """
+    grid = np.concatenate([start[None, :], grid])
+    with np.errstate(all="ignore"):
+        positive = excess(grid) > 0
+    first, columns = positive.argmax(axis=0), np.arange(len(start))
+    none = ~positive.any(axis=0)
+    outer = grid[first, columns]
+    inner = np.where(first > 0, grid[first - 1, columns], outer)
+    with np.errstate(all="ignore"):
+        found = find_root(excess, inner, np.where(none, inner, outer))
+    return np.where(none, np.nan, found)
+
+
+# The exact distribution of the resultant length of von Mises angles.
+#
+# The length R of the sum of n unit vectors has, with concentration kappa, the density I_0(kappa
+# R) / I_0(kappa)^n times that of uniform angles, and the latter is a Fourier-Bessel series on the
+# disc of radius n (J. C. Kluyver, "A local probability problem", Proceedings of the Royal Academy
+# of Amsterdam 8, 1905). Its integral is a series of the same kind, by Lommel's integral.
+
+_N_TERMS = 4000  # the terms fall as k^-(n + 1)/2, with alternating signs
+_COLUMNS = 256  # at a time
+_MAX_DOUBLINGS = 60
+
+
+def _zeros_of_j0(count: int) -> np.ndarray:
+    """Return the first zeros of J_0: McMahon's expansion, then Newton's steps."""
+    x = (np.arange(1, count + 1) - 0.25) * np.pi
+    x = x + 1 / (8 * x) - 31 / (384 * x**3)
+    for _ in range(3):
+        x = x + special.j0(x) / special.j1(x)
+    return x
+
+
+class ResultantLength:
+    """Distribution function at given resultants, as a function of kappa.
+
+    Parameters
+    ----------
+    n : int
+        Number of angles.
+    resultant : ndarray of shape (d,)
+        Resultant lengths, 0 <= R < n.
+    """
+
+    def __init__(self, n: int, resultant: np.ndarray) -> None:
+        zeros = _zeros_of_j0(_N_TERMS)
+        frequency = zeros / n
+        weight = special.j0(frequency) ** n / special.j1(zeros) ** 2 * (2 / n**2)
+        keep = np.abs(weight) > 1e-25
+        keep[:10] = True
+        self.n, self.resultant = n, resultant
+        frequency, weight = frequency[keep], weight[keep]
+        at = resultant[:, None] * frequency
+        self._square = frequency**2
+        self._even = weight * special.j0(at)
+        self._odd = weight * frequency * special.j1(at)
+
+    def cdf(self, kappa: np.ndarray) -> np.ndarray:
+        """Return P(length <= resultant) at concentrations kappa, (d,)."""
+        x = kappa * self.resultant
+        # scaled Bessel functions: exp(x - n kappa) is left over
+        scale = np.exp(x - self.n * kappa) / special.i0e(kappa) ** self.n * self.resultant
+        shares = 1 / (kappa[:, None] ** 2 + self._square)
+        even = np.einsum("dk,dk->d", self._even, shares) * kappa * special.i1e(x)
+        odd = np.einsum("dk,dk->d", self._odd, shares) * special.i0e(x)
+        return np.clip(scale * (even + odd), 0.0, 1.0)
+
+
+def concentration_interval(
+    n: int, length: np.ndarray, estimate: np.ndarray, error: np.ndarray, level: float
+) -> Interval:
+    """Return the concentrations at which neither tail of the resultant is below (1 - level) / 2.
+
+    Parameters
+    ----------
+    n : int
+        Number of angles.
+    length : ndarray of shape (d,)
+        Mean resultant lengths.
+    estimate, error : ndarray of shape (d,)
+        Estimates of kappa, which the interval holds in any case, and their standard errors.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    low, high : ndarray of shape (d,)
+        The lower end is zero where uniform angles are not ruled out.
+    """
+    ends = []
+    for first in range(0, len(length), _COLUMNS):
+        part = slice(first, first + _COLUMNS)
+        law = ResultantLength(n, n * length[part])
+        ends.append(_ends(law, estimate[part], error[part], (1 - level) / 2))
+    low, high = (np.concatenate(side) for side in zip(*ends))
+    return low, high
+
+
+def _ends(
+    law: ResultantLength, estimate: np.ndarray, error: np.ndarray, tail: float
+) -> tuple[np.ndarray, np.ndarray]:
+    zero = np.zeros_like(estimate)
+
+    def above(kappa: np.ndarray) -> np.ndarray:
+        return law.cdf(kappa) - tail
+
+    def below(kappa: np.ndarray) -> np.ndarray:
+        return law.cdf(kappa) - (1 - tail)
+
+    far = estimate + error
+    for _ in range(_MAX_DOUBLINGS):
+        short = above(far) > 0
+        if not short.any():
+            break
+        far = np.where(short, 2 * far, far)
+    none, uniform = above(zero) <= 0, below(zero) <= 0
+    high = np.where(none, 0.0, find_root(above, zero, np.where(none, 0.0, far)))
+    low = np.where(uniform, 0.0, find_root(below, zero, np.where(uniform, 0.0, far)))
+    return np.minimum(low, estimate), np.maximum(high, estimate)

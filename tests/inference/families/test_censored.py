@@ -6,14 +6,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
-from skgm.inference._intervals import Fit, fit_interval
+from skgm.inference._family_inference import Fit, fit_interval
 from skgm.inference.families import Exponential, Normal
 from skgm.inference.families._censored import censored
-from skgm.inference.families._censored_rows import CensoredRows, check_event
+from skgm.inference.families._censored_laws import CensoredRows, check_event
+from skgm.inference.families._extreme_value import Weibull
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._lognormal import LogNormal
-from skgm.inference.families._weibull import Weibull
+from skgm.inference.families._normal import LogNormal
 
 # Weeks of remission on 6-mercaptopurine: Freireich et al., Blood 21, 1963; Gehan, Biometrika 52,
 # 1965.

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm._validation import inside_support
-from skgm.inference.families._rows import Rows
+from skgm.inference.families._statistics import Rows
 from tests.inference.families.cases import COLUMNWISE, IDS, nodes, table
 
 pytestmark = pytest.mark.parametrize(("family", "params", "distributions"), COLUMNWISE, ids=IDS)

@@ -8,6 +8,7 @@ from scipy import optimize, stats
 from statsmodels.discrete.discrete_model import NegativeBinomial as Peer
 from statsmodels.stats.proportion import proportion_confint
 
+from skgm._numerics.special import log_rising
 from skgm.inference import MLEDensity, score_test
 from skgm.inference.families import (
     Bernoulli,
@@ -18,8 +19,7 @@ from skgm.inference.families import (
     Sums,
     get_family,
 )
-from skgm.inference.families._negative_binomial_information import dispersion_information
-from skgm.inference.families._rising import log_rising
+from skgm.inference.families._negative_binomial import dispersion_information
 from tests.inference.families.cases import COLUMNWISE, table
 
 DISCRETE = [case for case in COLUMNWISE if case[0].discrete]

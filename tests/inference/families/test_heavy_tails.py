@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import MLEDensity
-from skgm.inference._rstar import rstar
+from skgm.inference._likelihood.rstar import rstar
 from skgm.inference.families import Cauchy
 from skgm.inference.families._heavy_tails import heaviest_tie
-from skgm.inference.families._rows import Rows
+from skgm.inference.families._statistics import Rows
 
 
 def highest_on_a_grid(X, scale):

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skgm.inference.families import get_family
-from skgm.inference.families._logistic_search import location_and_scale_of
-from skgm.inference.families._tilted_series import scale_from_series, tilted_series
+from skgm.inference.families._extreme_value import scale_from_series, tilted_series
+from skgm.inference.families._logistic import location_and_scale_of
 
 FAMILIES = ["gumbel", "weibull", "logistic"]
 # Rows: on both sides of where columns are searched alone, and where some rows tell the start.

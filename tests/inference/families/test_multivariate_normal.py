@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm.inference._gaussian import conditional_draws, scaled_cholesky
+from skgm._numerics.gaussian import conditional_draws, scaled_cholesky
 from skgm.inference.families import MultivariateNormal
 
 FAMILY = MultivariateNormal()

@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import MLEDensity
-from skgm.inference._inversion import Profile
-from skgm.inference._rstar import rstar
+from skgm.inference._likelihood.inversion import Profile
+from skgm.inference._likelihood.rstar import rstar
 from skgm.inference.families import (
     Beta,
     Exponential,

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from sklearn.base import clone
 
+from skgm._numerics.differences import gradient, hessian
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm.inference.families import (
     Beta,
@@ -24,7 +25,6 @@ from skgm.inference.families import (
     Weibull,
     get_family,
 )
-from skgm.inference.families._differences import gradient, hessian
 from tests.inference.families.cases import table
 
 # scipy's distribution, the family with formulas, a law to draw from, and names: scipy's to ours

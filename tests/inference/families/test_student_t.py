@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from skgm import MLEDensity
 from skgm.inference.families import Cauchy, Normal
-from skgm.inference.families._student_kernel import constant, kappa_information, log_kernel, tilt
+from skgm.inference.families._student_t import constant, kappa_information, log_kernel, tilt
 from tests.inference.families.cases import table
 from tests.inference.families.cases_location_scale import STUDENT_T
 from tests.inference.families.test_location_scale import central, other_point

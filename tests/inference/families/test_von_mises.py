@@ -8,7 +8,7 @@ from scipy import integrate, special
 
 from skgm import MLEDensity
 from skgm.inference.families import VonMises
-from skgm.inference.families._resultant import ResultantLength
+from skgm.inference.families._von_mises import ResultantLength
 
 FAMILY = VonMises()
 

@@ -1,0 +1,333 @@
+"""The normaliser of a density known up to it, by importance sampling, with its error."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import qmc
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from skgm._numerics.distributions import Noise, Proposal
+
+__all__ = [
+    "MAX_ERROR",
+    "Normalizer",
+    "NotIntegrableError",
+    "SobolNormalizer",
+    "estimate_normalizer",
+    "importance_resampling",
+    "normalizer",
+    "normalizer_faults",
+    "pareto_tail_index",
+    "picks_by_logs",
+    "rejection_sampling",
+    "resample",
+    "sample_limit",
+    "summarise_weights",
+    "systematic_picks",
+]
+
+CHUNK = 10_000  # noise rows at a time
+PILOT = 20_000  # before giving up
+LONG = 80_000  # before a heavy tail is taken for what it is
+OUT_OF_REACH = 4  # times max_samples
+FEWEST, MOST = 300_000, 3_000_000  # rows where max_samples is "auto"
+TREE_EVALUATIONS = 250_000_000  # ten to fifteen seconds
+SAFETY = 1.1  # more rows than the variance so far asks for
+OFTEN = 10  # times that the largest weight was met
+MAX_PARETO_K, MAX_WEIGHT, MIN_ESS = 0.7, 0.01, 0.01
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """An estimate of log Z and how far it can be trusted.
+
+    Attributes
+    ----------
+    log_z : float
+        Log of the mean weight.
+    se : float
+        Its standard error, by the delta method: that of the mean weight over the mean weight.
+    ess : float
+        Effective sample size as a share of the noise rows: 1 where all weights are equal.
+    pareto_k : float
+        Tail index of the weights; above 0.7 neither the estimate nor its error can be trusted.
+    max_weight : float
+        Share of the largest weight in their sum.
+    n_samples : int
+        Noise rows used.
+    log_bound : float
+        The largest log-ratio met.
+    """
+
+    log_z: float
+    se: float
+    ess: float
+    pareto_k: float
+    max_weight: float
+    n_samples: int
+    log_bound: float
+
+
+def estimate_normalizer(
+    log_ratio: Callable[[np.ndarray], np.ndarray],
+    noise: Noise,
+    rng: np.random.Generator,
+    *,
+    tol: float,
+    max_samples: int,
+) -> Normalizer:
+    """Return log E_q[exp(log_ratio(y))], with y from the noise (eq. nce-normalizer).
+
+    Rows are drawn until the standard error of log Z is at most `tol`, or `max_samples` are used;
+    fewer where even several times as many would not do.
+    """
+    chunks: list[np.ndarray] = []
+    m, wanted = 0, min(CHUNK, max_samples)
+    while True:
+        while m < wanted:
+            rows = noise.sample(min(CHUNK, max_samples - m), rng)
+            chunks.append(log_ratio(rows))
+            m += len(rows)
+        result = summarise_weights(np.concatenate(chunks), atoms=noise.discrete)
+        needed = SAFETY * m * (result.se / tol) ** 2
+        hopeless = m >= PILOT and needed > OUT_OF_REACH * max_samples
+        believable = result.pareto_k <= MAX_PARETO_K or m >= LONG
+        certified = result.se <= tol and believable
+        if certified or m >= max_samples or hopeless:
+            return result
+        wanted = int(min(max_samples, max(needed, 2 * m), 4 * m))
+
+
+def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
+    """Return the number that `max_samples` stands for.
+
+    "auto" is 300,000; for boosted trees, whose cost is known, as many as take 2.5e8 evaluations of
+    a tree, but no more than three million.
+    """
+    if not isinstance(max_samples, str):
+        return max_samples
+    trees = [m.n_iter_ for m in members if isinstance(m, HistGradientBoostingClassifier)]
+    if not members or len(trees) < len(members):
+        return FEWEST
+    affordable = TREE_EVALUATIONS // max(sum(trees), 1)
+    return int(np.clip(affordable, FEWEST, MOST))
+
+
+def summarise_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normalizer:
+    """Return log of the mean weight with its diagnostics, from the logs of all weights.
+
+    `atoms` says that noise rows repeat. Their weights are then bounded, and a largest weight that
+    was met often has no tail beyond it; fitted all the same, ties would be taken for a heavy one.
+
+    Raises
+    ------
+    ValueError
+        Weights that are all zero, or not finite.
+    """
+    m, largest = len(log_weights), log_weights.max()
+    if not np.isfinite(largest):
+        raise ValueError(
+            f"The ratio of the density to the noise is {np.exp(largest)} at the noise rows, so it "
+            "cannot be normalised. Choose noise nearer to the data or a bounded critic."
+        )
+    weights = np.exp(log_weights - largest)
+    mean = weights.mean()
+    reached = atoms and np.count_nonzero(weights == 1.0) >= OFTEN
+    relative = weights.std(ddof=1) / mean if m > 1 else 0.0
+    return Normalizer(
+        log_z=float(logsumexp(log_weights) - np.log(m)),
+        se=float(relative / np.sqrt(m)),
+        ess=float(mean**2 / np.mean(weights**2)),
+        pareto_k=-np.inf if reached else pareto_tail_index(weights),
+        max_weight=float(1 / weights.sum()),
+        n_samples=m,
+        log_bound=float(largest),
+    )
+
+
+def pareto_tail_index(weights: np.ndarray) -> float:
+    """Return the shape of a generalised Pareto law fitted to the largest weights; -inf without.
+
+    The tail is the largest fifth, or 3 sqrt(m) weights if these are fewer; the estimate is Zhang
+    and Stephens' (2009) posterior mean, shrunk towards 1/2 as in Vehtari et al. (2024).
+    """
+    m = len(weights)
+    size = int(min(0.2 * m, 3 * np.sqrt(m)))
+    if size < 5:
+        return -np.inf
+    ordered = np.partition(weights, m - size - 1)
+    excess = np.sort(ordered[m - size :]) - ordered[m - size - 1]
+    if excess[size // 4] <= 0 or excess[-1] <= excess[0]:  # equal weights have no tail
+        return -np.inf
+    shape = _generalised_pareto_shape(excess)
+    return float((size * shape + 10 * 0.5) / (size + 10))
+
+
+def _generalised_pareto_shape(excess: np.ndarray) -> float:
+    """Return k of GPD(k, sigma) for sorted exceedances, averaged over a grid of k / sigma."""
+    size = len(excess)
+    grid = 30 + int(np.sqrt(size))
+    ratio = 1 - np.sqrt(grid / (np.arange(1, grid + 1) - 0.5))
+    ratio = ratio / (3 * excess[size // 4]) + 1 / excess[-1]
+    shape = np.log1p(-ratio[:, None] * excess).mean(axis=1)
+    log_likelihood = size * (np.log(-ratio / shape) - shape - 1)
+    share = np.exp(log_likelihood - logsumexp(log_likelihood))
+    return float(np.log1p(-(ratio @ share) * excess).mean())
+
+
+def normalizer_faults(result: Normalizer, tol: float) -> list[str]:
+    """Return, in words, why a normaliser is not certified: error, tail, largest weight, ESS."""
+    faults = []
+    if result.se > tol:
+        faults.append(f"the standard error of log Z is {result.se:.2g}, above {tol:g}")
+    if result.pareto_k > MAX_PARETO_K:
+        faults.append(f"the Pareto tail index of the weights is {result.pareto_k:.2f} (> 0.7)")
+    if result.max_weight > MAX_WEIGHT:
+        faults.append(f"one weight makes up {result.max_weight:.1%} of their sum")
+    if result.ess < MIN_ESS:
+        faults.append(f"the effective sample size is {result.ess:.2%} of the noise rows")
+    return faults
+
+
+# Draws from a density known as noise times a ratio: importance resampling and rejection.
+
+POOL_FACTOR = 20  # effective noise rows per draw
+MIN_POOL = 2_000
+MAX_POOL = 100_000
+
+LogRatio = Callable[[np.ndarray], np.ndarray]
+
+
+def importance_resampling(
+    log_ratio: LogRatio, noise: Noise, n: int, ess: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return n rows of a pool of noise, picked in proportion to their weights.
+
+    The pool holds twenty effective rows per draw, up to 100,000 rows, or twenty rows per draw
+    where these are more. Picks are systematic: a row is repeated only if its weight is above 1/n.
+    """
+    wanted = max(MIN_POOL, POOL_FACTOR * n) / max(ess, 1e-6)
+    size = int(min(wanted, max(MAX_POOL, POOL_FACTOR * n)))
+    pool, log_weights = [], []
+    for start in range(0, size, CHUNK):
+        rows = noise.sample(min(CHUNK, size - start), rng)
+        pool.append(rows)
+        log_weights.append(log_ratio(rows))
+    every = np.concatenate(log_weights)
+    picks = systematic_picks(np.exp(every - every.max()), n, rng)
+    return np.concatenate(pool)[rng.permutation(picks)]
+
+
+def systematic_picks(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n indices; index i comes up floor or ceil of n w_i / sum(w) times, in order."""
+    order = rng.permutation(len(weights))
+    edges = np.cumsum(weights[order])
+    places = (np.arange(n) + rng.uniform()) / n * edges[-1]
+    return order[np.minimum(np.searchsorted(edges, places, side="right"), len(weights) - 1)]
+
+
+def rejection_sampling(
+    log_ratio: LogRatio, noise: Noise, n: int, log_bound: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return n independent rows: noise, accepted with probability exp(log_ratio - log_bound).
+
+    Exact if the bound holds. Where a draw exceeds it, the bound is raised and sampling starts
+    again.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one row in 10,000 is accepted.
+    """
+    kept: list[np.ndarray] = []
+    n_kept = n_tried = 0
+    while n_kept < n:
+        rows = noise.sample(CHUNK, rng)
+        values = log_ratio(rows)
+        if values.max() > log_bound:
+            log_bound = float(values.max())
+            kept, n_kept = [], 0
+        accepted = rows[np.log(rng.uniform(size=len(rows))) < values - log_bound]
+        kept.append(accepted)
+        n_kept, n_tried = n_kept + len(accepted), n_tried + len(rows)
+        if n_tried >= 1e6 and n_kept < 1e-4 * n_tried:
+            raise ValueError(
+                f"Rejection sampling accepted {n_kept} of {n_tried} noise rows: the noise is too "
+                "far from the data. Use sampling='sir', or noise nearer to the data."
+            )
+    return np.concatenate(kept)[:n]
+
+
+# Importance sampling from a heavy-tailed proposal near the data, and draws moved by chains.
+
+RowFunction = Callable[[np.ndarray], np.ndarray]
+
+SCRAMBLES, FIRST, LAST = 8, 9, 13  # nets of 2^9 points, at most 2^13
+TOLERANCE = 0.005  # standard error of log Z from which on more points are not worth it
+_FEWEST, MAX_ERROR = 0.01, 0.1
+
+
+@dataclass(frozen=True)
+class SobolNormalizer:
+    """Log Z, its standard error, and the effective sample size as a share of the points."""
+
+    log_z: float
+    se: float
+    ess: float
+
+    def faults(self) -> list[str]:
+        """Return what makes it uncertain, in words."""
+        found = []
+        if self.se > MAX_ERROR:
+            found.append(f"the standard error of log Z is {self.se:.2g}")
+        if self.ess < _FEWEST:
+            found.append(f"the effective sample size is {self.ess:.2%} of the points")
+        return found
+
+
+def normalizer(log_kernel: RowFunction, proposal: Proposal) -> SobolNormalizer:
+    """Return log of the integral of exp(log_kernel) over the line, by scrambled Sobol points.
+
+    The points are fixed: the same arguments give the same value. The standard error comes from
+    the scatter of eight scrambles.
+    """
+    for power in range(FIRST, LAST + 1):
+        means, squares = np.empty(SCRAMBLES), np.empty(SCRAMBLES)
+        for k in range(SCRAMBLES):
+            engine = qmc.Sobol(len(proposal.center) + 1, seed=np.random.default_rng(k))
+            U = proposal.transform(engine.random_base2(power) + 2.0**-31)
+            log_weight = log_kernel(U) - proposal.log_density(U)
+            means[k] = logsumexp(log_weight) - power * np.log(2)
+            squares[k] = logsumexp(2 * log_weight) - power * np.log(2)
+        log_z = float(logsumexp(means) - np.log(SCRAMBLES))
+        se = float(np.exp(means - log_z).std(ddof=1) / np.sqrt(SCRAMBLES))
+        ess = float(np.exp(2 * log_z - logsumexp(squares) + np.log(SCRAMBLES)))
+        if not np.isfinite(log_z):
+            raise NotIntegrableError("is not finite at the points of the proposal")
+        if se < TOLERANCE:
+            break
+    return SobolNormalizer(log_z, se, ess)
+
+
+def picks_by_logs(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n indices in random order; one comes up floor or ceil of n times its share."""
+    edges = np.cumsum(np.exp(log_weights - log_weights.max()))
+    places = (np.arange(n) + rng.uniform()) / n * edges[-1]
+    picks = np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1)
+    return rng.permutation(picks)
+
+
+def resample(
+    log_kernel: RowFunction, proposal: Proposal, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return n rows of a pool of twenty times as many, picked by their weights."""
+    pool = max(20 * n, 4000)
+    U = proposal.transform(rng.uniform(2.0**-53, 1.0, size=(pool, len(proposal.center) + 1)))
+    return U[picks_by_logs(log_kernel(U) - proposal.log_density(U), n, rng)]
+
+
+class NotIntegrableError(ValueError):
+    """There is no normaliser; the message says why, to follow the words "the density"."""

@@ -1,0 +1,3 @@
+"""Fits, tests and intervals from a likelihood, whatever model it belongs to."""
+
+__all__: list[str] = []

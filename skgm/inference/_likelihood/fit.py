@@ -1,0 +1,423 @@
+"""Maximum of a log-likelihood under linear restrictions, by Newton steps that never go downhill."""
+
+from typing import Any
+
+import numpy as np
+from scipy import linalg, optimize
+from scipy.linalg import null_space, qr, solve_triangular
+
+from skgm._numerics.newton import maximise
+from skgm._numerics.sandwich import total_weight
+from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
+from skgm.inference._likelihood.nulls import Restriction, flat_information, flat_scores, flat_values
+from skgm.inference.families._base import Family, Params
+
+__all__ = [
+    "constrained_estimate",
+    "full_fit",
+    "maximise_along",
+    "restricted_fit",
+]
+
+_MAX_STEPS = 200
+_CONVERGED = 1e-20  # squared length of the Newton step, in standard errors
+_STALLED = 1e-9  # of the same, where rounding of the log-likelihood allows no better
+_AWAY = 0.005  # of the log-likelihood: the fit is a tenth of a standard error from the maximum
+_STRIDES = 60  # attempts to approach a null
+_EPS = np.finfo(np.float64).eps
+
+
+def maximise_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
+    """Return the maximum over `start` plus the span of `basis`, (k, m).
+
+    Raises
+    ------
+    ValueError
+        No maximum was reached: the likelihood rises without end, or towards an edge of the space.
+    """
+    params, value = start, model.loglik(start)
+    if not np.isfinite(value):
+        raise ValueError("The log-likelihood is not finite where the search starts.")
+    previous = np.inf
+    for _ in range(_MAX_STEPS if basis.shape[1] else 0):
+        step, length2 = _newton_step(model, params, basis)
+        stalled = length2 < _STALLED and length2 > previous / 4
+        if length2 < _CONVERGED or stalled:
+            return ModelFit(params, value)
+        found = _line_search(model, params, value, step)
+        if found is None and length2 < _STALLED:
+            return ModelFit(params, value)
+        if found is None:
+            break
+        params, value, previous = found.params, found.loglik, length2
+    if basis.shape[1]:
+        raise ValueError(
+            "No maximum of the log-likelihood was found: it rises without end or towards the edge "
+            "of the parameter space. Standardise the columns, or restrict the parameter."
+        )
+    return ModelFit(params, value)
+
+
+def _newton_step(
+    model: LikelihoodModel, params: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, float]:
+    gradient = basis.T @ model.score(params)
+    for information in (model.observed_information, model.expected_information):
+        curvature = basis.T @ information(params) @ basis
+        if not np.isfinite(curvature).all():
+            continue
+        values, vectors = np.linalg.eigh(curvature)
+        if values[0] > 1e-12 * values[-1]:
+            break
+    if not (np.isfinite(curvature).all() and np.isfinite(gradient).all()):
+        raise ValueError("The derivatives of the log-likelihood are not finite during the search.")
+    if values[0] <= 1e-12 * values[-1]:
+        # a saddle or a plateau: the absolute eigenvalues point uphill all the same
+        values = np.maximum(np.abs(values), 1e-8 * max(np.abs(values).max(), np.finfo(float).tiny))
+    along = vectors.T @ gradient
+    return basis @ (vectors @ (along / values)), float(along @ (along / values))
+
+
+def _line_search(
+    model: LikelihoodModel, params: np.ndarray, value: float, step: np.ndarray
+) -> ModelFit | None:
+    rounding = 16 * _EPS * max(abs(value), 1.0)
+    for halving in range(50):
+        moved = params + step * 0.5**halving
+        reached = model.loglik(moved)
+        if np.isfinite(reached) and reached >= value - rounding:
+            return ModelFit(moved, reached)
+    return None
+
+
+def full_fit(model: LikelihoodModel) -> ModelFit:
+    """Return the unrestricted maximum: the model's own estimate, refined.
+
+    Raises
+    ------
+    ValueError
+        The estimate does not exist, or is not near the maximum.
+    """
+    model.refuse_no_estimate()
+    cure = "Refit with another `method` or a larger `maxiter`, and standardise the columns."
+    everything = np.eye(len(model.estimate))
+    with np.errstate(all="ignore"):
+        at_estimate = model.loglik(model.estimate)
+        basis = everything * _units(model, model.estimate)
+        basis = _orthonormal(model, model.estimate, basis)
+        try:
+            fit = maximise_along(model, model.estimate, basis)
+        except ValueError as error:
+            if model.infinite_direction(everything):
+                raise ValueError(_SEPARATED) from error
+            raise ValueError(f"The fit has no usable maximum. {error} {cure}") from error
+        if model.is_extreme(fit.params) and model.infinite_direction(everything):
+            raise ValueError(_SEPARATED)
+    if fit.loglik - at_estimate > _AWAY:
+        raise ValueError(
+            f"The fit is not at the maximum of its likelihood, which can be raised by "
+            f"{fit.loglik - at_estimate:.3g}. {cure}"
+        )
+    return fit
+
+
+_SEPARATED = (
+    "The estimate is infinite: a combination of the columns separates the outcomes perfectly, so "
+    "Wald and likelihood-ratio statistics do not exist. Drop or merge columns, or use score_test, "
+    "which needs the restricted estimate only."
+)
+
+
+def _units(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
+    """Return rough standard errors, (k,), to make the parameters commensurable."""
+    diagonal = np.diagonal(model.observed_information(params)).copy()
+    bad = ~(np.isfinite(diagonal) & (diagonal > 0))
+    if bad.any():
+        diagonal[bad] = np.diagonal(model.expected_information(params))[bad]
+    usable = np.isfinite(diagonal) & (diagonal > 0)
+    return 1 / np.sqrt(np.where(usable, diagonal, 1.0))
+
+
+def _orthonormal(model: LikelihoodModel, params: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return a basis of the same span, orthonormal in the metric of the information if known."""
+    root = model.information_root(params, expected=True)
+    if root is None or not np.isfinite(root).all() or basis.shape[1] == 0:
+        return basis
+    triangle = qr(root @ basis, mode="r")[0][: basis.shape[1]]
+    values = np.linalg.svd(triangle, compute_uv=False)
+    if triangle.shape[0] < basis.shape[1] or values[-1] <= 1e-13 * values[0]:
+        return basis
+    return solve_triangular(triangle.T, basis.T, lower=True).T
+
+
+def restricted_fit(
+    model: LikelihoodModel, restriction: Restriction, origin: np.ndarray, strides: int = _STRIDES
+) -> ModelFit:
+    """Return the maximum under R theta = q.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The likelihood.
+    restriction : Restriction
+        R and q.
+    origin : ndarray of shape (k,)
+        Where the search starts; the null is approached from here, in smaller strides where one is
+        too large.
+
+    Raises
+    ------
+    ValueError
+        The restricted estimate does not exist.
+    """
+    with np.errstate(all="ignore"):
+        units = _units(model, origin)
+        basis = units[:, None] * null_space(restriction.matrix * units)
+        basis = _orthonormal(model, origin, basis)
+        try:
+            fit = _approach(model, restriction, origin, units, basis, strides)
+        except ValueError as error:
+            if model.infinite_direction(basis):
+                raise ValueError(_SEPARATED_NULL) from error
+            raise
+        if model.is_extreme(fit.params) and model.infinite_direction(basis):
+            raise ValueError(_SEPARATED_NULL)
+    return fit
+
+
+def _approach(
+    model: LikelihoodModel,
+    restriction: Restriction,
+    origin: np.ndarray,
+    units: np.ndarray,
+    basis: np.ndarray,
+    strides: int,
+) -> ModelFit:
+    """Return the restricted maximum, in smaller strides from the origin where one is too large."""
+    params, begin = origin, restriction.matrix @ origin
+    done, stride = 0.0, 1.0
+    for attempt in range(strides):
+        stride = min(stride, 1 - done)
+        target = begin + (done + stride) * (restriction.values - begin)
+        if done + stride >= 1:
+            target = restriction.values
+        try:
+            fit = maximise_along(model, _project(model, restriction, params, target, units), basis)
+        except ValueError:
+            if attempt == strides - 1:
+                raise
+            stride /= 2
+            continue
+        params, done = fit.params, done + stride
+        if done >= 1:
+            return fit
+    raise ValueError("The null was not reached: it is too far from the estimate for the data.")
+
+
+_SEPARATED_NULL = (
+    "The restricted estimate is infinite: under the null, a combination of the columns still "
+    "separates the outcomes perfectly. Drop or merge columns, or restrict more parameters."
+)
+
+
+def _project(
+    model: LikelihoodModel,
+    restriction: Restriction,
+    params: np.ndarray,
+    target: np.ndarray,
+    units: np.ndarray,
+) -> np.ndarray:
+    """Return the point of R theta = target that is nearest in the metric of the information."""
+    matrix = restriction.matrix
+    try:
+        covariance = model.covariance(params, expected=True)
+    except ValueError:  # any other metric will do
+        covariance = np.diag(units**2)
+    half = covariance @ matrix.T
+    moved = params + half @ np.linalg.solve(matrix @ half, target - matrix @ params)
+    single = restriction.fixed_entries
+    if single is not None:  # exactly the value asked for, not to rounding
+        moved[single] = target
+    return moved
+
+
+# Maximum likelihood under linear restrictions R theta = q that couple parameters or columns.
+
+
+def constrained_estimate(
+    family: Family,
+    statistics: Any,
+    rows: np.ndarray,
+    weight: np.ndarray | None,
+    restriction: tuple[np.ndarray, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Return the estimate among parameters with R theta = q.
+
+    Parameters
+    ----------
+    family : Family
+        Columnwise, or the multivariate normal with restrictions of its mean alone.
+    statistics : object
+        The family's statistics.
+    rows : ndarray of shape (n, d)
+        The data, for families that have no `mean_score`.
+    weight : ndarray of shape (n,) or None
+        A weight w counts its row w times.
+    restriction : (R, q)
+        Of shapes (r, k) and (r,), on the flat vector of parameters.
+
+    Returns
+    -------
+    params : dict of str to ndarray
+        The restricted estimate.
+
+    Raises
+    ------
+    ValueError
+        Nothing in the parameter space satisfies the restrictions, the likelihood has no maximum
+        under them, or they are of a kind that has no restricted estimate here.
+    """
+    if family.joint:
+        return _joint_estimate(family, statistics, *restriction)
+    search = _Search(family, statistics, rows, weight, *restriction)
+    with np.errstate(all="ignore"):
+        beta = np.zeros((1, search.basis.shape[1]))
+        free = np.ones(beta.shape, dtype=bool)
+        found, converged = maximise(search.value, search.derivatives, beta, free)
+    if not converged.all():
+        raise ValueError(
+            f"The {family.name} family has no estimate under these restrictions: the likelihood "
+            "still rises towards the edge of the parameter space. Restrict otherwise."
+        )
+    return search.params(found)
+
+
+def _joint_estimate(
+    family: Family, statistics: Any, matrix: np.ndarray, target: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return mean and covariance of a multivariate normal whose mean is restricted.
+
+    |S + e e'| = |S| (1 + e' S^-1 e), e being the shift of the mean: the mean moves as little as it
+    can in the metric of S, the covariance for a free mean.
+    """
+    shapes = [p.name for p in family.parameters]
+    d = len(getattr(statistics, "mean", []))
+    if shapes != ["mean", "covariance"] or matrix[:, d:].any():
+        raise ValueError(
+            f"Linear restrictions of the {family.name} family may couple entries of the mean "
+            "only; other ones have no restricted estimate here. Use wald_test, which needs none."
+        )
+    R, covariance = matrix[:, :d], statistics.covariance()
+    sd = np.sqrt(np.diag(covariance))
+    correlation, S = covariance / sd / sd[:, None], R * sd
+    gap = R @ statistics.mean + R @ statistics.mean_error - target
+    shift = sd * (correlation @ S.T @ np.linalg.solve(S @ correlation @ S.T, gap))
+    mean = statistics.mean + (statistics.mean_error - shift)
+    return {"mean": mean, "covariance": covariance + np.outer(shift, shift)}
+
+
+class _Search:
+    """Newton's method along the null space of R, in units of standard errors."""
+
+    def __init__(
+        self,
+        family: Family,
+        statistics: Any,
+        rows: np.ndarray,
+        weight: np.ndarray | None,
+        matrix: np.ndarray,
+        target: np.ndarray,
+    ) -> None:
+        self.family, self.statistics = family, statistics
+        self.rows, self.weight, self.d = rows, weight, rows.shape[1]
+        self.unit, start, covariance = self._metric()
+        scaled = matrix * self.unit
+        length = np.linalg.norm(scaled, axis=1)
+        scaled, target = scaled / length[:, None], target / length
+        self.start = self._start(scaled, target, start, covariance)
+        self.basis = linalg.null_space(scaled)
+
+    def _metric(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return units, the full estimate in these units, and its covariance there."""
+        with np.errstate(all="ignore"):
+            params = self.family.estimate(self.statistics)
+            theta = flat_values(self.family.unpack(self.family.pack(params, self.d)))
+            information = flat_information(self.family, params)
+        diagonal = np.diagonal(information)
+        usable = np.isfinite(information).all() and (diagonal > 0).all()
+        if not usable or not np.isfinite(theta).all() or self._outside(theta):
+            # an estimate on the edge: any unit, any metric
+            unit = np.where(np.isfinite(theta) & (theta != 0), np.abs(theta), 1.0)
+            return unit, np.ones(len(theta)), np.eye(len(theta))
+        unit = 1 / np.sqrt(diagonal)
+        return unit, theta / unit, np.linalg.inv(information * unit * unit[:, None])
+
+    def _start(
+        self, R: np.ndarray, target: np.ndarray, near: np.ndarray, covariance: np.ndarray
+    ) -> np.ndarray:
+        """Return the point of R t = q nearest to the estimate, or any in the parameter space."""
+        pull = covariance @ R.T
+        projected = near - pull @ np.linalg.solve(R @ pull, R @ near - target)
+        if not self._outside(projected * self.unit):
+            return projected
+        low, high = (
+            np.repeat([getattr(p, end) for p in self.family.parameters], self.d) / self.unit
+            for end in ("low", "high")
+        )
+        return _inner_point(R, target, low, high)
+
+    def _outside(self, theta: np.ndarray) -> bool:
+        values = theta.reshape(-1, self.d)
+        return any(p.on_boundary(v).any() for p, v in zip(self.family.parameters, values))
+
+    def params(self, beta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters at beta (1, m)."""
+        theta = self.unit * (self.start + self.basis @ beta[0])
+        return self.family.unpack(theta.reshape(-1, self.d).T)
+
+    def value(self, beta: np.ndarray) -> np.ndarray:
+        """Return the mean log-likelihood, (1,), -inf outside the parameter space."""
+        params = self.params(beta)
+        if self._outside(flat_values(params)):
+            return np.array([-np.inf])
+        total = np.sum(self.family.log_likelihood(self.statistics, params))
+        return np.array([total / self.statistics.n])
+
+    def derivatives(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (1, m) and minus Hessian (1, m, m)."""
+        params = self.params(beta)
+        information = flat_information(self.family, params, self.statistics)
+        basis = self.unit[:, None] * self.basis
+        gradient = basis.T @ self._gradient(params)
+        return gradient[None], (basis.T @ information @ basis)[None]
+
+    def _gradient(self, params: Params) -> np.ndarray:
+        try:
+            return self.family.mean_score(self.statistics, params).T.ravel()
+        except NotImplementedError:  # a family of one's own need not define it
+            psi = flat_scores(self.family, self.rows, params)
+            total = psi.sum(axis=0) if self.weight is None else self.weight @ psi
+            return total / total_weight(psi, self.weight)
+
+
+def _inner_point(R: np.ndarray, target: np.ndarray, low: np.ndarray, high: np.ndarray) -> Any:
+    """Return the point of R t = q that lies deepest, up to one unit, inside low < t < high."""
+    k = len(low)
+    objective = np.append(np.zeros(k), -1.0)  # the last variable is the depth
+    sides = [(-np.eye(k), -low), (np.eye(k), high)]
+    A = np.vstack([np.column_stack([a, np.ones(k)])[np.isfinite(b)] for a, b in sides])
+    b = np.concatenate([b[np.isfinite(b)] for _, b in sides])
+    found = optimize.linprog(
+        objective,
+        A_ub=A,
+        b_ub=b,
+        A_eq=np.column_stack([R, np.zeros(len(R))]),
+        b_eq=target,
+        bounds=[(None, None)] * k + [(None, 1.0)],
+    )
+    if found.status != 0 or found.x[-1] <= 0:
+        raise ValueError(
+            "No point of the parameter space satisfies the restrictions R theta = q; check their "
+            "signs, and the order of the parameters (that of params_)."
+        )
+    return found.x[:-1]

@@ -1,0 +1,150 @@
+"""Recognise a fitted statsmodels result, and read its likelihood.
+
+statsmodels costs seconds to import and is not imported here: an object that is one of its results
+has brought it along.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skgm.inference._likelihood.model import LikelihoodModel
+from skgm.inference._statsmodels.discrete import DiscreteModel, GenericModel
+from skgm.inference._statsmodels.regression import GeneralizedLinear, LinearRegression
+
+__all__ = [
+    "is_statsmodels_result",
+    "likelihood_model",
+    "parameter_names",
+    "refuse_penalised",
+    "unwrap",
+]
+
+_SUPPORTED = (
+    "OLS, WLS, GLS, GLM, Logit, Probit, Poisson, NegativeBinomial, NegativeBinomialP and any "
+    "GenericLikelihoodModel"
+)
+# Classes by module and name, the first match along the class's line decides.
+_ADAPTERS: Mapping[tuple[str, str], Any] = {
+    ("statsmodels.regression.linear_model", "OLS"): LinearRegression,
+    ("statsmodels.regression.linear_model", "WLS"): LinearRegression,
+    ("statsmodels.regression.linear_model", "GLS"): LinearRegression,
+    ("statsmodels.genmod.generalized_linear_model", "GLM"): GeneralizedLinear,
+    ("statsmodels.discrete.discrete_model", "Logit"): DiscreteModel,
+    ("statsmodels.discrete.discrete_model", "Probit"): DiscreteModel,
+    ("statsmodels.discrete.discrete_model", "Poisson"): DiscreteModel,
+    ("statsmodels.discrete.discrete_model", "NegativeBinomial"): DiscreteModel,
+    ("statsmodels.discrete.discrete_model", "NegativeBinomialP"): DiscreteModel,
+    ("statsmodels.base.model", "GenericLikelihoodModel"): GenericModel,
+}
+_REASONS = {
+    "RLM": "it solves robust estimating equations, not a likelihood",
+    "GEE": "it solves generalised estimating equations, not a likelihood",
+    "NominalGEE": "it solves generalised estimating equations, not a likelihood",
+    "OrdinalGEE": "it solves generalised estimating equations, not a likelihood",
+    "QuantReg": "it minimises a quantile loss, which is no likelihood",
+    "GLSAR": "its autocorrelation is estimated outside the likelihood",
+    "RecursiveLS": "its likelihood is that of a filter",
+    "MixedLM": "its variance components may lie on the edge of their space",
+    "GLMGam": "its fit is penalised",
+    "GMM": "it minimises a moment criterion, not a likelihood",
+}
+
+
+def is_statsmodels_result(value: Any) -> bool:
+    """Tell whether an object is a fitted statsmodels result, wrapped or not.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    answer : bool
+    """
+    line = (base.__module__ for base in type(value).__mro__)
+    if not any(module.split(".")[0] == "statsmodels" for module in line):
+        return False
+    return hasattr(value, "params") and hasattr(value, "model")
+
+
+def unwrap(result: Any) -> Any:
+    """Return the result behind statsmodels' pandas wrapper."""
+    return getattr(result, "_results", result)
+
+
+def likelihood_model(result: Any) -> LikelihoodModel:
+    """Return the likelihood of a fitted statsmodels result.
+
+    Parameters
+    ----------
+    result : object
+        A result for which `is_statsmodels_result` is true.
+
+    Returns
+    -------
+    model : LikelihoodModel
+
+    Raises
+    ------
+    ValueError
+        A regularised or constrained fit, a model without a likelihood of independent rows, missing
+        data, a fit whose likelihood is not smooth.
+    """
+    inner = unwrap(result)
+    refuse_penalised(inner)
+    if getattr(inner, "constraints", None) is not None:
+        raise ValueError(
+            "A fit under constraints is not the maximum of its likelihood. Pass the result of "
+            "fit(), and the constraints, or this result, as null."
+        )
+    adapter = _adapter(inner.model)
+    if getattr(inner.model, "endog", None) is None:
+        raise ValueError("The result has lost its data (remove_data was called): refit the model.")
+    if np.ndim(inner.params) != 1 or not np.isfinite(inner.params).all():
+        raise ValueError(
+            f"The fit has no finite vector of parameters ({inner.params}): check the data for "
+            "missing values, and refit."
+        )
+    return adapter(inner, parameter_names(result))
+
+
+def _adapter(model: Any) -> Any:
+    for base in type(model).__mro__:
+        if base.__name__ in _REASONS and base.__module__.startswith("statsmodels."):
+            break
+        found = _ADAPTERS.get((base.__module__, base.__name__))
+        if found is not None and (found is GenericModel or not _overrides(model, base)):
+            return found
+    name = type(model).__name__
+    reason = _REASONS.get(name, "its likelihood is not known here")
+    raise ValueError(f"A fitted {name} is not supported: {reason}. Supported: {_SUPPORTED}.")
+
+
+def _overrides(model: Any, base: type) -> bool:
+    """Tell whether a subclass has changed the likelihood of a supported model."""
+    names = ("loglike", "loglikeobs", "score", "hessian", "predict", "whiten")
+    return any(getattr(type(model), n, None) is not getattr(base, n, None) for n in names)
+
+
+def refuse_penalised(result: Any) -> None:
+    """Raise for a regularised fit."""
+    kind = type(result).__name__
+    if kind.startswith(("L1", "Regularized")) or getattr(result, "regularized", False):
+        raise ValueError(
+            f"A regularised fit ({kind}) does not maximise the likelihood, so its tests and "
+            "intervals do not exist. Refit with fit()."
+        )
+
+
+def parameter_names(result: Any) -> list[str]:
+    """Return the names that the summary of the result shows."""
+    index = getattr(result.params, "index", None)
+    if index is not None and not callable(index):
+        return [str(name) for name in index]
+    model = unwrap(result).model
+    k = len(unwrap(result).params)
+    known = [str(name) for name in (model.exog_names or [])][:k]
+    return known + [f"par{i}" for i in range(len(known), k)]

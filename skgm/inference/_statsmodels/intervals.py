@@ -1,0 +1,220 @@
+"""Confidence intervals on the likelihood of another package's model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from skgm.inference._likelihood.fit import full_fit
+from skgm.inference._likelihood.functions import LinearTarget, read_targets
+from skgm.inference._likelihood.inversion import IntervalSearch
+from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
+from skgm.inference._likelihood.wald import wald_interval
+from skgm.inference._results import ConfidenceIntervals, parameter_labels
+from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
+from skgm.inference._statsmodels.tests import refuse_unconverged, robust_covariance
+
+__all__ = [
+    "confidence_intervals",
+]
+
+
+def confidence_intervals(
+    model: Any, level: float = 0.95, method: str = "auto", *, of: Any = None, **options: Any
+) -> ConfidenceIntervals:
+    r"""Return confidence intervals of the parameters of a fitted model, also of statsmodels.
+
+    .. math:: \{\psi : 2 [\ell(\hat\theta) - \ell(\tilde\theta_\psi)] \le \chi^2_{1, \alpha}\}
+
+    is the profile interval of a parameter :math:`\psi`, with :math:`\tilde\theta_\psi` the estimate
+    when it is held fixed: it needs no symmetry, does not depend on how the parameter is written,
+    and stays inside the parameter space. statsmodels itself offers Wald intervals only.
+
+    Parameters
+    ----------
+    model : fitted estimator or statsmodels result
+        An estimator of this package, whose own `confidence_intervals` is called; or the result of
+        fitting OLS, WLS, GLS, GLM, Logit, Probit, Poisson, NegativeBinomial or any
+        GenericLikelihoodModel.
+    level : float, default=0.95
+        Confidence level in (0, 1).
+    method : str, default="auto"
+        For statsmodels results: "profile", "score" (the values that a score test does not reject),
+        "wald", "robust" (sandwich times n / (n - k), Student's t with n - k degrees of freedom),
+        "exact" (Student's t, linear models only); "auto" is "exact" for linear models and
+        "profile" for all others.
+    of : str, list of str, callable or dict, default=None
+        For statsmodels results: names of the parameters to look at (None: all of them); a smooth
+        function from a dict of parameters to a number; or a dict from labels to such functions or
+        to linear combinations: ``{"difference": {"x1": 1, "x2": -1}, "ratio": lambda p: p["x1"] /
+        p["x2"]}``. Intervals of functions are by "profile" or by the delta method ("wald",
+        "robust").
+    **options : dict
+        Passed on to the method of an estimator of this package, such as `X` for "robust".
+
+    Returns
+    -------
+    intervals : ConfidenceIntervals
+        Frozen; maps a name to ``(low, high)``.
+
+    Raises
+    ------
+    ValueError
+        A method that the model lacks; an unknown name; a fit that did not converge, is regularised
+        or has no likelihood; an estimate that is infinite or on the edge of its space; a
+        likelihood that is not smooth; an interval without an end.
+    TypeError
+        A model of another kind.
+
+    Notes
+    -----
+    The estimate is refined by Newton steps from that of statsmodels, which may have stopped early.
+    Variances of linear models and dispersions of GLMs are nuisance parameters and are profiled out
+    by maximum likelihood.
+
+    References
+    ----------
+    D. J. Venzon and S. H. Moolgavkar, "A method for computing profile-likelihood-based confidence
+    intervals", Applied Statistics 37, 1988.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import statsmodels.api as sm
+    >>> from skgm import confidence_intervals
+    >>> dose = np.repeat([0.0, 1.0, 2.0, 3.0], 5)
+    >>> died = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1])
+    >>> fit = sm.Logit(died, sm.add_constant(dose)).fit(disp=0)
+    >>> low, high = confidence_intervals(fit, of="x1")["x1"]
+    >>> round(low, 2), round(high, 2)
+    (0.52, 3.45)
+    """
+    if is_statsmodels_result(model):
+        if options:
+            raise TypeError(f"A statsmodels result takes no {sorted(options)}: its data are in it.")
+        return _model_intervals(model, level, method, of)
+    own = getattr(model, "confidence_intervals", None)
+    if own is None:
+        raise TypeError(
+            "model must be a fitted estimator with confidence_intervals or a statsmodels result; "
+            f"got {type(model).__name__}."
+        )
+    chosen = options if of is None else options | {"of": of}
+    return own(level, method, **chosen)
+
+
+def _model_intervals(result: Any, level: float, method: str, of: Any) -> ConfidenceIntervals:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1); got {level!r}.")
+    if method not in ("auto", *_METHODS):
+        raise ValueError(
+            f"method must be one of auto, {', '.join(_METHODS)} for a statsmodels result; got "
+            f"{method!r}."
+        )
+    refuse_unconverged(result)
+    model = likelihood_model(result)
+    fit = full_fit(model)
+    targets = read_targets(of, model, fit)
+    estimate, low, high, methods = {}, {}, {}, {}
+    with np.errstate(all="ignore"):
+        for label, target in targets.items():
+            estimate[label] = target.value(fit.params)
+            methods[label] = _choose(method, label, target, model)
+            low[label], high[label] = _METHODS[methods[label]](model, fit, target, level)
+    labels = {label: parameter_labels(label, 0.0, []) for label in estimate}
+    return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
+
+
+def _choose(method: str, label: str, target: Any, model: LikelihoodModel) -> str:
+    """Return the method for one target: Student's t where it is exact, else the profile."""
+    exact = model.is_linear and isinstance(target, LinearTarget)
+    if method == "exact" and not exact:
+        raise ValueError(
+            f"method='exact' is for linear combinations of the parameters of linear models, not "
+            f"for {label!r}; use 'profile'."
+        )
+    if method == "auto":
+        return "exact" if exact else "profile"
+    return method
+
+
+Interval = tuple[float, float]
+
+
+def _from_covariance(
+    covariance: np.ndarray, fit: ModelFit, target: Any, level: float, df: Any = None
+) -> Interval:
+    slope = target.gradient(fit.params)  # the delta method
+    error = np.sqrt(slope @ covariance @ slope)
+    low, high = wald_interval(target.value(fit.params), error, level, df=df)
+    return float(low), float(high)
+
+
+def _wald(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    covariance = model.covariance(fit.params)
+    return _from_covariance(covariance, fit, target, level)
+
+
+def _small_sample(
+    model: LikelihoodModel, fit: ModelFit, covariance: np.ndarray, target: Any, level: float
+) -> Interval:
+    """Return the interval with variance times n / (n - k) and Student's t on n - k."""
+    df = model.n - len(fit.params)
+    if df <= 0:
+        raise ValueError(
+            f"The interval needs more observations ({model.n:g}) than parameters "
+            f"({len(fit.params)})."
+        )
+    return _from_covariance(covariance * model.n / df, fit, target, level, df)
+
+
+def _exact(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    covariance = model.covariance(fit.params)
+    return _small_sample(model, fit, covariance, target, level)
+
+
+def _robust(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    covariance = robust_covariance(model, fit.params)
+    return _small_sample(model, fit, covariance, target, level)
+
+
+def _profile(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    def distance(restricted: ModelFit) -> float:
+        return float(np.sqrt(2 * max(fit.loglik - restricted.loglik, 0.0)))
+
+    return _invert(model, fit, target, level, distance)
+
+
+def _score(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
+    def distance(restricted: ModelFit) -> float:
+        score = model.score(restricted.params)
+        covariance = model.covariance(restricted.params, expected=True)
+        return float(np.sqrt(score @ covariance @ score))
+
+    return _invert(model, fit, target, level, distance)
+
+
+def _invert(
+    model: LikelihoodModel,
+    fit: ModelFit,
+    target: Any,
+    level: float,
+    distance: Callable[[ModelFit], float],
+) -> Interval:
+    """Return where the root of a test statistic, on both sides, reaches the normal quantile."""
+    quantile = float(stats.norm.ppf((1 + level) / 2))
+    covariance = model.covariance(fit.params)
+    slope = target.gradient(fit.params)
+    width = float(np.sqrt(slope @ covariance @ slope)) * quantile
+    search = IntervalSearch(model, fit, target, distance, quantile)
+    return search.end(-width), search.end(width)
+
+
+_METHODS: dict[str, Callable[[LikelihoodModel, ModelFit, np.ndarray, float], Interval]] = {
+    "profile": _profile,
+    "score": _score,
+    "wald": _wald,
+    "robust": _robust,
+    "exact": _exact,
+}

@@ -1,0 +1,418 @@
+"""Score, likelihood-ratio and Wald tests on the likelihood of another package's model."""
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lstsq, null_space
+
+from skgm.inference._likelihood.fit import full_fit, restricted_fit
+from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, covariance_of
+from skgm.inference._likelihood.nulls import Restriction, linear_restriction
+from skgm.inference._problem import check_alternative, outcome
+from skgm.inference._results import TestResult
+from skgm.inference._statsmodels.adapters import (
+    is_statsmodels_result,
+    likelihood_model,
+    parameter_names,
+    refuse_penalised,
+    unwrap,
+)
+
+__all__ = [
+    "is_between_fits",
+    "model_likelihood_ratio_test",
+    "model_score_test",
+    "model_wald_test",
+    "nested_loglik",
+    "nested_restriction",
+    "refuse_event",
+    "refuse_unconverged",
+    "robust_covariance",
+]
+
+
+def model_score_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    robust: bool = False,
+    alternative: str = "two-sided",
+) -> TestResult:
+    """Test a null by the score at the restricted estimate; the full estimate need not exist.
+
+    Parameters
+    ----------
+    result : statsmodels result
+        A fitted model; its data are in it.
+    null : dict, (R, q) or statsmodels result
+        Values by name, linear restrictions R theta = q, or a nested fitted regression.
+    X, sample_weight : None
+        The data are in the result.
+    robust : bool, default=False
+        Use the sandwich covariance of the score.
+    alternative : {"two-sided", "greater", "less"}, default="two-sided"
+        For one restriction: on which side of the null the parameter, or R theta, lies.
+
+    Returns
+    -------
+    outcome : TestResult
+    """
+    _refuse_data(X, sample_weight)
+    model = likelihood_model(result)
+    restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
+    fit = restricted_fit(model, restriction, model.start)
+    with np.errstate(all="ignore"):
+        score = model.score(fit.params)
+        if robust:
+            pull, statistic = _robust_score(model, restriction, fit, score)
+        else:
+            step = model.covariance(fit.params, expected=True) @ score
+            pull, statistic = restriction.matrix @ step, float(score @ step)
+    method = "robust score" if robust else "score"
+    return _outcome(statistic, method, restriction, pull, alternative, _named(model, fit))
+
+
+def model_likelihood_ratio_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    correction: str | None = None,
+    alternative: str = "two-sided",
+) -> TestResult:
+    """Test a null by the fall of the log-likelihood.
+
+    Parameters
+    ----------
+    result, X, sample_weight, alternative
+        As in `model_score_test`.
+    null : dict, (R, q) or statsmodels result
+        As there; also a nested GenericLikelihoodModel, or Poisson in a negative
+        binomial model, whose overdispersion is then on the edge of its space: the p-value is that
+        of the mixture of chi-squares with 0 and 1 degrees of freedom.
+    correction : None
+        Corrections are not known for these models.
+
+    Returns
+    -------
+    outcome : TestResult
+    """
+    _refuse_data(X, sample_weight)
+    if correction is not None:
+        raise ValueError(f"correction must be None for a statsmodels result; got {correction!r}.")
+    refuse_unconverged(result)
+    model = likelihood_model(result)
+    best = full_fit(model)
+    if is_statsmodels_result(null) and is_between_fits(result, null):
+        return _between_fits(best, result, null, alternative)
+    restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
+    fit = restricted_fit(model, restriction, best.params)
+    if fit.loglik > best.loglik + 1e-7 * max(abs(best.loglik), 1.0):
+        raise ValueError(
+            f"The restricted fit has a higher log-likelihood ({fit.loglik:.6g}) than the full fit "
+            f"({best.loglik:.6g}), which is at a local maximum only. Refit with other "
+            "start_params."
+        )
+    statistic = 2 * max(best.loglik - fit.loglik, 0.0)  # rounding may leave -1e-16
+    pull = restriction.matrix @ best.params - restriction.values
+    restricted = _named(model, fit)
+    return _outcome(statistic, "likelihood ratio", restriction, pull, alternative, restricted)
+
+
+def model_wald_test(
+    result: Any,
+    null: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    robust: bool = False,
+    alternative: str = "two-sided",
+) -> TestResult:
+    """Test a null by the distance of the estimate, with the observed information.
+
+    Parameters
+    ----------
+    result, null, X, sample_weight, alternative
+        As in `model_score_test`.
+    robust : bool, default=False
+        Use the sandwich covariance of the estimate.
+
+    Returns
+    -------
+    outcome : TestResult
+    """
+    _refuse_data(X, sample_weight)
+    refuse_unconverged(result)
+    model = likelihood_model(result)
+    restriction = _restriction(result, model, null)
+    check_alternative(alternative, len(restriction.values))
+    params = full_fit(model).params
+    with np.errstate(all="ignore"):
+        covariance = robust_covariance(model, params) if robust else model.covariance(params)
+    difference = restriction.matrix @ params - restriction.values
+    inner = restriction.matrix @ covariance @ restriction.matrix.T
+    statistic = float(difference @ covariance_of(inner) @ difference)
+    method = "robust Wald" if robust else "Wald"
+    return _outcome(statistic, method, restriction, difference, alternative, {})
+
+
+def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
+    """Return the sandwich A^-1 B A^-1 of total scores, (k, k), without a factor for n."""
+    rows = model.score_rows(params)
+    weight = np.ones(len(rows)) if model.row_weights is None else model.row_weights
+    bread = model.covariance(params)
+    return bread @ (rows * weight[:, None]).T @ rows @ bread
+
+
+def _robust_score(
+    model: LikelihoodModel, restriction: Restriction, fit: ModelFit, score: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
+    bread = model.covariance(fit.params)
+    step = restriction.matrix @ bread @ score
+    inner = restriction.matrix @ robust_covariance(model, fit.params) @ restriction.matrix.T
+    return step, float(step @ covariance_of(inner) @ step)
+
+
+def _restriction(result: Any, model: LikelihoodModel, null: Any) -> Restriction:
+    if is_statsmodels_result(null):
+        return nested_restriction(result, null)
+    restriction = linear_restriction(null, model.names)
+    single = restriction.fixed_entries
+    if single is not None and (restriction.values <= model.lower[single]).any():
+        name = model.names[int(single[restriction.values <= model.lower[single]][0])]
+        raise ValueError(
+            f"null[{name!r}] lies on or beyond the edge of the parameter space, where the "
+            "statistics are not chi-square. To test it, pass the smaller model (a fitted Poisson) "
+            "as null to likelihood_ratio_test."
+        )
+    return restriction
+
+
+def refuse_unconverged(result: Any) -> None:
+    """Refuse a fit that says itself that it did not converge."""
+    inner = unwrap(result)
+    details = getattr(inner, "mle_retvals", None)
+    converged = getattr(inner, "converged", True)
+    if isinstance(details, dict):
+        converged = details.get("converged", converged)
+    if not converged:
+        model = likelihood_model(result)
+        if model.infinite_direction(np.eye(len(model.estimate))):
+            return  # full_fit explains the separation
+        raise ValueError(
+            "The fit did not converge. Refit with a larger `maxiter` or another `method`, and "
+            "standardise the columns."
+        )
+
+
+def _between_fits(best: ModelFit, result: Any, null: Any, alternative: str) -> TestResult:
+    """Return the likelihood ratio of two fits, whose parameters need not be comparable."""
+    loglik, df, on_edge = nested_loglik(result, null)
+    if alternative != "two-sided":
+        raise ValueError("alternative must be 'two-sided' where null is a model of this kind.")
+    if loglik > best.loglik + 1e-6 * max(abs(best.loglik), 1.0):
+        raise ValueError(
+            f"The restricted model has a higher log-likelihood ({loglik:.6g}) than the full one "
+            f"({best.loglik:.6g}): it is not nested in it, or the full fit is not the maximum."
+        )
+    statistic = 2 * max(best.loglik - loglik, 0.0)
+    names = parameter_names(result)
+    shown = {names[-1]: 0.0} if on_edge else {"free parameters": float(len(names) - df)}
+    return outcome(statistic, df, "likelihood ratio", shown, on_edge=on_edge)
+
+
+def _outcome(
+    statistic: float,
+    method: str,
+    restriction: Restriction,
+    pull: np.ndarray,
+    alternative: str,
+    restricted: dict[str, float],
+) -> TestResult:
+    """Return the result; `pull` points from the null to the estimate, in R theta."""
+    return outcome(
+        statistic,
+        len(restriction.values),
+        method,
+        restriction.null,
+        sign=float(np.sign(pull[0])) if len(pull) == 1 else None,
+        alternative=alternative,
+        restricted_params=restricted,
+    )
+
+
+def _named(model: LikelihoodModel, fit: ModelFit) -> dict[str, float]:
+    return dict(zip(model.names, fit.params.tolist()))
+
+
+def _refuse_data(X: Any, sample_weight: Any) -> None:
+    if X is not None or sample_weight is not None:
+        raise ValueError(
+            "X and sample_weight must be None for a statsmodels result: its data and weights are "
+            "in it. Write score_test(result, None, null)."
+        )
+
+
+def refuse_event(event: Any) -> None:
+    """Raise for right-censored rows, which only families have."""
+    if event is not None:
+        raise ValueError("event must be None for a statsmodels result: its data are in it.")
+
+
+# A fitted smaller statsmodels model as the null: checked, and turned into restrictions.
+
+_NEGATIVE_BINOMIAL = ("NegativeBinomial", "NegativeBinomialP")
+
+
+def is_between_fits(full: Any, null: Any) -> bool:
+    """Tell whether the null is compared by its own likelihood, not as restrictions of the full."""
+    return _is_generic(full) or _is_poisson_edge(full, null)
+
+
+def _is_generic(result: Any) -> bool:
+    line = type(unwrap(result).model).__mro__
+    return any(base.__name__ == "GenericLikelihoodModel" for base in line)
+
+
+def _is_poisson_edge(full: Any, null: Any) -> bool:
+    """Tell whether the null is the edge, without overdispersion, of a negative binomial model."""
+    return (
+        type(unwrap(full).model).__name__ in _NEGATIVE_BINOMIAL
+        and type(unwrap(null).model).__name__ == "Poisson"
+    )
+
+
+def nested_loglik(full: Any, null: Any) -> tuple[float, int, bool]:
+    """Return the log-likelihood of the smaller fit, the degrees of freedom, and if on the edge."""
+    _check_same_data(full, null)
+    on_edge = _is_poisson_edge(full, null)
+    if on_edge:
+        M, b = _coefficients(full, null)
+        if M.shape[0] != M.shape[1] or np.abs(b).max() > 0:
+            raise ValueError(
+                "A Poisson null of a negative binomial model must have the same columns and "
+                "offset: only the overdispersion may differ. Test the columns separately."
+            )
+    else:
+        _check_same_kind(full, null)
+        if unwrap(full).model.exog is not None and unwrap(null).model.exog is not None:
+            _coefficients(full, null)
+    df = len(unwrap(full).params) - len(unwrap(null).params)
+    _check_df(df)
+    return full_fit(likelihood_model(null)).loglik, df, on_edge
+
+
+def nested_restriction(full: Any, null: Any) -> Restriction:
+    """Return R and q under which the full regression is the smaller one.
+
+    The columns of the smaller model, X0 = X1 M, and the difference of the offsets, X1 b, must be
+    combinations of the columns of the full one; then theta = b + M gamma, so R spans what is
+    orthogonal to M, and q = R b.
+    """
+    _check_same_data(full, null)
+    _check_same_kind(full, null)
+    if _is_generic(full):
+        raise ValueError(
+            "A nested GenericLikelihoodModel allows the likelihood-ratio test only: write the null "
+            "as a dict or as (R, q)."
+        )
+    M, b = _coefficients(full, null)
+    constraints = getattr(unwrap(null), "constraints", None)
+    if constraints is not None:  # fit_constrained of statsmodels
+        if M.shape[0] != M.shape[1] or not np.allclose(M, np.eye(len(M))) or np.abs(b).max() > 0:
+            raise ValueError("A constrained fit as null must have the columns of the full model.")
+        R, q = np.atleast_2d(constraints.coefs), np.ravel(constraints.constants)
+        return Restriction(R, q, {"R": R, "q": q})
+    extra = len(unwrap(full).params) - M.shape[0]  # alpha, which both models have
+    M = np.block(
+        [[M, np.zeros((M.shape[0], extra))], [np.zeros((extra, M.shape[1])), np.eye(extra)]]
+    )
+    b = np.concatenate([b, np.zeros(extra)])
+    R = null_space(M.T).T
+    _check_df(len(R))
+    q = R @ b
+    return Restriction(R, q, {"R": R, "q": q})
+
+
+def _coefficients(full: Any, null: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return M and b with X0 = X1 M and offset0 - offset1 = X1 b."""
+    large, small = unwrap(full).model, unwrap(null).model
+    shift = np.zeros(len(large.endog)) + _offset(small) - _offset(large)
+    wanted = np.column_stack([small.exog, shift])
+    unit = np.linalg.norm(large.exog, axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    found = lstsq(large.exog / unit, wanted)[0]
+    misfit = np.linalg.norm(wanted - large.exog / unit @ found, axis=0)
+    if (misfit > 1e-8 * np.maximum(np.linalg.norm(wanted, axis=0), 1e-300)).any():
+        raise ValueError(
+            "The restricted model is not nested in the full one: its columns (or its offset) are "
+            "not combinations of the columns of the full model."
+        )
+    found = found / unit[:, None]
+    return found[:, :-1], found[:, -1]
+
+
+def _offset(model: Any) -> Any:
+    """Return what is added to the linear predictor."""
+    if hasattr(model, "_offset_exposure"):
+        return model._offset_exposure
+    offset, exposure = getattr(model, "offset", None), getattr(model, "exposure", None)
+    total = 0.0 if offset is None else np.asarray(offset)
+    return total + (0.0 if exposure is None else np.asarray(exposure))  # stored as a logarithm
+
+
+def _check_same_data(full: Any, null: Any) -> None:
+    refuse_penalised(unwrap(null))
+    large, small = unwrap(full).model, unwrap(null).model
+    y1, y0 = np.asarray(large.endog), np.asarray(small.endog)
+    if y1.shape != y0.shape or not np.array_equal(y1, y0):
+        raise ValueError(
+            f"The restricted model was fitted to other outcomes ({y0.shape[0]} rows) than the full "
+            f"one ({y1.shape[0]} rows), or in another order: refit both to the same rows."
+        )
+
+
+def _check_same_kind(full: Any, null: Any) -> None:
+    large, small = unwrap(full).model, unwrap(null).model
+    # a GLM has working weights, which differ, under the same name
+    weighting = () if hasattr(large, "family") else ("weights", "sigma")
+    if type(large) is not type(small):
+        raise ValueError(
+            f"The restricted model is a {type(small).__name__}, the full one a "
+            f"{type(large).__name__}: nested models must be of one class."
+        )
+    for name in ("freq_weights", "var_weights", *weighting, "n_trials", "parameterization"):
+        first, second = getattr(large, name, None), getattr(small, name, None)
+        if not np.array_equal(np.asarray(first, dtype=object), np.asarray(second, dtype=object)):
+            raise ValueError(f"The two models differ in {name}: refit them with the same.")
+    first, second = (_family(model) for model in (large, small))
+    if first != second:
+        raise ValueError(f"The two models differ in family or link: {second} and {first}.")
+
+
+def _family(model: Any) -> tuple[Any, ...]:
+    family = getattr(model, "family", None)
+    if family is None:
+        return (getattr(model, "loglike_method", None),)
+    link = family.link
+    return (
+        type(family).__name__,
+        getattr(family, "alpha", None),
+        type(link).__name__,
+        getattr(link, "power", None),
+        getattr(model, "scaletype", None),
+    )
+
+
+def _check_df(df: int) -> None:
+    if df <= 0:
+        raise ValueError(
+            "The restricted model has as many free parameters as the full one: it restricts "
+            "nothing. Pass the larger model first and the smaller one as null."
+        )

@@ -1,0 +1,493 @@
+"""Classification into thousands of classes, of which each update looks at a few."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm._random import RANDOM_STATE, MinibatchSampler, as_generator
+from skgm._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    StrOptions,
+    epoch_begins,
+    epoch_ends,
+    fit_task,
+    limit_threads,
+)
+from skgm._warnings import warn_user
+from skgm.base import transactional
+from skgm.nce._vocabulary.class_model import (
+    ClassModel,
+    Schedule,
+    SoftmaxPrediction,
+    batch_noise,
+    begin_labelled,
+    codes_of,
+    first_classes,
+    row_keys,
+    run_epoch,
+    start_model,
+    train_by_batches,
+)
+from skgm.nce._vocabulary.full_softmax import fit_softmax, merge_labelled_rows
+
+__all__ = [
+    "ClassEstimation",
+    "NCEClassifier",
+]
+
+
+# How the coefficients of NCEClassifier are found: all at once, by epochs, or by a stream.
+
+MAX_MERGED = 10_000_000  # entries of a table whose equal rows are looked for
+MAX_ITER = {"lbfgs": 1000, "adagrad": 50}
+
+
+class ClassEstimation:
+    """The half of NCEClassifier that estimates, between validation and prediction."""
+
+    classes_: np.ndarray
+    class_count_: np.ndarray
+    projection_: np.ndarray | None
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    loss_curve_: list[float]
+    validation_curve_: list[float]
+    _dtype: str
+    _seed: int
+    _n_calls: int
+    _squares: dict[str, np.ndarray] | None
+    loss: str
+    n_noise: int
+    rank: int | None
+    noise_power: float
+    alpha: float | str
+    solver: str
+    learning_rate: float
+    batch_size: int
+    max_iter: int | str
+    tol: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+
+    def _chosen_solver(self) -> str:
+        n_classes = len(self.classes_)
+        exact = self.loss == "full" or n_classes <= self.n_noise
+        if self.solver == "lbfgs" and (self.rank is not None or not exact):
+            raise ValueError(
+                "solver='lbfgs' is for losses over all classes (loss='full', or at most n_noise "
+                f"classes) without rank; got loss={self.loss!r}, n_noise={self.n_noise}, "
+                f"{n_classes} classes and rank={self.rank}. Use solver='adagrad'."
+            )
+        if self.solver != "auto":
+            return self.solver
+        return "lbfgs" if self.rank is None and n_classes <= self.n_noise else "adagrad"
+
+    def _most_iterations(self, solver: str) -> int:
+        return MAX_ITER[solver] if isinstance(self.max_iter, str) else self.max_iter
+
+    def _ridge(self, automatic: float) -> float:
+        return automatic if isinstance(self.alpha, str) else self.alpha
+
+    def _fit_lbfgs(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
+        rows = table.astype(np.float64)
+        if rows.shape[0] * rows.shape[1] <= MAX_MERGED:
+            rows = rows.toarray() if issparse(rows) else rows
+            rows, codes, weight = merge_labelled_rows(rows, codes, weight)
+
+        def observe(loss: float) -> bool:
+            task = epoch_begins(context, self, X=table, name="lbfgs-iteration")
+            return epoch_ends(task, self, X=table, state=dict)
+
+        found = fit_softmax(
+            rows,
+            codes,
+            weight,
+            len(self.classes_),
+            alpha=self._ridge(1 / weight.sum()),
+            max_iter=self._most_iterations("lbfgs"),
+            tol=self.tol,
+            observe=observe,
+        )
+        if not found.converged:
+            warn_user(
+                f"L-BFGS has not converged after {len(found.losses)} iterations. Standardise the "
+                "columns, or raise max_iter, tol or alpha.",
+                ConvergenceWarning,
+            )
+        self.coef_, self.intercept_ = (
+            found.coef.astype(self._dtype),
+            found.intercept.astype(self._dtype),
+        )
+        self.projection_ = None
+        self.loss_curve_, self.validation_curve_ = found.losses, []
+        self.n_iter_ = len(found.losses)
+        return self
+
+    def _fit_adagrad(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
+        rng = np.random.default_rng(self._seed)
+        model = self._new_model(table.shape[1], self._ridge(1 / weight.sum()), rng)
+
+        def on_epoch(run: Callable[[], None]) -> bool:
+            task = epoch_begins(context, self, X=table)
+            run()
+            return epoch_ends(task, self, X=table, state=lambda: self._public(model))
+
+        max_iter = self._most_iterations("adagrad")
+        schedule = Schedule(
+            self.learning_rate,
+            self.batch_size,
+            max_iter,
+            self.validation_fraction if self.early_stopping else 0.0,
+            self.n_iter_no_change,
+            self.tol,
+        )
+        history = train_by_batches(model, table, codes, weight, schedule, rng, on_epoch)
+        self.loss_curve_, self.validation_curve_ = history.losses, history.validation_losses
+        self.n_iter_ = len(history.losses)
+        if history.validation_losses and history.best_iter == max_iter:
+            warn_user(
+                f"The held-out loss still falls after {max_iter} epochs. Raise max_iter, or "
+                "learning_rate.",
+                ConvergenceWarning,
+            )
+        return self._publish(model)
+
+    def _noise_options(self) -> dict[str, Any]:
+        counts, power = self.class_count_, self.noise_power
+        noise = batch_noise(counts, loss=self.loss, n_noise=self.n_noise, power=power)
+        return {"loss": self.loss, "noise": noise}
+
+    def _new_model(self, n_features: int, alpha: float, rng: np.random.Generator) -> ClassModel:
+        options = {**self._noise_options(), "alpha": alpha}
+        return start_model(self.class_count_, n_features, self.rank, rng, **options)
+
+    def _public(self, model: ClassModel) -> dict[str, Any]:
+        state = model.snapshot()
+        projection = state.get("projection")
+        return {
+            "coef_": state["weights"].astype(self._dtype),
+            "intercept_": state["bias"].astype(self._dtype),
+            "projection_": None if projection is None else projection.astype(self._dtype),
+        }
+
+    def _publish(self, model: ClassModel) -> Any:
+        for name, array in self._public(model).items():
+            if array is not None and not np.isfinite(array).all():
+                raise ValueError(
+                    "The fit diverged: coefficients are not finite. Lower learning_rate, or look "
+                    "for rows of extreme values."
+                )
+            setattr(self, name, array)
+        state = model.snapshot()
+        self._squares = {name: a for name, a in state.items() if name.endswith("_squares")}
+        return self
+
+    def _go_on(self, table: Any, codes: np.ndarray, weight: np.ndarray) -> Any:
+        """Make one pass over more rows, from where the last call ended."""
+        rng = np.random.default_rng([self._seed, self._n_calls])
+        if hasattr(self, "coef_"):
+            model = self._model_so_far()
+        else:
+            model = self._new_model(table.shape[1], self._ridge(0.0), rng)
+        sampler = MinibatchSampler(row_keys(table, codes), weight, self.batch_size)
+
+        def pass_over() -> float:
+            return run_epoch(model, table, codes, sampler.epoch(rng), self.learning_rate, rng)
+
+        if hasattr(self, "coef_") and self._squares is None:
+            self._learn_steps(model, pass_over, self.class_count_.sum() / weight.sum())
+        loss = pass_over()
+        self._n_calls += 1
+        self.n_iter_ = getattr(self, "n_iter_", 0) + 1
+        self.loss_curve_ = [*getattr(self, "loss_curve_", []), loss]
+        self.validation_curve_ = getattr(self, "validation_curve_", [])
+        return self._publish(model)
+
+    def _model_so_far(self) -> ClassModel:
+        projection = None if self.projection_ is None else self.projection_.astype(np.float32)
+        start = self.coef_.astype(np.float32), self.intercept_.astype(np.float32), projection
+        model = ClassModel(*start, **self._noise_options(), alpha=self._ridge(0.0))
+        if self._squares is not None:
+            model.restore(model.snapshot() | self._squares)
+        return model
+
+    def _learn_steps(self, model: ClassModel, pass_over: Callable[[], float], n: float) -> None:
+        """Give a model from L-BFGS the step sizes that `n` passes would have left it with."""
+        before = model.snapshot()
+        pass_over()
+        after = model.snapshot()
+        squares = {name: a * np.float32(n) for name, a in after.items() if "squares" in name}
+        model.restore(before | squares)
+
+
+FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
+
+
+class NCEClassifier(
+    ClassEstimation, SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, BaseEstimator
+):
+    r"""Linear classifier for thousands of classes, trained on samples of them.
+
+    .. math::
+        p(k \mid x) = \frac{\exp s_k(x)}{\sum_l \exp s_l(x)}, \qquad
+        s_k(x) = w_k^{\mathsf T} A^{\mathsf T} x + b_k
+
+    The time of a softmax classifier is spent on the normaliser, a sum over all classes for each
+    row. Here a batch of rows shares a few hundred classes drawn by their frequency, from which
+    the true ones are told: the time of an update does not depend on the number of classes.
+    Probabilities are exact all the same, normalised over all classes in chunks of rows.
+
+    Prefer it from a thousand classes on. With no more classes than `n_noise` it is multinomial
+    logistic regression, to the same optimum; there
+    :class:`~sklearn.linear_model.LogisticRegression` serves as well. Standardise the columns.
+
+    Parameters
+    ----------
+    loss : {"ranking", "nce", "full"}, default="ranking"
+        "ranking": the true class among the noise classes, the better probabilities; "nce": data
+        or noise, class by class, which makes the scores sum to one by themselves (see
+        `log_normalizer_stats`); "full": all classes, slow. With no more classes than `n_noise`
+        the loss is "full" whatever is said here.
+    n_noise : int, default=256
+        Noise classes per batch, on average; distinct.
+    rank : int or None, default=None
+        Columns of A: classes are scored on that many linear combinations of the columns, a small
+        table instead of one of all columns by all classes. None: on the columns themselves.
+    noise_power : float, default=1.0
+        Noise classes are drawn in proportion to this power of their frequency.
+    alpha : float or "auto", default="auto"
+        Half of this times the squared coefficients is added to the mean loss. "auto" is a
+        standard normal prior, 1 / n_samples, as is C=1 in LogisticRegression; in `partial_fit` 0.
+    solver : {"auto", "lbfgs", "adagrad"}, default="auto"
+        "lbfgs" finds the optimum itself; of losses over all classes, without `rank`, and "auto"
+        where there are no more classes than `n_noise`. "adagrad": mini-batches.
+    learning_rate : float, default=0.3
+        Of Adagrad.
+    batch_size : int, default=512
+        Largest size of a mini-batch.
+    max_iter : int or "auto", default="auto"
+        Most epochs of Adagrad ("auto": 50) or iterations of L-BFGS (1000).
+    tol : float, default=1e-5
+        L-BFGS stops where no entry of the gradient is larger; an epoch of Adagrad is an
+        improvement if the held-out loss falls by more.
+    early_stopping : bool, default=True
+        Hold out rows from Adagrad, stop where their exact log-loss no longer falls, and return
+        the parameters of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, 5000 at most; a class keeps some of its rows.
+    n_iter_no_change : int, default=2
+        Epochs without improvement before training stops.
+    random_state : None, int, RandomState or Generator, default=None
+        Of A, the rows held out, batches and noise classes.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted class labels.
+    class_count_ : ndarray of shape (n_classes,)
+        Weighted rows of each class.
+    coef_ : ndarray of shape (n_classes, n_features_in_) or (n_classes, rank)
+        The w of the classes.
+    intercept_ : ndarray of shape (n_classes,)
+        b.
+    projection_ : ndarray of shape (n_features_in_, rank) or None
+        A; None without `rank`.
+    n_iter_ : int
+        Epochs or iterations.
+    loss_curve_ : list of float
+        Mean loss of each epoch, or penalised log-loss after each iteration. Losses of different
+        kinds do not compare.
+    validation_curve_ : list of float
+        Exact log-loss of the rows held out after each epoch; empty without them.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+
+    Raises
+    ------
+    ValueError
+        From `fit`: NaN or infinity, fewer than two classes, `solver="lbfgs"` with a sampled loss or
+        `rank`, training that diverges in its first epoch.
+
+    Warns
+    -----
+    ConvergenceWarning
+        L-BFGS has not finished, or the held-out loss still falls after `max_iter` epochs, or
+        training diverges later.
+
+    See Also
+    --------
+    sklearn.linear_model.LogisticRegression : The exact optimum of few classes.
+    sklearn.linear_model.SGDClassifier : One class against the rest.
+
+    Notes
+    -----
+    Mini-batches are computed in float32, L-BFGS and predictions in float64. For two classes the
+    penalty is on both rows of `coef_`, whose difference is what LogisticRegression calls `coef_`.
+    An integer weight equals that many repetitions of the row, under the same `random_state`.
+
+    References
+    ----------
+    .. [1] A. Mnih and Y. W. Teh, "A fast and simple algorithm for training neural probabilistic
+       language models", ICML 2012, section 3.
+    .. [2] Z. Ma and M. Collins, "Noise contrastive estimation and negative sampling for
+       conditional models: consistency and statistical efficiency", EMNLP 2018, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm import NCEClassifier
+    >>> X = np.random.default_rng(0).normal(size=(5000, 2))
+    >>> y = np.floor(X[:, 0] * 100).astype(int)  # hundreds of classes
+    >>> classifier = NCEClassifier(n_noise=50, random_state=0).fit(X, y)
+    >>> bool(abs(classifier.predict_proba(X[:1]).sum() - 1) < 1e-12)
+    True
+    """
+
+    _parameter_constraints = {
+        "loss": [StrOptions({"ranking", "nce", "full"})],
+        "n_noise": [Interval(Integral, 1, None, closed="left")],
+        "rank": [Interval(Integral, 1, None, closed="left"), None],
+        "noise_power": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "solver": [StrOptions({"auto", "lbfgs", "adagrad"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "random_state": RANDOM_STATE,
+    }
+
+    def __init__(
+        self,
+        loss: str = "ranking",
+        *,
+        n_noise: int = 256,
+        rank: int | None = None,
+        noise_power: float = 1.0,
+        alpha: float | str = "auto",
+        solver: str = "auto",
+        learning_rate: float = 0.3,
+        batch_size: int = 512,
+        max_iter: int | str = "auto",
+        tol: float = 1e-5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 2,
+        random_state: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.n_noise = n_noise
+        self.rank = rank
+        self.noise_power = noise_power
+        self.alpha = alpha
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @transactional
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "NCEClassifier":
+        """Fit the coefficients of all classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,)
+            Class labels: numbers or text.
+        sample_weight : array-like of shape (n_samples,), default=None
+            An integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : NCEClassifier
+            The fitted classifier.
+        """
+        table, labels, weight = begin_labelled(self, X, y, sample_weight, reset=True)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least two classes; got one class, "
+                f"{self.classes_.tolist()[0]!r}."
+            )
+        self._start_over(table.dtype.name, np.bincount(codes, weights=weight))
+        fit_by = self._fit_lbfgs if self._chosen_solver() == "lbfgs" else self._fit_adagrad
+        with (
+            fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context,
+            limit_threads(1 if len(codes) < FEW_ROWS else None),
+        ):
+            return fit_by(table, codes, weight, context)
+
+    def _start_over(self, dtype: str, counts: np.ndarray) -> None:
+        for name in ("coef_", "n_iter_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        self.class_count_, self._dtype = counts, dtype
+        self._squares: dict[str, np.ndarray] | None = None
+        self._seed, self._n_calls = int(as_generator(self.random_state).integers(2**63)), 0
+
+    @transactional
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> "NCEClassifier":
+        """Go on with more rows: one pass of Adagrad over them, in random order.
+
+        Noise classes follow the frequencies of all rows so far. Calls with a `batch_size` of rows
+        or more learn as much as one call on all of them; smaller calls make smaller batches.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            More rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            An integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : NCEClassifier
+            The updated classifier.
+        """
+        first = not hasattr(self, "classes_")
+        table, labels, weight = begin_labelled(self, X, y, sample_weight, reset=first)
+        if first:
+            self.classes_ = first_classes(classes, type(self).__name__)
+            self._start_over(table.dtype.name, np.zeros(len(self.classes_)))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                "classes differ from those of the first call to partial_fit. Leave them out, or "
+                "start with a clone."
+            )
+        codes = codes_of(labels, self.classes_)
+        counts = np.bincount(codes, weights=weight, minlength=len(self.classes_))
+        self.class_count_ = self.class_count_ + counts
+        with (
+            fit_task(self, X=X, y=y, sample_weight=sample_weight),
+            limit_threads(1 if len(codes) < FEW_ROWS else None),
+        ):
+            return self._go_on(table, codes, weight)

@@ -1,0 +1,156 @@
+"""The penalised log-loss of a linear softmax over all classes, and its minimum."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.sparse import issparse
+from scipy.special import logsumexp
+
+__all__ = [
+    "SoftmaxFit",
+    "fit_softmax",
+    "merge_labelled_rows",
+    "softmax_loss",
+]
+
+_CHUNK = 2**22  # scores held at once
+
+
+class SoftmaxFit(NamedTuple):
+    """The minimum that was found.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_classes, d)
+        W.
+    intercept : ndarray of shape (n_classes,)
+        b.
+    losses : list of float
+        Penalised mean loss after each iteration.
+    converged : bool
+        Whether the gradient vanishes to the tolerance.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    losses: list[float]
+    converged: bool
+
+
+def softmax_loss(
+    coef: np.ndarray,
+    intercept: np.ndarray,
+    X: Any,
+    y: np.ndarray,
+    share: np.ndarray,
+    alpha: float,
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the weighted log-loss plus alpha |W|^2 / 2, and its gradients in W and b.
+
+    `share` (n,) are the weights of the rows, with sum one; X is an array or a CSR matrix (n, d).
+    """
+    loss = 0.5 * alpha * float(np.einsum("ij,ij->", coef, coef))
+    slope, level = alpha * coef, np.zeros_like(intercept)
+    n_rows = max(1, _CHUNK // len(intercept))
+    for start in range(0, len(y), n_rows):
+        part = slice(start, start + n_rows)
+        rows, labels, mass = X[part], y[part], share[part]
+        scores = rows @ coef.T + intercept
+        own = np.arange(len(labels)), labels
+        normalizer = logsumexp(scores, axis=1)
+        loss += float(mass @ (normalizer - scores[own]))
+        excess = np.exp(scores - normalizer[:, None])
+        excess[own] -= 1.0
+        excess *= mass[:, None]
+        level += excess.sum(axis=0)
+        slope += (rows.T @ excess).T
+    return loss, slope, level
+
+
+def fit_softmax(
+    X: Any,
+    y: np.ndarray,
+    weight: np.ndarray,
+    n_classes: int,
+    *,
+    alpha: float,
+    max_iter: int,
+    tol: float,
+    observe: Callable[[float], Any],
+) -> SoftmaxFit:
+    """Minimise `softmax_loss` by L-BFGS, from the class frequencies.
+
+    The search runs in coefficients of columns that are centred and divided by the root of variance
+    plus n_classes * alpha: a change of variables that leaves the objective as it is, penalty
+    included, and gives all coefficients about the same curvature. `observe(loss)` is called after
+    each iteration; a true result stops the search.
+    """
+    share = weight / weight.sum()
+    mean, variance = _moments(X, share)
+    scale = np.sqrt(variance + n_classes * alpha)
+    scale[scale == 0] = 1.0
+    d = len(mean)
+    shape = n_classes, d + 1
+
+    def unpack(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        table = vector.reshape(shape)
+        coef = table[:, :d] / scale
+        return coef, table[:, d] - coef @ mean
+
+    def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, slope, level = softmax_loss(*unpack(vector), X, y, share, alpha)
+        inner = (slope - level[:, None] * mean) / scale
+        return loss, np.hstack([inner, level[:, None]]).ravel()
+
+    losses: list[float] = []
+
+    def after(intermediate_result: Any) -> None:
+        losses.append(float(intermediate_result.fun))
+        if observe(losses[-1]):
+            raise StopIteration
+
+    start = np.zeros(shape)
+    counts = np.bincount(y, weights=share, minlength=n_classes)
+    start[:, d] = np.log(np.maximum(counts, 0.5 / len(y)))
+    options = {"maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": tol, "ftol": 0, "maxls": 50}
+    found = minimize(
+        objective, start.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options
+    )
+    coef, intercept = unpack(found.x)
+    intercept -= intercept.mean()  # a constant in all scores cancels
+    # Status 2: no step makes the loss smaller, so that it is at its minimum to rounding.
+    converged = found.status == 0 or (found.status == 2 and np.abs(found.jac).max() < 1e-5)
+    return SoftmaxFit(coef, intercept, losses or [float(found.fun)], converged)
+
+
+def _moments(X: Any, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of the columns."""
+    mean = np.asarray(X.T @ share).ravel()
+    if issparse(X):
+        square = np.asarray(X.multiply(X).T @ share).ravel()
+        variance = np.maximum(square - mean**2, 0.0)
+        variance[variance <= 1e-12 * square] = 0.0
+    else:
+        with np.errstate(over="ignore"):
+            variance = share @ (X - mean) ** 2
+    if not np.isfinite(variance).all():
+        j = int(np.argmax(~np.isfinite(variance)))
+        raise ValueError(
+            f"The variance of column {j} overflows. Rescale the columns before fitting."
+        )
+    return mean, variance
+
+
+def merge_labelled_rows(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct pairs of row and label in an order of their own, weights added up.
+
+    Repetitions and weights then lead to the same arithmetic, bit for bit.
+    """
+    table = np.column_stack([X, y])
+    distinct, place = np.unique(table, axis=0, return_inverse=True)
+    total = np.bincount(place.ravel(), weights=weight)
+    return distinct[:, :-1], distinct[:, -1].astype(np.intp), total

@@ -1,0 +1,303 @@
+"""Exponential families fitted by score matching: one linear system, without the normaliser."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skgm._numerics.moments import Moments
+from skgm._sklearn import Interval, StrOptions, fit_task
+from skgm._validation import check_finite, refuse_single_row
+from skgm.base import DensityTags, transactional
+from skgm.score_matching._bounds import WEIGHTS
+from skgm.score_matching._diagnosis import refuse_extreme_scales
+from skgm.score_matching._exp_family.closed_forms import (
+    SphereDensity,
+    fit_sphere,
+    refuse_off_sphere,
+)
+from skgm.score_matching._exp_family.density import FamilyMethods
+from skgm.score_matching._exp_family.linear_system import (
+    FAMILIES,
+    SPHERE,
+    check_domain,
+    solve_proper,
+    standardise,
+)
+from skgm.score_matching._exp_family.own_statistics import count_statistics
+
+__all__ = [
+    "ScoreMatchingExpFamily",
+]
+
+MOST_ERRORS = 300  # statistics for which `fit` finds the covariance of theta
+
+
+class ScoreMatchingExpFamily(FamilyMethods):
+    r"""Exponential family of any statistics, fitted by score matching with one linear solve.
+
+    .. math::
+        \log p(x) = \theta^\top t(x) + b(x) - A(\theta), \qquad
+        G = \overline{\textstyle\sum_j h_j \, \partial_j t \, \partial_j t^\top}, \quad
+        g = -\overline{\textstyle\sum_j (h_j \partial_j^2 t + h_j' \partial_j t
+        + h_j \, \partial_j t \, \partial_j b)}, \qquad \hat\theta = G^{-1} g
+
+    The (generalised) score-matching loss is quadratic in theta, so no normaliser A is needed to
+    fit, to get standard errors, or to test; it is computed once, afterwards, for `score_samples`.
+
+    Prefer it where the statistics are known and the likelihood has no closed normaliser: positive
+    data with interactions, polynomials in the exponent, directions, statistics of your own. Not
+    for densities of several separate modes, where score matching is inefficient
+    (:class:`skgm.NCEDensity` is not), nor where maximum likelihood is as easy
+    (:class:`skgm.MLEDensity`).
+
+    Parameters
+    ----------
+    statistics : str or callable, default="quadratic"
+        A ready-made family or t, from rows (n, d) to (n, m):
+
+        - "quadratic": x_i and x_i x_j. Without `bounds` the Gaussian by maximum likelihood.
+        - "polynomial": powers 1 to `degree` of every column; columns are independent.
+        - "gamma": log x_j and x_j; independent gamma columns.
+        - "exponential_square_root": sqrt(x_i) and sqrt(x_i x_j); positive columns that interact.
+        - "von_mises_fisher": x_i on rows of unit length; score matching on the sphere.
+    gradient : callable, default=None
+        Derivatives of t, from (n, d) to (n, d, m); by central differences if None.
+    second_derivatives : callable, default=None
+        Second derivatives of t with respect to each column, (n, d, m); likewise.
+    base : callable, default=None
+        The part b of the log-density without parameters, from (n, d) to (n,); for callables.
+    base_gradient : callable, default=None
+        Its gradient, (n, d); by central differences if None.
+    bounds : "positive" or (lower, upper), default=None
+        Domain: the positive numbers, or scalars or arrays of shape (n_features,); infinite where
+        there is none.
+    weight : {"auto", "minlog", "min", "power"} or callable, default="auto"
+        Weight function h of the distance t to the nearer bound, in standard deviations of the
+        column: min(log(1 + t), cap), min(t, cap), t ** cap; a callable returns h and h'. "auto"
+        is "minlog", but min(t, 2) ** 2 for "gamma" and min(t, 2) ** 1.5 for
+        "exponential_square_root", whose derivatives have poles at zero.
+    weight_cap : float, default=2.0
+        The cap.
+    degree : int, default=4
+        Of "polynomial".
+
+    Attributes
+    ----------
+    theta_ : ndarray of shape (n_statistics,)
+        Coefficients of the statistics in the units of the table.
+    theta_covariance_ : ndarray of shape (n_statistics, n_statistics) or None
+        Their sandwich covariance; None with more than 300 statistics, or with a ridge.
+    params_ : dict
+        Name of each statistic to its coefficient: "x0*x1", "log(x0)", ..., "theta0" for callables.
+    log_normalizer_, log_normalizer_se_ : float
+        A(theta) and its standard error or the error of its quadrature; 0.0 where it is exact.
+    effective_sample_size_ : float
+        As a share of the points, where A was found by importance sampling; else NaN.
+    loss_ : float
+        Generalised loss at the estimate, without its part that does not depend on theta.
+    loglik_ : float
+        Total log-likelihood of the training table, in nats.
+    ridge_ : float
+        0.0, or what made an estimate proper: for "quadratic" without bounds on a singular table,
+        as in :class:`ScoreMatchingGaussian`; for columns that interact, a ridge on the
+        interactions, relative to the diagonal of G. There are no standard errors then.
+    n_samples_seen_ : float
+        Number of rows, or the sum of their weights.
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : {"exact", "estimate"}
+        "exact" also where A is an integral over one or two columns by quadrature.
+
+    Raises
+    ------
+    ValueError
+        In `fit`: statistics that the rows do not determine; an estimate whose density has no
+        finite integral; rows outside the bounds or the support; callables that return other shapes
+        or numbers that are not finite.
+
+    Warns
+    -----
+    LinAlgWarning
+        An estimate that took a ridge.
+    ConvergenceWarning
+        A normaliser that is uncertain.
+
+    See Also
+    --------
+    ScoreMatchingGaussian : Gaussians, also sparse or cut to bounds.
+    KernelExpFamily : Without statistics to name.
+    skgm.NCEDensity : The same families, with the normaliser as a parameter.
+
+    Notes
+    -----
+    eq. sm-generalized, sm-implicit, sm-covariance.
+
+    A is in closed form for "quadratic" without bounds, "gamma" and "von_mises_fisher"; by
+    double-exponential quadrature for "polynomial" and for any family in one or two columns; else
+    by importance sampling on scrambled Sobol points from Student's t, fitted to the rows after the
+    bounds are mapped to the line ("quadratic" with bounds: an orthant probability). Draws: exact
+    for the closed forms and by inversion of the distribution function for independent columns,
+    else resampled from that proposal and moved by Metropolis-adjusted Langevin chains.
+
+    Standard errors and intervals are from the sandwich; those of the model do not exist. Weights
+    must vanish at a finite bound fast enough that h p dt vanishes there.
+
+    References
+    ----------
+    .. [1] A. Hyvärinen, "Some extensions of score matching", Computational Statistics & Data
+       Analysis 51, 2007.
+    .. [2] S. Yu, M. Drton and A. Shojaie, "Generalized score matching for non-negative data",
+       Journal of Machine Learning Research 20, 2019.
+    .. [3] K. V. Mardia, J. T. Kent and A. K. Laha, "Score matching estimators for directional
+       distributions", 2016, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm import ScoreMatchingExpFamily
+    >>> X = np.random.default_rng(0).gamma(3.0, 2.0, size=(40_000, 1))
+    >>> family = ScoreMatchingExpFamily("gamma").fit(X)
+    >>> {name: round(value, 1) for name, value in family.params_.items()}
+    {'log(x0)': 2.0, 'x0': -0.5}
+    """
+
+    _parameter_constraints = {
+        "statistics": [StrOptions({*FAMILIES, SPHERE}), callable],
+        "gradient": [callable, None],
+        "second_derivatives": [callable, None],
+        "base": [callable, None],
+        "base_gradient": [callable, None],
+        "bounds": [StrOptions({"positive"}), "array-like", None],
+        "weight": [StrOptions({"auto", *WEIGHTS}), callable],
+        "weight_cap": [Interval(numbers.Real, 0, None, closed="neither")],
+        "degree": [Interval(numbers.Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        statistics: str | Callable[[np.ndarray], np.ndarray] = "quadratic",
+        gradient: Callable[[np.ndarray], np.ndarray] | None = None,
+        second_derivatives: Callable[[np.ndarray], np.ndarray] | None = None,
+        *,
+        base: Callable[[np.ndarray], np.ndarray] | None = None,
+        base_gradient: Callable[[np.ndarray], np.ndarray] | None = None,
+        bounds: Any = None,
+        weight: Any = "auto",
+        weight_cap: float = 2.0,
+        degree: int = 4,
+    ) -> None:
+        self.statistics = statistics
+        self.gradient = gradient
+        self.second_derivatives = second_derivatives
+        self.base = base
+        self.base_gradient = base_gradient
+        self.bounds = bounds
+        self.weight = weight
+        self.weight_cap = weight_cap
+        self.degree = degree
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises that decide which density checks apply."""
+        named = self.statistics if isinstance(self.statistics, str) else ""
+        independent = named in ("gamma", "polynomial")
+        if named in FAMILIES and FAMILIES[named].positive:
+            return DensityTags("positive", independent, equivariance="scale")
+        if isinstance(self.bounds, str):
+            return DensityTags("non-negative", independent, equivariance="scale")
+        if self.bounds is not None:
+            ends = [np.ravel(end).tolist() for end in self.bounds]
+            support = "unit" if ends == [[0.0], [1.0]] else "real"
+            return DensityTags(support, independent)
+        group = {"quadratic": "affine", "polynomial": "location-scale"}.get(named, "none")
+        return DensityTags("real", independent, equivariance=group)
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "ScoreMatchingExpFamily":
+        """Solve the linear system, then find the normaliser.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; an integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : ScoreMatchingExpFamily
+            The fitted estimator.
+        """
+        task = fit_task(self, X=X, y=y, sample_weight=sample_weight)
+        with task, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            table, weight = self._begin_fit(X, sample_weight, min_samples=2)
+            if weight is not None:
+                table, weight = table[weight > 0], weight[weight > 0]
+                refuse_single_row(weight)
+            self._refuse_unused_callables()
+            rows = table.astype(np.float64)
+            total = float(len(rows) if weight is None else weight.sum())
+            share = np.full(len(rows), 1 / total) if weight is None else weight / total
+            self.n_samples_seen_, self.ridge_ = total, 0.0
+            self.effective_sample_size_ = float("nan")
+            if self.statistics == SPHERE:
+                self._fit_sphere(rows, share)
+            else:
+                self._fit_system(rows, weight, share)
+            log_density = self._log_density(rows)
+            self.loglik_ = float(total * (share @ log_density))
+            return self
+
+    def _refuse_unused_callables(self) -> None:
+        if callable(self.statistics):
+            return
+        names = ("gradient", "second_derivatives", "base", "base_gradient")
+        unused = [name for name in names if getattr(self, name) is not None]
+        if unused:
+            raise ValueError(
+                f"{', '.join(unused)} go with a callable `statistics`; the family "
+                f"{self.statistics!r} has its own."
+            )
+        if self.statistics == SPHERE and self.bounds is not None:
+            raise ValueError(f"{SPHERE!r} takes no bounds; got {self.bounds!r}.")
+
+    def _fit_sphere(self, rows: np.ndarray, share: np.ndarray) -> None:
+        refuse_off_sphere(rows)
+        theta, covariance = fit_sphere(rows, share, self.n_samples_seen_)
+        self._theta, self._log_z = theta, SphereDensity(theta).log_normalizer()[0]
+        self.loss_ = float(-0.5 * (rows.shape[1] - 1) * (share @ rows) @ theta)
+        self.log_normalizer_, self.log_normalizer_se_ = self._log_z, 0.0
+        self._publish(theta, covariance, self._column_names())
+
+    def _fit_system(self, rows: np.ndarray, weight: np.ndarray | None, share: np.ndarray) -> None:
+        names = self._column_names()
+        check_finite(rows, names)
+        lower, upper = check_domain(rows, self.statistics, self.bounds, names)
+        is_gaussian = self.statistics == "quadratic" and self.bounds is None
+        moments = Moments.from_chunk(rows, weight, joint=is_gaussian)
+        refuse_extreme_scales(rows, weight, moments, names)
+        self._shift, self._scale, self._spread = standardise(moments, self.statistics)
+        self._bounds = (lower - self._shift) / self._scale, (upper - self._shift) / self._scale
+        Z = (rows - self._shift) / self._scale
+        self._n_statistics = 0
+        if callable(self.statistics):
+            self._n_statistics = count_statistics(self.statistics, Z[:2])
+        family = self._family()
+        system = self._system(Z, share)
+        if is_gaussian:
+            self._theta, self.loss_ = self._gaussian(moments, len(rows))
+        else:
+            G, g = system.matrices()
+            self._theta, self.ridge_ = solve_proper(family, G, g)
+            if self.ridge_:
+                self._warn_of_ridge()
+            self.loss_ = float(-0.5 * g @ self._theta)
+        self._normalize(family, Z, share)
+        few = len(family.names) <= MOST_ERRORS and not self.ridge_
+        covariance = self._mapped_covariance(system) if few else None
+        self._publish(family.report(self._theta), covariance, family.names)

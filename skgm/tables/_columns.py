@@ -1,0 +1,313 @@
+"""What stands in the columns of a table: real numbers, whole numbers, categories.
+
+A column's description is a plain dict, so that fitted estimators persist anywhere: "name", "kind"
+("real", "integer" or "category"), "dtype" (narwhals' name), "pandas" (that library's own, which
+has several for text), "values" (categories in order) and "ordered". A table is coded as float64,
+(n, d): a category by its place among the values, NaN where a value is missing.
+"""
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from skgm.tables._frames import frame_fault, frame_schema, name_columns
+
+__all__ = [
+    "code_table",
+    "column_kinds",
+    "describe_columns",
+    "encoded_kinds",
+    "float_frame_schema",
+    "restore_table",
+    "table_shape",
+]
+
+# A column of more categories is a name or a key of the row, not a property (and as many columns).
+_MOST = 255
+_RANKED_FROM = 5  # levels: with three, points had the better held-out bound, with eight ranks
+_EXACT = 2.0**53 - 1  # up to here every whole number is a float64
+_INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
+_RESTORED = ("Boolean", "Categorical", "String", *_INTEGERS)
+
+
+def column_kinds(X: Any, categorical: Any, integer: Any) -> list[str] | None:
+    """Return the kind of each column, or None where all are real numbers.
+
+    `categorical` and `integer` are "from_dtype", None, a mask, column numbers or column names.
+    Only data frames have dtypes to go by.
+    """
+    by_dtype = all(spec is None or _is_by_dtype(spec) for spec in (categorical, integer))
+    if by_dtype and (isinstance(X, np.ndarray) or frame_fault(X) is not None):
+        return None  # the validation of plain tables judges it
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        names, found = list(frame.columns), [_kind(column) for column in frame.iter_columns()]
+    elif by_dtype:
+        return None
+    else:
+        array = _object_table(X)
+        names, found = [f"x{j}" for j in range(array.shape[1])], ["real"] * array.shape[1]
+    first = _chosen(categorical, names, [kind == "category" for kind in found], "categorical")
+    second = _chosen(integer, names, [kind == "integer" for kind in found], "integer")
+    for name, both in zip(names, first & second):
+        if both and not _is_by_dtype(integer) and not _is_by_dtype(categorical):
+            raise ValueError(
+                f"Column {name!r} is in categorical_features and in integer_features. Leave it in "
+                "one of them."
+            )
+    kinds = np.where(first, "category", np.where(second, "integer", "real")).tolist()
+    return None if set(kinds) == {"real"} else kinds
+
+
+def _is_by_dtype(spec: Any) -> bool:
+    return isinstance(spec, str) and spec == "from_dtype"
+
+
+def _kind(column: Any) -> str:
+    """Return the kind that a column's dtype says it is of."""
+    if column.dtype.is_integer():
+        return "integer"
+    if column.dtype in (nw.Boolean, nw.String, nw.Categorical, nw.Enum):
+        return "category"
+    if column.dtype.is_numeric():
+        return "real"
+    types = {type(value) for value in column.drop_nulls().to_list()}
+    return "category" if types in ({str}, {bool}) else "real"
+
+
+def _chosen(spec: Any, names: list[Any], by_dtype: list[bool], parameter: str) -> np.ndarray:
+    """Return which columns a parameter names, as a mask."""
+    if spec is None:
+        return np.zeros(len(names), dtype=bool)
+    if _is_by_dtype(spec):
+        return np.array(by_dtype, dtype=bool)
+    chosen = [] if isinstance(spec, str) else list(spec)
+    if chosen and all(isinstance(item, (bool, np.bool_)) for item in chosen):
+        if len(chosen) == len(names):
+            return np.array(chosen, dtype=bool)
+        chosen = [f"a mask of length {len(chosen)}"]
+    mask = np.zeros(len(names), dtype=bool)
+    for item in chosen if not isinstance(spec, str) else [spec]:
+        is_number = isinstance(item, (int, np.integer)) and 0 <= item < len(names)
+        if item not in names and not is_number:
+            raise ValueError(
+                f"{parameter}_features must be 'from_dtype', None, a mask with an entry for each "
+                f"of the {len(names)} columns of X, or some of their numbers or names; got "
+                f"{item!r}. The columns are {names}."
+            )
+        mask[names.index(item) if item in names else int(item)] = True
+    return mask
+
+
+def describe_columns(X: Any, kinds: list[str]) -> list[dict[str, Any]]:
+    """Return the description of each column of a training table."""
+    described = []
+    for (name, column), kind in zip(_named_columns(X), kinds):
+        about = {"name": name, "kind": kind, "dtype": str(column.dtype), "ordered": False}
+        about["pandas"] = _pandas_dtype(column)
+        if kind == "category":
+            about["values"], about["ordered"] = _values(column, name)
+            if len(about["values"]) > _MOST:
+                raise ValueError(
+                    f"Column {name!r} of X has {len(about['values'])} categories; at most {_MOST} "
+                    "are allowed. Drop the column if it names rows, or merge rare categories."
+                )
+        described.append(about)
+    return described
+
+
+def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
+    """Return how each column is encoded: ordered categories of many levels by their rank.
+
+    Points for K categories take K - 1 columns and say nothing of the order; the rank takes one.
+    Only pandas says that an order is meant: every Enum of polars has one.
+    """
+    ranked = [
+        about["pandas"] == "category" and about["ordered"] and len(about["values"]) >= _RANKED_FROM
+        for about in described
+    ]
+    return ["ranked" if rank else about["kind"] for rank, about in zip(ranked, described)]
+
+
+def _named_columns(X: Any) -> list[tuple[Any, Any]]:
+    """Return names and columns: narwhals Series of a frame, arrays of any other table."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        return list(zip(frame.columns, frame.iter_columns()))
+    return [(f"x{j}", column) for j, column in enumerate(_object_table(X).T)]
+
+
+def table_shape(X: Any) -> tuple[int, int]:
+    """Return the number of rows and of columns of a frame, an array or a list of rows."""
+    columns = _named_columns(X)
+    return (len(columns[0][1]) if columns else 0, len(columns))
+
+
+def _object_table(X: Any) -> np.ndarray:
+    array = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object)
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array instead. Reshape X to one row per sample."
+        )
+    return array
+
+
+def _pandas_dtype(column: Any) -> str | None:
+    if isinstance(column, np.ndarray) or not nw.dependencies.is_pandas_series(column.to_native()):
+        return None
+    return str(column.to_native().dtype)
+
+
+def _items(column: Any) -> tuple[list[Any], np.ndarray]:
+    """Return the values of a column as plain Python, and a mask of those that are missing."""
+    items = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
+    if isinstance(column, np.ndarray):
+        missing = [item is None or item != item for item in items]
+    else:
+        missing = column.is_null().to_list()
+        if column.dtype.is_float():  # polars tells NaN from null
+            missing = [hole or item != item for item, hole in zip(items, missing)]
+    return items, np.array(missing, dtype=bool)
+
+
+def _values(column: Any, name: Any) -> tuple[list[Any], bool]:
+    """Return the categories that may stand in a column, in order, and whether they are ordered."""
+    if not isinstance(column, np.ndarray):
+        native: Any = getattr(column.to_native(), "dtype", None)
+        if hasattr(native, "categories") and hasattr(native, "ordered"):  # pandas
+            return native.categories.tolist(), bool(native.ordered)
+        if column.dtype == nw.Enum:
+            return list(column.dtype.categories), True
+        if column.dtype == nw.Boolean:
+            return [False, True], False
+    items, missing = _items(column)
+    found = {item for item, hole in zip(items, missing) if not hole}
+    try:
+        return sorted(found), False
+    except TypeError as error:
+        types = sorted({type(item).__name__ for item in found})
+        raise ValueError(
+            f"Column {name!r} of X has categories of several types ({', '.join(types)}), which "
+            "have no order. Turn all of them into text."
+        ) from error
+
+
+def code_table(X: Any, described: list[dict[str, Any]]) -> np.ndarray:
+    """Return a table coded by the descriptions of its columns, (n, d) float64.
+
+    Raises
+    ------
+    ValueError
+        A category or a value that the description does not allow; column and value are named.
+    """
+    columns = _named_columns(X)
+    coded = np.empty((len(columns[0][1]), len(columns)))
+    for j, ((name, column), about) in enumerate(zip(columns, described)):
+        if about["kind"] == "category":
+            coded[:, j] = _codes(column, name, about["values"])
+        else:
+            coded[:, j] = _numbers(column, name)
+            if about["kind"] == "integer":
+                _refuse_keys(coded[:, j], name)
+    return coded
+
+
+def _refuse_keys(column: np.ndarray, name: Any) -> None:
+    large = np.isfinite(column) & (np.abs(column) > _EXACT)
+    if large.any():
+        raise ValueError(
+            f"Column {name!r} of X holds whole numbers beyond 2**53 (first at row "
+            f"{int(np.argmax(large))}), which double precision cannot tell apart. Drop the column "
+            "if it names rows, or subtract a constant from it."
+        )
+
+
+def _codes(column: Any, name: Any, values: list[Any]) -> Any:
+    items, missing = _items(column)
+    lookup = {value: code for code, value in enumerate(values)}
+    codes = [np.nan if hole else lookup.get(item, -1) for item, hole in zip(items, missing)]
+    if -1 in codes:
+        raise ValueError(
+            f"Column {name!r} of X holds the category {items[codes.index(-1)]!r} at row "
+            f"{codes.index(-1)}, which fit has not seen; its categories are {values}. Drop or "
+            "recode such rows, or fit to a table with that category in it."
+        )
+    return codes
+
+
+def _numbers(column: Any, name: Any) -> Any:
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        return column
+    if not isinstance(column, np.ndarray) and column.dtype.is_numeric():
+        return column.cast(nw.Float64).to_numpy()
+    items, missing = _items(column)
+    try:
+        return _vector([np.nan if hole else item for item, hole in zip(items, missing)])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {name!r} of X holds values that are not numbers. Drop it, turn it into "
+            "numbers, or list it in categorical_features."
+        ) from error
+
+
+def _vector(items: list[Any]) -> np.ndarray:
+    array = np.array(items, dtype=float)
+    if array.ndim != 1:
+        raise ValueError("every item must be one number")
+    return array
+
+
+def restore_table(
+    coded: np.ndarray,
+    described: list[dict[str, Any]],
+    schema: dict[str, Any] | None,
+    dtype: str,
+) -> Any:
+    """Put a coded table into the kind of frame that `schema` describes, or into an array."""
+    columns = [
+        [about["values"][int(code)] for code in column] if about["kind"] == "category" else column
+        for column, about in zip(coded.T, described)
+    ]
+    if schema is None:
+        numbers = all(isinstance(c, np.ndarray) or _are_numbers(c) for c in columns)
+        rows = np.empty(coded.shape, dtype=dtype if numbers else object)
+        for j, column in enumerate(columns):
+            rows[:, j] = column
+        return rows
+    names = [f"c{j}" for j in range(len(columns))]
+    backend = schema["backend"]
+    series = [
+        _series(*parts, backend) for parts in zip(names, columns, described, schema["dtypes"])
+    ]
+    return name_columns(nw.from_dict(dict(zip(names, series))).to_native(), names, schema)
+
+
+def _are_numbers(column: list[Any]) -> bool:
+    return all(isinstance(value, (int, float)) for value in column)
+
+
+def _series(name: str, column: Any, about: dict[str, Any], kept: str, backend: Any) -> Any:
+    """Return a column with the dtype that `fit` saw; for real numbers that of `kept`."""
+    if about["kind"] == "real":
+        kind = getattr(nw, kept) if kept in ("Float32", "Float64") else nw.Float64
+        return nw.new_series(name, column, kind, backend=backend)
+    column = np.rint(column).astype(np.int64) if about["kind"] == "integer" else column
+    if backend == "pandas" and about["pandas"] is not None:
+        import pandas as pd  # the frame is one of pandas, so it is loaded
+
+        kind = about["pandas"]
+        if kind == "category":
+            kind = pd.CategoricalDtype(about["values"], ordered=about["ordered"])
+        return nw.from_native(pd.Series(column, name=name).astype(kind), series_only=True)
+    series = nw.new_series(name, column, backend=backend)
+    base = about["dtype"].partition("(")[0]
+    if base == "Enum" and backend != "pandas":
+        return series.cast(nw.Enum(about["values"]))
+    return series.cast(getattr(nw, base)) if base in _RESTORED else series
+
+
+def float_frame_schema(X: Any, width: int) -> dict[str, Any] | None:
+    """Return the schema of a frame with the columns of X, all of float64; None without a frame."""
+    schema = frame_schema(X)
+    return None if schema is None else schema | {"dtypes": ["Float64"] * width}
