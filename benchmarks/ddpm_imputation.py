@@ -112,17 +112,17 @@ def gaussian_rows() -> list[list[Any]]:
 
 def cluster_rows() -> list[list[Any]]:
     """Return the largest and the mean error of the odds of three clusters, at five known values."""
-    rng, centres = np.random.default_rng(0), np.array([[-1.0, -1.0], [0.0, 1.2], [1.0, -0.5]])
-    X = centres[rng.integers(3, size=2000)] + 0.2 * rng.standard_normal((2000, 2))
+    rng, centers = np.random.default_rng(0), np.array([[-1.0, -1.0], [0.0, 1.2], [1.0, -0.5]])
+    X = centers[rng.integers(3, size=2000)] + 0.2 * rng.standard_normal((2000, 2))
     model = DDPM(random_state=0).fit(X)
     given = np.array([[x, np.nan] for x in (-0.6, -0.4, 0.4, 0.5, 0.6)])
-    odds = np.exp(-0.5 * ((given[:, :1] - centres[:, 0]) / 0.2) ** 2)
+    odds = np.exp(-0.5 * ((given[:, :1] - centers[:, 0]) / 0.2) ** 2)
     odds /= odds.sum(axis=1, keepdims=True)
     rows = []
     for name, method in METHODS.items():
         start = time.thread_time()
         drawn = method(model, given, 200, 0).reshape(5, 200, 2)[:, :, 1]
-        nearest = np.abs(drawn[:, :, None] - centres[:, 1]).argmin(axis=2)
+        nearest = np.abs(drawn[:, :, None] - centers[:, 1]).argmin(axis=2)
         shares = np.stack([(nearest == k).mean(axis=1) for k in range(3)], axis=1)
         distance = 0.5 * np.abs(shares - odds).sum(axis=1)
         seconds = time.thread_time() - start

@@ -6,7 +6,7 @@ Three stratified splits, 80 to 20 (random_state 0, 1, 2). Per split: one fit, fi
 as long as the training part, averages over both. Columns and label are brought to [0, 1] by the
 training part's range; labels of three classes and more are one-hot, halved. W1 is the cost of
 optimal transport between two tables under the L1 distance. Coverage is the share of real rows with
-a synthetic row within the distance of their (k + 1)-th real neighbour, k the smallest for which the
+a synthetic row within the distance of their (k + 1)-th real neighbor, k the smallest for which the
 real table covers 95 % of itself (as in their code, which counts once more). F1 is the macro score
 on the test part of four classifiers trained on synthetic rows: LogisticRegression without penalty,
 AdaBoost, RandomForest of depth 28, XGBoost (HistGradientBoosting where that is not installed); one

@@ -7,7 +7,7 @@ of skgm are as constructed by default. DDPM's log-density is that of its probabi
 
 Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is
 added to each column (a density of rounded numbers can be made as high as one likes by narrow peaks
-at the lattice), a quarter of the rows is put aside for the test, and every method standardises the
+at the lattice), a quarter of the rows is put aside for the test, and every method standardizes the
 columns and chooses its options on the other rows alone. Larger tables are read from the folder
 that the environment variable SKGM_BENCH_DATA names, where they are there.
 """
@@ -73,7 +73,7 @@ def rounding_step(column):
     return 0.0
 
 
-def dequantised(frame):
+def dequantized(frame):
     X = frame.drop_duplicates().to_numpy(dtype=np.float64)
     steps = np.array([rounding_step(column) for column in X.T])
     return X + steps * np.random.default_rng(SEED).uniform(-0.5, 0.5, X.shape)
@@ -97,7 +97,7 @@ def by_default(density):
 
 
 def in_table_units(fit):
-    """Standardise by the training rows, fit there, and return to the units of the table."""
+    """Standardize by the training rows, fit there, and return to the units of the table."""
 
     def log_density(train, test):
         scaler = StandardScaler().fit(train)
@@ -161,7 +161,7 @@ def main():
     header("Held-out log-likelihood, nats per row", ("numpy", "scikit-learn"))
     levels, duels, times = [], [], []
     for name, frame in (*bundled(), *from_folder()):
-        X = dequantised(frame)
+        X = dequantized(frame)
         log_densities, seconds = measure(X)
         n_test = len(log_densities[PEERS[0]])
         size = f"{len(X) - n_test} + {n_test}, {X.shape[1]}"

@@ -56,7 +56,7 @@ def main():
         z = (found - found.mean()) / found.std()
         tails = [100 * np.mean(z > 1.959964), 100 * np.mean(z < -1.959964)]
         moments = [f"{found.mean():.4f}", f"{found.std():.4f}"]
-        rows.append([f"r of {name}, standardised", n, *moments, *(f"{t:.2f}" for t in tails)])
+        rows.append([f"r of {name}, standardized", n, *moments, *(f"{t:.2f}" for t in tails)])
     table(["root", "n", "mean", "standard deviation", "upper tail %", "lower tail %"], rows)
 
 

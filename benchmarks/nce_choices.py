@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 from _report import header, table
-from nce_density import dequantised, split, tables
+from nce_density import dequantized, split, tables
 
 from skgm._numerics.importance import estimate_normalizer
 from skgm._sklearn import boosting_to_best_iteration
@@ -35,7 +35,7 @@ CHOICES = [
 
 
 def log_density(train, noise, choice):
-    """Return the normalised density of a bag of three as NCEDensity fits it, but for the choice."""
+    """Return the normalized density of a bag of three as NCEDensity fits it, but for the choice."""
     ratio, leaves, rate = choice
     rng = np.random.default_rng(0)
     trees = boosted_trees(len(train)).set_params(max_leaf_nodes=leaves, learning_rate=rate)
@@ -79,7 +79,7 @@ def main():
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = list(compare(dequantised(frame), name))
+            found = list(compare(dequantized(frame), name))
         shown.append([name, *(f"{mean:+.3f} ± {error:.3f}" for _, mean, error, _ in found[1:])])
         results.append([[mean, mean / error if error else 0.0, s] for _, mean, error, s in found])
     table(["table", *(f"{r}, {leaves}, {rate:g}" for r, leaves, rate in CHOICES[1:])], shown)

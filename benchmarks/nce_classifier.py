@@ -8,7 +8,7 @@ Rows are normal; their labels come from a linear softmax with frequencies that f
 of the class. Log-loss and accuracy on new rows, where a class not seen in training gets the
 probability of half a row; seconds of the processor on one thread. The full softmax and
 LogisticRegression, held to 30 iterations of L-BFGS, look at all classes for every row;
-SGDClassifier, held to five epochs, fits a binary problem per class and normalises their sigmoids.
+SGDClassifier, held to five epochs, fits a binary problem per class and normalizes their sigmoids.
 """
 
 import sys

@@ -6,7 +6,7 @@ Tables that ship with scikit-learn, larger ones, and made-up ones: light and hea
 edges, peaks, many columns and few rows, where the mixture is the truth and where it is not.
 
 Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is added
-to each column, and columns are standardised by the training rows. Peers choose their options on the
+to each column, and columns are standardized by the training rows. Peers choose their options on the
 training rows: GaussianMixture the number of components and the form of the covariances by BIC,
 KernelDensity its bandwidth by five-fold cross-validation. NCEDensity gets no options at all. Larger
 tables are read from the folder that the environment variable SKGM_BENCH_DATA names.
@@ -22,7 +22,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from _report import header, table
-from held_out_likelihood import bundled, dequantised, from_folder, kernel_by_cv
+from held_out_likelihood import bundled, dequantized, from_folder, kernel_by_cv
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_digits, load_linnerud
 from sklearn.mixture import GaussianMixture
@@ -59,11 +59,11 @@ def made_up():
 
     angle, x = rng.uniform(0, 2 * np.pi, 2000), rng.normal(size=(3000, 2))
     claws = rng.integers(5, size=5000) / 2 - 1 + 0.1 * rng.normal(size=5000)
-    centres, member = 3 * rng.normal(size=(4, 10)), rng.integers(4, size=2000)
+    centers, member = 3 * rng.normal(size=(4, 10)), rng.integers(4, size=2000)
     yield "normal, 60 x 8", normal(60, 8)
     yield "normal, 40 x 60", normal(40, 60)
     yield "normal, 2000 x 10", normal(2000, 10)
-    yield "4 normals, 2000 x 10", centres[member] + normal(2000, 10)
+    yield "4 normals, 2000 x 10", centers[member] + normal(2000, 10)
     yield (
         "factors, 800 x 50",
         rng.normal(size=(800, 5)) @ rng.normal(size=(5, 50)) + normal(800, 50),
@@ -150,7 +150,7 @@ def main():
     chosen = [pair for pair in tables() if not wanted or pair[0] in wanted]
     results = []
     for name, frame in chosen:
-        results.append(list(rows(name, dequantised(frame))))
+        results.append(list(rows(name, dequantized(frame))))
         print(*results[-1][1], file=sys.stderr, flush=True)
     levels, duels, costs = zip(*results)
     table(["table", "train + test rows, columns", *METHODS], levels)

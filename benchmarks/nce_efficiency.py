@@ -124,7 +124,7 @@ def chasm_row(n, seeds):
         X = np.random.default_rng(seed).normal(16.0, size=(n, 1))
         density = NCEDensity("linear", stats.norm(), noise_ratio=1, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # noise so far away cannot certify the normaliser
+            warnings.simplefilter("ignore")  # noise so far away cannot certify the normalizer
             slopes.append(density.fit(X).params_["x0"])
     return [n, seeds, f"{np.mean(slopes):.2f}", f"{np.std(slopes):.2f}"]
 

@@ -5,7 +5,7 @@ without labels, logistic regression the first of them with labels. Its C is chos
 100 by cross-validation, for either kind of columns. Mean over splits, and the standard error of
 the difference. The sparse machine has 200 units, each on for one row in twenty.
 
-Then the digits as scikit-learn's own example has them: grey, and shifted by one pixel in four
+Then the digits as scikit-learn's own example has them: gray, and shifted by one pixel in four
 directions too, after the split; logistic regression with C = 10, and all labels. scikit-learn's
 machine has that example's settings.
 ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/rbm_features.py [SPLITS]``
@@ -57,7 +57,7 @@ def shifted(X, y):
 
 
 def accuracies_shifted(X, y, split):
-    """Accuracy on grey pixels and on the hidden units of each machine, and seconds of its fit."""
+    """Accuracy on gray pixels and on the hidden units of each machine, and seconds of its fit."""
     train, test, y_train, y_test = train_test_split(X, y, test_size=360, random_state=split)
     (train, y_train), (test, y_test) = shifted(train, y_train), shifted(test, y_test)
     options = {"learning_rate": 0.06, "n_iter": 10, "random_state": split}
@@ -80,7 +80,7 @@ def main():
     n_splits = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     header("Hidden units as features: accuracy of logistic regression")
     digits = load_digits()
-    tables = {"black and white (> 7)": digits.data > 7, "grey, / 16": digits.data / 16}
+    tables = {"black and white (> 7)": digits.data > 7, "gray, / 16": digits.data / 16}
     rows = []
     with limit_blas_threads(1):
         for name, X in tables.items():
@@ -99,7 +99,7 @@ def main():
         found = [accuracies_shifted(digits.data / 16, digits.target, s) for s in range(n_splits)]
     mean, names = (
         np.mean(found, axis=0),
-        ["grey pixels", *(f"scikit-learn, {k}" for k in THEIRS), *MACHINES],
+        ["gray pixels", *(f"scikit-learn, {k}" for k in THEIRS), *MACHINES],
     )
     rows = [[name, f"{a:.3f}", f"{seconds:.2f}"] for name, (a, seconds) in zip(names, mean)]
     table(["columns", "accuracy", "seconds of the machine's fit"], rows)

@@ -2,7 +2,7 @@
 
 Exact log-likelihood of the test rows in nats, mean and standard deviation over seeds, beside the
 Chow-Liu tree and scikit-learn's BernoulliRBM: with its own 20 epochs, and at the best of several
-learning rates, chosen on the test rows themselves (in its favour). Binary tables of the DEBD
+learning rates, chosen on the test rows themselves (in its favor). Binary tables of the DEBD
 collection (splits train and test as published) from the folder that SKGM_BENCH_DATA names; digits
 come with scikit-learn: pixels > 7, the first 1297 rows of ``default_rng(5).permutation`` train.
 ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/rbm_quality.py [quick|epochs]``

@@ -4,16 +4,16 @@
 
 Efficiency: each ready-made family on its own data, 1,000 rows; the mean squared error of maximum
 likelihood over that of score matching, averaged over the coefficients and of the worst, and CPU
-times of a fit with errors. The likelihood of "gamma" is that of scipy.stats.gamma (its normaliser
+times of a fit with errors. The likelihood of "gamma" is that of scipy.stats.gamma (its normalizer
 is known), of "von_mises_fisher" that of scipy.stats.vonmises_fisher; for the others this script
-maximises it with Newton's method, the normaliser and its derivatives by Gauss-Legendre quadrature
+maximizes it with Newton's method, the normalizer and its derivatives by Gauss-Legendre quadrature
 (64 nodes per column), which is what one would have to write. Coverage: nominal 95% sandwich
 intervals of every coefficient (replicates: 2,000).
 
 Kernel family: KernelExpFamily with its defaults beside KernelDensity (bandwidth by grid search),
 GaussianMixture (1 to 12 components, by BIC) and ScoreMatchingGaussian, 500 training and 1,000 test
 rows of two-dimensional shapes, and five folds of iris (four columns); means over the seeds (10).
-Held-out implicit score-matching loss in standardised columns (differences between models are those
+Held-out implicit score-matching loss in standardized columns (differences between models are those
 of half the mean squared distance of their score functions to that of the data; lower is better),
 held-out log-likelihood in nats per row, and CPU seconds, selection included. The peers that fit
 kernel exponential families cannot be run beside: karlnapf/kernel_exp_family is for Python 2; the
@@ -42,7 +42,7 @@ Statistics = Callable[[np.ndarray], np.ndarray]
 
 
 class ByQuadrature:
-    """Log-density theta' t(x) on a box, its normaliser on a grid."""
+    """Log-density theta' t(x) on a box, its normalizer on a grid."""
 
     def __init__(self, statistics: Statistics, lower: float, upper: float, d: int) -> None:
         nodes, weights = np.polynomial.legendre.leggauss(64)
@@ -60,8 +60,8 @@ class ByQuadrature:
             log_share -= logsumexp(log_share)
             share = np.exp(log_share)
             mean = share @ self.on_grid
-            centred = self.on_grid - mean
-            step = np.linalg.solve((centred * share[:, None]).T @ centred, target - mean)
+            centered = self.on_grid - mean
+            step = np.linalg.solve((centered * share[:, None]).T @ centered, target - mean)
             height = theta @ target - logsumexp(self.on_grid @ theta + self.log_weight)
             while True:  # halve it until the likelihood does not fall
                 new = theta + step

@@ -3,7 +3,7 @@
 ``python benchmarks/score_matching_graphs.py [repeats] [--peer-path]``
 
 Speed: twelve penalties from the largest down to a share of it, CPU time of one BLAS thread, the
-best of three, on tables of a chain and of a random graph (three neighbours on average, mixed signs)
+best of three, on tables of a chain and of a random graph (three neighbors on average, mixed signs)
 with as many rows as columns. scikit-learn's graphical_lasso_path runs on the same correlations and
 penalties at p = 50 and 100, and at p = 500 with ``--peer-path``; solutions at which it gave up
 count as not converged.

@@ -17,7 +17,7 @@ x, y = "alcohol", "color_intensity"
 wine = load_wine(as_frame=True).data[[x, y, "flavanoids"]]
 
 # %%
-# Hide 40% of the colour intensities, fit to the complete rows, and fill the holes with draws.
+# Hide 40% of the color intensities, fit to the complete rows, and fill the holes with draws.
 hidden = np.random.default_rng(0).random(len(wine)) < 0.4
 holes = wine.copy()
 holes.loc[hidden, y] = np.nan
@@ -41,11 +41,11 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 groups = {"complete": (~hidden, "0.65"), "drawn": (hidden, "tab:orange")}
 for label, (rows, color) in groups.items():
     left.plot(filled.loc[rows, x], filled.loc[rows, y], "o", ms=4, color=color, label=label)
-left.set(xlabel="alcohol (%)", ylabel="colour intensity", title="Holes filled")
+left.set(xlabel="alcohol (%)", ylabel="color intensity", title="Holes filled")
 left.legend(frameon=False, loc="upper left")
 style = {"bins": np.linspace(0, 16, 49), "density": True, "histtype": "step", "lw": 1.8}
 for value, color in asked.items():
     right.hist(answers.loc[answers[x] == value, y], color=color, label=f"{value:.0f}%", **style)
-right.set(xlabel="colour intensity", ylabel="density", title="Given the alcohol content alone")
+right.set(xlabel="color intensity", ylabel="density", title="Given the alcohol content alone")
 right.legend(frameon=False)
 plt.show()

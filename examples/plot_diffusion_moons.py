@@ -27,7 +27,7 @@ print(f"diffusion, bound of a chain {bound:7.3f} +- {error:.3f}")
 print(f"mixture of 8 normals        {mixture.score(unseen):7.3f}")
 
 # %%
-# Five moments of the way, and at each the score of the rows there: far out it points to the centre,
+# Five moments of the way, and at each the score of the rows there: far out it points to the center,
 # near the data across the moons. Below, training rows on the way to noise, at the same moments.
 display = DiffusionDisplay.from_estimator(density, n_samples=400, random_state=0)
 DiffusionDisplay.from_estimator(density, X[:400], kind="forward", random_state=0)

@@ -37,16 +37,16 @@ for axis, t in zip(axes, levels, strict=True):
     x_t = np.sqrt(share) * x_0 + np.sqrt(1 - share)  # one standard deviation off
     kept = above[np.abs(x - x_t) < 0.02 * np.sqrt(1 - share)]
 
-    centre = posterior_mean([[x_t]], [[x_0]], t, schedule).item()
+    center = posterior_mean([[x_t]], [[x_0]], t, schedule).item()
     spread = float(posterior_variance(t, schedule))
     total = posterior_mean([[1.0]], [[1.0]], t, schedule).item()
     print(
-        f"{t:2d} {total:15.4f} {centre:20.4f} {kept.mean():8.4f} {spread:22.4f} {kept.var():8.4f}"
+        f"{t:2d} {total:15.4f} {center:20.4f} {kept.mean():8.4f} {spread:22.4f} {kept.var():8.4f}"
     )
 
-    grid = np.linspace(centre - 4 * spread**0.5, centre + 4 * spread**0.5, 200)
+    grid = np.linspace(center - 4 * spread**0.5, center + 4 * spread**0.5, 200)
     axis.hist(kept, bins=30, density=True, color="0.8", label="simulated")
-    axis.plot(grid, norm.pdf(grid, centre, spread**0.5), label="formula")
+    axis.plot(grid, norm.pdf(grid, center, spread**0.5), label="formula")
     axis.axvline(x_t, color="C1", ls=":", label="$x_t$")
     axis.set(title=f"t = {t}", xlabel="$x_{t-1}$", yticks=[])
 axes[0].legend(frameon=False, fontsize=8)

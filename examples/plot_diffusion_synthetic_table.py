@@ -40,7 +40,7 @@ for name, rows in {"real": train, "drawn": drawn, "shuffled": shuffled}.items():
     origin, both = np.repeat([0, 1], [len(numbers), len(truth)]), pd.concat([numbers, truth])
     area = cross_val_score(forest, both, origin, scoring="roc_auc", cv=5).mean()
     accuracy = forest.fit(numbers, rows["diagnosis"]).score(truth, unseen["diagnosis"])
-    print(f"{name:9s} told from unseen: AUC {area:.2f}; diagnosis learnt from it: {accuracy:.2f}")
+    print(f"{name:9s} told from unseen: AUC {area:.2f}; diagnosis learned from it: {accuracy:.2f}")
 
 # %%
 # Below the diagonal unseen records, above it drawn ones, on it both; malignant ones are dark.

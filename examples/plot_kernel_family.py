@@ -3,7 +3,7 @@ The score field of two moons
 ============================
 
 A kernel exponential family is a Gaussian times the exponential of a smooth function. Score
-matching fits the function without the normaliser, and its gradient field comes for free.
+matching fits the function without the normalizer, and its gradient field comes for free.
 """
 
 import matplotlib.pyplot as plt

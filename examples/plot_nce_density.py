@@ -3,7 +3,7 @@ A classifier becomes a density
 ==============================
 
 Noise whose density is known, a classifier that tells the data from it, and their product: a
-normalised density, with an error bar on its normaliser.
+normalized density, with an error bar on its normalizer.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ train, _ = make_moons(1500, noise=0.08, random_state=0)
 test, _ = make_moons(3000, noise=0.08, random_state=1)
 
 # %%
-# One Gaussian is poor noise on purpose: whatever shape appears is learnt by the boosted trees.
+# One Gaussian is poor noise on purpose: whatever shape appears is learned by the boosted trees.
 one = NCEDensity(noise="gaussian", random_state=0).fit(train)
 default = NCEDensity(random_state=0).fit(train)
 noise = ScoreMatchingGaussian().fit(train)

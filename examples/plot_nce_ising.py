@@ -1,8 +1,8 @@
 """
-Intervals for a model whose normaliser nobody knows
+Intervals for a model whose normalizer nobody knows
 ===================================================
 
-A pairwise Ising model is easy to write down up to its normalising constant, a sum over
+A pairwise Ising model is easy to write down up to its normalizing constant, a sum over
 :math:`2^d` states. Told from noise, the constant is one more parameter, with a standard error.
 """
 

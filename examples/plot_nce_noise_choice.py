@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm import NCEDensity
 
-warnings.simplefilter("ignore", ConvergenceWarning)  # far noise cannot certify the normaliser
+warnings.simplefilter("ignore", ConvergenceWarning)  # far noise cannot certify the normalizer
 X = np.random.default_rng(0).normal(size=(2000, 1))
 best = np.sqrt(0.5 / len(X))  # standard error of the maximum-likelihood estimate of -1/2
 noises = {"like the data": (0, 1), "wide": (0, 4), "shifted": (2.5, 1), "far": (6, 1)}

@@ -3,8 +3,8 @@ Positive data: a Gaussian that knows its bounds
 ===============================================
 
 Rows of a Gaussian with a negative entry are never seen. A Gaussian fitted as if they had not
-existed is biased however many rows there are; the normaliser of the right model is an orthant
-probability, which generalised score matching never needs.
+existed is biased however many rows there are; the normalizer of the right model is an orthant
+probability, which generalized score matching never needs.
 """
 
 import matplotlib.pyplot as plt

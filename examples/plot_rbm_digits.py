@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from skgm import BernoulliRBMCD
 
 digits = load_digits()
-train, test, grey, grey_test, y_train, y_test = train_test_split(
+train, test, gray, gray_test, y_train, y_test = train_test_split(
     (digits.data > 7).astype(float), digits.data / 16, digits.target, test_size=500, random_state=0
 )
 
@@ -32,13 +32,13 @@ low, high = machine.log_partition().interval
 print(f"100 hidden units: {machine.score(test):.2f} +- {(high - low) / 2:.2f} nats per image")
 
 # %%
-# As features, hidden units should be rarely on: here for one image in twenty. Learnt from the grey
+# As features, hidden units should be rarely on: here for one image in twenty. Learned from the gray
 # values, taken as probabilities, they serve a linear classifier better than these values.
 sparse = BernoulliRBMCD(200, sparsity_target=0.05, sparsity_cost=1.0, random_state=0)
 classifier = GridSearchCV(LogisticRegression(max_iter=2000), {"C": [1, 30]}, cv=3)
-models = {"grey pixels": classifier, "hidden units": make_pipeline(sparse, classifier)}
+models = {"gray pixels": classifier, "hidden units": make_pipeline(sparse, classifier)}
 for name, model in models.items():
-    print(f"{name}: accuracy {model.fit(grey, y_train).score(grey_test, y_test):.3f}")
+    print(f"{name}: accuracy {model.fit(gray, y_train).score(gray_test, y_test):.3f}")
 
 # %%
 # Upper halves are given, lower halves drawn.

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm import ScoreMatchingGaussianCV
 
 p, n, rng = 30, 400, np.random.default_rng(3)
-upper = np.triu(rng.uniform(size=(p, p)) < 2.5 / p, 1)  # 2.5 neighbours a column
+upper = np.triu(rng.uniform(size=(p, p)) < 2.5 / p, 1)  # 2.5 neighbors a column
 values = np.where(upper, rng.choice([-1, 1], size=(p, p)) * rng.uniform(0.3, 0.5, size=(p, p)), 0)
 precision = values + values.T
 precision += np.diag(0.3 + np.maximum(np.abs(precision).sum(axis=1), 0.5))

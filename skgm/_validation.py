@@ -13,13 +13,13 @@ __all__ = [
     "DISCRETE_SUPPORTS",
     "SUPPORTS",
     "check_finite",
+    "check_inside_support",
     "check_level",
     "check_n_samples",
+    "check_several_rows",
     "check_support",
     "column_names",
     "inside_support",
-    "refuse_outside",
-    "refuse_single_row",
     "validate_table",
 ]
 
@@ -146,10 +146,10 @@ def inside_support(X: np.ndarray, support: str) -> np.ndarray:
 
 def check_support(X: np.ndarray, support: str, names: list[str], *, model: str) -> None:
     """Raise a ValueError that names the first column and row outside the support of `model`."""
-    refuse_outside(X, inside_support(X, support), SUPPORTS[support][1], names, model=model)
+    check_inside_support(X, inside_support(X, support), SUPPORTS[support][1], names, model=model)
 
 
-def refuse_outside(
+def check_inside_support(
     X: np.ndarray, inside: np.ndarray, wanted: str, names: list[str], *, model: str
 ) -> None:
     """Raise a ValueError that names the first column and row of X where `inside` is false."""
@@ -165,7 +165,7 @@ def refuse_outside(
     )
 
 
-def refuse_single_row(weight: np.ndarray | None) -> None:
+def check_several_rows(weight: np.ndarray | None) -> None:
     """Refuse weights, (n,), that leave a single row, and that once."""
     if weight is not None and np.count_nonzero(weight) < 2 and weight.sum() < 2:
         raise ValueError(

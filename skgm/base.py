@@ -37,7 +37,7 @@ class DensityTags:
     deterministic_fit : bool, default=True
         Two fits on the same data agree whatever `random_state` is.
     score_function_is_gradient : bool, default=True
-        `score_function` is the exact gradient of `score_samples` (a learnt score need not be).
+        `score_function` is the exact gradient of `score_samples` (a learned score need not be).
     equivariance : {"affine", "location-scale", "scale", "none"}, default="none"
         The largest group of maps x -> A x + b under which fitting commutes with change of
         variables: "location-scale" allows a diagonal A, "scale" a diagonal A and b = 0.
@@ -48,7 +48,7 @@ class DensityTags:
         `fit` turns a table with values outside the support into one inside, with a warning,
         where others refuse; all later tables are then turned in the same way.
     mixed_columns : bool, default=False
-        Text and integer columns of a data frame are modelled as categories and whole numbers, and
+        Text and integer columns of a data frame are modeled as categories and whole numbers, and
         come back as they were, where others refuse text and return floating numbers.
     """
 
@@ -75,7 +75,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
       ``X, weight = self._begin_fit(X, sample_weight)``, which validates the table, remembers the
       data frame it came in, and gives `weight` as None or float64. `y` is ignored; all fitted
       state is set anew; an integer weight equals that many repetitions of the row.
-    - ``score_samples(X)`` returns (n_samples,) float64: the log of a *normalised* density or
+    - ``score_samples(X)`` returns (n_samples,) float64: the log of a *normalized* density or
       mass, in nats; -inf outside the support; a function of the row alone (the same in any batch,
       in any order, and after pickling). It starts with ``X = self._begin_scoring(X)``.
     - ``_draw(n_samples, rng)`` returns (n_samples, n_features): exchangeable rows drawn with the

@@ -31,7 +31,7 @@ DOCUMENTED = {
     KernelExpFamily: [LinAlgWarning, ConvergenceWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     NCEClassifier: [ConvergenceWarning],  # a search that has not ended
-    # of rounded and repeated rows, of equal columns, of an uncertain normaliser
+    # of rounded and repeated rows, of equal columns, of an uncertain normalizer
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],
     NCELanguageModel: [ConvergenceWarning],
     ScoreMatchingExpFamily: [LinAlgWarning],

@@ -35,7 +35,7 @@ DISCRETE = {
 CONVERTS = {"check_fit_outside_support_raises"}
 NO_STREAM = {"check_partial_fit_split_invariance"}
 
-LEARNT_SCORE = {"check_score_function_is_gradient", "check_equivariance"}
+LEARNED_SCORE = {"check_score_function_is_gradient", "check_equivariance"}
 UNCONDITIONAL = {name for name in CHECKS if name.startswith("check_given_")} | {
     "check_impute_is_one_completion",
     "check_bad_given_raises",
@@ -46,7 +46,7 @@ ESTIMATORS = [
     (BernoulliRBMCD(), DISCRETE | CONVERTS),
     (BernoulliRBMCD(3, method="cd", n_gibbs_steps=2, early_stopping=True), DISCRETE | CONVERTS),
     (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
-    (DDPM(), ALL_REAL | LEARNT_SCORE),
+    (DDPM(), ALL_REAL | LEARNED_SCORE),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (

@@ -1,4 +1,4 @@
-"""Every labelled equation: checked, documented and implemented; every known mistake: refuted."""
+"""Every labeled equation: checked, documented and implemented; every known mistake: refuted."""
 
 import re
 from pathlib import Path

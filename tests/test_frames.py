@@ -1,4 +1,4 @@
-"""Data frames: recognised, described, restored with their dtypes."""
+"""Data frames: recognized, described, restored with their dtypes."""
 
 import numpy as np
 import pandas as pd

@@ -20,7 +20,7 @@ BELOW = {
     "rbm": {"inference"},
     "diffusion": {"inference"},
 }
-# The floors, lowest first: each imports only what stands before it (and its neighbours).
+# The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [
     {"_numerics", "_bayes", "_random", "_sklearn", "_warnings"},
     {"tables", "_validation"},

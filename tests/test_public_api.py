@@ -36,14 +36,17 @@ PROTOCOL_METHODS = "skgm.inference.families._base.Family."
 
 
 def public_methods(cls):
-    """Public functions and properties that skgm itself defines, wherever in the class's line."""
+    """Public functions and properties that skgm documents, wherever in the class's line.
+
+    An override without a docstring has that of the method it overrides.
+    """
     ours = [base for base in cls.__mro__ if base.__module__.startswith("skgm")]
     found = {}
     for base in ours:
         for name, member in vars(base).items():
             is_request = name.startswith("set_") and name.endswith("_request")  # scikit-learn's
             is_method = callable(member) or isinstance(member, property) or hasattr(member, "fn")
-            if is_method and not name.startswith("_") and not is_request:
+            if is_method and member.__doc__ and not name.startswith("_") and not is_request:
                 found.setdefault(name, f"{base.__module__}.{base.__qualname__}.{name}")
     return found
 
@@ -139,3 +142,15 @@ def test_type_checkers_see_the_public_names():
     homes = {(f"skgm.{m}", name) for m, names in skgm._HOME.items() for name in names}
     assert seen == homes
     assert sorted(name for _, name in homes) == skgm.__all__
+
+
+@pytest.mark.parametrize("path", list(public_names()), ids=ids)
+def test_every_public_method_has_a_docstring_or_inherits_one(path):
+    module, _, name = path.rpartition(".")
+    cls = getattr(import_module(module), name)
+    if not inspect.isclass(cls):
+        return
+    for member in (name for name in dir(cls) if not name.startswith("_")):
+        value = inspect.getattr_static(cls, member)
+        if callable(value) or isinstance(value, property):
+            assert inspect.getdoc(getattr(cls, member)), member

@@ -27,8 +27,8 @@ NORMAL = RNG.normal(size=(60, 3))
 
 PROVOKED = {
     "singular covariance": (ScoreMatchingGaussian(), CONSTANT),
-    "lattice and normaliser": (NCEDensity(random_state=0), ROUNDED),
-    "grey units": (BernoulliRBMCD(2, n_iter=2, random_state=0), NORMAL),
+    "lattice and normalizer": (NCEDensity(random_state=0), ROUNDED),
+    "gray units": (BernoulliRBMCD(2, n_iter=2, random_state=0), NORMAL),
     "divergence": (DDPM(learning_rate=1e6, max_iter=200, random_state=0), NORMAL),
 }
 WRAPPERS = {

@@ -25,14 +25,14 @@ def check_output(output: str, table: str | None) -> Path:
     path = Path(os.path.realpath(output))  # a link is written through, not replaced
     if path.suffix.lower() == ".png":
         raise JobError(f"cannot write {output}: .png is for the plot; name a .csv file")
-    _refuse_unwritable(path, output)
-    _refuse_unwritable(path.with_suffix(".png"), str(Path(output).with_suffix(".png")))
+    _check_unwritable(path, output)
+    _check_unwritable(path.with_suffix(".png"), str(Path(output).with_suffix(".png")))
     if table is not None and path == Path(os.path.realpath(table)):
         raise JobError(f"cannot write {output}: it is the table itself")
     return path
 
 
-def _refuse_unwritable(path: Path, shown: str) -> None:
+def _check_unwritable(path: Path, shown: str) -> None:
     try:
         if path.is_dir():
             raise JobError(f"cannot write {shown}: it is a directory")

@@ -9,7 +9,7 @@ __all__ = ["MAX_COLUMNS", "can_plot", "pair_plot"]
 
 MAX_COLUMNS = 6
 MAX_POINTS = 1000
-COLOURS = {"table": "#1f77b4", "synthetic": "#ff7f0e"}
+COLORS = {"table": "#1f77b4", "synthetic": "#ff7f0e"}
 
 
 def can_plot() -> bool:
@@ -53,13 +53,13 @@ def pair_plot(frame: Any, synthetic: Any, path: Path, random_state: int) -> None
 def _histograms(axes: Any, parts: dict[str, Any], name: Any) -> None:
     bins = np.histogram_bin_edges(np.concatenate([part[name] for part in parts.values()]), bins=24)
     for label, part in parts.items():
-        axes.hist(part[name], bins, density=True, alpha=0.5, color=COLOURS[label], label=label)
+        axes.hist(part[name], bins, density=True, alpha=0.5, color=COLORS[label], label=label)
     axes.set_yticks([])
 
 
 def _scatter(axes: Any, parts: dict[str, Any], x: Any, y: Any) -> None:
     for label, part in parts.items():
-        axes.plot(part[x], part[y], ".", markersize=2.5, alpha=0.5, color=COLOURS[label])
+        axes.plot(part[x], part[y], ".", markersize=2.5, alpha=0.5, color=COLORS[label])
 
 
 def _short(name: Any) -> str:

@@ -61,25 +61,25 @@ def _check_part(part: Any, origin: str) -> None:
     values = part.to_numpy(dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = np.ptp(values, axis=0)
-        _refuse_column(
+        _check_column(
             spread == 0,
             part,
             f"{origin}: column {{!r}} is almost constant (one value in all {len(part)} training "
             "rows of a fold); drop it",
         )
-        _refuse_column(
+        _check_column(
             ~(spread < MAX_SPREAD),
             part,
             f"{origin}: column {{!r}} holds numbers whose squares overflow; rescale it",
         )
-        _refuse_column(
+        _check_column(
             ~(spread > 1 / MAX_SPREAD),
             part,
             f"{origin}: column {{!r}} holds differences so small that their squares underflow; "
             "rescale it",
         )
-    standardised = (values - values.mean(axis=0)) / spread
-    name = _dependent_column(standardised, part.columns)
+    standardized = (values - values.mean(axis=0)) / spread
+    name = _dependent_column(standardized, part.columns)
     if name is not None:
         raise JobError(
             f"{origin}: column {name!r} is a linear combination of other columns, so the table has "
@@ -87,13 +87,13 @@ def _check_part(part: Any, origin: str) -> None:
         )
 
 
-def _refuse_column(at_fault: np.ndarray, part: Any, message: str) -> None:
+def _check_column(at_fault: np.ndarray, part: Any, message: str) -> None:
     if at_fault.any():
         raise JobError(message.format(part.columns[int(np.argmax(at_fault))]))
 
 
-def _dependent_column(standardised: np.ndarray, names: Any) -> Any:
+def _dependent_column(standardized: np.ndarray, names: Any) -> Any:
     """Return the last pivot of a rank-deficient table, or None; pivoted QR, eps ** (1/2) / 10."""
-    r, pivots = linalg.qr(standardised, mode="r", pivoting=True)
+    r, pivots = linalg.qr(standardized, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(r))
     return names[pivots[-1]] if diagonal[-1] < 1e-9 * diagonal[0] else None

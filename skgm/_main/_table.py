@@ -118,15 +118,15 @@ def _parse(text: str, names: list[str], delimiter: str, path: str) -> Any:
             **exact,
         )
     except (ValueError, OverflowError) as error:  # a ParserError is a ValueError
-        _refuse_ragged(text, len(names), delimiter, path)
+        _check_ragged(text, len(names), delimiter, path)
         raise JobError(f"{path} cannot be parsed: {one_line(error)}") from error
     if frame.shape[1] != len(names):
-        _refuse_ragged(text, len(names), delimiter, path)
+        _check_ragged(text, len(names), delimiter, path)
     frame.columns = pd.Index(names)
     return frame
 
 
-def _refuse_ragged(text: str, n_columns: int, delimiter: str, path: str) -> None:
+def _check_ragged(text: str, n_columns: int, delimiter: str, path: str) -> None:
     """Raise if a row has another number of fields than the first line."""
     rows = (row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row)
     for number, row in enumerate(rows, start=1):
@@ -150,7 +150,7 @@ def _check_columns(frame: Any, path: str) -> None:
 def _numbers(column: Any, where: str) -> np.ndarray:
     """Return a column as finite numbers (integers stay integers), or say what is wrong with it."""
     if column.dtype.kind not in "iuf":
-        _refuse_text(column, where)
+        _check_no_text(column, where)
     values = column.to_numpy()
     bad = ~np.isfinite(values)
     if bad.any():
@@ -164,7 +164,7 @@ def _not_finite(where: str, what: str, row: int) -> str:
     return f"{where} has {what} in row {row}; drop such rows or fill them in"
 
 
-def _refuse_text(column: Any, where: str) -> None:
+def _check_no_text(column: Any, where: str) -> None:
     for row, value in enumerate(column, start=1):
         if not _is_number(str(value)) or isinstance(value, bool):
             raise JobError(

@@ -1,4 +1,4 @@
-"""A Gaussian cut to a box: its normaliser, its draws, free or given some columns."""
+"""A Gaussian cut to a box: its normalizer, its draws, free or given some columns."""
 
 from dataclasses import dataclass
 
@@ -145,11 +145,11 @@ def _sequential(
     log_weight = np.zeros(len(uniforms))
     rows = np.empty(uniforms.shape)
     for i, j in enumerate(order):
-        centre = mean[j] + standard[:, :i] @ factor[i, :i]
+        center = mean[j] + standard[:, :i] @ factor[i, :i]
         drawn, log_share = truncated_normal(
-            centre, factor[i, i], lower[j], upper[j], uniforms[:, i]
+            center, factor[i, i], lower[j], upper[j], uniforms[:, i]
         )
-        standard[:, i] = (drawn - centre) / factor[i, i]
+        standard[:, i] = (drawn - center) / factor[i, i]
         log_weight += log_share
         rows[:, j] = drawn
     return rows, log_weight

@@ -75,13 +75,13 @@ def hessian(function: Function, u: np.ndarray, unit: np.ndarray) -> np.ndarray:
         Symmetric.
     """
     d, k = u.shape
-    step, centre = _exact(_WIDE * STEP * unit), function(u)
+    step, center = _exact(_WIDE * STEP * unit), function(u)
     found = np.empty((d, k, k))
     for a in range(k):
         h = step[:, a]
         near = function(_along(u, a, h)) + function(_along(u, a, -h))
         far = function(_along(u, a, 2 * h)) + function(_along(u, a, -2 * h))
-        found[:, a, a] = (16 * near - far - 30 * centre) / (12 * h**2)
+        found[:, a, a] = (16 * near - far - 30 * center) / (12 * h**2)
         for b in range(a):
             small = _mixed(function, u, (a, b), step)
             found[:, a, b] = (4 * small - _mixed(function, u, (a, b), 2 * step)) / 3

@@ -18,9 +18,9 @@ __all__ = [
     "Proposal",
     "StudentNoise",
     "UniformNoise",
+    "check_rows_inside",
     "has_inverse_map",
     "open_uniform",
-    "refuse_rows_outside",
 ]
 
 LOG_2PI = np.log(2 * np.pi)
@@ -52,7 +52,7 @@ def has_inverse_map(noise: Any) -> bool:
     return hasattr(noise, "transform")
 
 
-def refuse_rows_outside(log_density: np.ndarray) -> None:
+def check_rows_inside(log_density: np.ndarray) -> None:
     """Raise a ValueError where rows of the data have no density under the noise."""
     outside = ~np.isfinite(log_density)
     if outside.any():
@@ -139,7 +139,7 @@ def _inverse_lower(factor: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StudentNoise:
-    """Multivariate Student t: heavier tails than a Gaussian of the same centre.
+    """Multivariate Student t: heavier tails than a Gaussian of the same center.
 
     Attributes
     ----------
@@ -298,7 +298,7 @@ class ProductNoise:
         return np.hstack([margin.score_function(X[:, [j]]) for j, margin in columns])
 
 
-# A proposal for kernel families: half the Gaussian base, half kernels at the centres.
+# A proposal for kernel families: half the Gaussian base, half kernels at the centers.
 
 SHARE = 0.5  # of the base, which bounds every weight: the kernels may miss a part of the mass
 
@@ -375,8 +375,8 @@ class Proposal:
         """Return Student's t with twice the covariance of rows, (n, d), of shares (n,)."""
         d = U.shape[1]
         center = share @ U
-        centred = U - center
-        covariance = (centred * share[:, None]).T @ centred
+        centered = U - center
+        covariance = (centered * share[:, None]).T @ centered
         covariance += np.diag(1e-8 * np.diag(covariance) + 1e-12)
         return cls(center, np.linalg.cholesky(covariance * (2 * (df - 2) / df)).reshape(d, d), df)
 

@@ -1,4 +1,4 @@
-"""Epochs with early stopping on a held-out loss, and what un-normalised scores sum to."""
+"""Epochs with early stopping on a held-out loss, and what un-normalized scores sum to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LogNormalizerStats:
-    """How far the sums of un-normalised probabilities are from one.
+    """How far the sums of un-normalized probabilities are from one.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class LogNormalizerStats:
 
     @classmethod
     def of(cls, log_normalizer: np.ndarray) -> "LogNormalizerStats":
-        """Summarise the log-normalisers of rows.
+        """Summarize the log-normalizers of rows.
 
         Parameters
         ----------

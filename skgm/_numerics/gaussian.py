@@ -22,8 +22,8 @@ __all__ = [
     "conditional_draws",
     "constant_columns",
     "draws",
-    "factorise",
-    "factorise_diagonal",
+    "factorize",
+    "factorize_diagonal",
     "gaussian_log_density",
     "gaussian_score_function",
     "in_units",
@@ -150,7 +150,7 @@ def conditional_draws(
 ) -> np.ndarray:
     """Return (m * n_samples, d) completions of rows with NaN, grouped by row.
 
-    Rows that miss the same columns share one factorisation.
+    Rows that miss the same columns share one factorization.
     """
     z = np.repeat((given - mean) / scaled.sd, n_samples, axis=0)
     noise = rng.standard_normal(z.shape)
@@ -175,19 +175,19 @@ def _blocks(X: np.ndarray) -> Iterator[slice]:
 def _fill(
     correlation: np.ndarray, missing: np.ndarray, seen: np.ndarray, noise: np.ndarray
 ) -> np.ndarray:
-    """Return draws of the missing standardised columns, (rows, missing)."""
+    """Return draws of the missing standardized columns, (rows, missing)."""
     conditional = correlation[np.ix_(missing, missing)]
-    centre = np.zeros_like(noise)
+    center = np.zeros_like(noise)
     if not missing.all():
         cross = correlation[np.ix_(~missing, missing)]
         factor = cholesky(correlation[np.ix_(~missing, ~missing)], lower=True)
         half = solve_triangular(factor, cross, lower=True)
-        centre = solve_triangular(factor, seen.T, lower=True).T @ half
+        center = solve_triangular(factor, seen.T, lower=True).T @ half
         conditional = conditional - half.T @ half
-    return centre + noise @ cholesky(conditional, lower=True).T
+    return center + noise @ cholesky(conditional, lower=True).T
 
 
-# When a covariance is singular, and its factorisation, with a ridge where it is.
+# When a covariance is singular, and its factorization, with a ridge where it is.
 #
 # One criterion for all Gaussian estimators: maximum likelihood refuses what score matching warns
 # of.
@@ -234,8 +234,8 @@ def constant_columns(variance: np.ndarray, location: np.ndarray) -> np.ndarray:
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
-def factorise(covariance: np.ndarray, location: np.ndarray) -> Factor:
-    """Factorise a covariance, (p, p), adding ``RIDGE`` if it is singular to working precision.
+def factorize(covariance: np.ndarray, location: np.ndarray) -> Factor:
+    """Factorize a covariance, (p, p), adding ``RIDGE`` if it is singular to working precision.
 
     Singular means: some column is constant, or the others leave it less than a thousand roundings
     of its variance (1 - R^2 = 1 / VIF, read off the inverse correlation matrix). That criterion
@@ -262,8 +262,8 @@ def factorise(covariance: np.ndarray, location: np.ndarray) -> Factor:
     return Factor(ridged, in_units(inverse, sd, out=inverse), scaled, RIDGE, *found)
 
 
-def factorise_diagonal(variance: np.ndarray, location: np.ndarray, *, pooled: bool) -> Factor:
-    """Factorise a diagonal covariance, (p,), or its `pooled` spherical version."""
+def factorize_diagonal(variance: np.ndarray, location: np.ndarray, *, pooled: bool) -> Factor:
+    """Factorize a diagonal covariance, (p,), or its `pooled` spherical version."""
     constant = constant_columns(variance, location)
     scale = _scale_of_columns(variance, location, constant)
     if pooled:

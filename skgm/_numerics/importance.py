@@ -1,4 +1,4 @@
-"""The normaliser of a density known up to it, by importance sampling, with its error."""
+"""The normalizer of a density known up to it, by importance sampling, with its error."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ __all__ = [
     "rejection_sampling",
     "resample",
     "sample_limit",
-    "summarise_weights",
+    "summarize_weights",
     "systematic_picks",
 ]
 
@@ -91,7 +91,7 @@ def estimate_normalizer(
             rows = noise.sample(min(CHUNK, max_samples - m), rng)
             chunks.append(log_ratio(rows))
             m += len(rows)
-        result = summarise_weights(np.concatenate(chunks), atoms=noise.discrete)
+        result = summarize_weights(np.concatenate(chunks), atoms=noise.discrete)
         needed = SAFETY * m * (result.se / tol) ** 2
         hopeless = m >= PILOT and needed > OUT_OF_REACH * max_samples
         believable = result.pareto_k <= MAX_PARETO_K or m >= LONG
@@ -116,7 +116,7 @@ def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
     return int(np.clip(affordable, FEWEST, MOST))
 
 
-def summarise_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normalizer:
+def summarize_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normalizer:
     """Return log of the mean weight with its diagnostics, from the logs of all weights.
 
     `atoms` says that noise rows repeat. Their weights are then bounded, and a largest weight that
@@ -131,7 +131,7 @@ def summarise_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normal
     if not np.isfinite(largest):
         raise ValueError(
             f"The ratio of the density to the noise is {np.exp(largest)} at the noise rows, so it "
-            "cannot be normalised. Choose noise nearer to the data or a bounded critic."
+            "cannot be normalized. Choose noise nearer to the data or a bounded critic."
         )
     weights = np.exp(log_weights - largest)
     mean = weights.mean()
@@ -149,7 +149,7 @@ def summarise_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normal
 
 
 def pareto_tail_index(weights: np.ndarray) -> float:
-    """Return the shape of a generalised Pareto law fitted to the largest weights; -inf without.
+    """Return the shape of a generalized Pareto law fitted to the largest weights; -inf without.
 
     The tail is the largest fifth, or 3 sqrt(m) weights if these are fewer; the estimate is Zhang
     and Stephens' (2009) posterior mean, shrunk towards 1/2 as in Vehtari et al. (2024).
@@ -162,11 +162,11 @@ def pareto_tail_index(weights: np.ndarray) -> float:
     excess = np.sort(ordered[m - size :]) - ordered[m - size - 1]
     if excess[size // 4] <= 0 or excess[-1] <= excess[0]:  # equal weights have no tail
         return -np.inf
-    shape = _generalised_pareto_shape(excess)
+    shape = _generalized_pareto_shape(excess)
     return float((size * shape + 10 * 0.5) / (size + 10))
 
 
-def _generalised_pareto_shape(excess: np.ndarray) -> float:
+def _generalized_pareto_shape(excess: np.ndarray) -> float:
     """Return k of GPD(k, sigma) for sorted exceedances, averaged over a grid of k / sigma."""
     size = len(excess)
     grid = 30 + int(np.sqrt(size))
@@ -179,7 +179,7 @@ def _generalised_pareto_shape(excess: np.ndarray) -> float:
 
 
 def normalizer_faults(result: Normalizer, tol: float) -> list[str]:
-    """Return, in words, why a normaliser is not certified: error, tail, largest weight, ESS."""
+    """Return, in words, why a normalizer is not certified: error, tail, largest weight, ESS."""
     faults = []
     if result.se > tol:
         faults.append(f"the standard error of log Z is {result.se:.2g}, above {tol:g}")
@@ -330,4 +330,4 @@ def resample(
 
 
 class NotIntegrableError(ValueError):
-    """There is no normaliser; the message says why, to follow the words "the density"."""
+    """There is no normalizer; the message says why, to follow the words "the density"."""

@@ -1,4 +1,4 @@
-"""Mean and centred scatter of a table: mergeable, exact, in one pass where that is safe.
+"""Mean and centered scatter of a table: mergeable, exact, in one pass where that is safe.
 
 Sums and products come from BLAS, in blocks that stay in cache while both are taken; the mean is
 then removed by a downdate. Where a mean lies many standard deviations from zero that would
@@ -52,7 +52,7 @@ class Moments:
     def from_chunk(
         cls, X: np.ndarray, weight: np.ndarray | None = None, *, joint: bool = False
     ) -> "Moments":
-        """Summarise the rows of X, (n, d), in float64 whatever its dtype; joint: (d, d) scatter.
+        """Summarize the rows of X, (n, d), in float64 whatever its dtype; joint: (d, d) scatter.
 
         Overflow and non-finite values show as a non-finite scatter; the caller reports them.
         """
@@ -128,9 +128,9 @@ def _two_passes(
         X, weight = X[weight > 0], weight[weight > 0]
     first = X[0]  # a constant column has deviations of exactly zero
     shift = first + _column_sums(X - first, weight) / n
-    centred = X - shift
-    offset = _column_sums(centred, weight) / n
-    scatter = _column_sums(centred * centred, weight) - n * offset**2
+    centered = X - shift
+    offset = _column_sums(centered, weight) / n
+    scatter = _column_sums(centered * centered, weight) - n * offset**2
     return *_two_sum(shift, offset), np.maximum(scatter, 0.0)
 
 
@@ -150,10 +150,10 @@ def _far(offset: np.ndarray, variance: np.ndarray, limit: float) -> bool:
 def _pilot_shift(head: np.ndarray, limit: float) -> np.ndarray:
     """Return what to subtract beforehand: the mean of the first rows, or zeros if not needed."""
     first = head[0].astype(np.float64)
-    centred = head - first  # exact zeros in a constant column
-    offset = centred.mean(axis=0)
+    centered = head - first  # exact zeros in a constant column
+    offset = centered.mean(axis=0)
     shift = first + offset
-    needed = _far(shift, ((centred - offset) ** 2).mean(axis=0), limit)
+    needed = _far(shift, ((centered - offset) ** 2).mean(axis=0), limit)
     return shift if needed else np.zeros_like(shift)
 
 

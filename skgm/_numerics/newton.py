@@ -1,11 +1,11 @@
-"""Maximisation of many small likelihoods at once: Newton steps on the unconstrained scale."""
+"""Maximization of many small likelihoods at once: Newton steps on the unconstrained scale."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 __all__ = [
-    "maximise",
+    "maximize",
 ]
 
 _MAX_ITERATIONS, _MAX_HALVINGS = 200, 40
@@ -17,7 +17,7 @@ Value = Callable[[np.ndarray], np.ndarray]
 Derivatives = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def maximise(
+def maximize(
     value: Value, derivatives: Derivatives, start: np.ndarray, free: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return one local maximum per column, by damped Newton steps.

@@ -82,10 +82,10 @@ class Adam:
         self.n_updates += 1
         k, beta_1, beta_2 = self.n_updates, self._beta_1, self._beta_2
         if self._scale[0] < _SMALLEST_SCALE:
-            self._normalise()
+            self._normalize()
         self._scale *= beta_1, beta_2
         scale_1, scale_2 = self._scale.tolist()
-        # the means are kept unnormalised: their factors join the learning rate. Python's numbers,
+        # the means are kept unnormalized: their factors join the learning rate. Python's numbers,
         # not numpy's of float64: a pass over float32 weights with those computes in float64
         root = math.sqrt(scale_2 * (1 - beta_2) / (1 - beta_2**k))
         rate = learning_rate * scale_1 * (1 - beta_1) / (1 - beta_1**k) / root
@@ -107,7 +107,7 @@ class Adam:
         if k % AVERAGE_EVERY == 0:
             self.move_average()
 
-    def _normalise(self) -> None:
+    def _normalize(self) -> None:
         """Multiply the running sums by their scales."""
         self._first *= float(self._scale[0])
         self._second *= float(self._scale[1])

@@ -1,4 +1,4 @@
-"""Randomised quasi-Monte-Carlo noise: independent scrambles of Sobol points.
+"""Randomized quasi-Monte-Carlo noise: independent scrambles of Sobol points.
 
 The variance of an average over one scrambled net falls faster than 1/m, but a single net does not
 tell it. Several independent scrambles do: each is unbiased, and their scatter is the variance.
@@ -111,7 +111,7 @@ def normal_nodes(keys: np.ndarray, d: int, n_nodes: int, stream: int) -> np.ndar
 
 
 def _mixed(z: np.ndarray) -> np.ndarray:
-    """Return splitmix64's finaliser of unsigned 64-bit integers; overflow is intended."""
+    """Return splitmix64's finalizer of unsigned 64-bit integers; overflow is intended."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

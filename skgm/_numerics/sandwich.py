@@ -42,8 +42,8 @@ def meat(
     sample_weight : ndarray of shape (n,), default=None
         A weight w counts the row w times.
     strata : ndarray of shape (n,), default=None
-        Labels of strata of fixed size (data and noise in NCE): psi is centred within each, because
-        only the variation within strata is random. None: no centring; psi sums to zero anyway.
+        Labels of strata of fixed size (data and noise in NCE): psi is centered within each, because
+        only the variation within strata is random. None: no centering; psi sums to zero anyway.
 
     Returns
     -------

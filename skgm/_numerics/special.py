@@ -200,7 +200,7 @@ def bessel_slope(k: Any) -> np.ndarray:
     return _choose(k, _BESSEL, direct, lambda k: _horner(_SLOPE, 1 / k) / k**2)
 
 
-# The logarithm of the regularised upper incomplete gamma function, with its derivatives.
+# The logarithm of the regularized upper incomplete gamma function, with its derivatives.
 #
 # Those in the shape are not in scipy. With W = log(T / y) and T a gamma variable beyond y, they are
 #

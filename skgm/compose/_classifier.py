@@ -47,8 +47,8 @@ class DensityClassifier(ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixi
     discriminant analysis; with a richer density the boundaries take its shape.
 
     Prefer it to a discriminative classifier where classes are few and rows too, where priors
-    change between training and use, where rows of no known class must be recognised (by a low
-    `score_samples`), or where labelled synthetic rows are wanted. Given many rows, a
+    change between training and use, where rows of no known class must be recognized (by a low
+    `score_samples`), or where labeled synthetic rows are wanted. Given many rows, a
     discriminative classifier wastes nothing on the shape of the classes.
 
     Parameters
@@ -56,7 +56,7 @@ class DensityClassifier(ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixi
     density : estimator with `fit` and `score_samples`, default=None
         A density of skgm or scikit-learn (GaussianMixture, KernelDensity); cloned for each class.
         None is a :class:`skgm.ScoreMatchingGaussian` whose covariance is shrunk towards that
-        within all classes, as if there were n_features more rows (regularised discriminant
+        within all classes, as if there were n_features more rows (regularized discriminant
         analysis).
     priors : None, "uniform" or array-like of shape (n_classes,), default=None
         Class probabilities, in the order of the sorted classes; None takes their share of the
@@ -299,7 +299,7 @@ class DensityClassifier(ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixi
 
     @available_if(_can_sample)
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Draw labelled rows: labels by the class probabilities, rows by the class densities.
+        """Draw labeled rows: labels by the class probabilities, rows by the class densities.
 
         Parameters
         ----------

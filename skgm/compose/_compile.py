@@ -21,12 +21,12 @@ __all__ = [
     "Table",
     "acts_by_column",
     "build",
+    "check_early",
     "check_steps",
     "derive_tags",
     "domain_of",
     "examine",
     "knows_score_function",
-    "refuse_early",
     "refuses_weights",
 ]
 
@@ -67,7 +67,7 @@ def examine(step: Any, path: str, table: Table | None, custom: Mapping[str, Any]
         Log-Jacobians supplied by the user, by path.
     """
     if path in custom:
-        _require_inverse(step, path)
+        _check_inverse(step, path)
     elif is_passthrough(step):
         return
     elif type(step) is Pipeline:
@@ -89,7 +89,7 @@ def examine(step: Any, path: str, table: Table | None, custom: Mapping[str, Any]
         )
 
 
-def _require_inverse(step: Any, path: str) -> None:
+def _check_inverse(step: Any, path: str) -> None:
     if not hasattr(step, "inverse_transform") or not hasattr(step, "transform"):
         raise ValueError(
             f"log_jacobians names {path!r} ({type(step).__name__}), which has no "
@@ -209,7 +209,7 @@ def check_steps(steps: Steps) -> Steps:
     return named
 
 
-def refuse_early(steps: Steps, custom: Mapping[str, Any], table: Table, *, weighted: bool) -> None:
+def check_early(steps: Steps, custom: Mapping[str, Any], table: Table, *, weighted: bool) -> None:
     """Raise a ValueError for what can be refused before any step is fitted."""
     _check_custom(steps, custom)
     _check_continuous(steps)
@@ -317,7 +317,7 @@ def _equivariance(steps: Steps, last: str, custom: Mapping[str, Any]) -> str:
     """Affine maps before and after a change of units differ by an affine map of the same kind.
 
     So the fit of the last step, if equivariant under that kind, makes up for it. Nothing is
-    promised for "scale", which a scaler that centres would break.
+    promised for "scale", which a scaler that centers would break.
     """
     all_affine = not custom and all(
         rule is not None and rule.affine for rule in _rules(steps, custom)

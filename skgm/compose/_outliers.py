@@ -142,7 +142,7 @@ class DensityOutlierDetector(OutlierMixin, MetaEstimatorMixin, CallbackSupportMi
                 weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
                 self._fit_contamination(rows, weight, context)
             else:
-                _refuse_weights(sample_weight)
+                _check_no_weights(sample_weight)
                 self._fit_false_alarms(rows, len(array), self.false_alarm_rate, context)
         return self
 
@@ -246,7 +246,7 @@ class DensityOutlierDetector(OutlierMixin, MetaEstimatorMixin, CallbackSupportMi
         return (1.0 + no_higher) / (1.0 + len(self.calibration_scores_))
 
 
-def _refuse_weights(sample_weight: Any) -> None:
+def _check_no_weights(sample_weight: Any) -> None:
     if sample_weight is not None:
         raise ValueError(
             "sample_weight has no meaning with false_alarm_rate, whose guarantee counts rows. "

@@ -17,10 +17,10 @@ from skgm.compose._compile import (
     Table,
     acts_by_column,
     build,
+    check_early,
     check_steps,
     derive_tags,
     knows_score_function,
-    refuse_early,
 )
 from skgm.compose._fitting import fit_steps, keep_param_rows, keep_rows, last_step_params
 from skgm.compose._pull_back import complete_rows, draw_rows, log_image_probability
@@ -109,14 +109,14 @@ class NamedSteps(BaseComposition):
         return Pipeline(self.steps)._sk_visual_block_()
 
 
-def _require_last_step_has(pipeline: "DensityPipeline", name: str) -> None:
+def _check_last_step_has(pipeline: "DensityPipeline", name: str) -> None:
     last = pipeline.steps[-1] if pipeline.steps else None
     if not hasattr(last[1] if last else None, name):
         raise AttributeError(f"The last step, {last!r}, has no {name}.")
 
 
 def _has_score_function(pipeline: "DensityPipeline") -> bool:
-    _require_last_step_has(pipeline, "score_function")
+    _check_last_step_has(pipeline, "score_function")
     if knows_score_function(pipeline.steps, pipeline._custom):
         return True
     raise AttributeError(
@@ -275,7 +275,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             if weight is not None and not kept.all():  # a row of weight zero is absent
                 rows, weight = keep_rows(rows, kept), weight[kept]
             table = Table(rows, names_of(rows), column_names(self, array.shape[1]), len(rows))
-            refuse_early(self.steps, self._custom, table, weighted=weight is not None)
+            check_early(self.steps, self._custom, table, weighted=weight is not None)
             told = last_step_params(self.steps, event, params, self._custom)
             told = keep_param_rows(told, kept)
             self.pipeline_, self._step_schemas = fit_steps(self, table, weight, told, context)
@@ -377,7 +377,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         return complete_rows(self._density, self._chain, given, n_samples, rng, names)
 
     def _can_condition(self) -> bool:
-        _require_last_step_has(self, "impute")
+        _check_last_step_has(self, "impute")
         if acts_by_column(self.steps, self._custom):
             return True
         raise AttributeError(f"DensityPipeline has no conditional draws: {_NOT_BY_COLUMN}")

@@ -1,7 +1,7 @@
 """The probability that the last step gives to the set that the transformers map onto.
 
 Where that set is not the whole space (sqrt reaches positive numbers only), the density of the
-pipeline is the last step's density restricted to it, and this probability normalises it.
+pipeline is the last step's density restricted to it, and this probability normalizes it.
 """
 
 from typing import Any

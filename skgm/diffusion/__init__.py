@@ -1,4 +1,4 @@
-"""Denoising diffusion: densities learnt by removing noise, and the formulas behind them."""
+"""Denoising diffusion: densities learned by removing noise, and the formulas behind them."""
 
 from skgm.diffusion._ddpm import DDPM
 from skgm.diffusion._process import (

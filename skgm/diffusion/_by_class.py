@@ -128,7 +128,7 @@ _BLOCK = 1 << 21  # entries of the largest (block, n) array: 16 MiB in float64
 class EmpiricalDenoiser:
     """Bayes' denoiser of the empirical distribution of weighted rows.
 
-    With noise added, the empirical distribution is a mixture of normals centred on the rows; its
+    With noise added, the empirical distribution is a mixture of normals centered on the rows; its
     posterior mean of the data is in closed form. The probability flow from it has exactly the
     density of a kernel density estimate (eq. ddpm-probability-flow), which is what it is for:
     the reference for solvers and likelihoods. Its samples are training rows plus the noise of the

@@ -5,7 +5,7 @@ memory of the training rows: from a new row u it points towards those, and so to
 them, which makes samples too narrow. Scaled rows have nearly the covariance of the noise, and so
 has u at every noise level: for them no linear function of u explains the target. Hence F without
 its component along u, times the factor with which that explains the targets of new rows best.
-Where a network has learnt nothing that holds for new rows, the result is the fitted Gaussian.
+Where a network has learned nothing that holds for new rows, the result is the fitted Gaussian.
 """
 
 from dataclasses import dataclass

@@ -84,9 +84,9 @@ def constraints(given: np.ndarray, scaler: Scaler, code: int = 0) -> Known:
         rows = np.flatnonzero(basis == index)
         k = int(pattern.sum())
         q, r = np.linalg.qr(scaler.backward[code][pattern].T, mode="complete")
-        centred = (given[np.ix_(rows, np.flatnonzero(pattern))] - scaler.location[code][pattern]).T
+        centered = (given[np.ix_(rows, np.flatnonzero(pattern))] - scaler.location[code][pattern]).T
         axes[index] = q.T
-        values[rows, :k] = np.linalg.solve(r[:k].T, centred).T
+        values[rows, :k] = np.linalg.solve(r[:k].T, centered).T
         mask[rows, :k] = True
         log_volume[rows] = -np.log(np.abs(np.diag(r[:k]))).sum()
     return Known(axes, basis, values, mask, log_volume)

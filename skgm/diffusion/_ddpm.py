@@ -93,7 +93,7 @@ class DiffusionSampling(DiffusionWay):
         """
         check_is_fitted(self)
         if given is not None:
-            _refuse_with_given(
+            _check_with_given(
                 y=y,
                 return_labels=return_labels,
                 sampler=sampler,
@@ -105,7 +105,7 @@ class DiffusionSampling(DiffusionWay):
         if given is not None:
             return self._complete(given, check_n_samples(n_samples), as_generator(random_state))
         if return_trajectory:
-            self._refuse_mixed("return_trajectory: on the way to a category there is no row")
+            self._check_not_mixed("return_trajectory: on the way to a category there is no row")
         if not self.class_conditional and (y is not None or return_labels):
             raise ValueError(
                 "sample takes y and return_labels only with class_conditional=True in the fit."
@@ -210,7 +210,7 @@ class DiffusionSampling(DiffusionWay):
         return sample_ancestral(denoiser, start, schedule, rng, variances, **options)
 
 
-def _refuse_with_given(**options: Any) -> None:
+def _check_with_given(**options: Any) -> None:
     named = [name for name, value in options.items() if value is not None and value is not False]
     if named:
         raise ValueError(
@@ -314,7 +314,7 @@ class DDPM(DiffusionSampling):
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, column numbers or names. "from_dtype": those of a data
         frame that hold text, booleans or a categorical dtype. None: no column. An ordered pandas
-        categorical of five levels or more is learnt by its rank.
+        categorical of five levels or more is learned by its rank.
     integer_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
         dtype. Arrays have none unless they are named here.
@@ -342,7 +342,7 @@ class DDPM(DiffusionSampling):
         The fitted regressor, or the module with averaged parameters, where `denoiser` is one.
     location_ : ndarray of shape (n_classes or 1, n_coded_columns)
         Means that the scaling subtracts, of bent columns; a category has one column less than it
-        has values, and a single one where it is learnt by its rank.
+        has values, and a single one where it is learned by its rank.
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
         Mean squared error of F at evenly spaced angles.
     loss_curve_ : list of float
@@ -382,13 +382,13 @@ class DDPM(DiffusionSampling):
 
     Notes
     -----
-    eq. ddpm-marginal, ddpm-parameterisations, ddpm-probability-flow, ddpm-elbo, ddpm-ddim,
+    eq. ddpm-marginal, ddpm-parameterizations, ddpm-probability-flow, ddpm-elbo, ddpm-ddim,
     ddpm-posterior-mean.
 
     Tables with skewed columns, or columns tied by curved relations, are far from the Gaussian that
     training starts from. With `scaling` "auto", `fit` bends such a column first: to
     :math:`c + w\operatorname{arsinh}((x - c) / w)`, Johnson's curve, within the range of the table
-    and along its tangent beyond, with the c and w of a grid that maximise the likelihood of the
+    and along its tangent beyond, with the c and w of a grid that maximize the likelihood of the
     Gaussian of all columns, and only where that gains .05 nats a row beyond what two parameters
     cost by the Bayesian information criterion. Normal columns stay as they are, and so do discrete
     ones, those in which a tenth of the rows share a value, all of a table below 50 rows, and the
@@ -397,7 +397,7 @@ class DDPM(DiffusionSampling):
     In short tables a network remembers training rows: from a new row it points to the middle of
     them, and samples are too narrow. The trial run measures this on rows held out, and the fit
     corrects F to c (F - b u): b is the regression of F on u, which the scaling makes zero for the
-    truth, and c, within [0, 1], that of the targets on the rest. Where nothing was learnt that
+    truth, and c, within [0, 1], that of the targets on the rest. Where nothing was learned that
     holds for new rows the model is the fitted Gaussian, with classes a Gaussian per class.
 
     Training computes in float32; `score_samples` in float64, row by row: a row has one value in

@@ -51,7 +51,7 @@ def step_variances(schedule: NoiseSchedule, errors: np.ndarray | None, kind: str
     kind : {"analytic", "beta_tilde", "beta"}
         "beta_tilde": that of the posterior given the data, zero at level 1; "beta": that of the
         forward step, zero at level 1; "analytic": the posterior's plus that of its mean, which
-        maximises the likelihood of the chain.
+        maximizes the likelihood of the chain.
 
     Returns
     -------

@@ -68,7 +68,7 @@ class MixedTables(DensityEstimator):
         described = describe_columns(X, kinds)
         coded = code_table(X, described)
         self._mixed = {"columns": described, "shares": []}
-        self._refuse_missing(coded)
+        self._check_no_missing(coded)
         plain = _plain(X, coded)
         _, weight = super()._begin_fit(plain, sample_weight, min_samples=min_samples, **options)
         sizes = [len(about.get("values", ())) for about in described]
@@ -83,7 +83,7 @@ class MixedTables(DensityEstimator):
             table = validate_table(self, X, reset=False)
         else:
             coded = self._coded(X)
-            self._refuse_missing(coded)
+            self._check_no_missing(coded)
             table = self._encoded(coded)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, table)
         return table, weight
@@ -97,7 +97,7 @@ class MixedTables(DensityEstimator):
             return super()._begin_scoring(X, **options)
         check_is_fitted(self)
         coded = self._coded(X)
-        self._refuse_missing(coded)
+        self._check_no_missing(coded)
         return self._encoding().encode(coded)
 
     def _encoding(self) -> Encoding:
@@ -113,7 +113,7 @@ class MixedTables(DensityEstimator):
         validate_table(self, _plain(X, np.zeros(table_shape(X))), reset=False)  # names and width
         return code_table(X, self._mixed["columns"])
 
-    def _refuse_missing(self, coded: np.ndarray) -> None:
+    def _check_no_missing(self, coded: np.ndarray) -> None:
         assert self._mixed is not None
         for about, column in zip(self._mixed["columns"], coded.T):
             if about["kind"] == "category" and np.isnan(column).any():
@@ -156,7 +156,7 @@ class MixedTables(DensityEstimator):
             )
         return encoded
 
-    def _refuse_mixed(self, what: str) -> None:
+    def _check_not_mixed(self, what: str) -> None:
         if self._mixed is None:
             return
         named = [about["name"] for about in self._mixed["columns"] if about["kind"] != "real"]

@@ -107,10 +107,10 @@ class DiffusionEvaluation(DiffusionFit):
         Returns
         -------
         gradient : ndarray of shape (n_samples, n_features)
-            Float64. It is learnt, not differentiated: close to, but not exactly, the gradient of
+            Float64. It is learned, not differentiated: close to, but not exactly, the gradient of
             :meth:`score_samples`.
         """
-        self._refuse_mixed("score_function: discrete values have no gradient")
+        self._check_not_mixed("score_function: discrete values have no gradient")
         X = self._begin_scoring(X)
         phi = self._phi_min if t is None else self._angle_of_level(t)
         gradients = np.stack([self._class_score(X, phi, code) for code in self._codes()])
@@ -242,7 +242,7 @@ class DiffusionEvaluation(DiffusionFit):
     def _log_density_of(
         self, X: np.ndarray, code: int, active: Callable[[np.ndarray, Any], np.ndarray]
     ) -> np.ndarray:
-        """Return the log-density of one class: learnt part, narrow part, determinant; (..., n)."""
+        """Return the log-density of one class: learned part, narrow part, determinant; (..., n)."""
         scaler = Scaler(**self._scaling)
         u = scaler.scale(X, code)
         far = ~(np.abs(u) < _FAR).all(axis=1)
@@ -269,7 +269,7 @@ class DiffusionEvaluation(DiffusionFit):
             condition = np.full(len(u), code) if self.class_conditional else None
             with one_blas_thread(self.hidden_layer_sizes_):
                 velocity = self._denoiser(np.float64).velocity(noisy, phi, condition)
-            # eq. ddpm-parameterisations: the predicted noise is sin u - cos F, the score minus
+            # eq. ddpm-parameterizations: the predicted noise is sin u - cos F, the score minus
             # it over sin; the chain rule brings cos
             gradient[:, :r] = cos * (cos * velocity / sin - noisy)
         result = scaler.pull_back(gradient, X, code)
@@ -319,6 +319,6 @@ class DiffusionWay(DiffusionEvaluation):
         gradient = -u
         if r:
             velocity = self._denoiser(np.float64).velocity(u[:, :r], phi, condition)
-            # eq. ddpm-parameterisations: minus the predicted noise, sin u - cos F, over sin
+            # eq. ddpm-parameterizations: minus the predicted noise, sin u - cos F, over sin
             gradient[:, :r] += velocity * (np.cos(phi) / np.sin(phi))
         return scaler.pull_back(gradient, X, code)

@@ -1,6 +1,6 @@
 """A small residual network in numpy: forward, backward and directional derivatives, in place.
 
-One flat vector holds all weights, so that an optimiser is a handful of passes over one array. A
+One flat vector holds all weights, so that an optimizer is a handful of passes over one array. A
 hidden layer adds ``a(k) W + context V`` to its input; `context` are smooth functions of the noise
 level and the class, and 1 for the bias. W stands on V in one matrix, as a(k) stands on the context
 in one buffer: a layer is one product. Buffers have a column per row of the table, so that what is
@@ -370,7 +370,7 @@ class NetworkLearner:
         return self._optimizer.average.copy()
 
     def state(self) -> dict[str, np.ndarray | int]:
-        """Return the state of the optimiser, to go on with more rows."""
+        """Return the state of the optimizer, to go on with more rows."""
         return self._optimizer.state()
 
     def restore(self, snapshot: np.ndarray) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "PREDICTIONS",
     "NoiseLevels",
     "as_columns",
+    "check_steps",
     "convert_prediction",
     "forward_marginal",
     "forward_step",
@@ -23,7 +24,6 @@ __all__ = [
     "posterior_variance",
     "posterior_weights",
     "prediction_gain",
-    "require_steps",
 ]
 
 
@@ -53,7 +53,7 @@ def forward_step(x: Any, t: Any, schedule: NoiseSchedule) -> tuple[np.ndarray, n
     -----
     eq. ddpm-forward.
     """
-    level = require_steps(t, schedule)
+    level = check_steps(t, schedule)
     alpha = schedule.alpha[level - 1]
     return as_columns(np.sqrt(alpha)) * np.asarray(x), 1.0 - alpha
 
@@ -88,7 +88,7 @@ def forward_marginal(x_0: Any, t: Any, schedule: NoiseSchedule) -> tuple[np.ndar
     return as_columns(np.sqrt(alpha_bar)) * np.asarray(x_0), 1.0 - alpha_bar
 
 
-def require_steps(t: Any, schedule: NoiseSchedule) -> np.ndarray:
+def check_steps(t: Any, schedule: NoiseSchedule) -> np.ndarray:
     """Return t as an array of levels from 1 on: a step ends there."""
     level = np.asarray(t)
     if level.dtype.kind not in "iu" or np.any(level < 1) or np.any(level > schedule.n_timesteps):
@@ -135,7 +135,7 @@ def posterior_mean(x_t: Any, x_0: Any, t: Any, schedule: NoiseSchedule) -> np.nd
     -----
     eq. ddpm-posterior-mean, ddpm-bayes.
     """
-    level = require_steps(t, schedule)
+    level = check_steps(t, schedule)
     of_noisy, of_data, _ = posterior_weights(
         schedule.alpha_bar_at(level), schedule.alpha_bar_at(level - 1)
     )
@@ -166,14 +166,14 @@ def posterior_variance(t: Any, schedule: NoiseSchedule) -> np.ndarray:
     -----
     eq. ddpm-posterior-variance.
     """
-    level = require_steps(t, schedule)
+    level = check_steps(t, schedule)
     return posterior_weights(schedule.alpha_bar_at(level), schedule.alpha_bar_at(level - 1))[2]
 
 
 def posterior_weights(alpha_bar_t: Any, alpha_bar_s: Any) -> tuple[Any, Any, Any]:
     """Return the weights of x_t and x_0 in the posterior mean at level s < t, and the variance.
 
-    The levels need not be neighbours of one schedule: alpha is the ratio of the two alpha_bar, as
+    The levels need not be neighbors of one schedule: alpha is the ratio of the two alpha_bar, as
     for strided steps it must be.
     """
     alpha_bar_t, alpha_bar_s = np.asarray(alpha_bar_t), np.asarray(alpha_bar_s)
@@ -343,19 +343,19 @@ def convert_prediction(
 
     Notes
     -----
-    eq. ddpm-parameterisations.
+    eq. ddpm-parameterizations.
     """
     for role, kind in (("source", source), ("target", target)):
         if kind not in PREDICTIONS:
             raise ValueError(f"{role} must be one of {', '.join(PREDICTIONS)}; got {kind!r}.")
     share = np.asarray(alpha_bar, dtype=np.float64)
-    _refuse_undetermined(share, source, target)
+    _check_undetermined(share, source, target)
     known, noisy = np.asarray(prediction), np.asarray(x_t)
     a, s = as_columns(np.sqrt(share)), as_columns(np.sqrt(1.0 - share))
     if source == target:
         return np.array(known)
     if source == "score":
-        known, source = -s * known, "eps"  # eq. ddpm-parameterisations
+        known, source = -s * known, "eps"  # eq. ddpm-parameterizations
     if source == "eps":
         data, noise = (lambda: (noisy - s * known) / a), (lambda: known)
     elif source == "x0":
@@ -371,7 +371,7 @@ def convert_prediction(
     return np.asarray(wanted[target]())
 
 
-def _refuse_undetermined(share: np.ndarray, source: str, target: str) -> None:
+def _check_undetermined(share: np.ndarray, source: str, target: str) -> None:
     if not np.all((share >= 0) & (share <= 1)):
         raise ValueError(f"alpha_bar must lie between 0 and 1; got {share!r}.")
     needs_data = source in ("eps", "score") and target in ("x0", "v")

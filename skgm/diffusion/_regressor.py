@@ -40,7 +40,7 @@ def _checked(output: Any, shape: tuple[int, int], regressor: Any) -> np.ndarray:
     if not np.isfinite(output).all():
         raise ValueError(
             f"denoiser {regressor!r} returned values that are not finite. Check its settings "
-            "(a smaller learning rate, stronger regularisation), or use denoiser='mlp'."
+            "(a smaller learning rate, stronger regularization), or use denoiser='mlp'."
         )
     return output
 

@@ -184,7 +184,7 @@ def _inverse_root(covariance: np.ndarray) -> np.ndarray:
 #
 # Skewed columns, and columns tied by curved relations (an area and a radius), leave a whitened
 # table far from N(0, I): the Gaussian spreads mass off the curve, and a short table is too short
-# for the network to take it back. The map is the inverse hyperbolic sine about a centre c with
+# for the network to take it back. The map is the inverse hyperbolic sine about a center c with
 # width w,
 #
 #     v = c + w asinh((x - c) / w),    log dv/dx = -log(1 + ((x - c) / w)^2) / 2,
@@ -193,7 +193,7 @@ def _inverse_root(covariance: np.ndarray) -> np.ndarray:
 # away from c and the identity for wide w. Beyond the range of the training table it goes on as a
 # straight line, so that no sample explodes.
 #
-# Centres and widths maximise the likelihood of the Gaussian that a network of zeros is, column by
+# Centers and widths maximize the likelihood of the Gaussian that a network of zeros is, column by
 # column given the others; a column is bent where that gains more than two parameters cost in the
 # Bayesian information criterion, and a twentieth of a nat a row beyond it: less the network
 # learns by itself, and better. Columns in which one value is frequent are left as they are: a
@@ -205,22 +205,22 @@ _POINT_MASS = 0.1  # share of the rows with one value, beyond which a column is 
 _SWEEPS = 3
 _LEAST_GAIN = 0.05  # nats a row, beyond the criterion: a choice made on a table of power plants
 _WIDTHS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # both in robust standard deviations of a column
-_CENTRES = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+_CENTERS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
 def bend(X: np.ndarray, bends: np.ndarray | None) -> np.ndarray:
     """Return rows with their columns bent, (n, d) float64; NaN stays.
 
-    `bends` is (4, d): centre, width (infinite for a column left alone), and the ends of the range
+    `bends` is (4, d): center, width (infinite for a column left alone), and the ends of the range
     beyond which the map is a straight line. None is no bend at all.
     """
     X = np.asarray(X, np.float64)
     if bends is None:
         return X
-    centre, width, low, high = bends
+    center, width, low, high = bends
     inside = np.clip(X, low, high)
     with np.errstate(over="ignore", invalid="ignore"):
-        curved = _curve(inside, centre, width) + (X - inside) * np.exp(_log_slope(inside, bends))
+        curved = _curve(inside, center, width) + (X - inside) * np.exp(_log_slope(inside, bends))
     return np.where(np.isinf(width), X, curved)
 
 
@@ -229,9 +229,9 @@ def unbend(V: np.ndarray, bends: np.ndarray | None) -> np.ndarray:
     V = np.asarray(V, np.float64)
     if bends is None:
         return V
-    centre, width, low, high = bends
+    center, width, low, high = bends
     bent = np.isfinite(width)
-    w, c = np.where(bent, width, 1.0), np.where(bent, centre, 0.0)
+    w, c = np.where(bent, width, 1.0), np.where(bent, center, 0.0)
     ends = np.where(bent, bend(bends[2:], bends), 0.0)
     inside = np.clip(V, *ends)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -253,15 +253,15 @@ def log_slopes_gradient(X: np.ndarray, bends: np.ndarray | None) -> np.ndarray:
     X = np.asarray(X, np.float64)
     if bends is None:
         return np.zeros(X.shape)
-    centre, width, low, high = bends
-    a = (np.clip(X, low, high) - centre) / width
+    center, width, low, high = bends
+    a = (np.clip(X, low, high) - center) / width
     inside = np.clip(X, low, high) == X
     return np.where(inside, -a / (1 + a**2) / width, 0.0)
 
 
-def _curve(X: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
+def _curve(X: np.ndarray, center: np.ndarray, width: np.ndarray) -> np.ndarray:
     w = np.where(np.isinf(width), 1.0, width)
-    return np.asarray(centre + w * np.arcsinh((X - centre) / w))
+    return np.asarray(center + w * np.arcsinh((X - center) / w))
 
 
 def _log_slope(X: np.ndarray, bends: np.ndarray) -> np.ndarray:
@@ -329,12 +329,12 @@ def _thinned(
 
 
 def _grid(column: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the bends tried of a column, (m, 2): centre and width; the first is none."""
+    """Return the bends tried of a column, (m, 2): center and width; the first is none."""
     order = np.argsort(column)
     share = np.cumsum(weight[order]) / weight.sum()
     low, middle, high = column[order][np.searchsorted(share, (0.16, 0.5, 0.84))]
     unit = (high - low) / 2
-    pairs = [(middle + c * unit, w * unit) for w in _WIDTHS for c in _CENTRES]
+    pairs = [(middle + c * unit, w * unit) for w in _WIDTHS for c in _CENTERS]
     return np.array([(0.0, np.inf), *pairs])
 
 
@@ -374,12 +374,12 @@ def _climb(
 def _candidates(
     column: np.ndarray, grid: np.ndarray, codes: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column under each of its bends, standardised, and what that does to volumes."""
-    centre, width = grid.T
+    """Return a column under each of its bends, standardized, and what that does to volumes."""
+    center, width = grid.T
     repeated = np.repeat(column[:, None], len(grid), axis=1)
     infinite = np.full(len(grid), np.inf)
-    bends = np.array([centre, width, -infinite, infinite])
-    curved = np.where(np.isinf(width), repeated, _curve(repeated, centre, width))
+    bends = np.array([center, width, -infinite, infinite])
+    curved = np.where(np.isinf(width), repeated, _curve(repeated, center, width))
     values, scale = _standard(curved, codes, weight)
     volume = weight @ _log_slope(repeated, bends) - weight.sum() * np.log(scale)
     return values, volume
@@ -392,11 +392,11 @@ def _standard(
     mass = np.bincount(codes, weight)
     sums = np.zeros((len(mass), values.shape[1]))
     np.add.at(sums, codes, weight[:, None] * values)
-    centred = values - (sums / np.maximum(mass, 1e-300)[:, None])[codes]
-    centred *= np.sqrt(weight)[:, None]
-    scale = np.sqrt((centred**2).sum(axis=0) / weight.sum())
+    centered = values - (sums / np.maximum(mass, 1e-300)[:, None])[codes]
+    centered *= np.sqrt(weight)[:, None]
+    scale = np.sqrt((centered**2).sum(axis=0) / weight.sum())
     scale = np.where(scale > 1e-12 * np.abs(values).max(axis=0), scale, np.inf)
-    return centred / (scale * np.sqrt(weight.sum())), scale
+    return centered / (scale * np.sqrt(weight.sum())), scale
 
 
 def _unexplained(values: np.ndarray, others: np.ndarray, n: float) -> np.ndarray:

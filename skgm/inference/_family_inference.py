@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
-from skgm._validation import refuse_outside
+from skgm._validation import check_inside_support
 from skgm._warnings import warn_user
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
 from skgm.inference._likelihood.functions import function_interval
@@ -30,13 +30,13 @@ from skgm.inference.families._numerical import NumericalFamily
 __all__ = [
     "FamilyInference",
     "Fit",
+    "check_estimate_off_edge",
+    "check_no_overflow",
+    "check_off_boundary",
     "fit_interval",
     "infinite_estimates",
     "limit_errors",
     "naming_columns",
-    "refuse_boundary",
-    "refuse_edge_estimate",
-    "refuse_overflow",
     "undetermined",
     "warn_edge_estimate",
 ]
@@ -97,7 +97,7 @@ def fit_interval(
     return low, high, method
 
 
-def refuse_boundary(fit: Fit, name: str, what: str) -> None:
+def check_off_boundary(fit: Fit, name: str, what: str) -> None:
     """Raise where the estimate of `name` lies on the edge of its space."""
     parameter = fit.family.parameter(name)
     edge = np.flatnonzero(parameter.on_boundary(fit.params[name]))
@@ -115,31 +115,31 @@ def refuse_boundary(fit: Fit, name: str, what: str) -> None:
 
 def _wald(fit: Fit, name: str, level: float) -> Interval:
     """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
-    refuse_boundary(fit, name, "Wald intervals")
+    check_off_boundary(fit, name, "Wald intervals")
     errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
     return wald_interval(fit.params[name], errors, level)
 
 
 def _transformed(fit: Fit, name: str, level: float) -> Interval:
-    refuse_boundary(fit, name, "Transformed Wald intervals")
-    centre, widen = fit.family.small_sample(name, fit.statistics.n)
+    check_off_boundary(fit, name, "Transformed Wald intervals")
+    center, widen = fit.family.small_sample(name, fit.statistics.n)
     errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
     return fit.family.transformed_interval(
-        name, fit.params[name] * centre, errors * centre * widen, level
+        name, fit.params[name] * center, errors * center * widen, level
     )
 
 
 def _robust(fit: Fit, name: str, level: float) -> Interval:
     """Return the sandwich interval: HC1 factor, Student's t, the scale of the link."""
     assert fit.robust_errors is not None
-    refuse_boundary(fit, name, "Robust intervals")
+    check_off_boundary(fit, name, "Robust intervals")
     n = fit.statistics.n
     if n <= 1:
         raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
-    centre, _ = fit.family.small_sample(name, n)
+    center, _ = fit.family.small_sample(name, n)
     errors = fit.robust_errors[name] * np.sqrt(n / (n - 1))
     return fit.family.transformed_interval(
-        name, fit.params[name] * centre, errors * centre, level, df=n - 1
+        name, fit.params[name] * center, errors * center, level, df=n - 1
     )
 
 
@@ -152,7 +152,7 @@ def _profile(fit: Fit, name: str, level: float) -> Interval:
 
 
 def _rstar(fit: Fit, name: str, level: float) -> Interval:
-    refuse_boundary(fit, name, "r* intervals")
+    check_off_boundary(fit, name, "r* intervals")
     return fit.family.rstar_interval(name, fit.statistics, fit.params, level)
 
 
@@ -225,15 +225,15 @@ class FamilyInference(ParametricDensity):
         if family.support != "real":  # finite already
             model = f"The {family.name} family"
             inside, words = family.inside(rows), family.describe_support()
-            refuse_outside(rows, inside, words, self._column_names(), model=model)
+            check_inside_support(rows, inside, words, self._column_names(), model=model)
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record()
         infinite = infinite_estimates(fit.family, fit.params)
         for name in self._estimate:
             if name not in infinite:
-                refuse_boundary(fit, name, "Standard errors")
-        refuse_edge_estimate(*fit[:4], "Standard errors")
+                check_off_boundary(fit, name, "Standard errors")
+        check_estimate_off_edge(*fit[:4], "Standard errors")
         try:
             with np.errstate(all="ignore"):  # what overflows or underflows is refused below
                 errors = self._errors(fit, cov, X, sample_weight)
@@ -241,7 +241,7 @@ class FamilyInference(ParametricDensity):
             errors = dict.fromkeys(self._estimate, np.zeros(1))
         errors = {name: np.where(error > 0, error, np.nan) for name, error in errors.items()}
         known = {name: np.where(infinite.get(name, False), 1.0, e) for name, e in errors.items()}
-        refuse_overflow(known, "standard errors")
+        check_no_overflow(known, "standard errors")
         return self._public(errors)
 
     def _errors(self, fit: Fit, cov: str, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
@@ -283,10 +283,10 @@ class FamilyInference(ParametricDensity):
         self, level: float, method: str, X: Any, sample_weight: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record()
-        refuse_edge_estimate(*fit[:4], "Intervals")
+        check_estimate_off_edge(*fit[:4], "Intervals")
         if method == "robust":
             for name in self._estimate:
-                refuse_boundary(fit, name, "Robust intervals")
+                check_off_boundary(fit, name, "Robust intervals")
             fit = fit._replace(robust_errors=self._robust_errors(fit, X, sample_weight))
         with naming_columns(fit.columns):
             found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
@@ -298,7 +298,7 @@ class FamilyInference(ParametricDensity):
             else {f"{p.name} (high)" for p in fit.family.parameters if p.may_be_infinite}
         )
         both = low | {f"{k} (high)": v for k, v in high.items()}
-        refuse_overflow(both, "intervals", but=endless)
+        check_no_overflow(both, "intervals", but=endless)
         return self._public(low), self._public(high), methods
 
     def _bootstrap_intervals(
@@ -311,18 +311,18 @@ class FamilyInference(ParametricDensity):
             )
         event = self._statistics.get("event")
         if event is not None:  # the rows are kept, with their events
-            _refuse_other_rows(X, fit.statistics.X)
+            _check_other_rows(X, fit.statistics.X)
             X, sample_weight = fit.statistics.X, fit.statistics.weight
         check_training_table(X, sample_weight, fit.statistics.n, what="Bootstrap intervals")
         for name in self._estimate:
-            refuse_boundary(fit, name, "Bootstrap intervals")
-        refuse_edge_estimate(*fit[:4], "Bootstrap intervals")
+            check_off_boundary(fit, name, "Bootstrap intervals")
+        check_estimate_off_edge(*fit[:4], "Bootstrap intervals")
         rng = as_generator(random_state)
         found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, event)
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
         endless = {p.name for p in fit.family.parameters if p.may_be_infinite}
-        refuse_overflow(low, "bootstrap intervals", but=endless)
-        refuse_overflow(high, "bootstrap intervals", but=endless)
+        check_no_overflow(low, "bootstrap intervals", but=endless)
+        check_no_overflow(high, "bootstrap intervals", but=endless)
         return self._public(low), self._public(high), dict.fromkeys(found, "bootstrap")
 
     def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
@@ -332,8 +332,8 @@ class FamilyInference(ParametricDensity):
         if method == "auto":
             method = "wald" if fit.family.joint else "profile"
         for name in self._estimate:
-            refuse_boundary(fit, name, "Intervals of functions")
-        refuse_edge_estimate(*fit[:4], "Intervals of functions")
+            check_off_boundary(fit, name, "Intervals of functions")
+        check_estimate_off_edge(*fit[:4], "Intervals of functions")
         with naming_columns(fit.columns):
             found = {
                 name: function_interval(fit, function, method, level)
@@ -342,7 +342,7 @@ class FamilyInference(ParametricDensity):
         value, low, high = (
             self._public({name: ends[part] for name, ends in found.items()}) for part in range(3)
         )
-        refuse_overflow(value, "functions")
+        check_no_overflow(value, "functions")
         labels = {k: parameter_labels(k, v, self._column_names()) for k, v in value.items()}
         methods = dict.fromkeys(found, method)
         return ConfidenceIntervals(value, low, high, level, method, methods, labels)
@@ -355,8 +355,8 @@ class FamilyInference(ParametricDensity):
         fit = self._fit_record()
         check_parameter_space(fit.family, null)
         for name in null:
-            refuse_boundary(fit, name, "Wald tests")
-        refuse_edge_estimate(*fit[:4], "Wald tests")
+            check_off_boundary(fit, name, "Wald tests")
+        check_estimate_off_edge(*fit[:4], "Wald tests")
 
     def _interval_estimates(self) -> dict[str, Any]:
         return {name: self.params_[name] for name in self._estimate}
@@ -371,14 +371,14 @@ class FamilyInference(ParametricDensity):
         return flat_scores(fit.family, X, fit.params, fit.statistics), bread
 
 
-def _refuse_other_rows(X: Any, kept: np.ndarray) -> None:
+def _check_other_rows(X: Any, kept: np.ndarray) -> None:
     if X is not None and not np.array_equal(X, kept):
         raise ValueError(
             "X must be the training table, whose rows are kept with their events: leave it out."
         )
 
 
-def refuse_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
+def check_no_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
     """Raise where a value is not finite; those named in `but` may be infinite, not NaN."""
     for name, value in values.items():
         if np.isfinite(value).all():
@@ -463,7 +463,7 @@ def warn_edge_estimate(family: Any, statistics: Any, params: Params, columns: li
         )
 
 
-def refuse_edge_estimate(
+def check_estimate_off_edge(
     family: Any, statistics: Any, params: Params, columns: list[str], what: str
 ) -> None:
     """Raise where the estimate lies on an edge."""

@@ -8,28 +8,28 @@ import numpy as np
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
-from skgm.inference._likelihood.nulls import flat_values, read_null, refuse_edge
+from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
 from skgm.inference._likelihood.statistics import linear_quadratic
 from skgm.inference._mle import MLEDensity
 from skgm.inference._problem import (
     CORRECTIONS,
     Problem,
     check_alternative,
+    check_correction,
+    check_events_given,
     family_null,
     mean_ratio,
     modified_root,
     outcome,
-    refuse_correction,
-    refuse_forgotten_events,
     side,
 )
 from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import (
+    check_no_event,
     model_likelihood_ratio_test,
     model_score_test,
     model_wald_test,
-    refuse_event,
 )
 
 __all__ = [
@@ -56,7 +56,7 @@ def own_statistics_first(name: str) -> Callable[[Test], Test]:
         def test(estimator: Any, X: Any = None, null: Any = None, **options: Any) -> Any:
             if not hasattr(estimator, "_hypothesis_test"):
                 return function(estimator, X, null, **options)
-            refuse_event(options.pop("event", None))
+            check_no_event(options.pop("event", None))
             return estimator._hypothesis_test(name, X, null, **options)
 
         return cast(Test, test)  # type checkers keep the signature of the test
@@ -82,7 +82,7 @@ def score_test(
     U is the total parameter score and I the total expected information, both at the estimate
     restricted by the null. Only the restricted fit is needed, so the test also works where the
     full estimate lies on the boundary or does not exist. Of the three tests its size is nearest
-    the nominal one in small samples; it is unchanged by reparametrisation.
+    the nominal one in small samples; it is unchanged by reparametrization.
 
     Parameters
     ----------
@@ -143,13 +143,13 @@ def score_test(
     (16.0, 1)
     """
     if is_statsmodels_result(estimator):
-        refuse_event(event)
+        check_no_event(event)
         return model_score_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     if problem.on_edge:
-        refuse_edge(problem.null, "A robust score_test", "score_test", refused=robust)
+        check_off_edge(problem.null, "A robust score_test", "score_test", refused=robust)
         return problem.limit_score()
     params = problem.restricted()
     if robust:
@@ -175,7 +175,7 @@ def likelihood_ratio_test(
 
     .. math:: W = 2 \{\ell(\hat\theta) - \ell(\tilde\theta)\}
 
-    Unchanged by reparametrisation; needs both fits. In small samples it rejects too often (20 %
+    Unchanged by reparametrization; needs both fits. In small samples it rejects too often (20 %
     at a nominal 5 % for the independence of four normal columns and ten rows), which the
     corrections mend.
 
@@ -238,7 +238,7 @@ def likelihood_ratio_test(
     (16.457, 1)
     """
     if is_statsmodels_result(estimator):
-        refuse_event(event)
+        check_no_event(event)
         return model_likelihood_ratio_test(
             estimator, null, X, sample_weight, correction=correction, alternative=alternative
         )
@@ -248,10 +248,10 @@ def likelihood_ratio_test(
     problem = Problem(
         estimator, X, null, sample_weight, "likelihood_ratio_test", alternative, event
     )
-    refuse_correction(correction, event)
+    check_correction(correction, event)
     estimate = problem.estimate()
     best = problem.family.log_likelihood(problem.statistics, estimate)
-    problem.refuse_options_on_edge(correction)
+    problem.check_options_on_edge(correction)
     if problem.on_edge:
         params, height = problem.limit(estimate, best)
     else:
@@ -284,7 +284,7 @@ def wald_test(
     .. math:: (C\hat\theta - c)^\top \{C V C^\top\}^{-1} (C\hat\theta - c)
 
     V is the estimated covariance of the estimate. Works for every estimator with estimating
-    functions, and for any subset of parameters, but depends on the parametrisation, and in
+    functions, and for any subset of parameters, but depends on the parametrization, and in
     small samples it is the least reliable of the three: prefer the others where they exist.
 
     Parameters
@@ -339,7 +339,7 @@ def wald_test(
     (19.048, 1)
     """
     if is_statsmodels_result(estimator):
-        refuse_event(event)
+        check_no_event(event)
         return model_wald_test(
             estimator, null, X, sample_weight, robust=robust, alternative=alternative
         )
@@ -350,20 +350,20 @@ def wald_test(
         )
     if not robust and not estimator._bread_is_information:
         raise ValueError(
-            f"{type(estimator).__name__} does not maximise a likelihood, so only the sandwich "
+            f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
             "covariance is right: pass robust=True."
         )
     weighting = {} if sample_weight is None else {"sample_weight": sample_weight}
     if event is not None:
         weighting["event"] = event
-    refuse_forgotten_events(estimator, event)
+    check_events_given(estimator, event)
     fitted = clone(estimator).fit(X, **weighting)
     shapes = fitted._parameter_shapes()
     if isinstance(fitted, MLEDensity):
         hypothesis = family_null(fitted, fitted._family(), null, shapes)
     else:
         hypothesis = read_null(null, shapes, fitted._column_names())
-    refuse_edge(hypothesis, "wald_test")
+    check_off_edge(hypothesis, "wald_test")
     fitted._check_wald(hypothesis.values)
     matrix, target = hypothesis.rows
     check_alternative(alternative, len(matrix))

@@ -10,12 +10,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
-from skgm._validation import refuse_outside, validate_table
+from skgm._validation import check_inside_support, validate_table
 from skgm.base import DensityTags
 from skgm.inference._family_inference import (
     FamilyInference,
+    check_no_overflow,
     naming_columns,
-    refuse_overflow,
     warn_edge_estimate,
 )
 from skgm.inference._results import FitSummary, summarize_fit
@@ -242,7 +242,7 @@ class MLEDensity(FamilyInference):
             statistics = family.summarize(rows, weight)
         else:
             statistics = family.summarize(rows, weight, observed)  # type: ignore[call-arg]
-        refuse_overflow(vars(statistics), "sufficient statistics")
+        check_no_overflow(vars(statistics), "sufficient statistics")
         return statistics
 
     def _wait(self, statistics: Any, obstacle: str) -> None:
@@ -259,8 +259,8 @@ class MLEDensity(FamilyInference):
             loglik = float(np.sum(family.log_likelihood(statistics, estimate)))
             public = {name: self._cast(v) for name, v in family.full(estimate).items()}
         endless = {p.name for p in family.parameters if p.may_be_infinite}
-        refuse_overflow(estimate | {"log-likelihood": loglik}, "fit", but=endless)
-        refuse_overflow(public, f"fit in {self._sample_dtype}", but=endless)
+        check_no_overflow(estimate | {"log-likelihood": loglik}, "fit", but=endless)
+        check_no_overflow(public, f"fit in {self._sample_dtype}", but=endless)
         warn_edge_estimate(family, statistics, estimate, self._column_names())
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
@@ -363,7 +363,9 @@ class MLEDensity(FamilyInference):
         holes = np.isnan(given)
         inside = family.inside(np.where(holes, 0.0, given)) | holes
         model = f"The {family.name} family"
-        refuse_outside(given, inside, family.describe_support(), self._column_names(), model=model)
+        check_inside_support(
+            given, inside, family.describe_support(), self._column_names(), model=model
+        )
         return family.sample_given(self._estimate, given, n_samples, rng)
 
     def _begin_test(

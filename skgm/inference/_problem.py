@@ -8,7 +8,7 @@ from scipy.special import digamma
 from sklearn.base import clone
 
 from skgm.inference._family_inference import naming_columns
-from skgm.inference._likelihood.bartlett import column_means, refuse_unknown_mean
+from skgm.inference._likelihood.bartlett import check_known_mean, column_means
 from skgm.inference._likelihood.fit import constrained_estimate
 from skgm.inference._likelihood.nulls import (
     Null,
@@ -36,6 +36,8 @@ __all__ = [
     "CORRECTIONS",
     "Problem",
     "check_alternative",
+    "check_correction",
+    "check_events_given",
     "family_null",
     "heavy_tails_root",
     "is_uniform",
@@ -45,8 +47,6 @@ __all__ = [
     "outcome",
     "overdispersion_root",
     "rayleigh",
-    "refuse_correction",
-    "refuse_forgotten_events",
     "side",
     "uniform_scores",
 ]
@@ -78,7 +78,7 @@ def check_alternative(alternative: Any, n_restrictions: int) -> None:
         )
 
 
-def refuse_forgotten_events(estimator: Any, event: Any) -> None:
+def check_events_given(estimator: Any, event: Any) -> None:
     """Raise where the rows that `estimator` saw were censored and those of the test are not."""
     if event is None and "event" in getattr(estimator, "_statistics", {}):
         raise ValueError(
@@ -105,7 +105,7 @@ class Problem:
                 f"{test} needs the likelihood of an MLEDensity; got {type(estimator).__name__}. "
                 "Use wald_test, which works for every estimator with estimating functions."
             )
-        refuse_forgotten_events(estimator, event)
+        check_events_given(estimator, event)
         self.model = clone(estimator)
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
             X, sample_weight, event
@@ -157,7 +157,7 @@ class Problem:
                 )
         return params
 
-    def refuse_options_on_edge(self, correction: str | None) -> None:
+    def check_options_on_edge(self, correction: str | None) -> None:
         """Raise for what a null at infinity does not have: a second side, and corrections."""
         if self.uniform and correction is not None:
             raise ValueError(
@@ -182,7 +182,7 @@ class Problem:
 
     def limit_score(self) -> TestResult:
         """Return the score test of a null at infinity, which has one side."""
-        self.refuse_options_on_edge(None)
+        self.check_options_on_edge(None)
         name, params, _ = self._limit_case()
         root = limit_root(name, self.rows[:, 0], self.weight)
         if not np.isfinite(root):
@@ -354,7 +354,7 @@ def uniform_scores(X: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def limit_root(name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return the standardised score at an infinite `size` or `df` of one column x, (n,)."""
+    """Return the standardized score at an infinite `size` or `df` of one column x, (n,)."""
     weight = np.ones(len(x)) if weight is None else weight
     return (overdispersion_root if name == "size" else heavy_tails_root)(x, weight)
 
@@ -369,8 +369,8 @@ def overdispersion_root(x: np.ndarray, weight: np.ndarray) -> float:
 def heavy_tails_root(x: np.ndarray, weight: np.ndarray) -> float:
     """Return sum(z^4 - 3) / sqrt(24 n): kurtosis beyond that of a normal."""
     n = weight.sum()
-    centred = x - weight @ x / n
-    z = centred / np.sqrt(weight @ centred**2 / n)
+    centered = x - weight @ x / n
+    z = centered / np.sqrt(weight @ centered**2 / n)
     return float(weight @ (z**4 - 3) / np.sqrt(24 * n))
 
 
@@ -428,7 +428,7 @@ def _gaussian_mean(family: Family, n: float, null: Null) -> float:
     2003, sections 8.4, 9.3 and 10.8: the statistics are logarithms of Wishart determinants.
     """
     if [p.name for p in family.parameters] != ["mean", "covariance"]:
-        refuse_unknown_mean(family)
+        check_known_mean(family)
     covariance = null.values["covariance"]
     d = len(covariance)
     if null.matrix is not None:
@@ -499,10 +499,10 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
     return float(root[0])
 
 
-def refuse_correction(correction: str | None, event: Any) -> None:
+def check_correction(correction: str | None, event: Any) -> None:
     """Raise where a small-sample correction is asked for right-censored rows."""
     if correction is not None and event is not None:
         raise ValueError(
             f"correction={correction!r} needs the law of the censoring times, which is not "
-            "modelled; use correction=None with event."
+            "modeled; use correction=None with event."
         )

@@ -183,7 +183,7 @@ def compare_densities(
         Held-out rows. Not needed where `a` and `b` are both arrays.
     sample_weight : array-like of shape (n_samples,), default=None
         Number of times each row counts; rows of zero weight are as if absent. Weights are
-        repetitions, so their sum is the number of rows: do not normalise them.
+        repetitions, so their sum is the number of rows: do not normalize them.
     level : float, default=0.95
         Confidence level, strictly between 0 and 1.
 
@@ -282,7 +282,7 @@ def _paired(
     if n_rows < 2:
         raise ValueError(
             f"The comparison needs at least 2 held-out rows; got {n_rows:g} (repetitions counted). "
-            "sample_weight counts repetitions: do not normalise it."
+            "sample_weight counts repetitions: do not normalize it."
         )
     difference = log_a - log_b
     if agree_to_rounding(log_a, log_b):

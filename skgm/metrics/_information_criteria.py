@@ -102,7 +102,7 @@ def information_criteria(
     X : array-like or data frame of shape (n_samples, n_features), default=None
         The training table, which TIC needs. None: TIC is None.
     sample_weight : array-like of shape (n_samples,), default=None
-        Its weights, as given to `fit`. Weights count repetitions: do not normalise them.
+        Its weights, as given to `fit`. Weights count repetitions: do not normalize them.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def information_criteria(
     TypeError
         An estimator that is no ParametricDensity.
     ValueError
-        An estimate that does not maximise a likelihood, or had to be regularised; an `X` that is
+        An estimate that does not maximize a likelihood, or had to be regularized; an `X` that is
         not the training table; TIC where the estimate lies on the edge of the parameter space, or
         rows were right-censored.
 
@@ -175,7 +175,7 @@ def information_criteria(
 
 
 def _check_estimator(estimator: Any) -> None:
-    """Refuse what has no maximised likelihood."""
+    """Refuse what has no maximized likelihood."""
     name = type(estimator).__name__
     if not isinstance(estimator, ParametricDensity):
         raise TypeError(
@@ -185,12 +185,12 @@ def _check_estimator(estimator: Any) -> None:
         )
     if not estimator._bread_is_information:
         raise ValueError(
-            f"{name} does not maximise a likelihood, so its information criteria mean nothing. "
+            f"{name} does not maximize a likelihood, so its information criteria mean nothing. "
             "Use compare_densities on held-out rows."
         )
     check_is_fitted(estimator)
     if not isinstance(estimator, MLEDensity):
-        estimator.standard_errors()  # refuses a regularised estimate, and says so
+        estimator.standard_errors()  # refuses a regularized estimate, and says so
 
 
 def _likelihood(

@@ -1,4 +1,4 @@
-"""Noise-contrastive estimation: normalised densities from classifiers and linear critics."""
+"""Noise-contrastive estimation: normalized densities from classifiers and linear critics."""
 
 from skgm._numerics.epochs import LogNormalizerStats
 from skgm.nce._density import NCEDensity

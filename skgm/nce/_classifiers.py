@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
-from skgm._numerics.distributions import Noise, refuse_rows_outside
+from skgm._numerics.distributions import Noise, check_rows_inside
 from skgm._sklearn import boosting_to_best_iteration
 
 __all__ = [
@@ -132,7 +132,7 @@ def fit_classifier_critic(
     ValueError
         Rows outside the support of the noise; weights that the classifier cannot take.
     """
-    refuse_rows_outside(noise.log_density(X))
+    check_rows_inside(noise.log_density(X))
     n_rows, n_noise = len(X), max(2, round(noise_ratio * len(X)))
     if weight is not None:
         weight = weight / weight.mean()

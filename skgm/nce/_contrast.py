@@ -1,4 +1,4 @@
-"""What is maximised: data and noise rows under a model of log p, linear in theta or not."""
+"""What is maximized: data and noise rows under a model of log p, linear in theta or not."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -119,7 +119,6 @@ class LinearContrast(Contrast):
         self.noise = np.column_stack([noise, np.ones(len(noise))])
 
     def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return log p at the data, (n,), and at the noise, (m,)."""
         return self.data @ theta, self.noise @ theta
 
     def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +153,6 @@ class ModelContrast(Contrast):
         self._log_phi, self._gradient = log_phi, gradient
 
     def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return log p at the data, (n,), and at the noise, (m,)."""
         own, c = theta[:-1], theta[-1]
         return self._log_phi(self.data, own) + c, self._log_phi(self.noise, own) + c
 
@@ -219,7 +217,7 @@ def nce_objective(
     Returns
     -------
     objective : float
-        To be maximised; negative.
+        To be maximized; negative.
     """
     of_data, of_noise = log_expit(logit_data), log_expit(-logit_noise)
     total = of_data.sum() if weight is None else weight @ of_data

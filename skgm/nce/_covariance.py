@@ -1,11 +1,11 @@
-"""Covariance of the estimate: by the model, robust, and with randomised-QMC noise.
+"""Covariance of the estimate: by the model, robust, and with randomized-QMC noise.
 
 With I the curvature of J, estimated at the rows, and data and noise as strata of fixed size
 (eq. nce-covariance), the covariance is I^-1 (data part + noise part) I^-1 / n:
 
 - "model": the data part is what the model expects; the noise part the scatter of the noise, which
-  is known whatever the model, between rows or, with randomised-QMC noise, between scrambles;
-- "robust": the data part is the scatter of the data too, each stratum centred by itself;
+  is known whatever the model, between rows or, with randomized-QMC noise, between scrambles;
+- "robust": the data part is the scatter of the data too, each stratum centered by itself;
 - "observed": with independent noise both parts together are what the model expects,
   (I^-1 - (1 + 1/nu) e_c e_c') / n, e_c picking the constant c: the covariance of logistic
   regression but for Var(c), which loses 1/n + 1/m. With scrambled noise it is "model".
@@ -191,10 +191,10 @@ def solve_curvature(curvature: np.ndarray, restriction: np.ndarray | None = None
 
 
 def _scatter(pulls: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Return the mean outer product of centred rows."""
-    centred = pulls - np.average(pulls, axis=0, weights=weight)
-    weighted = centred if weight is None else centred * weight[:, None]
-    return weighted.T @ centred / (len(pulls) if weight is None else weight.sum())
+    """Return the mean outer product of centered rows."""
+    centered = pulls - np.average(pulls, axis=0, weights=weight)
+    weighted = centered if weight is None else centered * weight[:, None]
+    return weighted.T @ centered / (len(pulls) if weight is None else weight.sum())
 
 
 _FLAT = (

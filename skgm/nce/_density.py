@@ -1,4 +1,4 @@
-"""A normalised density by telling data from noise."""
+"""A normalized density by telling data from noise."""
 
 import numbers
 from contextlib import AbstractContextManager
@@ -44,7 +44,7 @@ FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
 
 
 class NCEDensity(LinearInference, RatioDensity):
-    r"""Density by noise-contrastive estimation: any classifier becomes a normalised density.
+    r"""Density by noise-contrastive estimation: any classifier becomes a normalized density.
 
     .. math::
         J = \frac1n\Big[\sum_{i \le n} \log h(x_i) + \sum_{j \le \nu n} \log(1 - h(y_j))\Big],
@@ -52,7 +52,7 @@ class NCEDensity(LinearInference, RatioDensity):
 
     A critic is trained to tell the n rows of the table from :math:`\nu n` rows of noise whose
     density q is known. Its odds h / (1 - h) estimate the ratio p / q, so that noise times
-    ratio is a density; it is normalised by importance sampling on fresh noise, to a stated error.
+    ratio is a density; it is normalized by importance sampling on fresh noise, to a stated error.
 
     By default the noise is a mixture of Gaussians and the critic a bag of three
     gradient-boosted tree ensembles, each with its own noise: the trees find what the mixture
@@ -89,14 +89,14 @@ class NCEDensity(LinearInference, RatioDensity):
     n_critics : int, default=3
         Classifiers in the bag; their log-odds are averaged.
     log_phi : callable, default=None
-        An unnormalised model of your own, ``log_phi(X, theta) -> (n_samples,)``, in place of
+        An unnormalized model of your own, ``log_phi(X, theta) -> (n_samples,)``, in place of
         `critic`.
     theta0 : array-like or dict, default=None
         Where the search for its parameters begins; the keys of a dict name them.
     gradient : callable, default=None
         ``gradient(X, theta) -> (n_samples, n_params)`` of `log_phi`; None for differences.
     alpha : float, default=0.0
-        Ridge on the coefficients of standardised statistics; with it there is no inference.
+        Ridge on the coefficients of standardized statistics; with it there is no inference.
     max_iter : int, default=100
         Newton steps at most.
     tol : float, default=1e-12
@@ -116,7 +116,7 @@ class NCEDensity(LinearInference, RatioDensity):
         What to do about rounded and repeated values: warn, or add uniform noise of one step of
         each rounded column to the training rows.
     random_state : None, int, RandomState or Generator, default=None
-        Of noise, mixtures, classifiers and normaliser.
+        Of noise, mixtures, classifiers and normalizer.
 
     Attributes
     ----------
@@ -133,11 +133,11 @@ class NCEDensity(LinearInference, RatioDensity):
         Newton steps, or trees of the largest classifier; at least 1.
     log_normalizer_ : float
         Estimate of log Z: the log of the mean of ratio over noise; of critics with parameters,
-        log Z of their unnormalised density at the estimate.
+        log Z of their unnormalized density at the estimate.
     log_normalizer_se_ : float
         Its standard error.
     normalizer_ess_ : float
-        Effective sample size of the normaliser as a share of the noise rows: 1 where the density
+        Effective sample size of the normalizer as a share of the noise rows: 1 where the density
         is the noise.
     pareto_k_ : float
         Tail index of the ratios; above 0.7 `log_normalizer_` and its error mean little.
@@ -156,7 +156,7 @@ class NCEDensity(LinearInference, RatioDensity):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where `fit` saw a data frame with text names.
     log_density_kind_ : str
-        "estimate": the normaliser is known to `log_normalizer_se_`.
+        "estimate": the normalizer is known to `log_normalizer_se_`.
 
     Raises
     ------
@@ -176,12 +176,12 @@ class NCEDensity(LinearInference, RatioDensity):
     -----
     eq. nce-objective, nce-normalizer, nce-covariance, nce-telescoping.
 
-    Critics with parameters maximise J in both its terms over coefficients and a free constant c by
+    Critics with parameters maximize J in both its terms over coefficients and a free constant c by
     Newton's method. Where the noise is too far from the data, a log-density of its own is told from
-    Student's t near them instead, and a tilt of the noise is put together over waymarks; normaliser
+    Student's t near them instead, and a tilt of the noise is put together over waymarks; normalizer
     and draws then start from that Student's t.
 
-    `fit` warns with ConvergenceWarning where the normaliser is not certified (standard error above
+    `fit` warns with ConvergenceWarning where the normalizer is not certified (standard error above
     `normalizer_tol`, Pareto tail index above 0.7, one weight above 1% of the sum, effective sample
     size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
     that are equal up to scale or determine one another linearly.
@@ -282,7 +282,7 @@ class NCEDensity(LinearInference, RatioDensity):
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "NCEDensity":
-        """Fit noise, critic and normaliser.
+        """Fit noise, critic and normalizer.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ from skgm.inference._likelihood.statistics import linear_quadratic
 from skgm.inference._problem import check_alternative, outcome
 from skgm.inference._results import ConfidenceIntervals, TestResult
 from skgm.nce._covariance import KINDS, Covariance, covariance
-from skgm.nce._newton import maximise
+from skgm.nce._newton import maximize
 from skgm.nce._parametric import LinearCritic
 
 __all__ = [
@@ -52,7 +52,7 @@ class LinearInference:
         return dict(zip(critic.names, critic.reported.tolist()))
 
     def standard_errors(self, cov: str = "model") -> dict[str, float]:
-        """Return the standard error of each parameter, of the log-normaliser too.
+        """Return the standard error of each parameter, of the log-normalizer too.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class LinearInference:
             "model": right if the model is; the part of the noise is its scatter, between rows or,
             with quasi-Monte-Carlo noise, between scrambles. "observed": by the curvature alone, as
             in logistic regression; with quasi-Monte-Carlo noise the same as "model". "robust": the
-            sandwich, centred within data and noise.
+            sandwich, centered within data and noise.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class LinearInference:
     def confidence_intervals(
         self, level: float = 0.95, method: str = "auto"
     ) -> ConfidenceIntervals:
-        """Return a confidence interval for each parameter, for the log-normaliser too.
+        """Return a confidence interval for each parameter, for the log-normalizer too.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ def restricted_tests(
     contrast = critic.contrast
     assert contrast is not None
     own = matrix @ critic.map  # restrictions of the parameters as fitted
-    fit = maximise(contrast, critic.theta, restriction=(own, target), max_iter=200)
+    fit = maximize(contrast, critic.theta, restriction=(own, target), max_iter=200)
     if not fit.converged:
         raise ValueError(
             "The restricted estimate was not found: the null is too far from the data, or it "

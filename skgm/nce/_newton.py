@@ -13,7 +13,7 @@ __all__ = [
     "LinearFit",
     "climb",
     "fit_linear",
-    "maximise",
+    "maximize",
     "newton_step",
 ]
 
@@ -54,11 +54,11 @@ class LinearFit(NamedTuple):
 
     @property
     def intercept(self) -> float:
-        """The constant c, minus the log-normaliser."""
+        """The constant c, minus the log-normalizer."""
         return float(self.theta[-1])
 
 
-def maximise(
+def maximize(
     contrast: Contrast,
     start: np.ndarray,
     *,
@@ -68,7 +68,7 @@ def maximise(
     max_iter: int = 100,
     observe: Callable[[int, float], Any] | None = None,
 ) -> LinearFit:
-    """Maximise J - alpha |coef|^2 / 2 by Newton steps (damped Fisher scoring if not linear).
+    """Maximize J - alpha |coef|^2 / 2 by Newton steps (damped Fisher scoring if not linear).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def maximise(
     """
     basis, theta = _feasible(np.array(start, dtype=np.float64), restriction)
     ridge = np.append(np.full(len(theta) - 1, alpha), 0.0)
-    value = _penalised(contrast, ridge)
+    value = _penalized(contrast, ridge)
     height, converged, n_iter = value(theta), False, 0
     damping = None if contrast.concave else Damping()
     while n_iter < max_iter and not converged and np.isfinite(height):
@@ -149,7 +149,7 @@ def fit_linear(
     weight : ndarray of shape (n,), default=None
         Weights of the data.
     alpha, restriction, tol, max_iter
-        As in :func:`maximise`.
+        As in :func:`maximize`.
 
     Returns
     -------
@@ -159,12 +159,12 @@ def fit_linear(
         Rows(log_q_data, log_q_noise, float(np.log(nu)), weight), T_data, T_noise
     )
     start = np.zeros(T_data.shape[1] + 1)
-    return maximise(
+    return maximize(
         contrast, start, alpha=alpha, restriction=restriction, tol=tol, max_iter=max_iter
     )
 
 
-def _penalised(contrast: Contrast, ridge: np.ndarray) -> Callable[[np.ndarray], float]:
+def _penalized(contrast: Contrast, ridge: np.ndarray) -> Callable[[np.ndarray], float]:
     def value(theta: np.ndarray) -> float:
         height = contrast.objective(theta) - 0.5 * float(ridge @ theta**2)
         return height if np.isfinite(height) else -np.inf

@@ -64,9 +64,9 @@ def weighted_rows(
 def moments(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean and the Cholesky factor of the covariance, barely ridged."""
     mean = np.average(X, axis=0, weights=weight)
-    centred = X - mean
-    scale = np.sqrt(np.average(centred**2, axis=0, weights=weight))
-    z = centred / scale
+    centered = X - mean
+    scale = np.sqrt(np.average(centered**2, axis=0, weights=weight))
+    z = centered / scale
     share = np.full(len(X), 1 / len(X)) if weight is None else weight / weight.sum()
     correlation = (z * share[:, None]).T @ z
     return mean, scale[:, None] * nearly_cholesky(correlation)
@@ -191,7 +191,7 @@ def fit_stacked(
 
     BIC is for many rows: where they are few to the columns, its mixture fits them too closely and
     the shrunk Gaussian (Ledoit and Wolf) takes over. The wide one has three times its standard
-    deviations. Their weights maximise the likelihood of rows held out, so that none costs anything
+    deviations. Their weights maximize the likelihood of rows held out, so that none costs anything
     where it is not needed.
     """
     mean, factor = moments(X, weight)

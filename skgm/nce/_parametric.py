@@ -7,12 +7,12 @@ import numpy as np
 from scipy.linalg import qr
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm._numerics.distributions import StudentNoise, has_inverse_map, refuse_rows_outside
+from skgm._numerics.distributions import StudentNoise, check_rows_inside, has_inverse_map
 from skgm._numerics.qmc import sobol_uniforms
 from skgm._warnings import warn_user
 from skgm.nce._contrast import Contrast, LinearContrast, ModelContrast, Rows
 from skgm.nce._covariance import KINDS, Covariance, covariance, solve_curvature
-from skgm.nce._newton import LinearFit, maximise
+from skgm.nce._newton import LinearFit, maximize
 from skgm.nce._own_model import OwnModel
 from skgm.nce._statistics import Form, Statistics
 
@@ -33,13 +33,13 @@ __all__ = [
 #
 # Between the data and the noise lie *waymarks* :math:`x_\varphi = \bar z + \cos\varphi\,(x - \bar
 # z) + \sin\varphi\,(z - \bar z)`, from the data at :math:`\varphi = 0` to the noise at
-# :math:`\varphi = \pi/2`; each neighbouring pair is told apart by one logistic regression, and
+# :math:`\varphi = \pi/2`; each neighboring pair is told apart by one logistic regression, and
 #
 # .. math:: \log p - \log q = \sum_k \log\frac{p_k}{p_{k+1}}
 #
 # (eq. nce-telescoping). Where a pair is still told apart too well, its angle is halved.
 
-MIN_OVERLAP = 0.7  # of neighbouring waymarks: normals one standard deviation apart have 0.81
+MIN_OVERLAP = 0.7  # of neighboring waymarks: normals one standard deviation apart have 0.81
 _MOST_BRIDGES = 100
 _NARROWEST = np.pi / 2**20
 
@@ -58,7 +58,7 @@ class Telescope(NamedTuple):
     angles : ndarray of shape (n_bridges + 1,)
         Of the waymarks.
     overlap : float
-        Least overlap of two neighbours.
+        Least overlap of two neighbors.
     """
 
     theta: np.ndarray
@@ -122,7 +122,7 @@ def telescope(
     Returns
     -------
     telescope : Telescope or None
-        None where neighbours are still told apart at the most bridges.
+        None where neighbors are still told apart at the most bridges.
     """
     angles, table = [0.0, np.pi / 2], {}
     for angle in angles:
@@ -157,7 +157,7 @@ def _bridge(
     """Return theta, overlap, and the influence of each path on theta, (n, k)."""
     rows = Rows(np.zeros(len(near)), np.zeros(len(far)), 0.0)
     contrast = LinearContrast(rows, near, far)
-    fit = maximise(contrast, np.zeros(near.shape[1] + 1), alpha=alpha, max_iter=50)
+    fit = maximize(contrast, np.zeros(near.shape[1] + 1), alpha=alpha, max_iter=50)
     if fit.overlap < MIN_OVERLAP / 100:
         return fit.theta, fit.overlap, np.zeros_like(contrast.data)
     _, curvature = contrast.derivatives(fit.theta)
@@ -168,7 +168,7 @@ def _bridge(
 
 CHECKED = 100  # rows at which a gradient is compared with differences
 SEPARATED = 0.02  # overlap below which one regression learns next to nothing
-_RIDGE = 1e-3  # where nothing else bounds the estimate; on the scale of standardised statistics
+_RIDGE = 1e-3  # where nothing else bounds the estimate; on the scale of standardized statistics
 
 
 class NoiseRows(NamedTuple):
@@ -240,7 +240,7 @@ class LinearCritic:
 
     @property
     def reported(self) -> np.ndarray:
-        """Coefficients and log-normaliser, (p + 1,)."""
+        """Coefficients and log-normalizer, (p + 1,)."""
         return np.append(self.coef, self.log_normalizer)
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
@@ -375,7 +375,7 @@ def fit_linear_critic(
     alpha : float, default=0
         Ridge on the coefficients.
     tol, max_iter, observe
-        As in :func:`skgm.nce._newton.maximise`.
+        As in :func:`skgm.nce._newton.maximize`.
 
     Returns
     -------
@@ -393,7 +393,7 @@ def fit_linear_critic(
     def tell_from(source: Any, ridge: float) -> tuple[Contrast, LinearFit]:
         rows = draw_noise(source, noise_ratio * n, noise_sampling, rng)
         contrast = _contrast(X, weight, source, form, rows)
-        fit = maximise(contrast, _start(contrast, form), alpha=ridge, **options)
+        fit = maximize(contrast, _start(contrast, form), alpha=ridge, **options)
         if isinstance(form, OwnModel):  # right where it began does not make a gradient right here
             form.check_gradient(X[:CHECKED], fit.coef)
         return contrast, fit
@@ -450,7 +450,7 @@ def _contrast(
         log_q = np.zeros(len(X)), np.zeros(len(rows.X))
     else:
         log_q = noise.log_density(X), noise.log_density(rows.X)
-    refuse_rows_outside(log_q[0])
+    check_rows_inside(log_q[0])
     known = Rows(*log_q, log_nu, weight, rows.scramble)
     if isinstance(form, Statistics):
         return LinearContrast(known, form.transform(X), form.transform(rows.X))

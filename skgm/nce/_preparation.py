@@ -11,13 +11,13 @@ from skgm._warnings import warn_user
 __all__ = [
     "LatticeReport",
     "Prepared",
+    "check_no_degenerate_columns",
     "dependent_columns",
     "dequantize",
     "duplicated_columns",
     "inspect_lattice",
     "lattice_step",
     "prepare_rows",
-    "refuse_degenerate_columns",
     "repeat_rows",
     "warn_lattice",
 ]
@@ -180,7 +180,7 @@ def prepare_rows(
         )
     if discrete:
         return Prepared(*repeat_rows(X, weight), None)
-    refuse_degenerate_columns(X, names)
+    check_no_degenerate_columns(X, names)
     report = inspect_lattice(X)
     if lattice == "warn":
         warn_lattice(report, names)
@@ -199,7 +199,7 @@ def repeat_rows(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, n
     return X, weight
 
 
-def refuse_degenerate_columns(X: np.ndarray, names: list[str]) -> None:
+def check_no_degenerate_columns(X: np.ndarray, names: list[str]) -> None:
     """Raise a ValueError that names a column that is constant or whose squares overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         spread = X.std(axis=0)

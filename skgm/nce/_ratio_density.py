@@ -1,4 +1,4 @@
-"""A density known as noise times a ratio: its normaliser, scores and draws."""
+"""A density known as noise times a ratio: its normalizer, scores and draws."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class ScoreError:
     def from_rows(
         cls, log_density: np.ndarray, weight: np.ndarray | None, normalizer_se: float
     ) -> "ScoreError":
-        """Summarise the log-densities of rows.
+        """Summarize the log-densities of rows.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class RatioDensity(DensityEstimator):
         self._log_bound = result.log_bound
 
     def _source(self) -> tuple[Callable[[np.ndarray], np.ndarray], Noise]:
-        """Return what the normaliser and draws start from, with log p less its log-density.
+        """Return what the normalizer and draws start from, with log p less its log-density.
 
         The noise; where it was so far from the data that the critic went over waymarks, a
         distribution near the data.
@@ -220,7 +220,7 @@ class RatioDensity(DensityEstimator):
         return partial(_log_ratio_to, self._critic, proposal), proposal
 
     def log_ratio(self, X: Any) -> np.ndarray:
-        """Return log p - log q of each row, the density over the noise, normalised.
+        """Return log p - log q of each row, the density over the noise, normalized.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class RatioDensity(DensityEstimator):
         return self._critic.log_ratio(X) - self._log_z
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row, noise plus normalised log-ratio.
+        """Return the log-density of each row, noise plus normalized log-ratio.
 
         Parameters
         ----------
@@ -280,7 +280,7 @@ class RatioDensity(DensityEstimator):
         return self._critic.score_function(X)
 
     def score_error(self, X: Any, sample_weight: Any = None) -> ScoreError:
-        """Return the mean log-density with its sampling error and that of the normaliser.
+        """Return the mean log-density with its sampling error and that of the normalizer.
 
         Parameters
         ----------
@@ -320,11 +320,11 @@ def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
 
 
 def warn_normalizer(result: Normalizer, tol: float) -> None:
-    """Warn where the normaliser is not certified."""
+    """Warn where the normalizer is not certified."""
     faults = normalizer_faults(result, tol)
     if faults:
         warn_user(
-            f"The normaliser is uncertain after {result.n_samples} noise rows: "
+            f"The normalizer is uncertain after {result.n_samples} noise rows: "
             f"{'; '.join(faults)}. The density may be off by a common factor. Choose noise nearer "
             "to the data, drop repeated or rounded values (see lattice=), or raise "
             "max_normalizer_samples or normalizer_tol.",

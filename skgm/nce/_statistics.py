@@ -159,7 +159,7 @@ class FourierStatistics(Statistics):
 def _fourier(
     X: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
 ) -> FourierStatistics:
-    """Features of the kernel exp(-|z|^2 / d) of standardised columns, as in SVC(gamma='scale')."""
+    """Features of the kernel exp(-|z|^2 / d) of standardized columns, as in SVC(gamma='scale')."""
     n = len(X) if weight is None else weight.sum()
     p = int(np.clip(n // _ROWS_PER_FEATURE, 10, _MOST_FEATURES))
     center = np.average(X, axis=0, weights=weight)
@@ -205,7 +205,6 @@ class FunctionStatistics(Statistics):
             )
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return the statistics of each row, (n, p)."""
         values = np.asarray(self.function(X), dtype=np.float64)
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(X):
@@ -251,7 +250,7 @@ def _of_transformer(
     return found
 
 
-# Monomials of the columns as statistics, computed in standardised columns.
+# Monomials of the columns as statistics, computed in standardized columns.
 
 _MOST_STATISTICS = 2000
 
@@ -291,7 +290,7 @@ class PolynomialStatistics(Statistics):
         self.names = [_name(row, columns) for row in exponents]
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return the statistics of each row, (n, p), in standardised columns."""
+        """Return the statistics of each row, (n, p), in standardized columns."""
         return self._values((X - self.center) / self.scale, self.exponents)
 
     def _values(self, z: np.ndarray, exponents: np.ndarray) -> np.ndarray:
@@ -336,7 +335,7 @@ class PolynomialStatistics(Statistics):
 def polynomial_statistics(
     X: np.ndarray, weight: np.ndarray | None, degree: int, columns: list[str]
 ) -> PolynomialStatistics:
-    """Return the monomials up to a degree, standardised by the rows of X.
+    """Return the monomials up to a degree, standardized by the rows of X.
 
     Raises
     ------

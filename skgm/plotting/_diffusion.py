@@ -241,7 +241,7 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
     check_is_fitted(estimator)
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {[*_KINDS]}; got {kind!r}.")
-    estimator._refuse_mixed("way from noise to rows that can be drawn")
+    estimator._check_not_mixed("way from noise to rows that can be drawn")
     if kind == "forward" and X is None:
         raise ValueError("kind='forward' follows rows of a table: give them as X.")
     if kind == "score" and estimator.n_features_in_ != 2:

@@ -282,7 +282,7 @@ def parameter_curves(
     if not np.isfinite(estimate):
         raise ValueError(
             f"The estimate of {name!r} for column {fit.columns[column]!r} is {estimate}, so its "
-            "curves have no centre; confidence_intervals gives the finite end."
+            "curves have no center; confidence_intervals gives the finite end."
         )
     intervals: dict[str, tuple[float, float]] = {}
     for method in ("profile", "rstar"):

@@ -126,7 +126,7 @@ class QQDisplay:
         check_mle(estimator, "QQDisplay")
         level = check_level(level)
         column = check_column(column, estimator._column_names())
-        _refuse_censored(estimator)
+        _check_uncensored(estimator)
         rows, _ = estimator._check_inference_data(X, None)
         fit = estimator._fit_record()
         estimator._check_support(fit.family, rows)
@@ -172,7 +172,7 @@ class QQDisplay:
         return self
 
 
-def _refuse_censored(estimator: Any) -> None:
+def _check_uncensored(estimator: Any) -> None:
     """Refuse a fit to right-censored rows, whose values are no draws of the family."""
     if "event" in estimator._statistics:
         raise ValueError(

@@ -1,6 +1,6 @@
 """Annealed importance sampling between a machine without weights and the machine itself.
 
-At inverse temperature beta the path has the unnormalised marginal
+At inverse temperature beta the path has the unnormalized marginal
 log f(v) = v'a + beta v'(b - a) + sum_j softplus(beta (c_j + W_j'v)), a the base's log-odds: that of
 the machine at beta = 1. Going up, the mean of the weights is Z / Z_base; going down from rows of
 the model, it is Z_base / Z.
@@ -143,7 +143,7 @@ class Spacing:
         From 0 to 1.
     length : ndarray of shape (g,)
         Integral up to each of the standard deviation of d log f / d beta: one unit is about as far
-        as two neighbouring temperatures may lie apart.
+        as two neighboring temperatures may lie apart.
     """
 
     grid: np.ndarray

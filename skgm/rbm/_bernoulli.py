@@ -49,7 +49,7 @@ class BernoulliRBMCD(FittedMachine):
 
     A drop-in for :class:`sklearn.neural_network.BernoulliRBM` whose updates are faster and right
     for any number of rows, and whose model can be scored, grid-searched, sampled from and
-    conditioned on. Prefer it for binary tables with many dependent columns; for grey values that
+    conditioned on. Prefer it for binary tables with many dependent columns; for gray values that
     are no probabilities, or counts, it is the wrong model.
 
     Parameters

@@ -56,7 +56,7 @@ def fit_exact(
     patience: int = 10,
     on_iteration: Callable[[int, RBMParameters, float], bool | None] | None = None,
 ) -> ExactFit:
-    """Maximise the mean log-likelihood by L-BFGS, with its exact gradient (eq. ebm-score).
+    """Maximize the mean log-likelihood by L-BFGS, with its exact gradient (eq. ebm-score).
 
     Parameters
     ----------

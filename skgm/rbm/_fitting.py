@@ -174,7 +174,7 @@ def fit_by_enumeration(
     begin: Callable[[], Any],
     end: Callable[[Any, RBMParameters], bool],
 ) -> Fitted:
-    """Maximise the likelihood itself; an iteration is one of L-BFGS."""
+    """Maximize the likelihood itself; an iteration is one of L-BFGS."""
     rows, held_out = _split(settings, rows, rng)
     mean = rows.mean()
 

@@ -103,7 +103,7 @@ def all_states(n_units: int) -> np.ndarray:
 
 
 class Enumeration:
-    """Unnormalised log-probabilities of all states of the smaller layer, block by block.
+    """Unnormalized log-probabilities of all states of the smaller layer, block by block.
 
     Attributes
     ----------

@@ -129,7 +129,7 @@ class TrainingRows:
             self._table = table
 
     def write(self, indices: np.ndarray, out: np.ndarray) -> None:
-        """Write centred rows, and a column of ones, into `out`, (len(indices), m + 1) float32."""
+        """Write centered rows, and a column of ones, into `out`, (len(indices), m + 1) float32."""
         if self._table is not None:
             self._table.take(indices, axis=0, out=out, mode="clip")  # "raise" would buffer
             return

@@ -1,7 +1,7 @@
 """Rows of the model: exact where a layer can be enumerated, else by tempered Gibbs chains.
 
 An ensemble is one chain at each of several inverse temperatures, from 0 (fair coins) to 1 (the
-model). Neighbours exchange rows, so that rows at 1 come from everywhere, not from one mode. Several
+model). Neighbors exchange rows, so that rows at 1 come from everywhere, not from one mode. Several
 ensembles run side by side, without contact; how much they differ tells whether they have mixed.
 """
 
@@ -34,13 +34,13 @@ __all__ = [
 
 # Ensembles of tempered Gibbs chains, and what their history tells about mixing.
 
-_GAP = 1.0  # thermodynamic length between neighbours: about half of all exchanges succeed
+_GAP = 1.0  # thermodynamic length between neighbors: about half of all exchanges succeed
 _TEMPERATURES = (3, 40)  # fewest, most
 _MAX_TIME = 32  # sweeps of autocorrelation
 
 
 class TemperedChains:
-    """Chains at rising inverse temperatures whose neighbours exchange rows.
+    """Chains at rising inverse temperatures whose neighbors exchange rows.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class TemperedChains:
         return 2 * self._at.size * self.path.target.components.size
 
     def run(self, n_sweeps: int) -> None:
-        """Update all units once per sweep, and propose every other exchange of neighbours."""
+        """Update all units once per sweep, and propose every other exchange of neighbors."""
         with limit_blas_threads(1):  # a second gains little, and where cores are busy loses a lot
             for _ in range(n_sweeps):
                 self._sweep()
@@ -129,11 +129,11 @@ class TemperedChains:
     def autocorrelation_time(self) -> int:
         """Return the largest integrated autocorrelation time in sweeps, at least 1, at most 32."""
         recent = self._recent()
-        centred = recent - recent.mean(axis=(0, 2), keepdims=True)
-        variance = (centred**2).mean(axis=(0, 1, 2))
+        centered = recent - recent.mean(axis=(0, 2), keepdims=True)
+        variance = (centered**2).mean(axis=(0, 1, 2))
         time, open_ = np.ones(len(variance)), variance > 0
         for lag in range(1, min(_MAX_TIME, len(recent) // 2)):
-            product = (centred[lag:] * centred[:-lag]).mean(axis=(0, 1, 2))
+            product = (centered[lag:] * centered[:-lag]).mean(axis=(0, 1, 2))
             correlation = product / np.where(variance > 0, variance, 1.0)
             open_ &= correlation > 0.05
             time += 2 * np.where(open_, correlation, 0.0)
@@ -191,7 +191,7 @@ class SamplingDiagnostics:
         Largest ratio of the spread between ensembles to that within, of the log-mass and three
         linear projections of the rows; near 1 if the chains have mixed.
     swap_rates : tuple of float
-        Share of accepted exchanges between neighbouring temperatures.
+        Share of accepted exchanges between neighboring temperatures.
     betas : tuple of float
         The inverse temperatures.
     burn_in : int

@@ -121,7 +121,7 @@ def make_kernel(
 ) -> ContrastiveUpdate:
     """Return a kernel; `center` is the mean of the visible units, None for plain gradients.
 
-    Hidden units are centred at 1/2, where they start: following their means costs time and gains
+    Hidden units are centered at 1/2, where they start: following their means costs time and gains
     nothing that could be measured.
     """
     visible = np.zeros(parameters.n_visible) if center is None else center

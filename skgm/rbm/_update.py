@@ -71,7 +71,7 @@ class ContrastiveUpdate:
         Hidden units of the persistent chains, 0 or 1; not used by CD.
     center_visible, center_hidden : ndarray of shape (m,) and (k,)
         Offsets of the units. The weights' gradient is the covariance about them, and the
-        intercepts that are kept fixed in a step are those of the shifted units ("centring");
+        intercepts that are kept fixed in a step are those of the shifted units ("centering");
         zeros are the plain gradient.
     draw_ahead : bool, default=False
         Draw the random numbers of several small updates in one call: the generator given to an
@@ -159,7 +159,7 @@ class ContrastiveUpdate:
         return {name: array.copy() for name, array in arrays.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go back to a snapshot, of a kernel with the same centres."""
+        """Go back to a snapshot, of a kernel with the same centers."""
         self._negative[:] = arrays["matrix"]
         self._mean_hidden[:] = arrays["mean"]
         if arrays["state"].shape == self._state.shape:  # not another number of chains
@@ -181,13 +181,13 @@ class ContrastiveUpdate:
         return table
 
     def batch(self, n_rows: int) -> np.ndarray:
-        """Return where to write the centred rows of a batch before :meth:`update`."""
+        """Return where to write the centered rows of a batch before :meth:`update`."""
         return self._views_of(n_rows)[1]
 
     def _views_of(self, n_rows: int) -> tuple[np.ndarray, ...]:
         """Return visible units of model, data and both, hidden units likewise; kept for speed.
 
-        The last two are what hidden units of the model count in the gradient, and all centres.
+        The last two are what hidden units of the model count in the gradient, and all centers.
         """
         views = self._views.get(n_rows)
         if views is None:
@@ -287,7 +287,7 @@ class ContrastiveUpdate:
     def _draw(
         self, inverse: np.ndarray, noise: np.ndarray, center: np.ndarray, out: np.ndarray
     ) -> None:
-        """Write centred units, on with probability 1 / `inverse`, all independent."""
+        """Write centered units, on with probability 1 / `inverse`, all independent."""
         np.less(inverse, noise, out=out)
         if self._centered:
             np.subtract(out, center, out=out)

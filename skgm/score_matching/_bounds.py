@@ -10,8 +10,8 @@ __all__ = [
     "WeightFunction",
     "boundary_weight",
     "check_bounds",
-    "refuse_outside_bounds",
-    "refuse_weight_at_boundary",
+    "check_inside_bounds",
+    "check_weight_at_boundary",
     "weight_at",
 ]
 
@@ -46,7 +46,7 @@ def check_bounds(bounds: Any, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     return lower, upper
 
 
-def refuse_outside_bounds(
+def check_inside_bounds(
     X: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
@@ -71,7 +71,7 @@ def refuse_outside_bounds(
     )
 
 
-# The weight functions h of generalised score matching, which vanish at a boundary.
+# The weight functions h of generalized score matching, which vanish at a boundary.
 
 WeightFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -131,7 +131,7 @@ def _call(weight: WeightFunction, distance: np.ndarray) -> tuple[np.ndarray, np.
     return value, slope
 
 
-def refuse_weight_at_boundary(weight: Any, shape: tuple[int, ...]) -> None:
+def check_weight_at_boundary(weight: Any, shape: tuple[int, ...]) -> None:
     """Raise a ValueError for a callable weight that does not vanish at distance zero."""
     if not callable(weight):
         return

@@ -8,14 +8,14 @@ from skgm._numerics.moments import Moments
 from skgm._validation import check_finite
 from skgm._warnings import warn_user
 
-__all__ = ["refuse_extreme_scales", "warn_singular"]
+__all__ = ["check_scales", "warn_singular"]
 
 _MOST_NAMES = 10
 # A variance below this has lost digits to underflow (or its inverse would overflow).
 _MIN_VARIANCE = 1e-280
 
 
-def refuse_extreme_scales(
+def check_scales(
     X: np.ndarray, weight: np.ndarray | None, moments: Moments, names: list[str]
 ) -> None:
     """Raise for non-finite values, which the moments show for free, and for extreme scales.
@@ -40,7 +40,7 @@ def refuse_extreme_scales(
 def _underflowing_columns(X: np.ndarray, weight: np.ndarray | None, moments: Moments) -> list[int]:
     """Return which columns vary, but by so little that their squares underflow.
 
-    X is the table that `moments` summarises, or the last chunk of it.
+    X is the table that `moments` summarizes, or the last chunk of it.
     """
     variance = moments.variance
     small = np.flatnonzero(variance < _MIN_VARIANCE)

@@ -14,7 +14,7 @@ from skgm.score_matching._bounds import (
     WEIGHTS,
     boundary_weight,
     check_bounds,
-    refuse_outside_bounds,
+    check_inside_bounds,
 )
 from skgm.score_matching._objectives import (
     denoising_rows,
@@ -244,7 +244,7 @@ def denoising_loss(
     .. math::
         \tfrac12 \mathrm{E}\|\psi(x + \sigma e) + e / \sigma\|^2, \quad e \sim N(0, I)
 
-    Its minimiser is the score function of the data *after* the noise. No derivative of `score` is
+    Its minimizer is the score function of the data *after* the noise. No derivative of `score` is
     needed. The model-free part of the square enters by its expectation, so that the variance
     does not explode as the noise vanishes.
 
@@ -396,7 +396,7 @@ def generalized_loss(
         Scalars or arrays of shape (n_features,); infinite where there is none.
     weight : {"min", "minlog", "power"} or callable, default="min"
         h as a function of the distance t to the nearer boundary: min(t, cap), min(log(1 + t),
-        cap), or t ** cap. A callable returns (h(t), h'(t)), vectorised, with h(0) = 0.
+        cap), or t ** cap. A callable returns (h(t), h'(t)), vectorized, with h(0) = 0.
     weight_cap : float, default=3.0
         The cap, in the units of X.
     derivative : callable, default=None
@@ -423,7 +423,7 @@ def generalized_loss(
     """
     X, row_weight = table(X, sample_weight)
     lower, upper = check_bounds(bounds, X.shape[1])
-    refuse_outside_bounds(X, lower, upper)
+    check_inside_bounds(X, lower, upper)
     if not callable(weight) and weight not in WEIGHTS:
         raise ValueError(f"weight must be one of {sorted(WEIGHTS)} or a callable; got {weight!r}.")
     h, slope = boundary_weight(X, lower, upper, weight, weight_cap)

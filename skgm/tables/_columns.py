@@ -209,11 +209,11 @@ def code_table(X: Any, described: list[dict[str, Any]]) -> np.ndarray:
         else:
             coded[:, j] = _numbers(column, name)
             if about["kind"] == "integer":
-                _refuse_keys(coded[:, j], name)
+                _check_keys(coded[:, j], name)
     return coded
 
 
-def _refuse_keys(column: np.ndarray, name: Any) -> None:
+def _check_keys(column: np.ndarray, name: Any) -> None:
     large = np.isfinite(column) & (np.abs(column) > _EXACT)
     if large.any():
         raise ValueError(

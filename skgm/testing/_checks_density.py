@@ -71,7 +71,7 @@ def check_density_integrates_to_one(estimator: Any) -> None:
             raise SkipTest("score_samples is a lower bound, which integrates to less than one")
         grid = make_grid(support, X)
         total = np.exp(min(_log_total(fitted, grid), 700.0))
-        tolerance = 0.005 if kind == "exact" else 0.1  # an estimated normaliser is off by a factor
+        tolerance = 0.005 if kind == "exact" else 0.1  # an estimated normalizer is off by a factor
         assert_allclose(total, 1.0, atol=tolerance, rtol=0, err_msg=f"{n_columns} column(s)")
 
 

@@ -82,7 +82,7 @@ def check_wrong_shape_raises(estimator: Any) -> None:
         seeded_clone(estimator).fit(X[:, 0])
 
 
-def _require_error_or_finite(estimator: Any, X: np.ndarray, words: tuple[str, ...]) -> None:
+def _check_error_or_finite(estimator: Any, X: np.ndarray, words: tuple[str, ...]) -> None:
     fitted = seeded_clone(estimator)
     try:
         fitted.fit(X)
@@ -97,7 +97,7 @@ def _require_error_or_finite(estimator: Any, X: np.ndarray, words: tuple[str, ..
 @density_check()
 def check_one_row(estimator: Any) -> None:
     """A table of one row gives a ValueError about the number of rows, or a finite fit."""
-    _require_error_or_finite(estimator, table_for(estimator, 1), ("row", "sample"))
+    _check_error_or_finite(estimator, table_for(estimator, 1), ("row", "sample"))
 
 
 @density_check()
@@ -105,7 +105,7 @@ def check_constant_column(estimator: Any) -> None:
     """A constant column gives a ValueError that names it, or a finite fit."""
     X = table_for(estimator)
     X[:, 1] = X[0, 1]
-    _require_error_or_finite(estimator, X, ("x1", "column 1"))
+    _check_error_or_finite(estimator, X, ("x1", "column 1"))
 
 
 @density_check()
@@ -113,4 +113,4 @@ def check_duplicated_column(estimator: Any) -> None:
     """A column that repeats another gives a ValueError that names it, or a finite fit."""
     X = table_for(estimator)
     X[:, 1] = X[:, 0]
-    _require_error_or_finite(estimator, X, ("x0", "x1", "column 0", "column 1"))
+    _check_error_or_finite(estimator, X, ("x0", "x1", "column 0", "column 1"))

@@ -32,7 +32,7 @@ def _fitted(estimator: Any) -> Any:
     return fit_clone(estimator, table_for(estimator))
 
 
-def _require_random_state(fitted: Any) -> None:
+def _check_random_state(fitted: Any) -> None:
     require(accepts(fitted, "sample", "random_state"), "sample takes no random_state")
 
 
@@ -76,7 +76,7 @@ def check_sample_inside_support(estimator: Any) -> None:
 def check_sample_seeded(estimator: Any) -> None:
     """The same int gives the same samples, another int others."""
     fitted = _fitted(estimator)
-    _require_random_state(fitted)
+    _check_random_state(fitted)
     assert_array_equal(draw(fitted, 50, 3), draw(fitted, 50, 3))
     require(not np.array_equal(draw(fitted, 50, 3), draw(fitted, 50, 4)), "the seed has no effect")
 
@@ -85,7 +85,7 @@ def check_sample_seeded(estimator: Any) -> None:
 def check_sample_accepts_generators(estimator: Any) -> None:
     """`sample` takes a RandomState or a Generator, which reproduces and is used up."""
     fitted = _fitted(estimator)
-    _require_random_state(fitted)
+    _check_random_state(fitted)
     for make in (np.random.RandomState, np.random.default_rng):
         first = make(3)
         one, two = draw(fitted, 50, first), draw(fitted, 50, first)

@@ -24,20 +24,20 @@ class FullNormal(DensityEstimator):
             X, weight = self._begin_fit(X, sample_weight, min_samples=2)
             X = X.astype(np.float64)
             self.location_ = np.average(X, axis=0, weights=weight)
-            centred = X - self.location_
+            centered = X - self.location_
             total = len(X) if weight is None else weight.sum()
-            weighted = centred if weight is None else centred * weight[:, None]
+            weighted = centered if weight is None else centered * weight[:, None]
             tiny = 1e-9 * np.eye(X.shape[1])  # so that scikit-learn's checks of 15 rows run
             ridge = self.ridge * np.eye(X.shape[1])
-            self.covariance_ = weighted.T @ centred / total + ridge
+            self.covariance_ = weighted.T @ centered / total + ridge
             if np.linalg.matrix_rank(self.covariance_) < X.shape[1]:
                 self.covariance_ = self.covariance_ + tiny
         return self
 
     def score_samples(self, X):
         X = self._begin_scoring(X)
-        centred = (X - self.location_).astype(np.float64)
-        whitened = np.linalg.solve(np.linalg.cholesky(self.covariance_), centred.T)
+        centered = (X - self.location_).astype(np.float64)
+        whitened = np.linalg.solve(np.linalg.cholesky(self.covariance_), centered.T)
         log_det = np.linalg.slogdet(self.covariance_)[1]
         return -0.5 * ((whitened**2).sum(axis=0) + log_det + X.shape[1] * np.log(2 * np.pi))
 

@@ -106,8 +106,8 @@ def test_refusals_name_the_argument():
     pipe = make_density_pipeline(StandardScaler(), FullNormal())
     with pytest.raises(ValueError, match=r"'fullnormal' \(FullNormal\), takes no 'event' in fit"):
         pipe.fit(TIMES, event=EVENT)
-    with pytest.raises(ValueError, match=r"takes fullnormal__parameter=.*got 'colour'"):
-        pipe.fit(TIMES, colour="red")
+    with pytest.raises(ValueError, match=r"takes fullnormal__parameter=.*got 'color'"):
+        pipe.fit(TIMES, color="red")
     with pytest.raises(ValueError, match=r"got 'standardscaler__copy'.*transformers learn from X"):
         pipe.fit(TIMES, standardscaler__copy=False)
     with pytest.raises(ValueError, match="Give sample_weight, which goes to every step"):

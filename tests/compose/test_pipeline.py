@@ -162,7 +162,7 @@ def test_custom_step_inside_a_composition_and_on_a_data_frame():
     np.testing.assert_allclose(pipe.score_samples(X), expected)
 
 
-def test_custom_image_smaller_than_the_space_is_normalised():
+def test_custom_image_smaller_than_the_space_is_normalized():
     """The square of positive numbers: the half of the normal below zero is out of reach."""
     table = positive_table(1)
     custom = FunctionTransformer(np.square, inverse_func=np.sqrt)

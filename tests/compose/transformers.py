@@ -47,7 +47,7 @@ AFFINE = {
     "minmax": MinMaxScaler((-1, 3)),
     "maxabs": MaxAbsScaler(),
     "robust": RobustScaler(unit_variance=True),
-    "robust-no-centre": RobustScaler(with_centering=False),
+    "robust-no-center": RobustScaler(with_centering=False),
     "robust-no-scale": RobustScaler(with_scaling=False),
     "pca": PCA(),
     "pca-whiten": PCA(whiten=True),

@@ -24,28 +24,28 @@ class GaussianDenoiser:
 
 
 class MixtureDenoiser:
-    """The exact denoiser of a mixture of N(centre, width^2 I), in plain numpy."""
+    """The exact denoiser of a mixture of N(center, width^2 I), in plain numpy."""
 
-    def __init__(self, centres, width):
-        self.centres, self.width = np.asarray(centres, float), width
+    def __init__(self, centers, width):
+        self.centers, self.width = np.asarray(centers, float), width
 
     def velocity(self, u, phi, condition=None):
         c, s = np.cos(phi), np.sin(phi)
         total = c**2 * self.width**2 + s**2
-        squares = ((u[:, None, :] - c * self.centres) ** 2).sum(axis=2)
+        squares = ((u[:, None, :] - c * self.centers) ** 2).sum(axis=2)
         share = np.exp(-0.5 * (squares - squares.min(axis=1, keepdims=True)) / total)
-        centre = share @ self.centres / share.sum(axis=1, keepdims=True)
-        data = centre + c * self.width**2 / total * (u - c * centre)
+        center = share @ self.centers / share.sum(axis=1, keepdims=True)
+        data = center + c * self.width**2 / total * (u - c * center)
         return (data - c * u) / s
 
     def log_density(self, x):
-        squares = ((x[:, None, :] - self.centres) ** 2).sum(axis=2) / self.width**2
+        squares = ((x[:, None, :] - self.centers) ** 2).sum(axis=2) / self.width**2
         d = x.shape[1]
         log_normal = -0.5 * squares - d * np.log(self.width) - 0.5 * d * np.log(2 * np.pi)
         return np.log(np.mean(np.exp(log_normal), axis=1))
 
     def draw(self, n, rng):
-        rows = self.centres[rng.integers(len(self.centres), size=n)]
+        rows = self.centers[rng.integers(len(self.centers), size=n)]
         return rows + self.width * rng.standard_normal(rows.shape)
 
 
@@ -61,10 +61,10 @@ class SmoothMixtureDenoiser(MixtureDenoiser):
         """Cov[z | u], (n, d, d): within a component, and between their means."""
         c, s = np.cos(phi), np.sin(phi)
         total = c**2 * self.width**2 + s**2
-        squares = ((u[:, None, :] - c * self.centres) ** 2).sum(axis=2)
+        squares = ((u[:, None, :] - c * self.centers) ** 2).sum(axis=2)
         share = np.exp(-0.5 * (squares - squares.min(axis=1, keepdims=True)) / total)
         share /= share.sum(axis=1, keepdims=True)
-        means = (s**2 * self.centres + c * self.width**2 * u[:, None, :]) / total
+        means = (s**2 * self.centers + c * self.width**2 * u[:, None, :]) / total
         off = means - (share[:, :, None] * means).sum(axis=1, keepdims=True)
         between = np.einsum("nk,nki,nkj->nij", share, off, off)
         return between + self.width**2 * s**2 / total * np.eye(u.shape[1])

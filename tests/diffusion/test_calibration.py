@@ -48,8 +48,8 @@ def test_output_that_does_not_help_is_dropped(sign):
 
 def test_the_exact_denoiser_is_trusted_and_its_gain_is_the_likelihood_ratio():
     rng = np.random.default_rng(0)
-    centres = np.array([[0.9, 0.0], [-0.9, 0.0], [0.0, 0.9], [0.0, -0.9]])
-    exact = MixtureDenoiser(centres, np.sqrt(1 - 0.405))  # unit covariance
+    centers = np.array([[0.9, 0.0], [-0.9, 0.0], [0.0, 0.9], [0.0, -0.9]])
+    exact = MixtureDenoiser(centers, np.sqrt(1 - 0.405))  # unit covariance
     rows = exact.draw(4000, rng)
     calibration, gain = calibrate(exact, Table(rows), PHI_MIN, rng)
     middle = (calibration.angles > 0.3) & (calibration.angles < 1.0)

@@ -64,25 +64,25 @@ def test_clusters_come_in_the_right_shares():
 
     Four standard errors, and 0.03 for sixteen particles.
     """
-    centres = np.array([[-1.0, -1.0], [0.0, 1.2], [1.0, -0.5]])
-    mixture = MixtureDenoiser(centres, 0.35)
+    centers = np.array([[-1.0, -1.0], [0.0, 1.2], [1.0, -0.5]])
+    mixture = MixtureDenoiser(centers, 0.35)
     rng, n = np.random.default_rng(3), 3000
     errors = level_errors(mixture, mixture.draw(4000, rng), SCHEDULE, rng)
     unit = Scaler(np.zeros((1, 2)), np.eye(2)[None], np.eye(2)[None], 2)
     for x in (0.2, 0.6):
         rows = draw_given(mixture, unit, np.array([[x, NAN]]), n, rng, SCHEDULE, errors)
-        density = stats.norm.pdf(x, centres[:, 0], 0.35)
+        density = stats.norm.pdf(x, centers[:, 0], 0.35)
         truth = density / density.sum()
-        nearest = np.abs(rows[:, 1:] - centres[:, 1]).argmin(axis=1)
+        nearest = np.abs(rows[:, 1:] - centers[:, 1]).argmin(axis=1)
         shares = np.bincount(nearest, minlength=3) / n
-        cuts = np.sort(centres[:, 1])[:-1] + np.diff(np.sort(centres[:, 1])) / 2
+        cuts = np.sort(centers[:, 1])[:-1] + np.diff(np.sort(centers[:, 1])) / 2
         by_cell = np.diff(
             np.concatenate(
-                [[np.zeros(3)], stats.norm.cdf(cuts[:, None], centres[:, 1], 0.35), [np.ones(3)]]
+                [[np.zeros(3)], stats.norm.cdf(cuts[:, None], centers[:, 1], 0.35), [np.ones(3)]]
             ),
             axis=0,
         )
-        expected = (by_cell @ truth)[np.argsort(np.argsort(centres[:, 1]))]
+        expected = (by_cell @ truth)[np.argsort(np.argsort(centers[:, 1]))]
         assert_allclose(shares, expected, atol=4 * 0.5 / np.sqrt(n) + 0.03)
 
 
@@ -105,8 +105,8 @@ def test_classes_come_in_the_right_shares():
     )
     density = prior * stats.norm.pdf(x, [0.0, 1.0], [1.0, 0.5])
     share = density[1] / density.sum()
-    centre = 3.0 + 0.4 * (x - 1.0) / 0.5
-    above = share * stats.norm.sf((1.5 - centre) / 0.5) + (1 - share) * stats.norm.sf(1.5)
+    center = 3.0 + 0.4 * (x - 1.0) / 0.5
+    above = share * stats.norm.sf((1.5 - center) / 0.5) + (1 - share) * stats.norm.sf(1.5)
     assert_allclose((rows[:, 1] > 1.5).mean(), above, atol=4 * 0.5 / np.sqrt(n) + 0.02)
 
 

@@ -64,15 +64,15 @@ def test_trajectory_ends_at_the_sample(moons, sampler):
 
 
 def test_score_function_is_close_to_the_gradient(moons):
-    """Learnt, not differentiated: a correlation, with noise enough for both to be smooth."""
+    """Learned, not differentiated: a correlation, with noise enough for both to be smooth."""
     X, step = moons.sample(200, random_state=1), 1e-4
     model = clone(moons).set_params(sigma_min=0.2).fit(MOONS)
     shifts = step * np.eye(2)
     numeric = np.stack(
         [(model.score_samples(X + s) - model.score_samples(X - s)) / (2 * step) for s in shifts], 1
     )
-    learnt = model.score_function(X)
-    assert np.corrcoef(learnt.ravel(), numeric.ravel())[0, 1] > 0.85
+    learned = model.score_function(X)
+    assert np.corrcoef(learned.ravel(), numeric.ravel())[0, 1] > 0.85
 
 
 def test_score_function_at_the_last_level_is_that_of_a_wide_gaussian(moons):

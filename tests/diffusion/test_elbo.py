@@ -160,9 +160,9 @@ def test_close_to_the_true_density_of_moons(derivatives):
 
     With covariances of their own for all rows it costs less than half.
     """
-    centres = make_moons(60, random_state=0)[0]
-    centres = (centres - centres.mean(axis=0)) / centres.std(axis=0)
-    denoiser = (SmoothMixtureDenoiser if derivatives else MixtureDenoiser)(centres, 0.15)
+    centers = make_moons(60, random_state=0)[0]
+    centers = (centers - centers.mean(axis=0)) / centers.std(axis=0)
+    denoiser = (SmoothMixtureDenoiser if derivatives else MixtureDenoiser)(centers, 0.15)
     rng = np.random.default_rng(5)
     rows, others = denoiser.draw(100 if derivatives else 400, rng), denoiser.draw(1500, rng)
     angles = 2 * np.arctan(np.exp(np.linspace(np.log(np.tan(0.05 / 2)), 0, 50)))

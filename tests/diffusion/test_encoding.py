@@ -21,7 +21,7 @@ WHOLE = np.array([True, False, False])
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_points_are_standardised(share):
+def test_points_are_standardized(share):
     share = np.asarray(share)
     points = category_points(share)
     assert points.shape == (len(share), len(share) - 1)
@@ -122,10 +122,10 @@ def test_what_cannot_be_is_infinite(encoding):
 
 def test_weights_count_in_the_shares():
     weight = np.array([1.0, 2.0, 0.0, 1.0])
-    learnt = Encoding.learn(CODED, KINDS, [0, 0, 4, 2], weight)
-    assert_allclose(learnt.shares[2], [0.25, 0.25, 0.5, 0])
+    learned = Encoding.learn(CODED, KINDS, [0, 0, 4, 2], weight)
+    assert_allclose(learned.shares[2], [0.25, 0.25, 0.5, 0])
     repeated = Encoding.learn(CODED[[0, 1, 1, 3]], KINDS, [0, 0, 4, 2], None)
-    assert_allclose(repeated.shares[2], learnt.shares[2])
+    assert_allclose(repeated.shares[2], learned.shares[2])
 
 
 @pytest.mark.parametrize("codes", [None, np.repeat([0, 1], 20_000)])

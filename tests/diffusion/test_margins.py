@@ -11,7 +11,7 @@ from sklearn.datasets import make_moons
 from skgm import DDPM
 from skgm.diffusion._scaling import bend, choose_bends, log_slopes, log_slopes_gradient, unbend
 
-# centre, width, low, high of three columns: one left alone, two bent to either side
+# center, width, low, high of three columns: one left alone, two bent to either side
 BENDS = np.array([[0.0, -1.0, 2.0], [np.inf, 0.5, 0.1], [-1.0, -1.5, -2.0], [1.0, 4.0, 2.5]])
 NO_TRAINING = {"learning_rate": 1e-30, "max_iter": 50, "random_state": 0}
 
@@ -95,16 +95,16 @@ def test_the_choice_is_of_highest_likelihood():
     low, middle, high = np.quantile(X, [0.16, 0.5, 0.84], method="inverted_cdf")
     unit = (high - low) / 2
 
-    def log_likelihood(centre, width):
-        trial = np.array([[centre], [width], [X.min()], [X.max()]])
+    def log_likelihood(center, width):
+        trial = np.array([[center], [width], [X.min()], [X.max()]])
         bent = bend(X, trial)
         return stats.norm.logpdf(bent, bent.mean(), bent.std()).sum() + log_slopes(X, trial).sum()
 
     best = log_likelihood(*bends[:2, 0])
     assert best - stats.norm.logpdf(X, X.mean(), X.std()).sum() > np.log(300)
-    for centre in (-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3):
+    for center in (-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3):
         for width in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2):
-            assert log_likelihood(middle + centre * unit, width * unit) <= best + 1e-9
+            assert log_likelihood(middle + center * unit, width * unit) <= best + 1e-9
 
 
 def test_a_column_is_bent_along_a_curved_relation():

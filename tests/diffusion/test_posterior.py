@@ -17,7 +17,7 @@ X = np.linspace(-15, 15, 150_001)
 
 
 def moments(log_density):
-    """Mean, variance and log-integral of an unnormalised density on a grid."""
+    """Mean, variance and log-integral of an unnormalized density on a grid."""
     top = log_density.max()
     mass = np.exp(log_density - top)
     total = mass.sum()

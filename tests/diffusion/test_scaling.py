@@ -34,12 +34,12 @@ def test_scaled_rows_are_standard_and_come_back(kind):
     assert scaler.n_active == 3
 
 
-def test_shrinkage_is_oas_of_the_standardised_columns():
+def test_shrinkage_is_oas_of_the_standardized_columns():
     """scikit-learn's OAS shrinks towards a multiple of I: the same, for unit variances."""
     X = table(12)
     Z = (X - X.mean(axis=0)) / X.std(axis=0)
     oas = OAS(assume_centered=True).fit(Z)
-    root = scaler_of(X).forward[0] * X.std(axis=0)  # of the standardised columns
+    root = scaler_of(X).forward[0] * X.std(axis=0)  # of the standardized columns
     assert_allclose(np.linalg.inv(root @ root), oas.covariance_, rtol=1e-7)
 
 

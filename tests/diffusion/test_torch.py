@@ -104,7 +104,7 @@ def test_rows_far_away_and_large_tables_are_finite_and_whole():
 
 
 def test_a_linear_module_learns_the_gaussian_that_is_left():
-    """Standardised, correlated normal rows: the likelihood is that of the normal; 0.02 nats."""
+    """Standardized, correlated normal rows: the likelihood is that of the normal; 0.02 nats."""
     rng = np.random.default_rng(0)
     covariance = np.array([[1.0, 0.8], [0.8, 1.0]])
     rows, unseen = (rng.multivariate_normal([0, 0], covariance, size=2000) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Optimiser, noise levels, and the training loop with its two emergency exits."""
+"""Optimizer, noise levels, and the training loop with its two emergency exits."""
 
 import warnings
 

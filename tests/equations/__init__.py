@@ -1,6 +1,6 @@
 """Registry of the checks behind the theory pages; `tests/test_equations.py` runs them.
 
-One function per labelled equation, decorated ``@equation("sm-gaussian")``, checks it by a route
+One function per labeled equation, decorated ``@equation("sm-gaussian")``, checks it by a route
 that shares no code with skgm. One function per known mistake, decorated
 ``@mistake("sm-gaussian-score-sign")``, returns ``(right, wrong, truth)``: the value of the right
 form, of the wrong form, and of an independent route. The runner asserts that the right one equals

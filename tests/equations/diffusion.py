@@ -28,7 +28,7 @@ POINTS = np.array([[-1.0], [0.1], [0.4], [2.0]])  # a small data set, for denois
 
 
 def moments(log_density):
-    """Mean and variance of an unnormalised log-density on the grid."""
+    """Mean and variance of an unnormalized log-density on the grid."""
     mass = np.exp(log_density - log_density.max())
     mean = GRID @ mass / mass.sum()
     return mean, (GRID - mean) ** 2 @ mass / mass.sum()
@@ -118,8 +118,8 @@ def check_gaussian_quotient():
     assert_allclose(log_scale + stats.norm.logpdf(x, mean, np.sqrt(variance)), left, rtol=1e-10)
 
 
-@equation("ddpm-parameterisations")
-def ddpm_parameterisations():
+@equation("ddpm-parameterizations")
+def ddpm_parameterizations():
     """Posterior means of noise, data and velocity by quadrature; the score by differences."""
     bar, x_t = 0.6, 0.35
     a, s = np.sqrt(bar), np.sqrt(1 - bar)

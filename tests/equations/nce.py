@@ -8,10 +8,10 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
-from skgm._numerics.importance import summarise_weights
+from skgm._numerics.importance import summarize_weights
 from skgm.nce._contrast import LinearContrast, Rows, nce_curvature, nce_gradient, nce_objective
 from skgm.nce._covariance import covariance, expected_data_part, model_covariance
-from skgm.nce._newton import maximise
+from skgm.nce._newton import maximize
 from skgm.nce._parametric import sum_of_log_ratios, telescope
 from skgm.nce._statistics import polynomial_statistics
 from tests.equations import equation, mistake
@@ -86,7 +86,7 @@ def nce_objective_holds():
     """Against quadrature; its maximum is the density, and it falls on both sides of c."""
     for theta in (TRUTH, OFF):
         assert_allclose(library_objective(theta), naive_objective(theta), rtol=1e-8)
-    found = maximise(on_grid(), np.zeros(3))
+    found = maximize(on_grid(), np.zeros(3))
     assert_allclose(found.theta, TRUTH, rtol=1e-5)
     for far in (-30.0, 30.0):
         assert library_objective(TRUTH + np.array([0, 0, far])) < library_objective(TRUTH) - 5
@@ -157,7 +157,7 @@ def nce_covariance_holds():
 def nce_normalizer_holds():
     """log Z, its error and the effective sample size, by quadrature under normal noise."""
 
-    def moment(k):  # E_q[w^k] of w = unnormalised density over noise
+    def moment(k):  # E_q[w^k] of w = unnormalized density over noise
         def integrand(x):
             weight = 3.0 * density(x) / stats.norm.pdf(x, 0.0, 2.0)
             return weight**k * stats.norm.pdf(x, 0.0, 2.0)
@@ -167,7 +167,7 @@ def nce_normalizer_holds():
     m = 400_000
     rows = stats.norm.ppf((np.arange(m) + 0.5) / m, 0.0, 2.0)  # evenly spread noise
     log_weights = np.log(3.0 * density(rows)) - stats.norm.logpdf(rows, 0.0, 2.0)
-    found = summarise_weights(log_weights)
+    found = summarize_weights(log_weights)
     assert_allclose(found.log_z, np.log(moment(1)), atol=1e-6)
     assert_allclose(moment(1), 3.0, rtol=1e-8)
     variance = moment(2) / moment(1) ** 2 - 1
@@ -217,7 +217,7 @@ def nce_log_nu_missing():
     without = LinearContrast(
         contrast.rows._replace(log_nu=0.0), contrast.data[:, :2], contrast.noise[:, :2]
     )
-    right, wrong = (maximise(c, np.zeros(3)).theta[-1] for c in (contrast, without))
+    right, wrong = (maximize(c, np.zeros(3)).theta[-1] for c in (contrast, without))
     return right, wrong, np.log(density(0.0))
 
 

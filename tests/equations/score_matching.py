@@ -18,14 +18,14 @@ from skgm.score_matching._objectives import (
 from tests.equations import equation, mistake
 
 MU, SIGMA = 0.7, 1.3  # the model, N(MU, SIGMA^2); the data are a mixture of two normals
-SHARES, CENTRES, SPREADS = np.array([0.6, 0.4]), np.array([-1.0, 2.0]), np.array([0.5, 0.8])
-MEAN = SHARES @ CENTRES
-VARIANCE = SHARES @ (SPREADS**2 + CENTRES**2) - MEAN**2
+SHARES, CENTERS, SPREADS = np.array([0.6, 0.4]), np.array([-1.0, 2.0]), np.array([0.5, 0.8])
+MEAN = SHARES @ CENTERS
+VARIANCE = SHARES @ (SPREADS**2 + CENTERS**2) - MEAN**2
 GRID = np.linspace(-10, 12, 4001)
 
 
 def data_density(x):
-    return stats.norm.pdf(np.asarray(x)[..., None], CENTRES, SPREADS) @ SHARES
+    return stats.norm.pdf(np.asarray(x)[..., None], CENTERS, SPREADS) @ SHARES
 
 
 def slope(function, at, step=1e-4):
@@ -193,7 +193,7 @@ def sm_covariance():
 
 @mistake("sm-implicit-without-trace")
 def sm_implicit_without_trace():
-    """Half the squared score alone, which the flattest model would minimise."""
+    """Half the squared score alone, which the flattest model would minimize."""
     wrong = average(implicit_rows(score_on_grid(), 0.0))
     return implicit_on_grid(), wrong, explicit_by_quadrature() - constant_by_quadrature()
 
@@ -255,7 +255,7 @@ def sm_denoising():
     spreads = np.sqrt(SPREADS**2 + scale**2)
 
     def noised_density(x):
-        return stats.norm.pdf(np.asarray(x)[..., None], CENTRES, spreads) @ SHARES
+        return stats.norm.pdf(np.asarray(x)[..., None], CENTERS, spreads) @ SHARES
 
     def noised_score(x):
         return slope(lambda t: np.log(noised_density(t)), x)
@@ -336,7 +336,7 @@ def sm_gaussian_sparse():
     (point,) = solve_path(S, np.array([alpha]), tol=1e-12)
     best = point.precision.toarray()
 
-    def penalised(K):
+    def penalized(K):
         psi = -(X - X.mean(axis=0)) @ K
         penalty = alpha * (np.abs(K).sum() - np.trace(np.abs(K)))
         return np.mean(0.5 * (psi**2).sum(axis=1)) - np.trace(K) + penalty
@@ -345,5 +345,5 @@ def sm_gaussian_sparse():
     for size in (1e-1, 1e-3):
         for _ in range(50):
             D = rng.standard_normal((3, 3)) * size
-            assert penalised(best + D + D.T) > penalised(best)
+            assert penalized(best + D + D.T) > penalized(best)
     assert not np.allclose(best, np.linalg.inv(S), rtol=0.01)

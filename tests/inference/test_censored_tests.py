@@ -26,7 +26,7 @@ def test_exponential_in_closed_form():
     assert_allclose(wald.statistic, (RATE - null) ** 2 / (RATE**2 / SEEN))
 
 
-def test_weibull_shape_one_by_a_general_optimiser():
+def test_weibull_shape_one_by_a_general_optimizer():
     def fall(theta):
         shape, scale = np.exp(theta)
         z = (TIMES[:, 0] / scale) ** shape

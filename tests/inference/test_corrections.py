@@ -92,7 +92,7 @@ def test_gamma_expansion(shape):
 
 
 def invariant(potential, theta):
-    """b = (3 r13^2 + 2 r23^2 - 3 r4) / 12 from derivatives of a log-normaliser, by mpmath."""
+    """b = (3 r13^2 + 2 r23^2 - 3 r4) / 12 from derivatives of a log-normalizer, by mpmath."""
     p = len(theta)
 
     def cumulant(*index):
@@ -112,7 +112,7 @@ def invariant(potential, theta):
 
 
 @pytest.mark.parametrize("held", [(True, False), (False, True), (True, True)])
-def test_expansions_from_derivatives_of_the_normaliser(held):
+def test_expansions_from_derivatives_of_the_normalizer(held):
     """Gamma: log Gamma(a) - a log(-t); beta: the log beta function; 40 digits."""
     a, b, mask = 1.7, 0.6, np.array(held)
     cases = [

@@ -59,7 +59,7 @@ def test_a_likelihood_ratio_still_tells_one_parameter(rice):
 
 
 def test_several_parameters_that_run_away_together():
-    """A generalised logistic law tends to Gumbel's as c and -loc grow."""
+    """A generalized logistic law tends to Gumbel's as c and -loc grow."""
     model = fitted(stats.genlogistic, GUMBEL, "c")
     assert_allclose(model.loglik_, MLEDensity("gumbel").fit(GUMBEL).loglik_, rtol=1e-6)
     for method in ("auto", "profile"):

@@ -6,14 +6,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
 
 from skgm import MLEDensity, ScoreMatchingGaussian
-from skgm._numerics.gaussian import RIDGE, factorise, factorise_diagonal, log_determinant
+from skgm._numerics.gaussian import RIDGE, factorize, factorize_diagonal, log_determinant
 
 
 def test_dependent_columns_are_found_at_any_scale():
     X = np.random.default_rng(0).standard_normal((40, 5)) * [1e-9, 1.0, 1e9, 1.0, 1.0]
-    assert factorise(np.cov(X.T), X.mean(axis=0)).ridge == 0.0
+    assert factorize(np.cov(X.T), X.mean(axis=0)).ridge == 0.0
     X[:, 3] = X[:, 0] * 1e9 - X[:, 1]
-    factor = factorise(np.cov(X.T), X.mean(axis=0))
+    factor = factorize(np.cov(X.T), X.mean(axis=0))
     assert factor.ridge == RIDGE
     assert_array_equal(factor.dependent, [0, 1, 3])
 
@@ -21,19 +21,19 @@ def test_dependent_columns_are_found_at_any_scale():
 @pytest.mark.parametrize("correlation", [0.999999, 1 - 1e-9])
 def test_near_dependence_is_not_dependence(correlation):
     covariance = np.array([[1.0, correlation], [correlation, 1.0]])
-    assert factorise(covariance, np.zeros(2)).ridge == 0.0
+    assert factorize(covariance, np.zeros(2)).ridge == 0.0
 
 
 def test_factor_against_numpy():
     root = np.random.default_rng(1).standard_normal((6, 6)) * 10.0 ** np.arange(-3, 3)
     covariance = root.T @ root
-    factor = factorise(covariance, np.zeros(6))
+    factor = factorize(covariance, np.zeros(6))
     # on the scale of correlations, where the condition is about 1e3
     sd = np.sqrt(np.diag(covariance))
     inverse = np.linalg.inv(covariance / np.outer(sd, sd))
     assert_allclose(factor.precision * np.outer(sd, sd), inverse, rtol=1e-9)
     assert log_determinant(factor.scaled) == pytest.approx(np.linalg.slogdet(covariance)[1])
-    diagonal = factorise_diagonal(np.diag(covariance), np.zeros(6), pooled=False)
+    diagonal = factorize_diagonal(np.diag(covariance), np.zeros(6), pooled=False)
     assert_allclose(diagonal.precision, 1 / np.diag(covariance))
 
 

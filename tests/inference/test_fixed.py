@@ -47,7 +47,7 @@ def test_one_value_per_column():
 
 
 def test_fixed_stays_fixed_in_the_profile():
-    """By a maximiser that shares no code: weibull with known shape, profile of the scale."""
+    """By a maximizer that shares no code: weibull with known shape, profile of the scale."""
     x = RNG.weibull(1.5, (30, 1)) * 4
     fit = MLEDensity("weibull", fixed={"shape": 1.5}).fit(x)
     low, high = fit.confidence_intervals(method="profile")["scale"]

@@ -1,4 +1,4 @@
-"""Intervals of functions of the parameters, against closed forms and a constrained maximiser."""
+"""Intervals of functions of the parameters, against closed forms and a constrained maximizer."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_profile_is_unchanged_by_a_monotone_map():
     assert_allclose([np.log(-high), np.log(-low)], expected, rtol=1e-9)
 
 
-def test_profile_of_a_ratio_by_constrained_maximisation():
+def test_profile_of_a_ratio_by_constrained_maximization():
     x = X[:, :1]
     fit = MLEDensity("normal").fit(x)
     low, high = fit.confidence_intervals(of={"cv": lambda p: p["sigma"] / p["mu"]})["cv"]
@@ -50,9 +50,9 @@ def test_delta_method_in_closed_form():
     fit = MLEDensity("normal").fit(X)
     found = fit.confidence_intervals(of=lambda p: np.log(p["sigma"]), method="wald")
     half = stats.norm.ppf(0.975) / np.sqrt(2 * len(X))
-    centre = np.log(fit.params_["sigma"])
-    assert_allclose(found["of"], [centre - half, centre + half], rtol=1e-8)
-    assert_allclose(found.estimate["of"], centre)
+    center = np.log(fit.params_["sigma"])
+    assert_allclose(found["of"], [center - half, center + half], rtol=1e-8)
+    assert_allclose(found.estimate["of"], center)
 
 
 def test_one_column_sees_numbers():

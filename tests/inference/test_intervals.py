@@ -1,4 +1,4 @@
-"""Intervals against scipy, statsmodels, brute-force optimisation and inverted tests."""
+"""Intervals against scipy, statsmodels, brute-force optimization and inverted tests."""
 
 import warnings
 
@@ -86,7 +86,7 @@ def test_plain_wald_is_the_textbooks():
 
 
 def test_transformed_wald_has_the_small_sample_factor():
-    """log sigma: centre log s with s^2 unbiased, variance 1 / (2 (n - 1)); logit p."""
+    """log sigma: center log s with s^2 unbiased, variance 1 / (2 (n - 1)); logit p."""
     x = data("normal", n=10, d=1)
     z = stats.norm.ppf(0.975)
     expected = x.std(ddof=1) * np.exp(np.array([-1, 1]) * z / np.sqrt(18))
@@ -296,7 +296,7 @@ def test_search_agrees_with_the_closed_form():
 
 
 def profile_statistic(c, r):
-    """W / n of a covariance c in the standardised bivariate normal, by numerical minimisation."""
+    """W / n of a covariance c in the standardized bivariate normal, by numerical minimization."""
     deviance = optimize.minimize_scalar(
         lambda t: (
             np.log((abs(c) + np.exp(t)) ** 2 - c**2)

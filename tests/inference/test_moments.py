@@ -222,9 +222,9 @@ def test_joint_scatter_holds_the_cross_products():
 
 def test_covariance_about_a_given_mean():
     X = np.random.default_rng(3).standard_normal((50, 2))
-    centre = np.array([0.5, -1.0])
+    center = np.array([0.5, -1.0])
     joint = Moments.from_chunk(X, joint=True)
-    assert_allclose(joint.covariance(centre), (X - centre).T @ (X - centre) / 50, rtol=1e-13)
+    assert_allclose(joint.covariance(center), (X - center).T @ (X - center) / 50, rtol=1e-13)
     assert_allclose(
-        Moments.from_chunk(X).covariance(centre), ((X - centre) ** 2).mean(axis=0), rtol=1e-13
+        Moments.from_chunk(X).covariance(center), ((X - center) ** 2).mean(axis=0), rtol=1e-13
     )

@@ -120,16 +120,16 @@ def test_fits_that_are_not_maxima():
     with pytest.raises(ValueError, match="not at the maximum"):
         confidence_intervals(fit)
     regularized = quiet(sm.Logit(y, X).fit_regularized, disp=0, alpha=1.0)
-    with pytest.raises(ValueError, match="regularised"):
+    with pytest.raises(ValueError, match="regularized"):
         confidence_intervals(regularized)
-    with pytest.raises(ValueError, match="regularised"):
+    with pytest.raises(ValueError, match="regularized"):
         likelihood_ratio_test(sm.Logit(y, X).fit(disp=0), null=regularized)
     glm = sm.GLM(y, X, family=FAMILIES.Binomial())
-    with pytest.raises(ValueError, match="regularised"):
+    with pytest.raises(ValueError, match="regularized"):
         confidence_intervals(glm.fit_regularized(alpha=0.1))
     with pytest.raises(ValueError, match="under constraints"):
         confidence_intervals(glm.fit_constrained("x1 = 0"))
-    with pytest.raises(ValueError, match="regularised"):
+    with pytest.raises(ValueError, match="regularized"):
         score_test(sm.OLS(y, X).fit_regularized(alpha=0.1), null={"x1": 0})
 
 

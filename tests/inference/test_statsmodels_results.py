@@ -373,7 +373,7 @@ def test_functions_of_the_parameters():
 
 
 def test_a_product_is_at_its_limit_a_constrained_maximum():
-    """Checked by a general optimiser with the product held by an equality constraint."""
+    """Checked by a general optimizer with the product held by an equality constraint."""
     _, _, fit = fit_glm("logit")
     for limit in confidence_intervals(fit, of={"f": lambda p: p["x1"] * p["x2"]})["f"]:
         best = optimize.minimize(
@@ -426,7 +426,7 @@ def counts(size=1.5, n=80):
 
 
 @pytest.mark.parametrize("model", [sm.NegativeBinomial, sm.NegativeBinomialP])
-def test_negative_binomial_by_direct_maximisation(model):
+def test_negative_binomial_by_direct_maximization(model):
     X, y = counts()
     fit = quiet(model(y, X).fit, disp=0, maxiter=500)
 

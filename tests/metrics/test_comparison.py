@@ -236,7 +236,7 @@ def test_zero_density_is_refused_with_the_verdict(a, b, verdict):
     [
         ((LOG_A, LOG_B[:-1]), {}, "40 log-densities for a and 39 for b"),
         ((LOG_A[:1], LOG_B[:1]), {}, "at least 2 held-out rows; got 1"),
-        ((LOG_A, LOG_B), {"sample_weight": np.full(40, 1 / 40)}, "do not normalise"),
+        ((LOG_A, LOG_B), {"sample_weight": np.full(40, 1 / 40)}, "do not normalize"),
         ((LOG_A, LOG_B), {"sample_weight": -np.ones(40)}, "[Nn]egative"),
         ((LOG_A, LOG_B), {"sample_weight": np.ones(3)}, r"shape"),
         ((LOG_A, LOG_B), {"level": 1.0}, "level must be .* got 1.0"),

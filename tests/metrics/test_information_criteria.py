@@ -230,13 +230,13 @@ def test_right_censored_rows_have_aic_but_no_tic():
         information_criteria(model, POSITIVE)
 
 
-def test_what_has_no_maximised_likelihood_is_refused():
+def test_what_has_no_maximized_likelihood_is_refused():
     class Other(ParametricDensity):
         fit = score_samples = _draw = _standard_errors = _intervals = None
 
     with pytest.raises(TypeError, match=r"got GaussianMixture.*compare_densities"):
         information_criteria(GaussianMixture(2).fit(POSITIVE))
-    with pytest.raises(ValueError, match="Other does not maximise a likelihood"):
+    with pytest.raises(ValueError, match="Other does not maximize a likelihood"):
         information_criteria(Other())
     with pytest.raises(NotFittedError):
         information_criteria(MLEDensity())

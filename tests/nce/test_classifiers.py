@@ -127,7 +127,7 @@ def test_what_counts_as_a_classifier():
     assert not is_classifier_like(LogisticRegression)
 
 
-def test_repeated_rows_are_not_learnt_by_heart():
+def test_repeated_rows_are_not_learned_by_heart():
     """Copies on both sides of the validation split would hide that trees overfit.
 
     60 rows, each five times, under the law of the noise itself: the true log-ratio is zero, and

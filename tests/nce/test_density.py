@@ -1,4 +1,4 @@
-"""NCEDensity with classifier critics: normalised, certified, no worse than its noise."""
+"""NCEDensity with classifier critics: normalized, certified, no worse than its noise."""
 
 import copy
 import pickle
@@ -37,7 +37,7 @@ def grid_integral(density, low=-4.0, high=5.0, n=300):
     return np.exp(density.score_samples(nodes)).sum() * (axis[1] - axis[0]) ** 2
 
 
-def test_normaliser_agrees_with_a_grid(wide):
+def test_normalizer_agrees_with_a_grid(wide):
     """The integral is 1 within three stated errors of log Z, plus .002 for the grid."""
     assert 0 < wide.log_normalizer_se_ <= 0.005
     assert abs(grid_integral(wide) - 1) < 3 * wide.log_normalizer_se_ + 0.002
@@ -190,7 +190,7 @@ def test_rows_outside_the_noise_are_refused():
         NCEDensity(noise=stats.gamma(2), random_state=0).fit(np.r_[X[:7], -np.abs(X[7:])])
 
 
-def test_uncertified_normalisers_warn():
+def test_uncertified_normalizers_warn():
     with pytest.warns(ConvergenceWarning, match="standard error of log Z"):
         NCEDensity(noise="gaussian", max_normalizer_samples=500, random_state=0).fit(MOONS)
 

@@ -97,7 +97,7 @@ SLOWLY = {"batch_size": 1000, "max_iter": 500, "learning_rate": 0.2}  # a batch 
     ],
 )
 def test_bigram_models_find_the_frequencies_of_pairs(loss, n_noise, apart, mean):
-    """With as many components as words every table of pairs is a model, normalised ones too."""
+    """With as many components as words every table of pairs is a model, normalized ones too."""
     lm = model(order=2, loss=loss, n_noise=n_noise, **SLOWLY).fit(CORPUS)
     sentences = [text.split() for _, text in PATTERNS]
     best = np.array([by_counting(s) for s in sentences])
@@ -151,7 +151,7 @@ def test_draws_are_seeded_and_cut(fitted):
 # What noise contrast is for
 
 
-def test_nce_scores_are_nearly_normalised():
+def test_nce_scores_are_nearly_normalized():
     """The sums scatter about one: by 0.3 nats a word, and by less in the mean."""
     nce = model(loss="nce", n_noise=3, max_iter=60).fit(CORPUS)
     stats = nce.log_normalizer_stats(CORPUS)
@@ -163,7 +163,7 @@ def test_nce_scores_are_nearly_normalised():
     assert np.log(raw) + stats.mean == pytest.approx(np.log(nce.perplexity(CORPUS)), abs=1e-5)
 
 
-def test_unnormalised_scores_of_other_losses_are_refused(fitted):
+def test_unnormalized_scores_of_other_losses_are_refused(fitted):
     with pytest.raises(ValueError, match="normalized=False needs a model fitted with loss='nce'"):
         fitted.score_samples(CORPUS, normalized=False)
 

@@ -82,7 +82,7 @@ def test_density_integrates_to_one():
         assert_allclose(total, 1, atol=0.02)
 
 
-def test_statistics_are_recognised(table):
+def test_statistics_are_recognized(table):
     from sklearn.linear_model import LogisticRegression
 
     assert is_linear_critic("quadratic")
@@ -176,7 +176,7 @@ def test_a_model_of_its_own_is_told_from_nearer_noise():
 
 
 @pytest.mark.parametrize("critic", ["linear", "quadratic"])
-def test_a_density_far_from_its_noise_is_normalised_and_sampled(critic):
+def test_a_density_far_from_its_noise_is_normalized_and_sampled(critic):
     """Against the truth, up to the error of a slope: .3 standard deviations of the data."""
     X = np.random.default_rng(3).normal(16.0, size=(4000, 1))
     density = NCEDensity(critic, stats.norm(), noise_ratio=1, random_state=0).fit(X)
@@ -347,7 +347,7 @@ def exponential(X, theta):
 
 
 @pytest.mark.parametrize("gradient", [None, lambda X, theta: -X])
-def test_outside_the_support_of_a_model_nothing_is_learnt(gradient):
+def test_outside_the_support_of_a_model_nothing_is_learned(gradient):
     """An exponential distribution cut at 4, from noise that reaches beyond it on both sides."""
     X = np.random.default_rng(0).exponential(size=(3000, 1))
     X = X[X[:, 0] < 4]

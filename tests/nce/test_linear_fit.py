@@ -8,7 +8,7 @@ from scipy import stats
 from skgm._numerics.qmc import net_sizes, sobol_uniforms
 from skgm.nce._contrast import LinearContrast, Rows
 from skgm.nce._covariance import covariance
-from skgm.nce._newton import fit_linear, maximise
+from skgm.nce._newton import fit_linear, maximize
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_repeated_statistic_gets_the_shortest_step(problem):
 
 def test_ridge_counts_per_row(problem):
     contrast = LinearContrast(Rows(*problem[2:4], np.log(problem[4])), *problem[:2])
-    fit = maximise(contrast, np.zeros(6), alpha=0.1)
+    fit = maximize(contrast, np.zeros(6), alpha=0.1)
     gradient, _ = contrast.derivatives(fit.theta)
     assert_allclose(gradient[:-1], 0.1 * fit.coef, atol=1e-9)
     assert_allclose(gradient[-1], 0, atol=1e-9)  # c is free

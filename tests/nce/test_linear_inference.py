@@ -34,7 +34,7 @@ def density(X):
 
 @pytest.fixture(scope="module")
 def glm(X):
-    """The same independent noise rows, in statsmodels; statistics not standardised."""
+    """The same independent noise rows, in statsmodels; statistics not standardized."""
     import statsmodels.api as sm
 
     density = quadratic(noise_sampling="iid").fit(X)
@@ -84,7 +84,7 @@ def test_default_errors_take_the_noise_as_it_fell(glm, X):
 
 
 def test_tests_agree_with_statsmodels(glm, X):
-    """Independent noise, a null without the normaliser: the statistics of logistic regression."""
+    """Independent noise, a null without the normalizer: the statistics of logistic regression."""
     fit, exog, _ = glm
     model = quadratic(noise_sampling="iid")
     null = {"x0 x1": 0.0, "x1^2": -0.11}
@@ -117,7 +117,7 @@ def test_linear_restrictions_and_sides(density, X):
         assert_allclose(greater.statistic, np.sign(estimate) * np.sqrt(two.statistic), rtol=1e-9)
 
 
-def test_the_normaliser_is_tested_like_any_parameter(density, X):
+def test_the_normalizer_is_tested_like_any_parameter(density, X):
     """Wald at an end of its interval: the p-value is one minus the level."""
     level, model = 0.9, quadratic()
     for method, robust in (("wald", False), ("robust", True)):

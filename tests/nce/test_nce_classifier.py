@@ -204,7 +204,7 @@ def test_parts_of_a_stream_are_as_good_as_the_whole(n_calls):
 
 @pytest.mark.parametrize("options", [{}, {"n_noise": 10}, {"rank": 3}])
 def test_a_fit_can_go_on_with_more_rows(options):
-    """More rows do not undo what the fit has learnt."""
+    """More rows do not undo what the fit has learned."""
     X, y, _ = problem(40, 5, 6000)
     classifier = NCEClassifier(random_state=0, early_stopping=False, **options)
     before = mean_loss(classifier.fit(X[:4000], y[:4000]), X, y)

@@ -114,8 +114,8 @@ def test_weighted_rows_are_in_proportion():
 
 
 def test_mixture_finds_the_clusters_and_guards_the_tails():
-    centres = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    rows = centres[np.arange(300) % 3] + 0.3 * np.random.default_rng(0).normal(size=(300, 2))
+    centers = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    rows = centers[np.arange(300) % 3] + 0.3 * np.random.default_rng(0).normal(size=(300, 2))
     noise = fit_mixture(rows, None, np.random.default_rng(0))
     assert len(noise.weights) == 4
     bare = fit_mixture(rows, None, np.random.default_rng(0), guard=False)

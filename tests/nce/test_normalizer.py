@@ -1,4 +1,4 @@
-"""The normaliser: known integrals, honest errors, and warnings where it cannot be trusted."""
+"""The normalizer: known integrals, honest errors, and warnings where it cannot be trusted."""
 
 import warnings
 
@@ -14,7 +14,7 @@ from skgm._numerics.importance import (
     estimate_normalizer,
     pareto_tail_index,
     sample_limit,
-    summarise_weights,
+    summarize_weights,
 )
 from skgm.nce._ratio_density import warn_normalizer
 
@@ -83,7 +83,7 @@ def test_pareto_tail_index(k):
 
 def test_equal_weights_have_no_tail():
     assert pareto_tail_index(np.ones(1000)) == -np.inf
-    result = summarise_weights(np.zeros(1000))
+    result = summarize_weights(np.zeros(1000))
     assert (result.log_z, result.se, result.ess) == (0.0, 0.0, 1.0)
 
 
@@ -93,22 +93,22 @@ def test_ties_of_a_finite_space_are_no_heavy_tail():
     rows = BernoulliNoise(np.full(8, 0.5)).sample(20_000, np.random.default_rng(0))
     log_weights = np.einsum("ni,ij,nj->n", rows, couplings, rows)
     assert pareto_tail_index(np.exp(log_weights)) > 0.7
-    found = summarise_weights(log_weights, atoms=True)
+    found = summarize_weights(log_weights, atoms=True)
     states = (np.arange(256)[:, None] >> np.arange(8)) & 1
     exact = np.exp(np.einsum("ni,ij,nj->n", states, couplings, states)).mean()
     assert found.pareto_k == -np.inf
     assert abs(found.log_z - np.log(exact)) < 4 * found.se
     rare = np.append(log_weights, log_weights.max() + 5)  # met once: there may be more beyond it
-    assert summarise_weights(rare, atoms=True).pareto_k > 0.7
+    assert summarize_weights(rare, atoms=True).pareto_k > 0.7
 
 
 def test_weights_that_cannot_be_summed_are_refused():
-    with pytest.raises(ValueError, match="cannot be normalised"):
-        summarise_weights(np.array([0.0, np.inf]))
+    with pytest.raises(ValueError, match="cannot be normalized"):
+        summarize_weights(np.array([0.0, np.inf]))
 
 
-def test_uncertain_normalisers_warn_and_say_why():
-    heavy = summarise_weights(5 * np.random.default_rng(0).standard_cauchy(2000))
+def test_uncertain_normalizers_warn_and_say_why():
+    heavy = summarize_weights(5 * np.random.default_rng(0).standard_cauchy(2000))
     with pytest.warns(ConvergenceWarning, match="one weight makes up"):
         warn_normalizer(heavy, 0.005)
     with pytest.warns(ConvergenceWarning, match="standard error of log Z is"):

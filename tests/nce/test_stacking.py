@@ -13,7 +13,7 @@ def stacked(X, weight=None):
     return fit_stacked(X, weight, np.random.default_rng(0))
 
 
-def test_weights_maximise_the_penalised_likelihood():
+def test_weights_maximize_the_penalized_likelihood():
     rng = np.random.default_rng(0)
     log_density = rng.normal(size=(300, 3))
 

@@ -80,7 +80,7 @@ def test_divergence_at_once_raises():
         Script([np.nan]).train(max_iter=3)
 
 
-def test_stats_of_normalisers():
+def test_stats_of_normalizers():
     stats = LogNormalizerStats.of(np.array([0.0, 1.0, -1.0, 0.0]))
     assert (stats.mean, stats.min, stats.max, stats.n_rows) == (0.0, -1.0, 1.0, 4)
     assert stats.sd == pytest.approx(np.sqrt(0.5))

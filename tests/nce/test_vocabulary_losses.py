@@ -111,7 +111,7 @@ def test_ranking_is_stationary_at_the_truth_up_to_a_constant(constant):
     assert_allclose(slope, 0, atol=1e-15)
 
 
-def test_nce_is_stationary_at_the_normalised_truth_alone():
+def test_nce_is_stationary_at_the_normalized_truth_alone():
     inclusion = np.exp(DistinctClasses(Q, 2).log_inclusion)
     assert_allclose(expected_over_sets("nce", np.log(P), inclusion, mask=False), 0, atol=1e-15)
     shifted = expected_over_sets("nce", np.log(P) + 0.5, inclusion, mask=False)

@@ -66,14 +66,14 @@ def test_at_pure_noise_the_score_is_that_of_the_gaussian_that_sampling_starts_fr
 
 
 def test_score_is_the_gradient_of_the_density_on_the_way(kernel, ax):
-    """Twenty normals with centres and widths that follow from the angle; central differences."""
+    """Twenty normals with centers and widths that follow from the angle; central differences."""
     phi, sd = 0.6, X[:20].std(axis=0)
     display = DiffusionDisplay.from_estimator(kernel, X[:20], kind="score", angle=phi, ax=ax)
-    centre = X[:20].mean(axis=0)
-    centres = centre + np.cos(phi) * (X[:20] - centre)
+    center = X[:20].mean(axis=0)
+    centers = center + np.cos(phi) * (X[:20] - center)
 
     def log_density(rows):
-        parts = stats.norm.logpdf(rows[:, None, :], centres, np.sin(phi) * sd).sum(axis=2)
+        parts = stats.norm.logpdf(rows[:, None, :], centers, np.sin(phi) * sd).sum(axis=2)
         return np.log(np.mean(np.exp(parts), axis=1))
 
     step = 1e-5

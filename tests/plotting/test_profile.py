@@ -1,4 +1,4 @@
-"""`ProfileDisplay`: its curves against closed forms and optimisers, its drawing against them."""
+"""`ProfileDisplay`: its curves against closed forms and optimizers, its drawing against them."""
 
 import sys
 
@@ -70,7 +70,7 @@ def test_curves_agree_with_closed_forms(family, name, X, expected, column, ax):
     assert_allclose(display.intervals_["wald"], (low[column], high[column]), rtol=1e-12)
 
 
-def test_profile_of_a_family_with_a_nuisance_parameter_agrees_with_an_optimiser(ax):
+def test_profile_of_a_family_with_a_nuisance_parameter_agrees_with_an_optimizer(ax):
     x = stats.gumbel_r.rvs(3.0, 2.0, size=15, random_state=np.random.default_rng(1))
     model = MLEDensity(Gumbel()).fit(x[:, None])
     display = ProfileDisplay.from_estimator(model, "loc", n_points=9, ax=ax)

@@ -23,7 +23,7 @@ def states(n):
 
 
 class Joint:
-    """All pairs (v, h): `log_mass` and, normalised, `p`, both of shape (2**m, 2**k)."""
+    """All pairs (v, h): `log_mass` and, normalized, `p`, both of shape (2**m, 2**k)."""
 
     def __init__(self, parameters):
         W, c, b = (np.longdouble(a) for a in vars(parameters).values())

@@ -163,14 +163,14 @@ def test_sparse_weights_are_repetitions(table):
     assert_allclose(one.components_, other.components_, rtol=1e-6)
 
 
-def test_grey_values_are_probabilities(table):
-    """In training and transform; no row of grey values has a probability."""
-    grey = 0.05 + 0.9 * table
-    model = rbm().fit(grey)
-    assert_allclose(model.sample(4000, random_state=0).mean(axis=0), grey.mean(axis=0), atol=0.05)
-    assert_array_equal(model.score_samples(grey[:3]), -np.inf)
+def test_gray_values_are_probabilities(table):
+    """In training and transform; no row of gray values has a probability."""
+    gray = 0.05 + 0.9 * table
+    model = rbm().fit(gray)
+    assert_allclose(model.sample(4000, random_state=0).mean(axis=0), gray.mean(axis=0), atol=0.05)
+    assert_array_equal(model.score_samples(gray[:3]), -np.inf)
     assert np.isfinite(model.score(table))
-    assert np.isfinite(model.transform(grey)).all()
+    assert np.isfinite(model.transform(gray)).all()
 
 
 def test_values_outside_are_thresholded_with_a_warning(table):
@@ -290,7 +290,7 @@ def test_log_partition_is_remembered(table):
 
 
 def test_log_partition_of_a_large_machine_is_an_estimate_with_a_seed():
-    """30 independent units of each kind, whose log Z is known: 60 log 2 where nothing is learnt."""
+    """30 independent units of each kind, whose log Z is known: 60 log 2 if nothing is learned."""
     X = np.random.default_rng(0).integers(0, 2, size=(40, 30)).astype(float)
     model = rbm(30, n_iter=1, learning_rate=1e-9).fit(X)
     assert model.log_density_kind_ == "estimate"

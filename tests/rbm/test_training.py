@@ -129,7 +129,7 @@ def test_weight_decay_shrinks_the_weights(table):
 
 
 @pytest.mark.parametrize("center", [True, False])
-def test_flipped_tables_are_learnt_as_well_when_centred(center, table, other_rows):
+def test_flipped_tables_are_learned_as_well_when_centered(center, table, other_rows):
     """Rare zeros instead of rare ones: plain gradients need a small learning rate."""
     rate = 1.0 if center else 0.1
     model = BernoulliRBMCD(4, random_state=0, center=center, learning_rate=rate)

@@ -92,13 +92,13 @@ def mean_steps(k, p, rows, n_updates, *, rate=RATE, before=None):
     """Mean and standard error of (step / rate), from the same parameters every time."""
     rng = np.random.Generator(np.random.SFC64(1))
     start = k.matrix.copy()
-    centred = k.centered(rows)
+    centered = k.centered(rows)
     steps = np.empty((n_updates, *start.shape))
     for i in range(n_updates):
         k.matrix[:] = start
         if before is not None:
             before(k)
-        k.batch(len(rows))[:] = centred
+        k.batch(len(rows))[:] = centered
         k.update(len(rows), rate, rng)
         steps[i] = (start.astype(float) - k.matrix) / rate
     return steps.mean(axis=0), steps.std(axis=0) / np.sqrt(n_updates)
@@ -175,7 +175,7 @@ def test_persistent_chains_reach_the_model():
     assert set(np.unique(k.chains)) <= {0.0, 1.0}
 
 
-def test_centring_is_the_gradient_in_shifted_units():
+def test_centering_is_the_gradient_in_shifted_units():
     """In the intercepts of v - mu and h - lambda, the step is the plain gradient there."""
     p = machine()
     mu, lam = np.array([0.2, 0.9, 0.5, 0.3]), np.array([0.5, 0.1, 0.7])
@@ -219,7 +219,7 @@ def test_probabilities_are_kept_to_24_bits(probability):
 
 
 def test_bits_of_different_units_are_independent():
-    """Pairs of neighbours in one draw: 2e5 pairs, standard error of the share 0.001."""
+    """Pairs of neighbors in one draw: 2e5 pairs, standard error of the share 0.001."""
     k = kernel(machine(2, 1), UpdateRule(), n_chains=2000)
     rng, out = np.random.Generator(np.random.SFC64(4)), np.empty((2000, 2), np.float32)
     both = 0.0
@@ -231,7 +231,7 @@ def test_bits_of_different_units_are_independent():
 
 
 def test_bits_drawn_ahead_are_of_different_updates():
-    """Shapes that change between updates; neighbours in time, 2e5 pairs as above."""
+    """Shapes that change between updates; neighbors in time, 2e5 pairs as above."""
     p, rng = machine(2, 1), np.random.Generator(np.random.SFC64(5))
     chains, centers = np.zeros((1000, 1)), (np.zeros(2), np.zeros(1))
     k = ContrastiveUpdate(p, UpdateRule(), 8, chains, *centers, draw_ahead=True)

@@ -42,7 +42,7 @@ def implicit_loss_by_rows(X, location, precision):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("assume_centered", [False, True])
-def test_fit_minimises_the_implicit_loss(X, covariance_type, assume_centered):
+def test_fit_minimizes_the_implicit_loss(X, covariance_type, assume_centered):
     X = (X - [1.0, -2.0, 30.0]) / X.std(axis=0)
     p, lower = 3, np.tril_indices(3)
     n_precision = {"full": 6, "diag": 3, "spherical": 1}[covariance_type]
@@ -79,8 +79,8 @@ def test_full_fit_equals_scikit_learn_and_numpy(X):
     assert_allclose(density.location_, X.mean(axis=0), rtol=1e-13)
     assert density.ridge_ == 0.0
     assert density.n_samples_seen_ == len(X)
-    centred = ScoreMatchingGaussian(assume_centered=True).fit(X)
-    assert_allclose(centred.covariance_, X.T @ X / len(X), rtol=1e-12)
+    centered = ScoreMatchingGaussian(assume_centered=True).fit(X)
+    assert_allclose(centered.covariance_, X.T @ X / len(X), rtol=1e-12)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -297,13 +297,13 @@ def test_conditional_draws_follow_the_regression(rng):
         # another route: least squares of the missing on the observed training columns
         design = np.column_stack([np.ones(len(X)), X[:, seen]])
         coefficients = np.linalg.lstsq(design, X[:, ~seen], rcond=None)[0]
-        centre = np.concatenate([[1.0], row[seen]]) @ coefficients
+        center = np.concatenate([[1.0], row[seen]]) @ coefficients
         residual = X[:, ~seen] - design @ coefficients
         covariance = residual.T @ residual / len(X)
         variance = np.diag(covariance)
         error = np.sqrt((np.outer(variance, variance) + covariance**2) / n)
         missing = block[:, ~seen]
-        assert np.all(np.abs(missing.mean(axis=0) - centre) < 5 * np.sqrt(variance / n))
+        assert np.all(np.abs(missing.mean(axis=0) - center) < 5 * np.sqrt(variance / n))
         assert np.all(np.abs(np.cov(missing, rowvar=False) - covariance) < 5 * error)
 
 

@@ -112,7 +112,7 @@ def test_derivatives_given_and_by_differences_agree(given):
 @pytest.mark.parametrize(
     ("estimator", "X"), [g for g in GUISES if g[0].statistics != "gamma"], ids=name_of
 )
-def test_theta_minimises_the_public_generalised_loss(estimator, X):
+def test_theta_minimizes_the_public_generalized_loss(estimator, X):
     """generalized_loss, from score functions alone, has zero gradient at theta."""
     sd = X.std(axis=0)
     bounds = {None: (-np.inf, np.inf), "positive": (0, np.inf)}.get(
@@ -216,8 +216,8 @@ def test_robust_intervals_of_interacting_roots_cover():
     Y = rng.multivariate_normal(mean, 2 * np.linalg.inv(K), size=6_000_000)
     Y = Y[(Y > 0).all(axis=1)]
     # what is left of the target over the proposal: y1 y2 exp(-(y - m)' K (y - m) / 4)
-    centred = Y - mean
-    ratio = Y.prod(axis=1) * np.exp(-0.25 * np.einsum("ij,ij->i", centred @ K, centred))
+    centered = Y - mean
+    ratio = Y.prod(axis=1) * np.exp(-0.25 * np.einsum("ij,ij->i", centered @ K, centered))
     X = Y[rng.uniform(size=len(Y)) < ratio / ratio.max()] ** 2
     truth = [1.0, 0.5, -0.5, -0.3, -0.5]
     inside = np.zeros(5)
@@ -228,7 +228,7 @@ def test_robust_intervals_of_interacting_roots_cover():
     assert ((inside / 500 > 0.92) & (inside / 500 < 0.98)).all(), inside
 
 
-def test_truncated_exponential_is_found_and_normalised():
+def test_truncated_exponential_is_found_and_normalized():
     """exp(-x) on [0, 1]; theta of 20,000 rows within 4.5 standard errors."""
     uniform = np.random.default_rng(0).uniform(size=20_000)
     X = -np.log1p(-uniform * (1 - np.exp(-1.0)))[:, None]
@@ -288,7 +288,7 @@ def test_a_concentration_of_zero_is_uniform_on_the_sphere():
     assert_allclose(SphereDensity(np.full(3, 1e-7)).log_normalizer()[0], np.log(4 * np.pi))
 
 
-def test_normaliser_of_three_columns_by_importance_sampling():
+def test_normalizer_of_three_columns_by_importance_sampling():
     """Against the Gaussian's closed form, within five of the stated standard errors."""
     X = np.random.default_rng(0).normal(size=(400, 3)) @ np.triu(np.full((3, 3), 0.5) + np.eye(3))
     pairs = np.triu_indices(3)
@@ -304,12 +304,12 @@ def test_normaliser_of_three_columns_by_importance_sampling():
     assert (np.abs(rows.mean(axis=0) - X.mean(axis=0)) < 5 * error).all()
 
 
-def test_a_normaliser_that_is_uncertain_is_warned_of():
+def test_a_normalizer_that_is_uncertain_is_warned_of():
     """Eight columns whose statistics reward distant corners, where few points get."""
     rng = np.random.default_rng(0)
     X = rng.choice([-1.0, 1.0], size=(400, 8)) * rng.uniform(0.9, 1.1, size=(400, 8))
     t = lambda X: np.column_stack([(X**2).sum(axis=1), (X**4).sum(axis=1)])  # noqa: E731
-    with pytest.warns(ConvergenceWarning, match=r"normaliser is uncertain.*NCEDensity"):
+    with pytest.warns(ConvergenceWarning, match=r"normalizer is uncertain.*NCEDensity"):
         fitted = ScoreMatchingExpFamily(t).fit(X)
     assert np.isfinite(fitted.score_samples(X)).all()
 

@@ -79,8 +79,8 @@ def test_errors_predict_the_spread_of_estimates(rng):
     """Over 4000 tables a standard deviation has a relative error of 1 / sqrt(8000)."""
     n, repeats = 150, 4000
     X = rng.multivariate_normal(TRUE_LOCATION, TRUE_COVARIANCE, size=(repeats, n))
-    centred = X - X.mean(axis=1, keepdims=True)
-    covariances = np.einsum("rni,rnj->rij", centred, centred) / n
+    centered = X - X.mean(axis=1, keepdims=True)
+    covariances = np.einsum("rni,rnj->rij", centered, centered) / n
     spread = {"location": X.mean(axis=1).std(axis=0), "covariance": covariances.std(axis=0)}
     # model errors at the truth: a table whose moments are exactly the true ones
     table = rng.standard_normal((n, 3))

@@ -1,4 +1,4 @@
-"""The kernel exponential family: losses, normaliser, score function, draws, held-out choices."""
+"""The kernel exponential family: losses, normalizer, score function, draws, held-out choices."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_the_quadratic_form_is_the_implicit_loss():
     assert_allclose(0.5 * coef @ G @ coef - g @ coef, expected, rtol=1e-6)
 
 
-def test_the_fit_minimises_the_penalised_loss():
+def test_the_fit_minimizes_the_penalized_loss():
     """Optimality by differences of the public loss plus the ridge, in whitened columns."""
     fitted = KernelExpFamily(8, bandwidth=1.0, alpha=0.01, random_state=0).fit(moons(100))
     Z, centers = fitted._whiten(moons(100)), fitted._centers
@@ -115,7 +115,7 @@ def test_lonely_rows_of_a_long_tail_get_no_peak(law, seed):
     assert mass[away].sum() < 0.1
 
 
-def test_a_peak_that_the_normaliser_misses_is_warned_of():
+def test_a_peak_that_the_normalizer_misses_is_warned_of():
     x = np.random.default_rng(1).exponential(size=500)[:, None]
     with pytest.warns(ConvergenceWarning, match=r"narrow peak at a training row.*larger alpha"):
         fitted = KernelExpFamily(bandwidth=0.15, alpha=1e-7, random_state=0).fit(x)
@@ -223,14 +223,14 @@ def test_median_distance_of_normal_rows():
     assert median_distance(np.ones((4, 2))) == 1.0
 
 
-def test_singular_tables_are_warned_of_and_uncertain_normalisers_too():
+def test_singular_tables_are_warned_of_and_uncertain_normalizers_too():
     X = moons(50)
     with pytest.warns(LinAlgWarning, match="singular"):
         fitted = KernelExpFamily(random_state=0).fit(np.column_stack([X, X[:, 0]]))
     assert np.isfinite(fitted.score_samples(np.column_stack([X, X[:, 0]]))).all()
     rng = np.random.default_rng(0)
     X = rng.choice([-1.0, 1.0], size=(300, 12)) + 0.01 * rng.normal(size=(300, 12))
-    with pytest.warns(ConvergenceWarning, match=r"normaliser is uncertain.*alpha"):
+    with pytest.warns(ConvergenceWarning, match=r"normalizer is uncertain.*alpha"):
         KernelExpFamily(300, bandwidth=0.7, alpha=1e-6, random_state=0).fit(X)
 
 

@@ -34,7 +34,7 @@ def observed_loglik(X, mean, covariance):
 
 
 def test_it_is_the_maximum_of_the_observed_likelihood():
-    """A general optimiser over mean and Cholesky factor finds nothing better."""
+    """A general optimizer over mean and Cholesky factor finds nothing better."""
     X = holed(60)
     fitted = ScoreMatchingGaussian(missing="em").fit(X)
     assert_allclose(

@@ -36,8 +36,8 @@ def test_l2_is_the_inverse_of_the_inflated_correlation():
     assert_allclose(fitted.precision_, truth, rtol=1e-9)
 
 
-def test_l2_minimises_the_denoising_loss():
-    """On standardised rows: the loss has its minimum there, along the scale of the precision."""
+def test_l2_minimizes_the_denoising_loss():
+    """On standardized rows: the loss has its minimum there, along the scale of the precision."""
     X = rows_of(chain(3), 400)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     K = ScoreMatchingGaussian(penalty="l2", alpha=0.25).fit(X).precision_
@@ -84,7 +84,7 @@ def test_one_step_is_nearly_the_maximum_and_score_matching_is_not():
     assert np.mean(lost["one_step"]) < 0.1 * np.mean(lost["score_matching"])
 
 
-def test_a_complete_graph_is_no_regularisation():
+def test_a_complete_graph_is_no_regularization():
     X = rows_of(chain(4), 50)
     plain = ScoreMatchingGaussian().fit(X)
     for refit in ("score_matching", "one_step", "mle"):
@@ -141,7 +141,7 @@ def test_penalties_are_the_cure_for_columns_that_determine_one_another():
         assert np.linalg.eigvalsh(fitted.covariance_).min() > 0
 
 
-def test_a_constant_column_has_the_ridge_and_warning_of_an_unpenalised_fit():
+def test_a_constant_column_has_the_ridge_and_warning_of_an_unpenalized_fit():
     X = rows_of(chain(4), 100)
     X[:, 2] = 7.0
     with pytest.warns(LinAlgWarning, match="constant columns"):
@@ -198,7 +198,7 @@ def test_parts_are_as_good_as_the_whole():
 
 def test_standard_errors_are_refused_with_the_reason():
     fitted = ScoreMatchingGaussian(penalty="l1").fit(rows_of(chain(4), 50))
-    with pytest.raises(ValueError, match=r"regularised fit has no standard errors.*edges\(\)"):
+    with pytest.raises(ValueError, match=r"regularized fit has no standard errors.*edges\(\)"):
         fitted.standard_errors()
 
 

@@ -1,4 +1,4 @@
-"""Gaussians cut to a box: published variances, root-n, coverage, normaliser, draws."""
+"""Gaussians cut to a box: published variances, root-n, coverage, normalizer, draws."""
 
 import tracemalloc
 from dataclasses import replace
@@ -16,7 +16,7 @@ from skgm.score_matching._bounds import WEIGHTS
 from skgm.score_matching._gaussian.estimator import truncated_system
 from skgm.score_matching._gaussian.truncated import (
     fit_truncated,
-    solve_penalised,
+    solve_penalized,
     truncated_problem,
 )
 from skgm.score_matching._gaussian.truncated_system import (
@@ -60,8 +60,8 @@ def test_published_asymptotic_variances(name, cap, for_mean, for_variance):
     assert_allclose(meat[0, 0] / bread[0, 0] ** 2, for_variance, rtol=2e-7)
 
 
-def test_the_estimate_minimises_the_generalised_loss():
-    """The public loss, from a callable and differences, minimised by a general optimiser."""
+def test_the_estimate_minimizes_the_generalized_loss():
+    """The public loss, from a callable and differences, minimized by a general optimizer."""
     X = positive_rows(PRECISION[:2, :2], 300, np.random.default_rng(0))
     X /= X.std(axis=0)
     fitted = ScoreMatchingGaussian(bounds="positive", tol=1e-8).fit(X)
@@ -148,7 +148,7 @@ def test_errors_are_those_of_numerical_derivatives():
 
 
 @pytest.mark.parametrize("location", [0.0, -3.0, 1.5])
-def test_normaliser_is_the_integral(location):
+def test_normalizer_is_the_integral(location):
     K = np.array([[1.5, 0.4], [0.4, 1.0]])
     lower, upper = np.array([0.0, -1.0]), np.array([np.inf, 2.0])
     box = BoxGaussian(K, K @ np.full(2, location), lower, upper)
@@ -215,7 +215,7 @@ def test_penalty_and_graph():
     edge = (K != 0) & ~np.eye(10, dtype=bool)
     assert (sparse.graph_ & edge).sum() >= 14
     assert (sparse.graph_ & ~edge).sum() <= 10
-    with pytest.raises(ValueError, match="penalised fit has no standard errors"):
+    with pytest.raises(ValueError, match="penalized fit has no standard errors"):
         sparse.standard_errors("robust", X=X)
     known = ScoreMatchingGaussian(bounds="positive", graph=edge).fit(X)
     assert (known.precision_[~edge & ~np.eye(10, dtype=bool)] == 0).all()
@@ -224,7 +224,7 @@ def test_penalty_and_graph():
     assert (errors[edge] > 0).all()
 
 
-def penalised_objective(problem, K, eta, alpha):
+def penalized_objective(problem, K, eta, alpha):
     """Half h psi^2, minus h K_jj, plus h' psi, with psi = eta - K x, averaged over rows."""
     psi = np.stack([eta - K @ x for x in problem.X])
     rows = problem.h * psi**2 / 2 - problem.h * np.diag(K) + problem.slope * psi
@@ -233,17 +233,17 @@ def penalised_objective(problem, K, eta, alpha):
 
 @pytest.mark.parametrize(("n", "p", "centered"), [(60, 5, False), (60, 5, True), (400, 9, False)])
 @pytest.mark.parametrize("alpha", [0.05, 0.005])
-def test_penalised_estimates_are_optimal(n, p, centered, alpha):
+def test_penalized_estimates_are_optimal(n, p, centered, alpha):
     """Derivatives of the loss along every pair, by central differences, exact for a quadratic."""
     K = np.eye(p) + 0.4 * (np.eye(p, k=1) + np.eye(p, k=-1))
     X = positive_rows(K, n, np.random.default_rng(0))
     problem, _ = truncated_problem(
         X, None, np.zeros(p), np.full(p, np.inf), weight="minlog", cap=2.0, centered=centered
     )
-    K, eta = solve_penalised(problem, alpha, tol=1e-8)
+    K, eta = solve_penalized(problem, alpha, tol=1e-8)
     assert_allclose(K, K.T, atol=0)
     assert np.count_nonzero(K) > p
-    loss = lambda D, d: penalised_objective(problem, K + D, eta + d, 0.0)  # noqa: E731
+    loss = lambda D, d: penalized_objective(problem, K + D, eta + d, 0.0)  # noqa: E731
     for i in range(p):
         d = np.eye(p)[i]
         if centered:
@@ -262,7 +262,7 @@ def test_penalised_estimates_are_optimal(n, p, centered, alpha):
                 assert abs(slope) < alpha + 1e-7
 
 
-def test_penalised_estimates_agree_with_a_general_optimiser():
+def test_penalized_estimates_agree_with_a_general_optimizer():
     """K = P - N with P, N >= 0 off the diagonal, by a bounded quasi-Newton method."""
     X = positive_rows(PRECISION, 100, np.random.default_rng(0))
     weight = np.random.default_rng(1).uniform(0.5, 2, size=100)
@@ -277,17 +277,17 @@ def test_penalised_estimates_agree_with_a_general_optimiser():
         return K + K.T + np.diag(v[12:16]), v[16:]
 
     def objective(v):
-        return penalised_objective(problem, *unpack(v), 0.0) + 2 * 0.05 * v[:12].sum()
+        return penalized_objective(problem, *unpack(v), 0.0) + 2 * 0.05 * v[:12].sum()
 
     start = np.concatenate([np.zeros(12), np.ones(4), np.zeros(4)])
     bounds = [(0, None)] * 12 + [(None, None)] * 8
     options = {"ftol": 1e-15, "gtol": 1e-7, "maxfun": 10**5}
     found = optimize.minimize(objective, start, method="L-BFGS-B", bounds=bounds, options=options)
-    K, eta = solve_penalised(problem, 0.05)
+    K, eta = solve_penalized(problem, 0.05)
     best, level = unpack(found.x)
     assert_allclose(K, best, atol=2e-3)
     assert_allclose(eta, level, atol=2e-3)
-    assert penalised_objective(problem, K, eta, 0.05) <= found.fun + 1e-9
+    assert penalized_objective(problem, K, eta, 0.05) <= found.fun + 1e-9
 
 
 @pytest.mark.parametrize("extra", [0.0, 0.1])
@@ -314,7 +314,7 @@ def test_taking_out_the_level_leaves_the_same_loss(extra):
         assert ratio <= quadratic.largest_eigenvalue()
 
 
-def test_penalised_fits_take_the_memory_of_a_few_tables():
+def test_penalized_fits_take_the_memory_of_a_few_tables():
     """At 120 columns the matrices of all columns would take 14 MB, a table of them 0.1 MB."""
     p = 120
     X = np.abs(np.random.default_rng(0).normal(size=(100, p)))
@@ -323,7 +323,7 @@ def test_penalised_fits_take_the_memory_of_a_few_tables():
     )
     problem = replace(problem, extra=0.1)
     tracemalloc.start()
-    K, _ = solve_penalised(problem, 0.02)
+    K, _ = solve_penalized(problem, 0.02)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.count_nonzero(K) > p * p / 3
@@ -382,7 +382,7 @@ def test_bounds_may_be_one_array():
 def test_a_weight_function_in_the_units_of_the_table():
     """h(x) = min(x, 3) of every column, unscaled: the distances are x over its deviation.
 
-    Column j's terms of the loss gain the square of its deviation in standardised columns.
+    Column j's terms of the loss gain the square of its deviation in standardized columns.
     """
     X = positive_rows(PRECISION, 200, np.random.default_rng(0)) * [1.0, 2.0, 0.5, 1.0]
     sd, upper = X.std(axis=0), np.triu_indices(4)

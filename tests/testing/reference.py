@@ -31,8 +31,8 @@ class ReferenceGaussian(DensityEstimator):
     def _moments(self, X, weight):
         weight = np.ones(len(X)) if weight is None else weight
         mean = np.average(X, axis=0, weights=weight)
-        centred = X.astype(np.float64) - mean
-        return weight.sum(), mean, (centred * weight[:, None]).T @ centred
+        centered = X.astype(np.float64) - mean
+        return weight.sum(), mean, (centered * weight[:, None]).T @ centered
 
     def _merge(self, one, other):
         count = one[0] + other[0]
@@ -42,10 +42,10 @@ class ReferenceGaussian(DensityEstimator):
 
     def _set(self, count, mean, scatter):
         self.count_, self.mean_, self.scatter_ = count, mean, scatter
-        self.covariance_ = self._regularised(scatter / count)
+        self.covariance_ = self._regularized(scatter / count)
         return self
 
-    def _regularised(self, covariance):
+    def _regularized(self, covariance):
         values = np.linalg.eigvalsh(covariance)
         too_small = values[0] <= 1e-10 * values[-1]
         ridge = 1e-8 * (values[-1] or 1.0) if too_small else 0.0

@@ -42,7 +42,7 @@ def test_tables_repeat_under_a_seed_and_have_dependent_varying_columns(support):
 
 
 @pytest.mark.parametrize("support", MARGINS)
-def test_baseline_is_normalised(support):
+def test_baseline_is_normalized(support):
     X = make_table(support)
     grid = make_grid(support, X)
     total = np.exp(held_out_baseline(support, X, grid.nodes) + grid.log_volume).sum()

@@ -13,7 +13,7 @@ from skgm.testing import (
     parametrize_with_density_checks,
 )
 from skgm.testing._registry import CHECKS, DensityCheck, density_check
-from tests.testing.broken.density import NotNormalised
+from tests.testing.broken.density import NotNormalized
 from tests.testing.reference import ReferenceExponential, ReferenceGaussian
 
 
@@ -45,7 +45,7 @@ def test_records_have_one_entry_per_check_with_the_same_keys():
 
 
 def test_failed_record_carries_exception_and_reason():
-    records = check_density_estimator(NotNormalised(), on_fail=None)
+    records = check_density_estimator(NotNormalized(), on_fail=None)
     (failed,) = [record for record in records if record["status"] == "failed"]
     assert failed["check_name"] == "check_density_integrates_to_one"
     assert isinstance(failed["exception"], AssertionError)
@@ -54,13 +54,13 @@ def test_failed_record_carries_exception_and_reason():
 
 def test_on_fail_raise_raises_the_first_failure_and_names_the_check():
     with pytest.raises(AssertionError) as caught:
-        check_density_estimator(NotNormalised())
+        check_density_estimator(NotNormalized())
     assert any("check_density_integrates_to_one" in note for note in caught.value.__notes__)
 
 
 def test_on_fail_warn_warns_once_per_failure():
     with pytest.warns(EstimatorCheckFailedWarning, match="check_density_integrates_to_one") as seen:
-        records = check_density_estimator(NotNormalised(), on_fail="warn")
+        records = check_density_estimator(NotNormalized(), on_fail="warn")
     assert len(seen) == 1
     assert len(records) == len(CHECKS)
 

@@ -26,12 +26,12 @@ from skgm.inference._likelihood.inversion import Profile, invert
 __all__ = [
     "bartlett_factor",
     "bartlett_interval",
+    "check_known_mean",
     "column_means",
     "exact_mean",
     "expanded_mean",
     "invariant_b",
     "mean_log_chi2",
-    "refuse_unknown_mean",
     "simulated_mean",
 ]
 
@@ -117,11 +117,11 @@ def column_means(family: Any, pattern: np.ndarray, params: Params, n: float) -> 
     if expanded is not None:
         return expanded
     if family.discrete or any(p.may_be_infinite for p in family.parameters):
-        refuse_unknown_mean(family)
+        check_known_mean(family)
     return simulated_mean(family, pattern, params, n)
 
 
-def refuse_unknown_mean(family: Any) -> None:
+def check_known_mean(family: Any) -> None:
     """Raise a ValueError that says for which nulls the correction is known."""
     raise ValueError(
         f"correction='bartlett' is not known for this null of the {family.name} family; it is for "
@@ -174,13 +174,13 @@ def exact_mean(family: Any, pattern: np.ndarray, n: float) -> float | None:
         return 2 * n * (np.log(n) - digamma(n))  # W = 2 n (u - 1 - log u), n u gamma with shape n
     if _GAUSSIAN.get(family.name) != every:  # another family of that name, perhaps a user's
         return None
-    centre, spread = every
+    center, spread = every
     if spread in known:
         return 1.0  # a quadratic form, chi-square on one degree of freedom whatever n
-    full = mean_log_chi2(n if centre in known else n - 1)
-    if names == {centre}:
+    full = mean_log_chi2(n if center in known else n - 1)
+    if names == {center}:
         return n * (mean_log_chi2(n) - full)
-    excess = n if centre in known or names == {centre, spread} else n - 1
+    excess = n if center in known or names == {center, spread} else n - 1
     return excess - n + n * (np.log(n) - full)
 
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of columnwise families: resamples are columns of one vectorised fit."""
+"""Bootstrap intervals of columnwise families: resamples are columns of one vectorized fit."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.linalg import null_space, qr, solve_triangular
 
-from skgm._numerics.newton import maximise
+from skgm._numerics.newton import maximize
 from skgm._numerics.sandwich import total_weight
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, flat_information, flat_scores, flat_values
@@ -15,7 +15,7 @@ from skgm.inference.families._base import Family, Params
 __all__ = [
     "constrained_estimate",
     "full_fit",
-    "maximise_along",
+    "maximize_along",
     "restricted_fit",
 ]
 
@@ -27,7 +27,7 @@ _STRIDES = 60  # attempts to approach a null
 _EPS = np.finfo(np.float64).eps
 
 
-def maximise_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
+def maximize_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
     """Return the maximum over `start` plus the span of `basis`, (k, m).
 
     Raises
@@ -53,7 +53,7 @@ def maximise_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray)
     if basis.shape[1]:
         raise ValueError(
             "No maximum of the log-likelihood was found: it rises without end or towards the edge "
-            "of the parameter space. Standardise the columns, or restrict the parameter."
+            "of the parameter space. Standardize the columns, or restrict the parameter."
         )
     return ModelFit(params, value)
 
@@ -98,15 +98,15 @@ def full_fit(model: LikelihoodModel) -> ModelFit:
     ValueError
         The estimate does not exist, or is not near the maximum.
     """
-    model.refuse_no_estimate()
-    cure = "Refit with another `method` or a larger `maxiter`, and standardise the columns."
+    model.check_estimate_exists()
+    cure = "Refit with another `method` or a larger `maxiter`, and standardize the columns."
     everything = np.eye(len(model.estimate))
     with np.errstate(all="ignore"):
         at_estimate = model.loglik(model.estimate)
         basis = everything * _units(model, model.estimate)
         basis = _orthonormal(model, model.estimate, basis)
         try:
-            fit = maximise_along(model, model.estimate, basis)
+            fit = maximize_along(model, model.estimate, basis)
         except ValueError as error:
             if model.infinite_direction(everything):
                 raise ValueError(_SEPARATED) from error
@@ -202,7 +202,7 @@ def _approach(
         if done + stride >= 1:
             target = restriction.values
         try:
-            fit = maximise_along(model, _project(model, restriction, params, target, units), basis)
+            fit = maximize_along(model, _project(model, restriction, params, target, units), basis)
         except ValueError:
             if attempt == strides - 1:
                 raise
@@ -283,7 +283,7 @@ def constrained_estimate(
     with np.errstate(all="ignore"):
         beta = np.zeros((1, search.basis.shape[1]))
         free = np.ones(beta.shape, dtype=bool)
-        found, converged = maximise(search.value, search.derivatives, beta, free)
+        found, converged = maximize(search.value, search.derivatives, beta, free)
     if not converged.all():
         raise ValueError(
             f"The {family.name} family has no estimate under these restrictions: the likelihood "

@@ -195,10 +195,10 @@ class _Region:
         self.family, self.statistics, self.drop = family, statistics, drop
         self.function = _on_line(family, function)
         self.line = Line(family.parameters)
-        self.centre = self.line.outward(family.pack(params))
+        self.center = self.line.outward(family.pack(params))
         self.scale = _row_errors(family, statistics, params)
         self.highest = family.log_likelihood(statistics, params) / statistics.n
-        self.information = self._curvature(self.centre)
+        self.information = self._curvature(self.center)
 
     def _params(self, u: np.ndarray) -> dict[str, np.ndarray]:
         return self.family.unpack(self.line.inward(u))
@@ -220,7 +220,7 @@ class _Region:
 
     def end(self, sign: float) -> np.ndarray:
         """Return the largest (sign 1) or smallest (sign -1) value of the function."""
-        gradient = sign * _gradient(self.function, self.centre, self.scale)
+        gradient = sign * _gradient(self.function, self.center, self.scale)
         solved = np.linalg.solve(self.information, gradient[..., None])[..., 0]
         size = np.sqrt(np.einsum("da,da->d", gradient, solved))
         if not (size > 0).all():
@@ -230,9 +230,9 @@ class _Region:
         before = 1.0
         for fraction in (0.25, 0.5, 0.75, 1.0):  # follow the end outwards: each start is near
             growth = fraction / before
-            start = self.centre + growth * offset, multiplier / growth
+            start = self.center + growth * offset, multiplier / growth
             u, multiplier = self._solve(*start, sign, fraction**2 * self.drop)
-            offset, before = u - self.centre, fraction
+            offset, before = u - self.center, fraction
         return self.function(u)
 
     def _solve(
@@ -483,13 +483,13 @@ def read_targets(of: Any, model: LikelihoodModel, fit: ModelFit) -> dict[str, An
         if callable(terms):
             errors = np.sqrt(np.diagonal(model.covariance(fit.params)))
             targets[label] = FunctionTarget(label, terms, model.names, errors)
-            _refuse_flat(targets[label], fit.params)
+            _check_not_flat(targets[label], fit.params)
         else:
             targets[label] = LinearTarget(_coefficients(label, terms, model.names))
     return targets
 
 
-def _refuse_flat(target: FunctionTarget, params: np.ndarray) -> None:
+def _check_not_flat(target: FunctionTarget, params: np.ndarray) -> None:
     try:
         slope = target.gradient(params)
     except KeyError as error:

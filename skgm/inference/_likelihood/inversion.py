@@ -179,7 +179,7 @@ def _step_back(excess: Root, estimate: np.ndarray, scale: np.ndarray) -> np.ndar
 # At an end the log-likelihood has fallen by r^2 / 2 and its slope along the nuisance parameters is
 # zero: k equations in k unknowns (Venzon and Moolgavkar, "A method for computing profile-likelihood
 # based confidence intervals", Applied Statistics 37, 1988). Five or six steps, where a bracketing
-# search would maximise over the nuisances a dozen times. It may fail far from a quadratic; the
+# search would maximize over the nuisances a dozen times. It may fail far from a quadratic; the
 # caller then brackets.
 
 Correction = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
@@ -243,8 +243,8 @@ class _LikelihoodEnds:
         self.one = len(theta) == 1
         highest = profile.highest / statistics.n
         self.highest = highest.item() if self.one else highest
-        self.centre = self._split(self.line.outward(theta))
-        slopes = [place[1] for place in self.line.expand(self.centre)]
+        self.center = self._split(self.line.outward(theta))
+        slopes = [place[1] for place in self.line.expand(self.center)]
         information = self._entries(family.observed_information(statistics, params))
         covariance = _inverse(_scaled(information, slopes))
         variance = [row[i] for i, row in enumerate(covariance)]
@@ -269,11 +269,11 @@ class _LikelihoodEnds:
         None where an end is not found. How far the first end lies from a quadratic's is, but for
         its odd part, how far the second does: that one starts there.
         """
-        root = quantile if self.one else np.full(len(self.centre[0]), quantile)
-        bend: list[Any] = [0.0] * len(self.centre)
+        root = quantile if self.one else np.full(len(self.center[0]), quantile)
+        bend: list[Any] = [0.0] * len(self.center)
         values = []
         for wanted in (root, -root):
-            start = [c - wanted * d + b for c, d, b in zip(self.centre, self.direction, bend)]
+            start = [c - wanted * d + b for c, d, b in zip(self.center, self.direction, bend)]
             if self.correction is None:
                 found = self._find(start, wanted)
             else:
@@ -327,11 +327,11 @@ class _LikelihoodEnds:
             if not _all(root * wanted > 0):
                 return None
             longer = root / before[0]
-            u = [c + (x - c) * longer for x, c in zip(u, self.centre)]
+            u = [c + (x - c) * longer for x, c in zip(u, self.center)]
         return None
 
     def _on_its_side(self, u: list[Any], root: Any) -> bool:
-        return _all((self.centre[self.index] - u[self.index]) * root > 0)
+        return _all((self.center[self.index] - u[self.index]) * root > 0)
 
     def _params(self, u: list[Any]) -> dict[str, np.ndarray]:
         """Return the parameters (d,) at coordinates."""
@@ -528,7 +528,7 @@ class IntervalSearch:
         self.distance, self.quantile = distance, quantile
         self.last = fit.params
         self.known: dict[float, float] = {}
-        self.centre, self.edge = target.value(fit.params), target.edge(model)
+        self.center, self.edge = target.value(fit.params), target.edge(model)
 
     def excess(self, value: float) -> float:
         """Return the root of the statistic at a value, less the quantile."""
@@ -548,12 +548,12 @@ class IntervalSearch:
     def end(self, width: float) -> float:
         """Return the end of the interval on the side of the sign of `width`."""
         self.last = self.fit.params
-        inner = self.centre
+        inner = self.center
         for widening in range(_WIDENINGS):
-            outer = self.centre + width * 2.0**widening
+            outer = self.center + width * 2.0**widening
             if outer <= self.edge:  # approach the edge of the space instead
                 outer = self.edge + (inner - self.edge) / 16
-                if outer - self.edge < _AT_EDGE * (self.centre - self.edge):
+                if outer - self.edge < _AT_EDGE * (self.center - self.edge):
                     return self.edge
             at_outer = self.excess(outer)
             if at_outer >= 0:

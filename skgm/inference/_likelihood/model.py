@@ -28,7 +28,7 @@ class LikelihoodModel(ABC):
 
     Nuisance parameters outside `names` (the variance of a linear model) are profiled out:
     `loglik` is the maximum over them, `score` its gradient, and the information is that of the
-    parameters in `names` at the value that maximises.
+    parameters in `names` at the value that maximizes.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class LikelihoodModel(ABC):
     def score_rows(self, params: np.ndarray) -> np.ndarray:
         """Return the contributions of the rows to the score, (n, k)."""
 
-    def refuse_no_estimate(self) -> None:  # noqa: B027 (most models have an estimate)
+    def check_estimate_exists(self) -> None:  # noqa: B027 (most models have an estimate)
         """Raise where the full estimate does not exist (separation, edge of the space)."""
 
     def is_extreme(self, params: np.ndarray) -> bool:

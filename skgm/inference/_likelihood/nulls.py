@@ -13,6 +13,7 @@ __all__ = [
     "Null",
     "Restriction",
     "check_covariance",
+    "check_off_edge",
     "check_parameter_space",
     "flat_information",
     "flat_scores",
@@ -20,7 +21,6 @@ __all__ = [
     "linear_restriction",
     "parse_null",
     "read_null",
-    "refuse_edge",
 ]
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -232,7 +232,7 @@ def check_covariance(name: str, null: np.ndarray) -> None:
             raise ValueError(f"null[{name!r}] must be positive definite.")
 
 
-def refuse_edge(
+def check_off_edge(
     null: Null, test: str, other: str = "likelihood_ratio_test", *, refused: bool = True
 ) -> None:
     """Raise for a null at infinity, where not every test exists."""

@@ -75,11 +75,11 @@ def masked_quadratic(
     d = np.where(fixed, difference, 0.0) / np.where(scale > 0, scale, 1.0)
     correlation = np.where(both, covariance, identity)
     correlation = correlation / np.where(both, scale[..., :, None] * scale[..., None, :], 1.0)
-    _refuse_singular(correlation)
+    _check_nonsingular(correlation)
     return np.einsum("...i,...i->...", d, np.linalg.solve(correlation, d[..., None])[..., 0])
 
 
-def _refuse_singular(correlation: np.ndarray) -> None:
+def _check_nonsingular(correlation: np.ndarray) -> None:
     k = correlation.shape[-1]
     usable = np.isfinite(correlation).all()
     if not usable or np.linalg.eigvalsh(correlation).min() <= 64 * k * np.finfo(np.float64).eps:

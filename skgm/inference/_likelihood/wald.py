@@ -62,7 +62,7 @@ def wald_interval(
     quantile = stats.norm.ppf(upper) if df is None else stats.t.ppf(upper, df)
     estimate = np.asarray(estimate, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        centre = scale.forward(estimate)
+        center = scale.forward(estimate)
         half_width = quantile * np.asarray(standard_error) * scale.derivative(estimate)
-        low, high = scale.inverse(centre - half_width), scale.inverse(centre + half_width)
+        low, high = scale.inverse(center - half_width), scale.inverse(center + half_width)
     return low, high

@@ -1,4 +1,4 @@
-"""Recognise a fitted statsmodels result, and read its likelihood.
+"""Recognize a fitted statsmodels result, and read its likelihood.
 
 statsmodels costs seconds to import and is not imported here: an object that is one of its results
 has brought it along.
@@ -14,10 +14,10 @@ from skgm.inference._statsmodels.discrete import DiscreteModel, GenericModel
 from skgm.inference._statsmodels.regression import GeneralizedLinear, LinearRegression
 
 __all__ = [
+    "check_unpenalized",
     "is_statsmodels_result",
     "likelihood_model",
     "parameter_names",
-    "refuse_penalised",
     "unwrap",
 ]
 
@@ -40,15 +40,15 @@ _ADAPTERS: Mapping[tuple[str, str], Any] = {
 }
 _REASONS = {
     "RLM": "it solves robust estimating equations, not a likelihood",
-    "GEE": "it solves generalised estimating equations, not a likelihood",
-    "NominalGEE": "it solves generalised estimating equations, not a likelihood",
-    "OrdinalGEE": "it solves generalised estimating equations, not a likelihood",
-    "QuantReg": "it minimises a quantile loss, which is no likelihood",
+    "GEE": "it solves generalized estimating equations, not a likelihood",
+    "NominalGEE": "it solves generalized estimating equations, not a likelihood",
+    "OrdinalGEE": "it solves generalized estimating equations, not a likelihood",
+    "QuantReg": "it minimizes a quantile loss, which is no likelihood",
     "GLSAR": "its autocorrelation is estimated outside the likelihood",
     "RecursiveLS": "its likelihood is that of a filter",
     "MixedLM": "its variance components may lie on the edge of their space",
-    "GLMGam": "its fit is penalised",
-    "GMM": "it minimises a moment criterion, not a likelihood",
+    "GLMGam": "its fit is penalized",
+    "GMM": "it minimizes a moment criterion, not a likelihood",
 }
 
 
@@ -90,11 +90,11 @@ def likelihood_model(result: Any) -> LikelihoodModel:
     Raises
     ------
     ValueError
-        A regularised or constrained fit, a model without a likelihood of independent rows, missing
+        A regularized or constrained fit, a model without a likelihood of independent rows, missing
         data, a fit whose likelihood is not smooth.
     """
     inner = unwrap(result)
-    refuse_penalised(inner)
+    check_unpenalized(inner)
     if getattr(inner, "constraints", None) is not None:
         raise ValueError(
             "A fit under constraints is not the maximum of its likelihood. Pass the result of "
@@ -129,12 +129,12 @@ def _overrides(model: Any, base: type) -> bool:
     return any(getattr(type(model), n, None) is not getattr(base, n, None) for n in names)
 
 
-def refuse_penalised(result: Any) -> None:
-    """Raise for a regularised fit."""
+def check_unpenalized(result: Any) -> None:
+    """Raise for a regularized fit."""
     kind = type(result).__name__
     if kind.startswith(("L1", "Regularized")) or getattr(result, "regularized", False):
         raise ValueError(
-            f"A regularised fit ({kind}) does not maximise the likelihood, so its tests and "
+            f"A regularized fit ({kind}) does not maximize the likelihood, so its tests and "
             "intervals do not exist. Refit with fit()."
         )
 

@@ -54,7 +54,7 @@ class NumericalDerivatives:
         self.target = np.clip(_STEP * np.sqrt(n), *_STEP_RANGE) ** 2 / 2
         self.steps = np.array([self._find_step(j) for j in range(len(origin))])
         for j in range(len(origin)):
-            self._refuse_kink(j)
+            self._check_no_kink(j)
 
     def gradient(self, params: np.ndarray, function: Callable[..., Any] | None = None) -> Any:
         """Return the derivatives along each parameter, stacked last.
@@ -124,7 +124,7 @@ class NumericalDerivatives:
             "the parameter, or check the fit."
         )
 
-    def _refuse_kink(self, j: int) -> None:
+    def _check_no_kink(self, j: int) -> None:
         """Raise where the second difference does not settle as the step shrinks.
 
         Where the function has a second derivative it changes by a few per cent at most over

@@ -84,7 +84,7 @@ class DiscreteModel(LikelihoodModel):
         """Look for outcomes that are fitted as all but certain."""
         return is_extreme(self.model.predict(params), self.side)
 
-    def refuse_no_estimate(self) -> None:
+    def check_estimate_exists(self) -> None:
         """Refuse an overdispersion at zero, the edge of its space."""
         if not self.has_alpha:
             return
@@ -109,7 +109,7 @@ class GenericModel(LikelihoodModel):
         if not np.isfinite(self.loglik(self.estimate)):
             raise ValueError(
                 f"The log-likelihood is not finite at the estimate {self.estimate}: the fit failed "
-                "(missing or out-of-support data, or an optimiser that left the parameter space). "
+                "(missing or out-of-support data, or an optimizer that left the parameter space). "
                 "Check the data and refit with other start_params."
             )
         self.derivatives = NumericalDerivatives(self.loglik, self.estimate, self.n, names)

@@ -13,7 +13,7 @@ from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
-from skgm.inference._statsmodels.tests import refuse_unconverged, robust_covariance
+from skgm.inference._statsmodels.tests import check_converged, robust_covariance
 
 __all__ = [
     "confidence_intervals",
@@ -61,7 +61,7 @@ def confidence_intervals(
     Raises
     ------
     ValueError
-        A method that the model lacks; an unknown name; a fit that did not converge, is regularised
+        A method that the model lacks; an unknown name; a fit that did not converge, is regularized
         or has no likelihood; an estimate that is infinite or on the edge of its space; a
         likelihood that is not smooth; an interval without an end.
     TypeError
@@ -112,7 +112,7 @@ def _model_intervals(result: Any, level: float, method: str, of: Any) -> Confide
             f"method must be one of auto, {', '.join(_METHODS)} for a statsmodels result; got "
             f"{method!r}."
         )
-    refuse_unconverged(result)
+    check_converged(result)
     model = likelihood_model(result)
     fit = full_fit(model)
     targets = read_targets(of, model, fit)

@@ -1,4 +1,4 @@
-"""Adapters of statsmodels' linear and generalised linear models."""
+"""Adapters of statsmodels' linear and generalized linear models."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ class LinearRegression(LikelihoodModel):
         return float(residuals @ residuals) / self.n
 
     def loglik(self, params: np.ndarray) -> float:
-        """Return the log-likelihood, maximised over the variance."""
+        """Return the log-likelihood, maximized over the variance."""
         return float(self.constant - self.n / 2 * np.log(self.n * self.variance(params)))
 
     def score(self, params: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ class GeneralizedLinear(LikelihoodModel):
         return float(weight @ scaled / self.frequency.sum())
 
     def loglik(self, params: np.ndarray) -> float:
-        """Return the log-likelihood, maximised over the dispersion."""
+        """Return the log-likelihood, maximized over the dispersion."""
         mean = self._mean(params)
         upper = 1.0 if self.family == "Binomial" else np.inf
         lower = -np.inf if self.family == "Gaussian" else 0.0
@@ -148,7 +148,7 @@ class GeneralizedLinear(LikelihoodModel):
         return float(self.frequency * self.precision @ rows)
 
     def score(self, params: np.ndarray) -> np.ndarray:
-        """Return the gradient at the dispersion that maximises."""
+        """Return the gradient at the dispersion that maximizes."""
         return self.model.score(params, scale=self.dispersion(params))
 
     def curvature_weights(self, params: np.ndarray, *, expected: bool) -> np.ndarray:
@@ -162,7 +162,7 @@ class GeneralizedLinear(LikelihoodModel):
         return (self.design * weights[:, None]).T @ self.design
 
     def observed_information(self, params: np.ndarray) -> np.ndarray:
-        """Return minus the Hessian at the dispersion that maximises."""
+        """Return minus the Hessian at the dispersion that maximizes."""
         return self._information(params, expected=False)
 
     def expected_information(self, params: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ class GeneralizedLinear(LikelihoodModel):
         """Look for outcomes that are fitted as all but certain."""
         return self.can_diverge and is_extreme(self._mean(params), self.side)
 
-    def refuse_no_estimate(self) -> None:
+    def check_estimate_exists(self) -> None:
         """Refuse an exact fit with an estimated dispersion."""
         if self.known is None and not self.dispersion(self.estimate) > 0:
             raise ValueError(

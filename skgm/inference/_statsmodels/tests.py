@@ -11,22 +11,22 @@ from skgm.inference._likelihood.nulls import Restriction, linear_restriction
 from skgm.inference._problem import check_alternative, outcome
 from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import (
+    check_unpenalized,
     is_statsmodels_result,
     likelihood_model,
     parameter_names,
-    refuse_penalised,
     unwrap,
 )
 
 __all__ = [
+    "check_converged",
+    "check_no_event",
     "is_between_fits",
     "model_likelihood_ratio_test",
     "model_score_test",
     "model_wald_test",
     "nested_loglik",
     "nested_restriction",
-    "refuse_event",
-    "refuse_unconverged",
     "robust_covariance",
 ]
 
@@ -59,7 +59,7 @@ def model_score_test(
     -------
     outcome : TestResult
     """
-    _refuse_data(X, sample_weight)
+    _check_data(X, sample_weight)
     model = likelihood_model(result)
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
@@ -101,10 +101,10 @@ def model_likelihood_ratio_test(
     -------
     outcome : TestResult
     """
-    _refuse_data(X, sample_weight)
+    _check_data(X, sample_weight)
     if correction is not None:
         raise ValueError(f"correction must be None for a statsmodels result; got {correction!r}.")
-    refuse_unconverged(result)
+    check_converged(result)
     model = likelihood_model(result)
     best = full_fit(model)
     if is_statsmodels_result(null) and is_between_fits(result, null):
@@ -146,8 +146,8 @@ def model_wald_test(
     -------
     outcome : TestResult
     """
-    _refuse_data(X, sample_weight)
-    refuse_unconverged(result)
+    _check_data(X, sample_weight)
+    check_converged(result)
     model = likelihood_model(result)
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
@@ -194,7 +194,7 @@ def _restriction(result: Any, model: LikelihoodModel, null: Any) -> Restriction:
     return restriction
 
 
-def refuse_unconverged(result: Any) -> None:
+def check_converged(result: Any) -> None:
     """Refuse a fit that says itself that it did not converge."""
     inner = unwrap(result)
     details = getattr(inner, "mle_retvals", None)
@@ -207,7 +207,7 @@ def refuse_unconverged(result: Any) -> None:
             return  # full_fit explains the separation
         raise ValueError(
             "The fit did not converge. Refit with a larger `maxiter` or another `method`, and "
-            "standardise the columns."
+            "standardize the columns."
         )
 
 
@@ -251,7 +251,7 @@ def _named(model: LikelihoodModel, fit: ModelFit) -> dict[str, float]:
     return dict(zip(model.names, fit.params.tolist()))
 
 
-def _refuse_data(X: Any, sample_weight: Any) -> None:
+def _check_data(X: Any, sample_weight: Any) -> None:
     if X is not None or sample_weight is not None:
         raise ValueError(
             "X and sample_weight must be None for a statsmodels result: its data and weights are "
@@ -259,7 +259,7 @@ def _refuse_data(X: Any, sample_weight: Any) -> None:
         )
 
 
-def refuse_event(event: Any) -> None:
+def check_no_event(event: Any) -> None:
     """Raise for right-censored rows, which only families have."""
     if event is not None:
         raise ValueError("event must be None for a statsmodels result: its data are in it.")
@@ -368,7 +368,7 @@ def _offset(model: Any) -> Any:
 
 
 def _check_same_data(full: Any, null: Any) -> None:
-    refuse_penalised(unwrap(null))
+    check_unpenalized(unwrap(null))
     large, small = unwrap(full).model, unwrap(null).model
     y1, y0 = np.asarray(large.endog), np.asarray(small.endog)
     if y1.shape != y0.shape or not np.array_equal(y1, y0):

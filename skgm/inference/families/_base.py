@@ -87,7 +87,7 @@ class Family(ABC):
     r"""A parametric family of distributions, the unit that MLEDensity works with.
 
     A family is stateless. It fits d columns at once, each with parameters of its own: `params` is
-    a dict from a parameter's name to an array (d,), and every method is vectorised over columns.
+    a dict from a parameter's name to an array (d,), and every method is vectorized over columns.
     (A *joint* family, such as the multivariate normal, sets ``joint = True``; its parameters have
     shapes of their own and its results lack the axis of columns.)
 

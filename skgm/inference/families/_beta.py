@@ -38,7 +38,7 @@ class LogitMoments:
 
     @classmethod
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "LogitMoments":
-        """Summarise rows X, (m, d), between zero and one, with their weights."""
+        """Summarize rows X, (m, d), between zero and one, with their weights."""
         log_x, log_rest = np.log(X), np.log1p(-X)
         if weight is None:
             return cls(float(len(X)), log_x.mean(axis=0), log_rest.mean(axis=0))
@@ -141,7 +141,7 @@ class Beta(NaturalFamily):
         return np.where(inside, _log_density(np.log(x), np.log1p(-x), params), -np.inf)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
-        """Return the regularised incomplete beta function, (n, d)."""
+        """Return the regularized incomplete beta function, (n, d)."""
         return special.betainc(params["a"], params["b"], np.clip(X, 0, 1))
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
@@ -173,7 +173,7 @@ class Beta(NaturalFamily):
         phi = self.pack(params)
         return phi, np.broadcast_to(np.eye(2), (*phi.shape, 2)).copy()
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: LogitMoments, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -184,7 +184,6 @@ class Beta(NaturalFamily):
         return np.asarray(away * np.sqrt(statistics.n * determinant / nuisance))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         a, b = params["a"], params["b"]
         return np.clip(rng.beta(a, b, size=(n_samples, len(a))), _EDGE, 1 - _EDGE)
 

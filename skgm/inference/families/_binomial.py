@@ -91,7 +91,6 @@ class Binomial(ExponentialFamily):
         return (X >= 0) & (self.trials >= X) & (np.floor(X) == X)
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return f"whole numbers from 0 to {self.trials:g}"
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
@@ -143,7 +142,6 @@ class Binomial(ExponentialFamily):
         return ((successes / p**2 + failures / (1 - p) ** 2) / statistics.n)[..., None, None]
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         p = params["p"]
         return rng.binomial(int(self.trials), p, size=(n_samples, len(p))).astype(np.float64)
 
@@ -162,11 +160,11 @@ class Binomial(ExponentialFamily):
     def score_interval(self, name: str, statistics: Sums, params: Params, level: float) -> Interval:
         """Return Wilson's interval."""
         p, n, q = params["p"], statistics.n * self.trials, stats.chi2.ppf(level, 1)
-        centre = (p + q / (2 * n)) / (1 + q / n)
+        center = (p + q / (2 * n)) / (1 + q / n)
         half = np.sqrt(q / n * (p * (1 - p) + q / (4 * n))) / (1 + q / n)
         # the ends are the roots of a quadratic: p^2 / (1 + q / n) is their product
-        low = p**2 / ((1 + q / n) * (centre + half))
-        return low, np.where(p == 1, 1.0, np.minimum(centre + half, 1.0))
+        low = p**2 / ((1 + q / n) * (center + half))
+        return low, np.where(p == 1, 1.0, np.minimum(center + half, 1.0))
 
     def _outcomes(self, statistics: Sums) -> tuple[np.ndarray, np.ndarray]:
         """Return numbers of successes and failures, (d,) each."""
@@ -215,10 +213,8 @@ class Bernoulli(Binomial):
         raise ValueError(f"The bernoulli family has no constants to give; got {constants}.")
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return "0 or 1"
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         p = params["p"]
         return (rng.random((n_samples, len(p))) < p).astype(np.float64)

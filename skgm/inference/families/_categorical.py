@@ -154,7 +154,6 @@ class Categorical(ExponentialFamily):
         return (X >= 0) & (self._k > X) & (np.floor(X) == X)
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return f"codes of categories, whole numbers from 0 to {self._k - 1}"
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> CategoryCounts:
@@ -244,7 +243,6 @@ class Categorical(ExponentialFamily):
         return self.standard_errors(params, statistics.n)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         bounds = np.cumsum(self._table(params), axis=1)[:, :-1]
         return (rng.random((n_samples, len(bounds), 1)) >= bounds).sum(axis=-1).astype(np.float64)
 

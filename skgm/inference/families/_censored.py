@@ -43,7 +43,7 @@ class CensoredFamily(SmoothFamily):
 
     .. math:: \ell(\theta) = \sum_i w_i \{e_i \log f(x_i; \theta) + (1 - e_i) \log S(x_i; \theta)\}
 
-    Censoring must not depend on what the waiting time would have been. Its law is not modelled,
+    Censoring must not depend on what the waiting time would have been. Its law is not modeled,
     so there is no expected information: standard errors come from the curvature of the
     likelihood, and r*, which needs the law too, is not offered. The automatic interval is that of
     the profile likelihood.
@@ -84,7 +84,6 @@ class CensoredFamily(SmoothFamily):
         return self.base.inside(X)
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return self.base.describe_support()
 
     def summarize(

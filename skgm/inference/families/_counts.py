@@ -100,7 +100,6 @@ class Poisson(ExponentialFamily):
         return stats.poisson.cdf(X, params["mu"])
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         mu = params["mu"]
         return rng.poisson(mu, size=(n_samples, len(mu))).astype(np.float64)
 

@@ -99,7 +99,6 @@ class Exponential(NaturalFamily):
         return (params["rate"] ** -2.0)[..., None, None]
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         rate = params["rate"]
         return rng.standard_exponential((n_samples, len(rate))) / rate
 
@@ -125,7 +124,7 @@ class Exponential(NaturalFamily):
         """Return the rate, natural for -x."""
         return params["rate"][..., None], np.ones((*np.shape(params["rate"]), 1, 1))
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: Sums, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -237,7 +236,7 @@ class Rayleigh(NaturalFamily):
         scale = params["scale"]
         return scale[..., None] ** -2.0, -2 * scale[..., None, None] ** -3.0
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: Sums, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -245,7 +244,6 @@ class Rayleigh(NaturalFamily):
         return np.asarray((ratio - 1) * (ratio + 1) * np.sqrt(statistics.n))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         scale = params["scale"]
         return scale * rng.rayleigh(size=(n_samples, len(scale)))
 
@@ -346,7 +344,6 @@ class Pareto(NaturalFamily):
         return self._minimum <= X
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return f"numbers >= {self._minimum:g} (the minimum)"
 
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
@@ -413,7 +410,7 @@ class Pareto(NaturalFamily):
         """Return the shape, natural for -log x."""
         return params["shape"][..., None], np.ones((*np.shape(params["shape"]), 1, 1))
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: Sums, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -421,7 +418,6 @@ class Pareto(NaturalFamily):
         return np.asarray((top - restricted["shape"]) / top * np.sqrt(statistics.n))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         shape = params["shape"]
         t = rng.standard_exponential((n_samples, len(shape))) / shape
         return self._minimum * np.exp(np.minimum(t, 700.0))

@@ -89,7 +89,6 @@ class ExtremeValueFamily(LocationScaleFamily):
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:
-        """Return draws of z."""
         return -self.sign * rng.gumbel(size=size)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
@@ -120,7 +119,6 @@ class ExtremeValueFamily(LocationScaleFamily):
     def _search(
         self, statistics: Rows, null: Params, near: Params
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return location and scale where the likelihood is highest."""
         location, scale = self.location_scale(null)
         no_location, no_scale = np.isnan(location), np.isnan(scale)
         shape = statistics.X.shape[1:]

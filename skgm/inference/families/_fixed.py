@@ -132,7 +132,6 @@ class FixedFamily(Family):
         return self.base.inside(X)
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         return self.base.describe_support()
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None, *event: np.ndarray) -> Any:
@@ -221,7 +220,6 @@ class FixedFamily(Family):
         return self.base.canonical_free(statistics, *both, self.free)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         return self.base.sample(self.full(params), n_samples, rng)
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
@@ -231,7 +229,6 @@ class FixedFamily(Family):
     def auto_interval(
         self, name: str, statistics: Any, params: Params, level: float
     ) -> tuple[Any, Any, Any]:
-        """Return the interval by the parameter's `auto` method, and which that is."""
         try:
             return super().auto_interval(name, statistics, params, level)
         except NotImplementedError:  # a family of one's own need not define `canonical`

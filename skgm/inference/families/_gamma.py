@@ -14,7 +14,7 @@ from skgm._numerics.special import (
     trigamma_excess,
 )
 from skgm.inference.families._base import Parameter, Params
-from skgm.inference.families._natural import METHODS, NaturalFamily, choose, refuse_constant
+from skgm.inference.families._natural import METHODS, NaturalFamily, check_not_constant, choose
 from skgm.inference.families._statistics import reduce_chunks
 
 __all__ = ["Gamma", "LogMoments"]
@@ -47,7 +47,7 @@ class LogMoments:
 
     @classmethod
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "LogMoments":
-        """Summarise positive rows X, (m, d), with their weights."""
+        """Summarize positive rows X, (m, d), with their weights."""
         n = float(len(X) if weight is None else weight.sum())
         if weight is None and X.shape[1] == 1:
             mean_and_gap = _one_column(X[:, 0])
@@ -183,7 +183,7 @@ class Gamma(NaturalFamily):
         """Raise for constant columns."""
         spread = np.sqrt(2 * statistics.gap)
         why = "the likelihood grows without bound as the shape grows"
-        refuse_constant(self.name, spread, statistics.n, names, why)
+        check_not_constant(self.name, spread, statistics.n, names, why)
 
     def estimate(self, statistics: LogMoments) -> dict[str, np.ndarray]:
         """Return the maximum-likelihood estimate."""
@@ -224,7 +224,7 @@ class Gamma(NaturalFamily):
         return np.where(inside, -fit, -np.inf)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
-        """Return the regularised incomplete gamma function of x / s, (n, d)."""
+        """Return the regularized incomplete gamma function of x / s, (n, d)."""
         return special.gammainc(params["shape"], np.maximum(X, 0) / params["scale"])
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
@@ -279,7 +279,7 @@ class Gamma(NaturalFamily):
         rows = [np.stack([one, zero], axis=-1), np.stack([one, mean / scale**2], axis=-1)]
         return phi, np.stack(rows, axis=-2)
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: LogMoments, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -291,7 +291,6 @@ class Gamma(NaturalFamily):
         return away * np.sqrt(excess * shape / (1 + trigamma_excess(shape)))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         shape = params["shape"]
         draws = rng.standard_gamma(shape, size=(n_samples, len(shape)))
         return np.maximum(draws * params["scale"], _TINY)  # tiny shapes underflow to zero
@@ -316,8 +315,8 @@ def _one_error(shape: float, scale: float, n: float) -> dict[str, np.ndarray]:
 
 def _ratio(x: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
     """Return x / (a s), and that minus one."""
-    centre = params["shape"] * params["scale"]
-    return x / centre, (x - centre) / centre
+    center = params["shape"] * params["scale"]
+    return x / center, (x - center) / center
 
 
 def _scores(x: np.ndarray, gap: np.ndarray | float, params: Params) -> np.ndarray:

@@ -48,7 +48,7 @@ class HeavyTailedFamily(LocationScaleFamily):
         scale = (high - low) / 2
         return self.from_location_scale(middle, np.where(scale > 0, scale, distance))
 
-    def refuse_ties(self, statistics: Rows, params: Params, names: list[str]) -> None:
+    def check_no_ties(self, statistics: Rows, params: Params, names: list[str]) -> None:
         """Raise where so much weight lies on one value that the likelihood is unbounded there."""
         index = np.asarray(self.tail_index(params))
         tied = heaviest_tie(statistics)
@@ -65,7 +65,6 @@ class HeavyTailedFamily(LocationScaleFamily):
     def _search(
         self, statistics: Rows, null: Params, near: Params
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return location and scale where the likelihood is highest."""
         location, scale = self.location_scale(null)
         many = np.isnan(location) & ~np.isnan(scale)
         many = np.broadcast_to(many, statistics.X.shape[1:])
@@ -171,10 +170,10 @@ class Cauchy(HeavyTailedFamily):
     highest is found. Columns with half of their weight or more on one value are refused.
 
     The law of r* depends on the number of rows only. For the scale of a dozen rows or fewer it is
-    a little wider than the standard normal, so r* is centred and scaled by its simulated mean and
+    a little wider than the standard normal, so r* is centered and scaled by its simulated mean and
     standard deviation (``benchmarks/inference_cauchy_root.py``). With four rows r* has heavy tails
     (its interval for the scale would cover 85 % of the time, not 95), with three it is askew: there
-    the signed root of the profile likelihood is centred and scaled instead. Four distinct values
+    the signed root of the profile likelihood is centered and scaled instead. Four distinct values
     among more rows have the profile interval.
 
     References
@@ -188,7 +187,7 @@ class Cauchy(HeavyTailedFamily):
     parameters = location_and_scale()
 
     def rstar_interval(self, name: str, statistics: Rows, params: Params, level: float) -> Interval:
-        """Return the values at which r*, standardised by its simulated law, is not extreme."""
+        """Return the values at which r*, standardized by its simulated law, is not extreme."""
         plain = _PLAIN_ROOT.get((int(statistics.n), name))
         if plain is None and _four_values(statistics):
             return self.profile_interval(name, statistics, params, level)
@@ -221,13 +220,12 @@ class Cauchy(HeavyTailedFamily):
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:
-        """Return draws of z."""
         return rng.standard_cauchy(size=size)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for columns with half of the weight or more on one value."""
         super().check_statistics(statistics, names)
-        self.refuse_ties(statistics, {}, names)
+        self.check_no_ties(statistics, {}, names)
 
 
 def _four_values(statistics: Rows) -> bool:

@@ -7,7 +7,7 @@ from scipy import special
 
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._gamma import LogMoments
-from skgm.inference.families._natural import METHODS, NaturalFamily, choose, refuse_constant
+from skgm.inference.families._natural import METHODS, NaturalFamily, check_not_constant, choose
 from skgm.inference.families._normal import chi2_quantile, deviance_roots, student_df
 from skgm.inference.families._statistics import reduce_chunks
 
@@ -37,7 +37,7 @@ class ReciprocalMoments:
 
     @classmethod
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "ReciprocalMoments":
-        """Summarise positive rows X, (m, d), with their weights."""
+        """Summarize positive rows X, (m, d), with their weights."""
         logs = LogMoments.from_chunk(X, weight)
         mean, w = logs.mean, np.ones(len(X)) if weight is None else weight
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -109,7 +109,7 @@ class InverseGaussian(NaturalFamily):
     def check_statistics(self, statistics: ReciprocalMoments, names: list[str]) -> None:
         """Raise for constant columns."""
         why = "the likelihood grows without bound as lam grows"
-        refuse_constant(self.name, np.sqrt(statistics.excess), statistics.n, names, why)
+        check_not_constant(self.name, np.sqrt(statistics.excess), statistics.n, names, why)
 
     def restricted_estimate(
         self, statistics: ReciprocalMoments, null: Params
@@ -187,7 +187,7 @@ class InverseGaussian(NaturalFamily):
         one = np.ones_like(lam)
         return phi, _matrix(-2 * lam / mu**3, first, np.zeros_like(lam), one)
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: ReciprocalMoments, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -200,7 +200,6 @@ class InverseGaussian(NaturalFamily):
         return np.asarray((ratio - 1) * (ratio + 1) / 2 * size * np.sqrt(n))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         mu, lam = params["mu"], params["lam"]
         return rng.wald(mu / lam, 1.0, size=(n_samples, len(mu))) * lam
 

@@ -27,7 +27,7 @@ class Laplace(LocationScaleFamily):
     The likelihood has a kink at every row: its Hessian in the location is zero almost everywhere
     and says nothing about the error of the median. Standard errors, the bread of sandwiches
     included, therefore come from the expected information diag(1, 1) / s^2, the variance of the
-    score. Any point between the two middle rows maximises the likelihood of an even number of
+    score. Any point between the two middle rows maximizes the likelihood of an even number of
     rows: their midpoint is returned. Two different rows are enough.
 
     Exact intervals are conditional on the ancillary shape of the sample; see
@@ -55,7 +55,6 @@ class Laplace(LocationScaleFamily):
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:
-        """Return draws of z."""
         return rng.laplace(size=size)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
@@ -123,12 +122,12 @@ def _mean_distance(statistics: Rows, location: np.ndarray) -> np.ndarray:
 #
 # Given the ancillary shape of the sample, the pivots (m_hat - m) / s_hat and s_hat / s have a known
 # distribution, and it is that of the parameters under the prior 1/s: the limits of that posterior
-# cover exactly. With S(m) the sum of distances from m, which is linear between neighbouring rows,
+# cover exactly. With S(m) the sum of distances from m, which is linear between neighboring rows,
 #
 # .. math::
 #     p(m) \propto S(m)^{-n}, \qquad P(s \le B) = \int p(m)\, Q\{n, S(m)/B\}\, dm
 #
-# Q being the upper regularised gamma function; both integrate over a piece in closed form, the
+# Q being the upper regularized gamma function; both integrate over a piece in closed form, the
 # second because :math:`S^{-n} Q(n, S/B)` is the derivative of :math:`-S^{1-n} Q(n-1, S/B) / (n-1)`.
 #
 # References

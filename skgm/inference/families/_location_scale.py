@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgm._numerics.newton import maximise
+from skgm._numerics.newton import maximize
 from skgm.inference._likelihood.model import Line
 from skgm.inference.families._base import Family, Parameter, Params
 from skgm.inference.families._statistics import Rows
@@ -18,12 +18,12 @@ __all__ = [
     "KernelMeans",
     "LocationScaleFamily",
     "SmoothFamily",
+    "check_no_constant_columns",
     "climb",
     "kernel_means",
     "latest_means",
     "location_and_scale",
     "one_dimension",
-    "refuse_constant_columns",
     "weighted_quantiles",
 ]
 
@@ -246,7 +246,6 @@ class SmoothFamily(Family):
         """Return a rough estimate, (d,) each, strictly inside the parameter space."""
 
     def restricted_estimate(self, statistics: Any, null: Params) -> dict[str, np.ndarray]:
-        """Return the estimate with the entries of `null` held fixed; NaN marks the free ones."""
         return self.restricted_near(statistics, null, self.start(statistics))
 
     def restricted_near(self, statistics: Any, null: Params, near: Params) -> dict[str, np.ndarray]:
@@ -274,7 +273,7 @@ class SmoothFamily(Family):
                 curvature[:, k, k] -= gradient * turn
                 return gradient * slope, curvature
 
-        moved, converged = maximise(value, derivatives, line.outward(theta), free)
+        moved, converged = maximize(value, derivatives, line.outward(theta), free)
         # what is held keeps its digits: it does not go through the scale and back
         found = self.unpack(np.where(free, line.inward(moved), theta))
         return self.settle(statistics, null, found, converged)
@@ -377,7 +376,7 @@ class LocationScaleFamily(SmoothFamily):
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for constant columns."""
-        refuse_constant_columns(self.name, statistics, names)
+        check_no_constant_columns(self.name, statistics, names)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
         """Return the median and the mean distance from it, as location and scale."""
@@ -403,7 +402,6 @@ class LocationScaleFamily(SmoothFamily):
     def restricted_near(
         self, statistics: Rows, null: Params, near: Params
     ) -> dict[str, np.ndarray]:
-        """Return the restricted estimate, searched from `near`."""
         return self._merge(null, *self._search(statistics, null, near))
 
     def _search(
@@ -553,7 +551,7 @@ class LocationScaleFamily(SmoothFamily):
 
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities, (n, d), -inf outside the support."""
-        z, s = self._standardise(X, params)
+        z, s = self._standardize(X, params)
         log_density = self.kernel(z, params)[0] - np.log(s)
         if not self.logarithmic:
             return log_density
@@ -562,17 +560,17 @@ class LocationScaleFamily(SmoothFamily):
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
-        return self.unit_cdf(self._standardise(X, params)[0], params)
+        return self.unit_cdf(self._standardize(X, params)[0], params)
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores, (n, d, k)."""
-        z, s = self._standardise(X, params)
+        z, s = self._standardize(X, params)
         _, g1, _ = self.kernel(z, params)
         return self._to_theta(np.stack([-g1 / s, -(1 + z * g1) / s], axis=-1), params)
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""
-        z, s = self._standardise(X, params)
+        z, s = self._standardize(X, params)
         _, g1, _ = self.kernel(z, params)
         if not self.logarithmic:
             return g1 / s
@@ -581,7 +579,6 @@ class LocationScaleFamily(SmoothFamily):
             return np.where(inside, (g1 / s - 1) / np.where(inside, X, 1.0), 0.0)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         m, s = self.location_scale(params)
         t = m + s * self.unit_draws(params, (n_samples, len(s)), rng)
         return np.exp(t) if self.logarithmic else t
@@ -592,7 +589,7 @@ class LocationScaleFamily(SmoothFamily):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(np.maximum(X, 0))
 
-    def _standardise(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    def _standardize(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
         m, s = self.location_scale(params)
         return (self._t(X) - m) / s, np.asarray(s)
 
@@ -605,7 +602,7 @@ def _mean_distance(statistics: Rows, location: np.ndarray) -> np.ndarray:
     return statistics.weight @ np.abs(statistics.X - location) / statistics.n
 
 
-def refuse_constant_columns(name: str, statistics: Any, names: list[str]) -> None:
+def check_no_constant_columns(name: str, statistics: Any, names: list[str]) -> None:
     """Raise for columns whose rows are all equal: the likelihood is unbounded there."""
     varies = (statistics.X[0] != statistics.X).any(axis=0)
     if not varies.all():

@@ -86,7 +86,6 @@ class Logistic(LocationScaleFamily):
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:
-        """Return draws of z."""
         return rng.logistic(size=size)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from scipy import stats
 from skgm._numerics.gaussian import (
     conditional_draws,
     draws,
-    factorise,
+    factorize,
     gaussian_log_density,
     gaussian_score_function,
     log_determinant,
@@ -72,7 +72,7 @@ class MultivariateNormal(ExponentialFamily):
 
     def check_statistics(self, statistics: Moments, names: list[str]) -> None:
         """Raise for a singular covariance, or one whose inverse overflows."""
-        factor = factorise(statistics.covariance(), statistics.mean)
+        factor = factorize(statistics.covariance(), statistics.mean)
         if factor.ridge:
             singular, problem = factor.constant, "constant columns"
             if not len(singular):
@@ -92,7 +92,6 @@ class MultivariateNormal(ExponentialFamily):
             )
 
     def no_restriction(self, statistics: Moments) -> dict[str, Any]:
-        """Return a null hypothesis that leaves every entry free."""
         d = len(statistics.mean)
         return {"mean": np.full(d, np.nan), "covariance": np.full((d, d), np.nan)}
 
@@ -182,7 +181,6 @@ class MultivariateNormal(ExponentialFamily):
         check_covariance_null(null["covariance"])
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         return draws(params["mean"], scaled_cholesky(params["covariance"]), n_samples, rng)
 
     def sample_given(
@@ -407,15 +405,15 @@ def covariance_interval(
 
 
 def _end(excess: Any, r: np.ndarray, sign: float) -> np.ndarray:
-    centre = np.arctanh(r)
+    center = np.arctanh(r)
     hump, dip = _turning_angles(r, sign)
     split = (excess(hump) > 0) & (excess(dip) <= 0)  # accepted, rejected, accepted again
-    start = np.where(split, dip, centre)
+    start = np.where(split, dip, center)
     outer = _bracket(excess, start, sign)
     end = _curve(np.tanh(find_root(excess, start, outer)), r)[0]
     if not split.any():
         return end
-    first = _curve(np.tanh(find_root(excess, centre, np.where(split, hump, outer))), r)[0]
+    first = _curve(np.tanh(find_root(excess, center, np.where(split, hump, outer))), r)[0]
     return sign * np.maximum(sign * end, sign * first)
 
 
@@ -458,9 +456,9 @@ def _score(rho: np.ndarray, r: np.ndarray) -> np.ndarray:
     return diagonal**2 + off**2
 
 
-def _bracket(excess: Any, centre: np.ndarray, sign: float) -> np.ndarray:
+def _bracket(excess: Any, center: np.ndarray, sign: float) -> np.ndarray:
     for width in 2.0 ** np.arange(-4, 5):
-        outer = np.clip(centre + sign * width, -17.0, 17.0)  # tanh(17) is below one
+        outer = np.clip(center + sign * width, -17.0, 17.0)  # tanh(17) is below one
         if (excess(outer) > 0).all():
             return outer
     raise ValueError(

@@ -9,7 +9,7 @@ from scipy import special
 from skgm.inference._likelihood.inversion import Profile, invert
 from skgm.inference.families._base import ExponentialFamily, Interval, Params
 
-__all__ = ["METHODS", "ModifiedRoot", "NaturalFamily", "choose", "follow", "refuse_constant"]
+__all__ = ["METHODS", "ModifiedRoot", "NaturalFamily", "check_not_constant", "choose", "follow"]
 
 METHODS = (
     "wald",
@@ -35,19 +35,18 @@ class NaturalFamily(ExponentialFamily):
 
     Beyond those of :class:`Family` a subclass writes `mean_score`, `observed_information` at any
     parameters, `canonical` (the natural parameter, up to an affine map that may depend on the
-    statistics, so that nothing cancels) and `standardised`, the q of eq. rstar. Its restricted
-    estimates, log-likelihood and `standardised` take held values of shape (2, d), so that both
+    statistics, so that nothing cancels) and `standardized`, the q of eq. rstar. Its restricted
+    estimates, log-likelihood and `standardized` take held values of shape (2, d), so that both
     ends of an interval are found at once.
     """
 
     @abstractmethod
-    def standardised(
+    def standardized(
         self, name: str, statistics: Any, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar, positive where `name` lies below its estimate."""
 
     def rstar_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
-        """Return the values at which the modified signed root is not extreme; eq. rstar."""
         profile = Profile(self, name, statistics, params)
         found = follow(ModifiedRoot(self, profile), profile, level)
         if found is not None:
@@ -93,7 +92,7 @@ class ModifiedRoot:
         restricted, fall = profile.at(value)
         r = np.sign(self.estimate - value) * np.sqrt(2 * fall)
         with np.errstate(all="ignore"):
-            q = self.family.standardised(
+            q = self.family.standardized(
                 profile.name, profile.statistics, profile.params, restricted
             )
             correction = np.log(q / r) / r
@@ -122,11 +121,11 @@ def follow(root: Any, profile: Profile, level: float) -> Interval | None:
     error = profile.family.standard_errors(profile.params, profile.statistics.n)[profile.name]
     log = parameter.link == "log"
     forward, inverse = (np.log, np.exp) if log else (np.asarray, np.asarray)
-    centre, width = forward(estimate), error / estimate if log else error
+    center, width = forward(estimate), error / estimate if log else error
     wanted = np.array([[quantile], [-quantile]])
-    before, gap_before, gap_earlier = centre, -wanted, np.zeros_like(wanted)
+    before, gap_before, gap_earlier = center, -wanted, np.zeros_like(wanted)
     with np.errstate(all="ignore"):
-        u = centre - wanted * width
+        u = center - wanted * width
         for _ in range(_MAX_SECANTS):
             gap = root(inverse(u)) - wanted
             slope = (gap - gap_before) / (u - before)
@@ -138,7 +137,7 @@ def follow(root: Any, profile: Profile, level: float) -> Interval | None:
             left = gap * gap / gap_earlier
             gap_earlier, before, gap_before, u = gap_before, u, gap, u - step
             if ((np.abs(gap) < _LAST_GAP) | (np.abs(left) < _LAST_ERROR)).all():
-                right_side = (centre - u) * wanted > 0
+                right_side = (center - u) * wanted > 0
                 return (inverse(u[0]), inverse(u[1])) if right_side.all() else None
     return None
 
@@ -148,7 +147,9 @@ def choose(null: Any, free: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(null), free, null)
 
 
-def refuse_constant(family: str, spread: np.ndarray, n: float, names: list[str], why: str) -> None:
+def check_not_constant(
+    family: str, spread: np.ndarray, n: float, names: list[str], why: str
+) -> None:
     """Raise for columns whose spread, relative to their values, is rounding."""
     constant = [names[j] for j in np.flatnonzero(~(spread > 4 * _EPS))]
     if constant:

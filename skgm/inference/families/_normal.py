@@ -15,10 +15,10 @@ from skgm.inference.families._natural import METHODS, NaturalFamily
 __all__ = [
     "LogNormal",
     "Normal",
+    "check_bounded",
     "chi2_quantile",
     "deviance_roots",
     "mean_interval",
-    "refuse_unbounded",
     "student_df",
     "variance_interval",
 ]
@@ -42,7 +42,7 @@ def chi2_quantile(level: float) -> float:
     return float(special.ndtri((1 + level) / 2)) ** 2
 
 
-def refuse_unbounded(unbounded: Any, method: str, n: float) -> None:
+def check_bounded(unbounded: Any, method: str, n: float) -> None:
     """Raise where an interval would reach to infinity."""
     if np.any(unbounded):
         raise ValueError(
@@ -60,7 +60,7 @@ def mean_interval(
         df = student_df(n)
         half = special.stdtrit(df, (1 + level) / 2) * np.sqrt(variance / df)
     elif method == "score":  # n d^2 / (variance + d^2) <= q
-        refuse_unbounded(n <= q, "score", n)
+        check_bounded(n <= q, "score", n)
         half = np.sqrt(variance * q / (n - q))
     else:  # profile: n log(1 + d^2 / variance) <= q
         half = np.sqrt(variance * np.expm1(q / n))
@@ -76,7 +76,7 @@ def variance_interval(method: str, variance: np.ndarray, n: float, level: float)
         small = 2 * special.gammaincinv(half_df, tail) / n
         large = 2 * special.gammainccinv(half_df, tail) / n
     elif method == "score":  # n/2 (u - 1)^2 <= q with u = variance_hat / variance
-        refuse_unbounded(n <= 2 * q, "score", n)
+        check_bounded(n <= 2 * q, "score", n)
         small, large = 1 - np.sqrt(2 * q / n), 1 + np.sqrt(2 * q / n)
     else:  # profile: n (u - 1 - log u) <= q
         small, large = deviance_roots(q / n)
@@ -194,7 +194,7 @@ class Normal(NaturalFamily):
         jacobian = np.array([[one, -2 * delta / sigma], [zero, 1 / sigma]]) / sigma**2
         return phi, np.moveaxis(jacobian, (0, 1), (-2, -1))
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: Moments, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -210,7 +210,6 @@ class Normal(NaturalFamily):
         return special.ndtr((X - params["mu"]) / params["sigma"])
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         mu = params["mu"]
         return mu + params["sigma"] * rng.standard_normal((n_samples, len(mu)))
 
@@ -219,7 +218,7 @@ class Normal(NaturalFamily):
         return -(X - params["mu"]) / params["sigma"] ** 2
 
     def small_sample(self, name: str, n: float) -> tuple[float, float]:
-        """Return the factors of the unbiased variance: sigma is centred on its root."""
+        """Return the factors of the unbiased variance: sigma is centered on its root."""
         factor = float(np.sqrt(n / student_df(n)))
         return (factor if name == "sigma" else 1.0), factor
 
@@ -282,7 +281,6 @@ class LogNormal(Normal):
         return Moments.from_chunk(np.log(X.astype(np.float64)), weight)
 
     def check_statistics(self, statistics: Moments, names: list[str]) -> None:
-        """Raise for constant columns."""
         try:
             super().check_statistics(statistics, names)
         except ValueError as error:
@@ -304,7 +302,6 @@ class LogNormal(Normal):
         return super().score(_logarithm(X), params)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         return np.exp(super().sample(params, n_samples, rng))
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:

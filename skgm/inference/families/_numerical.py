@@ -21,7 +21,7 @@ class NumericalFamily(SmoothFamily):
     """A columnwise family that is known by its log-density, for distributions of one's own.
 
     A subclass sets `name`, `support`, `parameters` (and `discrete` for a mass) and writes
-    ``log_density(X, params)`` and ``sample(params, n_samples, rng)``, both vectorised over columns
+    ``log_density(X, params)`` and ``sample(params, n_samples, rng)``, both vectorized over columns
     as in :class:`Family`. Estimates, standard errors, Wald, profile, score and robust intervals
     and the tests follow from extrapolated central differences on the scale without ends:
     log(theta - low) where a parameter has one finite end, logit where it has two.
@@ -172,7 +172,6 @@ class NumericalFamily(SmoothFamily):
         return statistics.n * np.einsum("dk,dk->d", slope, solved)
 
     def score_interval(self, name: str, statistics: Rows, params: Params, level: float) -> Interval:
-        """Return the values that the score test does not reject, found by search."""
         try:
             return super().score_interval(name, statistics, params, level)
         except np.linalg.LinAlgError as error:

@@ -56,7 +56,7 @@ class ScipyFamily(NumericalFamily):
     Likelihood theory needs a support that does not move with the parameters. Where it has a fixed
     end at loc (gamma, Pareto), loc is known, 0 unless given; where it has two, scale is known as
     well, 1 unless given. loc of a discrete distribution is 0 unless given. Where an end moves
-    with the estimated parameters (generalised extreme values), the density must vanish there
+    with the estimated parameters (generalized extreme values), the density must vanish there
     faster than linearly; otherwise the fit is refused (a free threshold).
 
     Standard errors use the expected information, by quadrature over quantiles, where scipy has
@@ -181,7 +181,6 @@ class ScipyFamily(NumericalFamily):
         return (low < X) & (high > X)
 
     def describe_support(self) -> str:
-        """Return in words what every value must be."""
         loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
         low, high = (loc + scale * end for end in self._ends)
         return describe_ends(low, high, self.discrete)
@@ -251,7 +250,6 @@ class ScipyFamily(NumericalFamily):
             return self._law.cdf(X, *shapes, **where)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         shapes, where = self._arguments(params)
         size = n_samples, len(next(iter(params.values())))
         with np.errstate(all="ignore"):
@@ -339,7 +337,7 @@ class ScipyFamily(NumericalFamily):
     def restricted_estimate(self, statistics: Rows, null: Params) -> dict[str, np.ndarray]:
         """Return the estimate with the entries of `null` held; refuse a free threshold."""
         found = super().restricted_estimate(statistics, null)
-        self._refuse_threshold(found, null)
+        self._check_threshold(found, null)
         return found
 
     def units(self, params: Params) -> np.ndarray:
@@ -358,12 +356,12 @@ class ScipyFamily(NumericalFamily):
         An estimate at infinity, where the likelihood has its limit, is one: `MLEDensity` warns.
         """
         if not converged.all():
-            self._refuse_threshold(found, null)
+            self._check_threshold(found, null)
             if np.isnan([*null.values()]).all():
                 converged = converged | at_infinity(self, statistics, found)
         return super().settle(statistics, null, found, converged)
 
-    def _refuse_threshold(self, found: Params, null: Params) -> None:
+    def _check_threshold(self, found: Params, null: Params) -> None:
         free = [p.name for p in self.parameters if np.isnan(null[p.name]).any()]
         end = irregular_end(self, found, free)
         if end is not None:

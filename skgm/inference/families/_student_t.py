@@ -87,7 +87,6 @@ class StudentT(HeavyTailedFamily):
         return unit
 
     def unit_cdf(self, z: np.ndarray, params: Params) -> np.ndarray:
-        """Return the distribution function of z."""
         df = np.broadcast_to(np.asarray(params["df"], dtype=np.float64), z.shape)
         return np.where(np.isinf(df), special.ndtr(z), special.stdtr(np.minimum(df, 1e300), z))
 
@@ -104,16 +103,15 @@ class StudentT(HeavyTailedFamily):
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for constant columns and those with half of the weight or more on one value."""
         super().check_statistics(statistics, names)
-        self.refuse_ties(statistics, {"df": np.ones(len(names))}, names)
+        self.check_no_ties(statistics, {"df": np.ones(len(names))}, names)
 
     def restricted_estimate(self, statistics: Rows, null: Params) -> dict[str, np.ndarray]:
-        """Return the estimate with the entries of `null` held fixed; NaN marks the free ones."""
         df = np.broadcast_to(np.asarray(null["df"], dtype=np.float64), statistics.X.shape[1:])
         held = ~np.isnan(df) & np.isnan(null["scale"])
         if held.any():
             columns = np.flatnonzero(held)
             part = Rows(statistics.n, statistics.X[:, columns], statistics.weight)
-            self.refuse_ties(part, {"df": df[columns]}, [f"number {j}" for j in columns])
+            self.check_no_ties(part, {"df": df[columns]}, [f"number {j}" for j in columns])
         return super().restricted_estimate(statistics, null)
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
@@ -124,7 +122,6 @@ class StudentT(HeavyTailedFamily):
     def restricted_near(
         self, statistics: Rows, null: Params, near: Params
     ) -> dict[str, np.ndarray]:
-        """Return the restricted estimate, searched from `near`."""
         d = statistics.X.shape[1]
         df = np.array(np.broadcast_to(np.asarray(null["df"], dtype=np.float64), d))
         free = np.flatnonzero(np.isnan(df))
@@ -155,7 +152,6 @@ class StudentT(HeavyTailedFamily):
     def expansion(
         self, statistics: Rows, params: Params
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean log-likelihood, mean score and observed information, in one pass."""
         height, score, information = self.kappa_expansion(statistics, params)
         turn = -(_kappa(params) ** 2)  # d kappa / d df
         bend = -2 * turn * _kappa(params) * score[:, 0]
@@ -190,7 +186,7 @@ class StudentT(HeavyTailedFamily):
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores, (n, d, 3)."""
         kappa = _kappa(params)
-        z, s = self._standardise(X, params)
+        z, s = self._standardize(X, params)
         _, g1, _, share = log_kernel(z, kappa)
         tilted = tilt(z, kappa, share)[0] + constant(kappa)[1]
         return np.stack([-(kappa**2) * tilted, -g1 / s, -(1 + z * g1) / s], axis=-1)
@@ -241,7 +237,7 @@ _COARSE = np.array([0.0, 0.01, 0.08, 0.3, 0.8, 1.8, 4.0, 10.0])
 _MANY_ROWS = 200  # from here on the profile is smooth enough for the coarse one
 _MAX_ITERATIONS = 100
 _LAST_STEP = 1e-9
-_NEIGHBOURHOOD = 4.0
+_NEIGHBORHOOD = 4.0
 _NOTHING = 1e-12  # kappa below this is zero: no sample tells such df from infinite ones
 
 
@@ -303,7 +299,7 @@ def estimate_kappa(
     kappa = 1 / near["df"]
     if not np.isnan(kappa).any():  # NaN where there is no estimate yet
         # a search that follows a profile: its maximum moves little from one value to the next
-        low, high = kappa / _NEIGHBOURHOOD, np.minimum(kappa * _NEIGHBOURHOOD, ceiling)
+        low, high = kappa / _NEIGHBORHOOD, np.minimum(kappa * _NEIGHBORHOOD, ceiling)
         found, params = _climb(family, statistics, null, near, (low, kappa, high))
         slope, _ = _profile_slope(family, statistics, null, params)
         inside = (found > 1.01 * low) & (found < 0.99 * high)

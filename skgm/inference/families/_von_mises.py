@@ -14,8 +14,8 @@ from skgm.inference.families._natural import (
     METHODS,
     ModifiedRoot,
     NaturalFamily,
+    check_not_constant,
     follow,
-    refuse_constant,
 )
 from skgm.inference.families._statistics import reduce_chunks
 
@@ -58,7 +58,7 @@ class AngularMoments:
 
     @classmethod
     def from_chunk(cls, X: np.ndarray, weight: np.ndarray | None = None) -> "AngularMoments":
-        """Summarise rows of angles X, (m, d), with their weights."""
+        """Summarize rows of angles X, (m, d), with their weights."""
         weight = np.ones(len(X)) if weight is None else weight
         direction = np.arctan2(weight @ np.sin(X), weight @ np.cos(X))
         n = float(weight.sum())
@@ -120,7 +120,7 @@ class VonMises(NaturalFamily):
     def check_statistics(self, statistics: AngularMoments, names: list[str]) -> None:
         """Raise for constant columns."""
         why = "the likelihood grows without bound as kappa grows"
-        refuse_constant(self.name, np.sqrt(statistics.versine), statistics.n, names, why)
+        check_not_constant(self.name, np.sqrt(statistics.versine), statistics.n, names, why)
 
     def restricted_estimate(
         self, statistics: AngularMoments, null: Params
@@ -196,7 +196,7 @@ class VonMises(NaturalFamily):
         phi = np.stack([kappa * sine, kappa * cosine], axis=-1)
         return phi, _matrix(kappa * cosine, sine, -kappa * sine, cosine)
 
-    def standardised(
+    def standardized(
         self, name: str, statistics: AngularMoments, estimate: Params, restricted: Params
     ) -> np.ndarray:
         """Return q of eq. rstar."""
@@ -210,14 +210,12 @@ class VonMises(NaturalFamily):
     def rstar_interval(
         self, name: str, statistics: AngularMoments, params: Params, level: float
     ) -> Interval:
-        """Return the values at which the modified signed root is not extreme; eq. rstar."""
         profile = Profile(self, name, statistics, params)
         return circular_ends(ModifiedRoot(self, profile), profile, level)
 
     def profile_interval(
         self, name: str, statistics: AngularMoments, params: Params, level: float
     ) -> Interval:
-        """Return the values that the likelihood-ratio test does not reject."""
         profile = Profile(self, name, statistics, params)
         return circular_ends(profile.root, profile, level)
 
@@ -267,7 +265,6 @@ class VonMises(NaturalFamily):
         return low, high
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n_samples, d) draws."""
         mu, kappa = params["mu"], params["kappa"]
         # numpy's angles lie in [-pi, pi]; beyond 1e6 it switches to a normal of its own accord
         return _wrap(mu + rng.vonmises(0.0, kappa, size=(n_samples, len(mu))))

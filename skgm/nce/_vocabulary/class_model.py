@@ -29,7 +29,7 @@ __all__ = [
     "Schedule",
     "SoftmaxPrediction",
     "batch_noise",
-    "begin_labelled",
+    "begin_labeled",
     "codes_of",
     "first_classes",
     "hold_out",
@@ -267,10 +267,10 @@ def row_keys(X: Any, y: np.ndarray) -> np.ndarray:
     return np.column_stack([X @ direction, y])
 
 
-# Validation of labelled tables, and codes for labels.
+# Validation of labeled tables, and codes for labels.
 
 
-def begin_labelled(
+def begin_labeled(
     estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool
 ) -> tuple[Any, np.ndarray, np.ndarray]:
     """Validate; return table (array or CSR), labels (n,) and weights (n,), all positive."""
@@ -368,7 +368,7 @@ class SoftmaxPrediction:
             yield part, rows @ coef.T + self.intercept_
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores of the classes: log-probabilities up to the log-normaliser of the row.
+        """Return the scores of the classes: log-probabilities up to the log-normalizer of the row.
 
         Parameters
         ----------
@@ -387,7 +387,7 @@ class SoftmaxPrediction:
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the log-probabilities of the classes, normalised exactly.
+        """Return the log-probabilities of the classes, normalized exactly.
 
         Parameters
         ----------

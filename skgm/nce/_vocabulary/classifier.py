@@ -26,7 +26,7 @@ from skgm.nce._vocabulary.class_model import (
     Schedule,
     SoftmaxPrediction,
     batch_noise,
-    begin_labelled,
+    begin_labeled,
     codes_of,
     first_classes,
     row_keys,
@@ -34,7 +34,7 @@ from skgm.nce._vocabulary.class_model import (
     start_model,
     train_by_batches,
 )
-from skgm.nce._vocabulary.full_softmax import fit_softmax, merge_labelled_rows
+from skgm.nce._vocabulary.full_softmax import fit_softmax, merge_labeled_rows
 
 __all__ = [
     "ClassEstimation",
@@ -99,7 +99,7 @@ class ClassEstimation:
         rows = table.astype(np.float64)
         if rows.shape[0] * rows.shape[1] <= MAX_MERGED:
             rows = rows.toarray() if issparse(rows) else rows
-            rows, codes, weight = merge_labelled_rows(rows, codes, weight)
+            rows, codes, weight = merge_labeled_rows(rows, codes, weight)
 
         def observe(loss: float) -> bool:
             task = epoch_begins(context, self, X=table, name="lbfgs-iteration")
@@ -117,7 +117,7 @@ class ClassEstimation:
         )
         if not found.converged:
             warn_user(
-                f"L-BFGS has not converged after {len(found.losses)} iterations. Standardise the "
+                f"L-BFGS has not converged after {len(found.losses)} iterations. Standardize the "
                 "columns, or raise max_iter, tol or alpha.",
                 ConvergenceWarning,
             )
@@ -239,14 +239,14 @@ class NCEClassifier(
         p(k \mid x) = \frac{\exp s_k(x)}{\sum_l \exp s_l(x)}, \qquad
         s_k(x) = w_k^{\mathsf T} A^{\mathsf T} x + b_k
 
-    The time of a softmax classifier is spent on the normaliser, a sum over all classes for each
+    The time of a softmax classifier is spent on the normalizer, a sum over all classes for each
     row. Here a batch of rows shares a few hundred classes drawn by their frequency, from which
     the true ones are told: the time of an update does not depend on the number of classes.
-    Probabilities are exact all the same, normalised over all classes in chunks of rows.
+    Probabilities are exact all the same, normalized over all classes in chunks of rows.
 
     Prefer it from a thousand classes on. With no more classes than `n_noise` it is multinomial
     logistic regression, to the same optimum; there
-    :class:`~sklearn.linear_model.LogisticRegression` serves as well. Standardise the columns.
+    :class:`~sklearn.linear_model.LogisticRegression` serves as well. Standardize the columns.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ class NCEClassifier(
     n_iter_ : int
         Epochs or iterations.
     loss_curve_ : list of float
-        Mean loss of each epoch, or penalised log-loss after each iteration. Losses of different
+        Mean loss of each epoch, or penalized log-loss after each iteration. Losses of different
         kinds do not compare.
     validation_curve_ : list of float
         Exact log-loss of the rows held out after each epoch; empty without them.
@@ -425,7 +425,7 @@ class NCEClassifier(
         self : NCEClassifier
             The fitted classifier.
         """
-        table, labels, weight = begin_labelled(self, X, y, sample_weight, reset=True)
+        table, labels, weight = begin_labeled(self, X, y, sample_weight, reset=True)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -474,7 +474,7 @@ class NCEClassifier(
             The updated classifier.
         """
         first = not hasattr(self, "classes_")
-        table, labels, weight = begin_labelled(self, X, y, sample_weight, reset=first)
+        table, labels, weight = begin_labeled(self, X, y, sample_weight, reset=first)
         if first:
             self.classes_ = first_classes(classes, type(self).__name__)
             self._start_over(table.dtype.name, np.zeros(len(self.classes_)))

@@ -1,4 +1,4 @@
-"""The penalised log-loss of a linear softmax over all classes, and its minimum."""
+"""The penalized log-loss of a linear softmax over all classes, and its minimum."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 __all__ = [
     "SoftmaxFit",
     "fit_softmax",
-    "merge_labelled_rows",
+    "merge_labeled_rows",
     "softmax_loss",
 ]
 
@@ -28,7 +28,7 @@ class SoftmaxFit(NamedTuple):
     intercept : ndarray of shape (n_classes,)
         b.
     losses : list of float
-        Penalised mean loss after each iteration.
+        Penalized mean loss after each iteration.
     converged : bool
         Whether the gradient vanishes to the tolerance.
     """
@@ -80,9 +80,9 @@ def fit_softmax(
     tol: float,
     observe: Callable[[float], Any],
 ) -> SoftmaxFit:
-    """Minimise `softmax_loss` by L-BFGS, from the class frequencies.
+    """Minimize `softmax_loss` by L-BFGS, from the class frequencies.
 
-    The search runs in coefficients of columns that are centred and divided by the root of variance
+    The search runs in coefficients of columns that are centered and divided by the root of variance
     plus n_classes * alpha: a change of variables that leaves the objective as it is, penalty
     included, and gives all coefficients about the same curvature. `observe(loss)` is called after
     each iteration; a true result stops the search.
@@ -143,7 +143,7 @@ def _moments(X: Any, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, variance
 
 
-def merge_labelled_rows(
+def merge_labeled_rows(
     X: np.ndarray, y: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the distinct pairs of row and label in an order of their own, weights added up.

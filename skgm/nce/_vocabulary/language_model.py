@@ -1,4 +1,4 @@
-"""An n-gram language model with a large vocabulary, trained without its normaliser."""
+"""An n-gram language model with a large vocabulary, trained without its normalizer."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -212,7 +212,7 @@ class NCELanguageModel(LanguageModelFit):
     .. math:: p(w \mid h) = \frac{\exp(v_w^\top h + b_w)}{\sum_u \exp(v_u^\top h + b_u)}.
 
     The sum over the vocabulary, which makes maximum likelihood slow, is replaced by a few hundred
-    noise words per mini-batch. Scores, perplexities and draws are exactly normalised.
+    noise words per mini-batch. Scores, perplexities and draws are exactly normalized.
 
     Prefer it to an n-gram table where many contexts are rare: words share what their embeddings
     share. Prefer a recurrent network or a transformer where long-range context matters and there
@@ -228,7 +228,7 @@ class NCELanguageModel(LanguageModelFit):
         The matrices C, one per position.
     loss : {"ranking", "nce", "full"}, default="ranking"
         "ranking" finds the word among noise words and estimates best. "nce" tells it from noise
-        words one by one, so that the scores come out nearly normalised by themselves and cost no
+        words one by one, so that the scores come out nearly normalized by themselves and cost no
         sum (``normalized=False``). "full" is maximum likelihood over the whole vocabulary.
     n_noise : int, default=400
         Noise words per mini-batch, distinct ones, on average. The whole vocabulary if that is
@@ -305,7 +305,7 @@ class NCELanguageModel(LanguageModelFit):
     Noise words form a set in which each word is independently of the others, with a known
     probability that is the correction of its score; sets leave out the repetitions of frequent
     words that independent draws are full of. The ranking loss is consistent whatever the
-    normalisers, the noise-contrastive loss if the model can make them one (Ma and Collins).
+    normalizers, the noise-contrastive loss if the model can make them one (Ma and Collins).
 
     References
     ----------
@@ -428,9 +428,9 @@ class NCELanguageModel(LanguageModelFit):
         return score(contexts, words), lengths
 
     def log_normalizer_stats(self, X: Any) -> LogNormalizerStats:
-        """Summarise log sum_w exp(score of w) over the contexts of some sentences.
+        """Summarize log sum_w exp(score of w) over the contexts of some sentences.
 
-        Zero everywhere would mean that un-normalised scores are log-probabilities. The
+        Zero everywhere would mean that un-normalized scores are log-probabilities. The
         noise-contrastive loss brings them near it, the others have no reason to.
 
         Parameters
@@ -487,7 +487,7 @@ class NCELanguageModel(LanguageModelFit):
 
         Returns
         -------
-        neighbours : list of (str, float)
+        neighbors : list of (str, float)
             Words and the means of the two cosines, the nearest first.
 
         Raises

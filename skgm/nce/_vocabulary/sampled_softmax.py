@@ -35,7 +35,7 @@ __all__ = [
 # noise-contrastive loss it does: data and noise are drawn independently, and leaving it out would
 # bias the scores. Both have the true log-probabilities as stationary point; the ranking loss leaves
 # one constant per row free, where the noise-contrastive loss makes exp(s) sum to one by itself.
-# (A normaliser to be learnt would add nothing: the intercepts of the classes contain it.)
+# (A normalizer to be learned would add nothing: the intercepts of the classes contain it.)
 
 _FAR = 80.0  # exp overflows float32 beyond 88; gradients are 0 or 1 long before
 
@@ -96,7 +96,7 @@ class AliasTable:
     Parameters
     ----------
     probabilities : ndarray of shape (n_classes,)
-        Non-negative, with a positive sum; normalised here.
+        Non-negative, with a positive sum; normalized here.
 
     Attributes
     ----------
@@ -355,7 +355,7 @@ class OutputTable:
         return scores
 
     def log_likelihood(self, H: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (n,) unnormalised log-probabilities of `y`, and (n,) log-normalisers."""
+        """Return (n,) unnormalized log-probabilities of `y`, and (n,) log-normalizers."""
         log_normalizer = np.empty(len(H), dtype=np.float64)
         n_rows = max(1, _CHUNK // len(self.bias))
         for start in range(0, len(H), n_rows):

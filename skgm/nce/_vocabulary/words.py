@@ -114,12 +114,12 @@ class WordNetwork:
         return loss
 
     def log_probability(self, words: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the normalised log-probability of each word after its context, (n,)."""
+        """Return the normalized log-probability of each word after its context, (n,)."""
         scores, log_normalizer = self.scores(words, y)
         return scores - log_normalizer
 
     def scores(self, words: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (n,) scores of words after their contexts, and (n,) log-normalisers."""
+        """Return (n,) scores of words after their contexts, and (n,) log-normalizers."""
         parts = []
         for start in range(0, len(y), _CHUNK):
             chunk = slice(start, start + _CHUNK)

@@ -1,4 +1,4 @@
-"""Densities of exponential families with a normaliser of their own."""
+"""Densities of exponential families with a normalizer of their own."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,13 +16,13 @@ __all__ = [
     "GammaProduct",
     "LineProduct",
     "SphereDensity",
+    "check_on_sphere",
     "fit_sphere",
-    "refuse_off_sphere",
 ]
 
 
 class FamilyDensity(Protocol):
-    """What the estimator asks of a density of standardised columns."""
+    """What the estimator asks of a density of standardized columns."""
 
     def log_normalizer(self) -> tuple[float, float]:
         """Return log Z and its standard error."""
@@ -95,7 +95,7 @@ class LineProduct:
 OFF_SPHERE = 1e-5  # in float32 rows, unit length is no better
 
 
-def refuse_off_sphere(X: np.ndarray) -> None:
+def check_on_sphere(X: np.ndarray) -> None:
     """Raise a ValueError that names the first row that is not of unit length."""
     if X.shape[1] < 2:
         raise ValueError(f"'von_mises_fisher' needs at least 2 columns; got {X.shape[1]}.")
@@ -141,7 +141,7 @@ class SphereDensity:
         if kappa < 1e-8 or value == 0 or not np.isfinite(value):
             if kappa > 1:
                 raise ValueError(
-                    f"The normaliser of a concentration of {kappa:.3g} in {d} columns leaves the "
+                    f"The normalizer of a concentration of {kappa:.3g} in {d} columns leaves the "
                     "range of float64. Use fewer columns, or rows that are less alike."
                 )
             sphere = stats.vonmises_fisher(np.eye(d)[0], 1e-8)

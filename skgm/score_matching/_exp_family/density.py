@@ -10,21 +10,21 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.distributions import Proposal
-from skgm._numerics.gaussian import factorise
+from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import NotIntegrableError, SobolNormalizer, normalizer
 from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._validation import check_support
 from skgm._warnings import warn_user
 from skgm.inference._parametric import ParametricDensity, check_training_table
-from skgm.score_matching._bounds import refuse_outside_bounds
+from skgm.score_matching._bounds import check_inside_bounds
 from skgm.score_matching._diagnosis import warn_singular
 from skgm.score_matching._exp_family.closed_forms import (
     OFF_SPHERE,
     FamilyDensity,
     SphereDensity,
+    check_on_sphere,
     fit_sphere,
-    refuse_off_sphere,
 )
 from skgm.score_matching._exp_family.line_map import LineDensity, LineMap, grid_integral
 from skgm.score_matching._exp_family.linear_system import (
@@ -111,7 +111,7 @@ class FamilyInference(ParametricDensity):
         return low, high, dict.fromkeys(low, "robust")
 
 
-# The normaliser and the draws of any exponential family, from its log-density up to a factor.
+# The normalizer and the draws of any exponential family, from its log-density up to a factor.
 
 NEAR, FAR, N_RAYS = 50.0, 200.0, 64  # in units of the proposal
 
@@ -136,7 +136,7 @@ class GenericDensity:
     proposal: Proposal
 
     def kernel(self, Z: np.ndarray) -> np.ndarray:
-        """Return the log-density up to its normaliser, (n,)."""
+        """Return the log-density up to its normalizer, (n,)."""
         return self.statistics.kernel(Z, self.theta)
 
     def on_line(self, U: np.ndarray) -> np.ndarray:
@@ -170,10 +170,10 @@ class GenericDensity:
             )
             return SobolNormalizer(log_z, error, float("nan"))
         if not self.statistics.knows_domain:
-            self._refuse_growing_rays()
+            self._check_growing_rays()
         return normalizer(self.on_line, self.proposal)
 
-    def _refuse_growing_rays(self) -> None:
+    def _check_growing_rays(self) -> None:
         d = len(self.proposal.center)
         rng = np.random.default_rng(0)
         axes = np.eye(d)
@@ -199,7 +199,7 @@ GRID_ERROR = 0.01  # of a quadrature, from which on it is warned of
 
 
 class FamilyMethods(FamilyInference):
-    """Density, draws and errors from theta of standardised columns, kept as plain arrays."""
+    """Density, draws and errors from theta of standardized columns, kept as plain arrays."""
 
     statistics: Any
     degree: int
@@ -248,13 +248,13 @@ class FamilyMethods(FamilyInference):
         """
         rows = self._begin_scoring(X).astype(np.float64)
         if self.statistics == SPHERE:
-            refuse_off_sphere(rows)
+            check_on_sphere(rows)
             return self._theta - rows * (rows @ self._theta)[:, None]
         if self._is_positive():
             model = f"The score function of {self.statistics!r}"
             check_support(rows, "positive", self._column_names(), model=model)
         Z = (rows - self._shift) / self._scale
-        refuse_outside_bounds(Z, *self._bounds, self._column_names(), shown=rows)
+        check_inside_bounds(Z, *self._bounds, self._column_names(), shown=rows)
         return self._family().score(Z, self._theta) / self._scale
 
     def _is_positive(self) -> bool:
@@ -314,8 +314,8 @@ class FamilyMethods(FamilyInference):
         )
 
     def _gaussian(self, moments: Moments, n_rows: int) -> tuple[np.ndarray, float]:
-        """Return theta of standardised columns and the loss of a Gaussian without bounds."""
-        factor = factorise(moments.covariance(None), moments.mean)
+        """Return theta of standardized columns and the loss of a Gaussian without bounds."""
+        factor = factorize(moments.covariance(None), moments.mean)
         if factor.ridge:
             warn_singular(factor, n_rows, self._column_names())
         self.ridge_ = factor.ridge
@@ -342,7 +342,7 @@ class FamilyMethods(FamilyInference):
         )
 
     def _normalize(self, family: Statistics, Z: np.ndarray, share: np.ndarray) -> None:
-        """Find the normaliser, or say what is wrong with the estimate."""
+        """Find the normalizer, or say what is wrong with the estimate."""
         proposal = Proposal.around(LineMap(*self._bounds).backward(Z), share)
         self._proposal = dict(vars(proposal))
         try:
@@ -356,7 +356,7 @@ class FamilyMethods(FamilyInference):
         except NotIntegrableError as reason:
             raise ValueError(
                 f"The estimate lies outside the natural parameter space: the density {reason}, so "
-                "it cannot be normalised. Collect more rows, use fewer statistics or another "
+                "it cannot be normalized. Collect more rows, use fewer statistics or another "
                 "family, or give `bounds`."
             ) from reason
         faults = [] if found is None else found.faults()
@@ -371,9 +371,9 @@ class FamilyMethods(FamilyInference):
         self.log_normalizer_ = float(self._log_z + log_scale - family.constant(self._theta))
         if faults:
             warn_user(
-                f"The normaliser is uncertain: {'; '.join(faults)}. The density may be off by a "
+                f"The normalizer is uncertain: {'; '.join(faults)}. The density may be off by a "
                 "common factor. Use fewer columns or statistics, or skgm.NCEDensity, which "
-                "estimates the normaliser as a parameter.",
+                "estimates the normalizer as a parameter.",
                 ConvergenceWarning,
             )
 

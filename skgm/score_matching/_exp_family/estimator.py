@@ -1,4 +1,4 @@
-"""Exponential families fitted by score matching: one linear system, without the normaliser."""
+"""Exponential families fitted by score matching: one linear system, without the normalizer."""
 
 import numbers
 from collections.abc import Callable
@@ -8,14 +8,14 @@ import numpy as np
 
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_finite, refuse_single_row
+from skgm._validation import check_finite, check_several_rows
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
-from skgm.score_matching._diagnosis import refuse_extreme_scales
+from skgm.score_matching._diagnosis import check_scales
 from skgm.score_matching._exp_family.closed_forms import (
     SphereDensity,
+    check_on_sphere,
     fit_sphere,
-    refuse_off_sphere,
 )
 from skgm.score_matching._exp_family.density import FamilyMethods
 from skgm.score_matching._exp_family.linear_system import (
@@ -23,7 +23,7 @@ from skgm.score_matching._exp_family.linear_system import (
     SPHERE,
     check_domain,
     solve_proper,
-    standardise,
+    standardize,
 )
 from skgm.score_matching._exp_family.own_statistics import count_statistics
 
@@ -43,10 +43,10 @@ class ScoreMatchingExpFamily(FamilyMethods):
         g = -\overline{\textstyle\sum_j (h_j \partial_j^2 t + h_j' \partial_j t
         + h_j \, \partial_j t \, \partial_j b)}, \qquad \hat\theta = G^{-1} g
 
-    The (generalised) score-matching loss is quadratic in theta, so no normaliser A is needed to
+    The (generalized) score-matching loss is quadratic in theta, so no normalizer A is needed to
     fit, to get standard errors, or to test; it is computed once, afterwards, for `score_samples`.
 
-    Prefer it where the statistics are known and the likelihood has no closed normaliser: positive
+    Prefer it where the statistics are known and the likelihood has no closed normalizer: positive
     data with interactions, polynomials in the exponent, directions, statistics of your own. Not
     for densities of several separate modes, where score matching is inefficient
     (:class:`skgm.NCEDensity` is not), nor where maximum likelihood is as easy
@@ -96,7 +96,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
     effective_sample_size_ : float
         As a share of the points, where A was found by importance sampling; else NaN.
     loss_ : float
-        Generalised loss at the estimate, without its part that does not depend on theta.
+        Generalized loss at the estimate, without its part that does not depend on theta.
     loglik_ : float
         Total log-likelihood of the training table, in nats.
     ridge_ : float
@@ -124,13 +124,13 @@ class ScoreMatchingExpFamily(FamilyMethods):
     LinAlgWarning
         An estimate that took a ridge.
     ConvergenceWarning
-        A normaliser that is uncertain.
+        A normalizer that is uncertain.
 
     See Also
     --------
     ScoreMatchingGaussian : Gaussians, also sparse or cut to bounds.
     KernelExpFamily : Without statistics to name.
-    skgm.NCEDensity : The same families, with the normaliser as a parameter.
+    skgm.NCEDensity : The same families, with the normalizer as a parameter.
 
     Notes
     -----
@@ -217,7 +217,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "ScoreMatchingExpFamily":
-        """Solve the linear system, then find the normaliser.
+        """Solve the linear system, then find the normalizer.
 
         Parameters
         ----------
@@ -238,8 +238,8 @@ class ScoreMatchingExpFamily(FamilyMethods):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             if weight is not None:
                 table, weight = table[weight > 0], weight[weight > 0]
-                refuse_single_row(weight)
-            self._refuse_unused_callables()
+                check_several_rows(weight)
+            self._check_unused_callables()
             rows = table.astype(np.float64)
             total = float(len(rows) if weight is None else weight.sum())
             share = np.full(len(rows), 1 / total) if weight is None else weight / total
@@ -253,7 +253,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
             self.loglik_ = float(total * (share @ log_density))
             return self
 
-    def _refuse_unused_callables(self) -> None:
+    def _check_unused_callables(self) -> None:
         if callable(self.statistics):
             return
         names = ("gradient", "second_derivatives", "base", "base_gradient")
@@ -267,7 +267,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
             raise ValueError(f"{SPHERE!r} takes no bounds; got {self.bounds!r}.")
 
     def _fit_sphere(self, rows: np.ndarray, share: np.ndarray) -> None:
-        refuse_off_sphere(rows)
+        check_on_sphere(rows)
         theta, covariance = fit_sphere(rows, share, self.n_samples_seen_)
         self._theta, self._log_z = theta, SphereDensity(theta).log_normalizer()[0]
         self.loss_ = float(-0.5 * (rows.shape[1] - 1) * (share @ rows) @ theta)
@@ -280,8 +280,8 @@ class ScoreMatchingExpFamily(FamilyMethods):
         lower, upper = check_domain(rows, self.statistics, self.bounds, names)
         is_gaussian = self.statistics == "quadratic" and self.bounds is None
         moments = Moments.from_chunk(rows, weight, joint=is_gaussian)
-        refuse_extreme_scales(rows, weight, moments, names)
-        self._shift, self._scale, self._spread = standardise(moments, self.statistics)
+        check_scales(rows, weight, moments, names)
+        self._shift, self._scale, self._spread = standardize(moments, self.statistics)
         self._bounds = (lower - self._shift) / self._scale, (upper - self._shift) / self._scale
         Z = (rows - self._shift) / self._scale
         self._n_statistics = 0

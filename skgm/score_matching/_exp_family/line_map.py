@@ -132,7 +132,7 @@ def _log_integrand(log_kernel: RowFunction, line: LineMap, U: np.ndarray) -> np.
 
 @dataclass(frozen=True)
 class LineDensity:
-    """A density of one column, by the trapezoidal rule: its normaliser and its quantiles."""
+    """A density of one column, by the trapezoidal rule: its normalizer and its quantiles."""
 
     log_kernel: RowFunction
     line: LineMap

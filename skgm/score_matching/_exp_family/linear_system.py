@@ -1,6 +1,6 @@
 """The linear system of score matching for exponential families, and its sandwich.
 
-With log p = theta' t + b - A(theta), the generalised loss is quadratic in theta:
+With log p = theta' t + b - A(theta), the generalized loss is quadratic in theta:
 theta' G theta / 2 - g' theta, with G = mean sum_j h_j dt_j dt_j' and
 g = -mean sum_j [h_j d_j^2 t + h_j' d_j t + h_j d_j t d_j b]   (eq. sm-generalized).
 """
@@ -14,7 +14,7 @@ import numpy as np
 from skgm._numerics.importance import NotIntegrableError
 from skgm._numerics.moments import Moments
 from skgm._validation import check_support
-from skgm.score_matching._bounds import boundary_weight, check_bounds, refuse_outside_bounds
+from skgm.score_matching._bounds import boundary_weight, check_bounds, check_inside_bounds
 from skgm.score_matching._exp_family.statistics import (
     Gamma,
     Polynomial,
@@ -32,7 +32,7 @@ __all__ = [
     "linear_system",
     "solve_equilibrated",
     "solve_proper",
-    "standardise",
+    "standardize",
 ]
 
 BLOCK = 4096  # rows at a time
@@ -49,7 +49,7 @@ class LinearSystem:
     ----------
     statistics : Statistics
     Z : ndarray of shape (n, d)
-        Standardised rows.
+        Standardized rows.
     h, slope : ndarray of shape (n, d)
         Weight function of each column and its derivative.
     share : ndarray of shape (n,)
@@ -123,15 +123,15 @@ def solve_proper(statistics: Statistics, G: np.ndarray, g: np.ndarray) -> tuple[
     is none, and theta is left as it is.
     """
     theta = solve_equilibrated(G, g, statistics.names)
-    penalised = np.diag(np.diag(G) * statistics.interactions())
+    penalized = np.diag(np.diag(G) * statistics.interactions())
     try:
-        statistics.refuse_improper(theta)
+        statistics.check_proper(theta)
         return theta, 0.0
     except NotIntegrableError:
-        for ridge in RIDGES if penalised.any() else ():
-            bounded = solve_equilibrated(G + ridge * penalised, g, statistics.names)
+        for ridge in RIDGES if penalized.any() else ():
+            bounded = solve_equilibrated(G + ridge * penalized, g, statistics.names)
             try:
-                statistics.refuse_improper(bounded, MARGIN)
+                statistics.check_proper(bounded, MARGIN)
                 return bounded, float(ridge)
             except NotIntegrableError:
                 continue
@@ -220,11 +220,11 @@ def check_domain(
     if bounds is None:
         return np.full(d, -np.inf), np.full(d, np.inf)
     lower, upper = check_bounds(bounds, d)
-    refuse_outside_bounds(X, lower, upper, names)
+    check_inside_bounds(X, lower, upper, names)
     return lower, upper
 
 
-def standardise(moments: Moments, statistics: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def standardize(moments: Moments, statistics: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the shift and scale of the columns z, and the spread of z, (d,) each."""
     mean, sd = moments.mean, np.sqrt(moments.variance)
     constant = sd <= 4 * np.finfo(np.float64).eps * np.abs(mean)

@@ -1,4 +1,4 @@
-"""Sufficient statistics of ready-made exponential families, of standardised columns z."""
+"""Sufficient statistics of ready-made exponential families, of standardized columns z."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Statistics:
     columns: list[str] = field(repr=False)
 
     positive = False  # the support is x > 0
-    knows_domain = False  # refuse_improper knows the natural parameter space
+    knows_domain = False  # check_proper knows the natural parameter space
 
     @property
     def d(self) -> int:
@@ -77,7 +77,7 @@ class Statistics:
         return np.zeros(len(Z))
 
     def kernel(self, Z: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Return the log-density up to its normaliser, (n,); -inf where it has no value."""
+        """Return the log-density up to its normalizer, (n,); -inf where it has no value."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = self.values(Z) @ theta + self.base(Z)
         return np.where(np.isnan(found), -np.inf, found)
@@ -107,13 +107,13 @@ class Statistics:
         """Return which statistics belong to two columns, (m,) bool."""
         return np.zeros(len(self.names), dtype=bool)
 
-    def refuse_improper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
+    def check_proper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
         """Raise a NotIntegrableError for theta outside the natural parameter space, if known."""
 
     def density(
         self, theta: np.ndarray, lower: np.ndarray, upper: np.ndarray
     ) -> FamilyDensity | None:
-        """Return a density with a normaliser and draws of its own; None without one.
+        """Return a density with a normalizer and draws of its own; None without one.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class Quadratic(Statistics):
         return K + np.diag(np.diag(K))
 
     def kernel(self, Z: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Return the log-density up to its normaliser; by a factor of K where there is one."""
+        """Return the log-density up to its normalizer; by a factor of K where there is one."""
         K = self.precision(theta)
         with np.errstate(over="ignore", invalid="ignore"):
             try:
@@ -206,7 +206,7 @@ class Quadratic(Statistics):
         first, second = self._pairs()
         return np.append(np.zeros(self.d, dtype=bool), first != second)
 
-    def refuse_improper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
+    def check_proper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
         """Raise a NotIntegrableError unless K is positive definite."""
         if not _least_eigenvalue(self.precision(theta)) > margin:
             raise NotIntegrableError("has a precision matrix that is not positive definite")
@@ -220,7 +220,7 @@ class Quadratic(Statistics):
         self, theta: np.ndarray, lower: np.ndarray, upper: np.ndarray
     ) -> FamilyDensity | None:
         """Return the Gaussian, cut where there are bounds."""
-        self.refuse_improper(theta)
+        self.check_proper(theta)
         K = self.precision(theta)
         if np.isfinite(lower).any() or np.isfinite(upper).any():
             return BoxGaussian(K, theta[: self.d], lower, upper)
@@ -256,7 +256,7 @@ class SquareRoot(Quadratic):
         return super().values(np.sqrt(Z))
 
     def kernel(self, Z: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Return the log-density up to its normaliser."""
+        """Return the log-density up to its normalizer."""
         return super().kernel(np.sqrt(Z), theta)
 
     def slopes(self, Z: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
@@ -276,7 +276,7 @@ class SquareRoot(Quadratic):
         of_pairs = self.scale[first] * self.scale[second]
         return np.diag(np.append(self.scale, of_pairs) ** -0.5)
 
-    def refuse_improper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
+    def check_proper(self, theta: np.ndarray, margin: float = 1e-14) -> None:
         """Raise a NotIntegrableError unless K is known to be positive on positive vectors.
 
         It is where it is positive definite, or its negative entries with the diagonal are.
@@ -289,8 +289,8 @@ class SquareRoot(Quadratic):
     def density(
         self, theta: np.ndarray, lower: np.ndarray, upper: np.ndarray
     ) -> FamilyDensity | None:
-        """Return None: the normaliser is a general integral."""
-        self.refuse_improper(theta)
+        """Return None: the normalizer is a general integral."""
+        self.check_proper(theta)
         return None
 
 

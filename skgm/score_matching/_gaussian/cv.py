@@ -10,9 +10,9 @@ from sklearn.model_selection import check_cv
 from skgm._numerics.gaussian import Factor, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import refuse_single_row
+from skgm._validation import check_several_rows
 from skgm.base import DensityTags, transactional
-from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
+from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.regularization import (
     CONSTRAINTS,
@@ -40,7 +40,7 @@ __all__ = [
 # Choosing the penalty of a sparse Gaussian: extended BIC, or held-out likelihood.
 
 LEAST_ALPHA = 0.05  # of the largest: far beyond what either criterion chooses
-NEIGHBOURS = 0.1  # average number of neighbours per row at which the path stops
+NEIGHBORS = 0.1  # average number of neighbors per row at which the path stops
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def fit_path(
 ) -> Path:
     """Solve the path and refit each point; dense ends that the rows cannot support are cut off."""
     R_bounded, p = bounded(R), len(R)
-    cap = int(max(p, NEIGHBOURS * n_rows * p / 2))
+    cap = int(max(p, NEIGHBORS * n_rows * p / 2))
     points = solve_path(R_bounded, alphas, tol=tol, max_pairs=cap)
     most = largest_alpha(R_bounded)
     fits = [refit_point(R, point, n_rows, refit, most) for point in points]
@@ -251,9 +251,9 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
-            refuse_single_row(weight)
+            check_several_rows(weight)
             moments = Moments.from_chunk(table, weight, joint=True)
-            refuse_extreme_scales(table, weight, moments, self._column_names())
+            check_scales(table, weight, moments, self._column_names())
             if weight is not None:  # a row of weight zero is absent, from the folds too
                 table, weight = table[weight > 0], weight[weight > 0]
             self._n_rows = len(table)
@@ -316,7 +316,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         self, fit: RegularizedFit, factor: Factor, second_moment: np.ndarray, n_rows: float
     ) -> None:
         nothing_else = self.alphas_[-1] >= fit.alpha_max > 0  # no alpha that could give an edge
-        warn_of(fit, self.alpha_, self.tol, penalised=nothing_else)
+        warn_of(fit, self.alpha_, self.tol, penalized=nothing_else)
         if factor.ridge:
             warn_singular(factor, self._n_rows, self._column_names())
         self._sd, self._cholesky = factor.scaled

@@ -17,7 +17,7 @@ from scipy import linalg
 
 __all__ = [
     "GaussianQuadratic",
-    "PenalisedQuadratic",
+    "PenalizedQuadratic",
     "minimize_dense",
 ]
 
@@ -31,13 +31,13 @@ SINGLE = np.float32
 
 
 def minimize_dense(
-    problem: "PenalisedQuadratic", K: np.ndarray, tol: float
+    problem: "PenalizedQuadratic", K: np.ndarray, tol: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the minimum and its gradient without the penalty, both (p, p).
 
     Parameters
     ----------
-    problem : PenalisedQuadratic
+    problem : PenalizedQuadratic
     K : ndarray of shape (p, p)
         Where to start, symmetric.
     tol : float
@@ -69,7 +69,7 @@ def minimize_dense(
     return K, gradient
 
 
-class PenalisedQuadratic:
+class PenalizedQuadratic:
     """Target, penalty and diagonal of one problem, and the two kinds of steps."""
 
     def __init__(self, target: np.ndarray, scale: np.ndarray, alpha: float) -> None:
@@ -153,7 +153,7 @@ class PenalisedQuadratic:
         return K
 
 
-class GaussianQuadratic(PenalisedQuadratic):
+class GaussianQuadratic(PenalizedQuadratic):
     """H K = (S K + K S) / 2, T = I."""
 
     def __init__(self, S: np.ndarray, alpha: float) -> None:

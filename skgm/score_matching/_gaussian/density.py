@@ -14,7 +14,7 @@ from skgm._numerics.gaussian import (
     gaussian_score_function,
 )
 from skgm._sklearn import check_sample_weight
-from skgm.score_matching._bounds import refuse_outside_bounds
+from skgm.score_matching._bounds import check_inside_bounds
 from skgm.score_matching._gaussian.edges import GraphMethods
 from skgm.score_matching._gaussian.inference import GaussianInference
 from skgm.score_matching._gaussian.regularization import RegularizedFit
@@ -110,7 +110,7 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
         X = self._begin_scoring(X)
         if self._truncation is not None:
             box = self._box()
-            refuse_outside_bounds(X, box.lower, box.upper, self._column_names())
+            check_inside_bounds(X, box.lower, box.upper, self._column_names())
             gradient = box.score_function(X.astype(np.float64))
         else:
             gradient = gaussian_score_function(X, self._center, self._scaled())
@@ -139,7 +139,7 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
     ) -> np.ndarray:
         box = self._box()
         observed = np.where(np.isnan(given), np.clip(0.0, box.lower, box.upper), given)
-        refuse_outside_bounds(observed, box.lower, box.upper, self._column_names())
+        check_inside_bounds(observed, box.lower, box.upper, self._column_names())
         return box.draw_given(np.repeat(given.astype(np.float64), n_samples, axis=0), rng)
 
     def loss(

@@ -91,10 +91,10 @@ def exact_statistics(partial_correlation: np.ndarray, df: float) -> tuple[np.nda
 def debiased_statistics(
     K: np.ndarray, R: np.ndarray, n_rows: float, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard normal statistics of a regularised precision, (p, p), and p-values.
+    """Return standard normal statistics of a regularized precision, (p, p), and p-values.
 
     One Newton step undoes the bias of any good sparse estimate: T = 2 K - K R K, with asymptotic
-    variance (K_ii K_jj + K_ij^2) / n for normal rows. With standardised `rows`, (n, p), the
+    variance (K_ii K_jj + K_ij^2) / n for normal rows. With standardized `rows`, (n, p), the
     variance is that of z_i z_j, z = K x, which does not need them to be normal.
     """
     debiased = 2 * K - K @ R @ K
@@ -172,7 +172,7 @@ class GraphMethods:
     def edges(self: Any, fdr: float = 0.05, *, X: Any = None) -> EdgeTable:
         """Test every pair of columns for dependence given the others.
 
-        Unlike the graph of a penalised fit, which is a choice without an error rate, the pairs
+        Unlike the graph of a penalized fit, which is a choice without an error rate, the pairs
         returned here have a controlled false discovery rate.
 
         Parameters
@@ -180,13 +180,13 @@ class GraphMethods:
         fdr : float, default=0.05
             Of the pairs returned, at most this share is expected to be false; 1 returns all.
         X : array-like of shape (n_samples, n_features), default=None
-            The training table. With it the tests of a regularised fit do not rest on normal rows.
+            The training table. With it the tests of a regularized fit do not rest on normal rows.
 
         Returns
         -------
         edges : EdgeTable
             Pairs with an adjusted p-value of at most `fdr`, the most significant first. Without
-            regularisation by exact t tests; with `penalty` by the debiased precision, an
+            regularization by exact t tests; with `penalty` by the debiased precision, an
             approximation for many rows.
 
         Raises

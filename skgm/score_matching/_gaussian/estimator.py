@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from skgm._numerics.gaussian import Factor, factorise, factorise_diagonal, log_determinant
+from skgm._numerics.gaussian import Factor, factorize, factorize_diagonal, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
-from skgm._validation import refuse_single_row, validate_table
+from skgm._validation import check_several_rows, validate_table
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
-from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
+from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.missing import (
     moments_with_missing,
@@ -86,17 +86,17 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         How the entries of a sparse precision are fitted once its support is known (by "l1" or
         `graph`): by score matching without penalty; by one step of Fisher scoring from there,
         which is as efficient as maximum likelihood; or by maximum likelihood. None keeps the
-        penalised values.
+        penalized values.
     tol : float, default=1e-6
         Optimality residual of the l1 problem, and of the system with `bounds`.
     missing : {"raise", "em"}, default="raise"
         "em": NaN in the training table are allowed, and the likelihood of what was observed is
-        maximised by expectation-maximisation; right if entries are missing at random. There are
+        maximized by expectation-maximization; right if entries are missing at random. There are
         no standard errors then, and `loglik_` is that of the observed entries.
     bounds : "positive" or (lower, upper), default=None
         The density is that of a Gaussian cut to these bounds, scalars or arrays of shape
-        (n_features,), and is fitted by generalised score matching (eq. sm-generalized), without
-        its normaliser, an orthant probability, which is computed once afterwards.
+        (n_features,), and is fitted by generalized score matching (eq. sm-generalized), without
+        its normalizer, an orthant probability, which is computed once afterwards.
     weight : {"minlog", "min", "power"} or callable, default="minlog"
         Weight function with `bounds`, of the distance to the nearer bound in standard deviations
         of the column: min(log(1 + t), cap), min(t, cap), t ** cap; a callable returns the
@@ -291,7 +291,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
-            refuse_single_row(weight)
+            check_several_rows(weight)
             self._truncation, self._fitted_graph, self._is_incomplete = None, None, False
             if self.bounds is not None:
                 return self._fit_truncated(table, weight)
@@ -349,7 +349,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
     ) -> "ScoreMatchingGaussian":
         moments = Moments.from_chunk(table, weight, joint=self.covariance_type == "full")
         moments = moments if before is None else before + moments
-        refuse_extreme_scales(table, weight, moments, self._column_names())
+        check_scales(table, weight, moments, self._column_names())
         n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
         self._n_rows = n_rows if before is None else self._n_rows + n_rows
         self._moments = dict(vars(moments))
@@ -364,10 +364,10 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         if self._is_regularized():
             factor = self._regularize(second_moment, moments.n)
         elif self.covariance_type == "full":
-            factor = factorise(second_moment, self._center)
+            factor = factorize(second_moment, self._center)
         else:
             pooled = self.covariance_type == "spherical"
-            factor = factorise_diagonal(second_moment, self._center, pooled=pooled)
+            factor = factorize_diagonal(second_moment, self._center, pooled=pooled)
         self._sd, self._cholesky = factor.scaled
         self.ridge_ = factor.ridge
         self.n_samples_seen_ = moments.n

@@ -71,7 +71,7 @@ class GaussianInference(ParametricDensity):
             )
         if hasattr(self, "graph_"):
             raise ValueError(
-                "A regularised fit has no standard errors of its covariance: a penalty biases it, "
+                "A regularized fit has no standard errors of its covariance: a penalty biases it, "
                 "and a graph chosen by the data is not a known one. edges() tests pairs of "
                 "columns; without a penalty there are standard errors and intervals."
             )
@@ -335,13 +335,13 @@ def model_errors(covariance: Any, p: int, n: float) -> tuple[np.ndarray, Any]:
 
 
 def robust_errors(
-    centred: np.ndarray, sample_weight: np.ndarray | None, covariance: Any
+    centered: np.ndarray, sample_weight: np.ndarray | None, covariance: Any
 ) -> tuple[np.ndarray, Any]:
     """Return sandwich standard errors of location and covariance.
 
     Parameters
     ----------
-    centred : ndarray of shape (n, p)
+    centered : ndarray of shape (n, p)
         Training rows minus the location.
     sample_weight : ndarray of shape (n,) or None
         A weight w counts the row w times.
@@ -355,11 +355,11 @@ def robust_errors(
     """
     if np.ndim(covariance) == 2:
         params = {"mean": np.zeros(len(covariance)), "covariance": covariance}
-        errors = MultivariateNormal().robust_standard_errors(centred, sample_weight, params)
+        errors = MultivariateNormal().robust_standard_errors(centered, sample_weight, params)
         return errors["mean"], errors["covariance"]
-    n = total_weight(centred, sample_weight)
-    weight = np.ones(len(centred)) if sample_weight is None else sample_weight
-    square = centred**2
+    n = total_weight(centered, sample_weight)
+    weight = np.ones(len(centered)) if sample_weight is None else sample_weight
+    square = centered**2
     variance = weight @ square / n
     if np.ndim(covariance) == 1:
         spread = weight @ (square - variance) ** 2 / n
@@ -394,9 +394,9 @@ def gaussian_psi(
     if np.ndim(covariance) == 2:
         family, params = MultivariateNormal(), {"mean": location, "covariance": covariance}
         return family.score(X, params), family.information(params)
-    p, centred = len(location), X - location
-    pull = centred / covariance
-    spread = (centred * pull - 1) / (2 * covariance)
+    p, centered = len(location), X - location
+    pull = centered / covariance
+    spread = (centered * pull - 1) / (2 * covariance)
     of_variance = 1 / (2 * np.square(covariance))
     if np.ndim(covariance) == 0:
         spread, of_variance = spread.sum(axis=1, keepdims=True), np.atleast_1d(p * of_variance)
@@ -413,7 +413,7 @@ def graph_errors(
     """Return the standard error of each entry of the precision, (p, p); zeros off the graph.
 
     The parameter score of K_ij is Sigma_ij - x_i x_j (half of it on the diagonal), its variance
-    under the model Sigma_ii Sigma_jj + Sigma_ij^2. With centred training `rows`, (n, p), the
+    under the model Sigma_ii Sigma_jj + Sigma_ij^2. With centered training `rows`, (n, p), the
     sandwich (eq. sm-covariance); without, the inverse information.
     """
     scale = np.sqrt(covariance.diagonal())
@@ -451,7 +451,7 @@ def graph_intervals(
 
 # Standard errors of a precision fitted by score matching on a known graph.
 #
-# In standardised columns z = (x - mean) / sd with correlations R, the estimate K solves
+# In standardized columns z = (x - mean) / sd with correlations R, the estimate K solves
 # (R K + K R) / 2 = I on the graph: one linear system, whose sandwich is in closed form.
 
 
@@ -472,7 +472,7 @@ def matching_errors(
 ) -> np.ndarray:
     """Return the standard error of each entry of the precision, (p, p); zeros off the graph.
 
-    With centred training `rows`, (n, p), and their second `moment`, the sandwich, which sees that
+    With centered training `rows`, (n, p), and their second `moment`, the sandwich, which sees that
     the scales of the columns are estimated too; it needs neither normal rows nor a right graph.
     Without rows, that of normal rows with this precision.
 

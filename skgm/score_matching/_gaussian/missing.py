@@ -1,4 +1,4 @@
-"""Moments of a Gaussian from a table with missing entries, by expectation-maximisation."""
+"""Moments of a Gaussian from a table with missing entries, by expectation-maximization."""
 
 import numpy as np
 from scipy import linalg
@@ -25,8 +25,8 @@ def em_moments(
 
     The maximum of the likelihood of the observed entries: right if what is missing does not
     depend on the missing values themselves (missing at random). Each step completes the sums of
-    squares by the conditional moments of the missing entries, one factorisation per pattern of
-    missing columns; on standardised columns, so that units do not matter.
+    squares by the conditional moments of the missing entries, one factorization per pattern of
+    missing columns; on standardized columns, so that units do not matter.
 
     Every column needs two different observed values (`moments_with_missing` sees to the others).
     """
@@ -135,7 +135,7 @@ def moments_with_missing(
     weight = weight[weight > 0]
     check_finite(np.where(np.isnan(X), 0.0, X), names)
     seen = ~np.isnan(X)
-    single = (seen.sum(axis=0) < 2) & (weight @ seen < 2)  # as `refuse_single_row` counts
+    single = (seen.sum(axis=0) < 2) & (weight @ seen < 2)  # as `check_several_rows` counts
     if single.any():
         raise ValueError(
             f"Column {names[int(np.argmax(single))]!r} has no two observed values, so "
@@ -145,7 +145,7 @@ def moments_with_missing(
     _warn_of_pairs(X, names)
     if not converged:
         warn_user(
-            f"Expectation-maximisation did not converge in {MAX_ITER} steps: too much is missing "
+            f"Expectation-maximization did not converge in {MAX_ITER} steps: too much is missing "
             "for some pair of columns. Drop columns that are seldom observed together.",
             ConvergenceWarning,
         )

@@ -1,4 +1,4 @@
-"""From a second moment and the regularisation parameters of an estimator to a fitted Gaussian."""
+"""From a second moment and the regularization parameters of an estimator to a fitted Gaussian."""
 
 import numbers
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.conjugate_gradients import conjugate_gradients
-from skgm._numerics.gaussian import RIDGE, Factor, cholesky_in_units, factorise_diagonal
+from skgm._numerics.gaussian import RIDGE, Factor, cholesky_in_units, factorize_diagonal
 from skgm._sklearn import Interval, StrOptions
 from skgm._warnings import warn_user
 from skgm.score_matching._gaussian.sparse import (
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-# Regularised precisions on the scale of correlations: l1, l2, and known graphs.
+# Regularized precisions on the scale of correlations: l1, l2, and known graphs.
 
 # Steps of Fisher scoring after the score-matching estimate on the support; None: no refit at all.
 REFITS: dict[str | None, int | None] = {
@@ -57,7 +57,7 @@ REFITS: dict[str | None, int | None] = {
 
 @dataclass(frozen=True)
 class RegularizedFit:
-    """A positive definite precision of standardised columns.
+    """A positive definite precision of standardized columns.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class RegularizedFit:
     alpha_max : float
         Least l1 penalty without any pair; NaN for the others.
     kkt_residual : float
-        Violation of optimality of the penalised problem; 0.0 for closed forms.
+        Violation of optimality of the penalized problem; 0.0 for closed forms.
     damped : float
         What the off-diagonal entries were multiplied by to make the matrix positive definite.
     converged : bool
@@ -106,7 +106,7 @@ def fit_l2(R: np.ndarray, alpha: float) -> RegularizedFit:
 def fit_l1(
     R: np.ndarray, n_rows: float, alpha: float, refit: str | None, tol: float
 ) -> RegularizedFit:
-    """Return the l1-penalised precision, refitted on its support (eq. sm-gaussian-sparse)."""
+    """Return the l1-penalized precision, refitted on its support (eq. sm-gaussian-sparse)."""
     most = largest_alpha(bounded(R))
     start = np.geomspace(most, alpha, 6)[1:-1] if 0 < alpha < most else np.empty(0)
     point = solve_path(bounded(R), np.append(start, alpha), tol=tol)[-1]
@@ -121,7 +121,7 @@ def refit_point(
     converged = True
     if REFITS[refit] is not None:
         refitted = _refit(R, point.support, values, damped, n_rows, refit)
-        if is_identified(point.support, refitted[0]):  # otherwise the penalised one stands
+        if is_identified(point.support, refitted[0]):  # otherwise the penalized one stands
             values, damped, converged = refitted
     graph = _graph_of(point.support)
     precision = point.support.to_sparse(values).toarray()
@@ -134,14 +134,14 @@ def fit_graph(R: np.ndarray, n_rows: float, graph: np.ndarray, refit: str) -> Re
     Raises
     ------
     ValueError
-        Column with as many neighbours as there are rows: its entries are not identified.
+        Column with as many neighbors as there are rows: its entries are not identified.
     """
     support = graph_support(graph)
     most = int(np.diff(support.starts).max())
     if most > n_rows:
         raise ValueError(
             f"graph gives column number {int(np.diff(support.starts).argmax())} "
-            f"{most - 1} neighbours, too many for {n_rows:g} rows. Remove edges, collect more "
+            f"{most - 1} neighbors, too many for {n_rows:g} rows. Remove edges, collect more "
             "rows, or use penalty='l1'."
         )
     start = np.where(support.off_diagonal(), 0.0, 1.0)
@@ -149,7 +149,7 @@ def fit_graph(R: np.ndarray, n_rows: float, graph: np.ndarray, refit: str) -> Re
     if not is_identified(support, values):
         worst = int(values[support.diagonal].argmax())
         raise ValueError(
-            f"On this graph, the neighbours of column number {worst} determine it, so that its "
+            f"On this graph, the neighbors of column number {worst} determine it, so that its "
             "precision has no finite estimate. Drop collinear columns, remove edges, or use "
             "penalty='l1'."
         )
@@ -174,9 +174,9 @@ def _refit(
     """Return values on the support, their damping, and whether the likelihood is at its maximum."""
     values = start
     if np.diff(support.starts).max() < n_rows:  # otherwise the loss is flat in some direction
-        unpenalised = fit_support(R, support, start)
-        if REFITS[refit] == 0 or is_positive_definite(support.to_sparse(unpenalised)):
-            values, damped = _positive_definite(support, unpenalised)
+        unpenalized = fit_support(R, support, start)
+        if REFITS[refit] == 0 or is_positive_definite(support.to_sparse(unpenalized)):
+            values, damped = _positive_definite(support, unpenalized)
     n_steps = REFITS[refit] or 0
     if n_steps == 0:
         return values, damped, True
@@ -247,10 +247,10 @@ def correlations(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the correlation matrix, (p, p), standard deviations, (p,), and constant columns.
 
-    A constant column has no correlations, and the variance of the ridge that `factorise` would
+    A constant column has no correlations, and the variance of the ridge that `factorize` would
     give it.
     """
-    ridged = factorise_diagonal(second_moment.diagonal(), location, pooled=False)
+    ridged = factorize_diagonal(second_moment.diagonal(), location, pooled=False)
     constant = ridged.constant
     sd = np.sqrt(second_moment.diagonal())
     sd[constant] = np.sqrt(ridged.covariance[constant])
@@ -293,7 +293,7 @@ def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Fact
     scaled = cholesky_in_units(covariance, np.sqrt(covariance.diagonal()))
     if scaled is None:
         raise ValueError(
-            "The regularised covariance is singular to working precision. Choose a larger alpha, "
+            "The regularized covariance is singular to working precision. Choose a larger alpha, "
             "or drop columns that determine one another."
         )
     ridge = RIDGE if constant.size else 0.0
@@ -301,14 +301,14 @@ def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Fact
     return Factor(covariance, precision, scaled, ridge, constant)
 
 
-def warn_of(fit: RegularizedFit, alpha: float | None, tol: float, *, penalised: bool) -> None:
+def warn_of(fit: RegularizedFit, alpha: float | None, tol: float, *, penalized: bool) -> None:
     """Warn of an empty graph, a path that did not converge, and a matrix that was damped.
 
     `alpha` is None on a known graph.
     """
     more = "Collect more rows" if alpha is None else "Choose a larger alpha, or collect more rows"
 
-    if penalised and not fit.graph.any() and len(fit.graph) > 1:
+    if penalized and not fit.graph.any() and len(fit.graph) > 1:
         warn_user(
             f"alpha={alpha:g} is not below alpha_max_={fit.alpha_max:.4g}, so no two columns are "
             "connected: they are fitted as independent. Choose a smaller alpha.",
@@ -348,7 +348,7 @@ class RegularizedMethods:
         names = ("penalty", "alpha", "graph", "refit", "tol")
         fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
         alpha = self.alpha if self.graph is None else None
-        warn_of(fit, alpha, self.tol, penalised=self.penalty == "l1")
+        warn_of(fit, alpha, self.tol, penalized=self.penalty == "l1")
         self._publish_graph(fit)
         self._fitted_graph = None if self.graph is None else fit.graph
         return factor_of(fit, sd, constant)
@@ -357,7 +357,7 @@ class RegularizedMethods:
 # Precisions with a known sparse support: score matching, and from it maximum likelihood.
 
 MAX_CG = 1000
-MAX_PRECISION = 1e6  # of standardised columns: the reciprocal of a conditional variance
+MAX_PRECISION = 1e6  # of standardized columns: the reciprocal of a conditional variance
 
 
 def fit_support(S: np.ndarray, support: Support, start: np.ndarray | None = None) -> np.ndarray:
@@ -384,7 +384,7 @@ def likelihood_steps(
     One step from a root-n consistent estimate, such as that of `fit_support`, is as efficient as
     the maximum itself. Each step solves P(Sigma D Sigma) = P(Sigma - S), P the restriction to the
     support, and is halved until the matrix is positive definite and the likelihood no lower. Where
-    neighbours determine a column there is no maximum, and the steps end on the way to infinity.
+    neighbors determine a column there is no maximum, and the steps end on the way to infinity.
 
     Returns
     -------
@@ -442,7 +442,7 @@ def log_likelihood(precision: np.ndarray, S: np.ndarray) -> float:
 
 
 def is_identified(support: Support, values: np.ndarray) -> bool:
-    """Tell whether no column is left less than a millionth of its variance by its neighbours."""
+    """Tell whether no column is left less than a millionth of its variance by its neighbors."""
     return bool(values[support.diagonal].max() < MAX_PRECISION)
 
 

@@ -311,7 +311,7 @@ class _Restricted:
 
 
 def _newton(S: np.ndarray, support: Support, x: np.ndarray, alpha: float, tol: float) -> np.ndarray:
-    """Minimise over the entries of the support, from x: primal-dual active sets.
+    """Minimize over the entries of the support, from x: primal-dual active sets.
 
     The active sets settle within a few steps, but may cycle where the Hessian is nearly singular
     (small penalties, fewer rows than columns): then proximal gradients take over, which cannot.
@@ -336,7 +336,7 @@ def _newton(S: np.ndarray, support: Support, x: np.ndarray, alpha: float, tol: f
 
 
 def _proximal_gradients(problem: _Restricted, x: np.ndarray, tol: float) -> np.ndarray:
-    """Minimise by accelerated proximal gradients, restarted where the gradient turns back."""
+    """Minimize by accelerated proximal gradients, restarted where the gradient turns back."""
     bound = _largest_eigenvalue(problem)
     ahead, momentum = x, 1.0
     for _ in range(MAX_PROXIMAL):

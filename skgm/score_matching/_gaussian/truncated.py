@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.box_gaussian import BoxGaussian
-from skgm._numerics.gaussian import factorise
+from skgm._numerics.gaussian import factorize
 from skgm._numerics.moments import Moments
 from skgm._validation import check_finite
 from skgm._warnings import warn_user
@@ -17,10 +17,10 @@ from skgm.inference._parametric import check_training_table
 from skgm.score_matching._bounds import (
     boundary_weight,
     check_bounds,
-    refuse_outside_bounds,
-    refuse_weight_at_boundary,
+    check_inside_bounds,
+    check_weight_at_boundary,
 )
-from skgm.score_matching._diagnosis import refuse_extreme_scales
+from skgm.score_matching._diagnosis import check_scales
 from skgm.score_matching._gaussian.dense import minimize_dense
 from skgm.score_matching._gaussian.regularization import check_graph, is_positive_definite
 from skgm.score_matching._gaussian.truncated_system import (
@@ -35,12 +35,12 @@ __all__ = [
     "TruncatedFit",
     "TruncatedMethods",
     "fit_truncated",
-    "solve_penalised",
+    "solve_penalized",
     "truncated_problem",
 ]
 
 
-# Fitting a Gaussian cut to a box: standardise, solve, make positive definite, scale back.
+# Fitting a Gaussian cut to a box: standardize, solve, make positive definite, scale back.
 
 SHRINK = 0.9  # per attempt to make a matrix positive definite
 
@@ -56,11 +56,11 @@ class TruncatedFit:
     natural : ndarray of shape (p,)
         eta.
     residual : float
-        Optimality residual of the problem in standardised columns.
+        Optimality residual of the problem in standardized columns.
     damped : float
         What the off-diagonal entries were multiplied by to make K positive definite.
     loss : float
-        The generalised loss, in standardised columns.
+        The generalized loss, in standardized columns.
     """
 
     precision: np.ndarray
@@ -80,7 +80,7 @@ def truncated_problem(
     cap: float,
     centered: bool,
 ) -> tuple[TruncatedProblem, np.ndarray]:
-    """Return the problem in standardised columns, and the scales of the columns, (p,).
+    """Return the problem in standardized columns, and the scales of the columns, (p,).
 
     The weight function sees distances in standard deviations, so that units do not matter.
     """
@@ -102,7 +102,7 @@ def fit_truncated(
 ) -> TruncatedFit:
     """Return the estimate; `alpha` > 0 adds an l1 penalty, `mask` holds entries of K at zero."""
     if alpha > 0:
-        K, eta = solve_penalised(problem, alpha, tol=tol)
+        K, eta = solve_penalized(problem, alpha, tol=tol)
     else:
         K, eta, _ = solve_truncated(problem, 1e-3 * tol, mask)
     residual = _residual(problem, K, eta, alpha, mask)
@@ -113,13 +113,13 @@ def fit_truncated(
     return TruncatedFit(K / np.outer(scale, scale), eta / scale, residual, damped, loss)
 
 
-def solve_penalised(
+def solve_penalized(
     problem: TruncatedProblem,
     alpha: float,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tol: float = 1e-6,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise the loss plus alpha times the off-diagonal entries' absolute values.
+    """Minimize the loss plus alpha times the off-diagonal entries' absolute values.
 
     In memory of a few tables: the (p + 1)^2 matrices of each column, which others store, are
     never formed.
@@ -174,7 +174,7 @@ def _positive_definite(K: np.ndarray) -> tuple[np.ndarray, float]:
     return diagonal, 0.0
 
 
-NO_ESTIMATE = 1e3  # residual, in standardised columns, of a system without a solution
+NO_ESTIMATE = 1e3  # residual, in standardized columns, of a system without a solution
 
 
 class TruncatedMethods:
@@ -202,12 +202,12 @@ class TruncatedMethods:
         check_finite(X, names)
         if weight is not None:  # a row of weight zero is absent
             X, weight = X[weight > 0], weight[weight > 0]
-        refuse_extreme_scales(X, weight, Moments.from_chunk(X, weight), names)
+        check_scales(X, weight, Moments.from_chunk(X, weight), names)
         lower, upper = check_bounds(self.bounds, X.shape[1])
-        refuse_outside_bounds(X, lower, upper, names)
+        check_inside_bounds(X, lower, upper, names)
         if np.isfinite(lower).any() or np.isfinite(upper).any():
-            refuse_weight_at_boundary(self.weight, X.shape)
-        dependent = self._refuse_with_bounds(X, names)
+            check_weight_at_boundary(self.weight, X.shape)
+        dependent = self._check_with_bounds(X, names)
         p = X.shape[1]
         self._truncation = {"lower": lower, "upper": upper}
         problem, scale = self._problem(X, weight)
@@ -228,7 +228,7 @@ class TruncatedMethods:
         self._store_truncated(fit, X, weight)
         return self
 
-    def _refuse_with_bounds(self: Any, X: np.ndarray, names: list[str]) -> bool:
+    def _check_with_bounds(self: Any, X: np.ndarray, names: list[str]) -> bool:
         """Raise for what has no estimate; return whether columns determine one another."""
         if self.covariance_type != "full":
             raise ValueError(
@@ -240,7 +240,7 @@ class TruncatedMethods:
         if self.penalty is not None and self.graph is not None:
             raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
         covariance = np.cov(X.T.astype(np.float64), bias=True).reshape(2 * X.shape[1:])
-        found = factorise(covariance, X.mean(axis=0))
+        found = factorize(covariance, X.mean(axis=0))
         constant = np.ptp(X, axis=0) == 0  # where the covariance may still hold its rounding
         constant[found.constant] = True
         if constant.any():
@@ -302,7 +302,7 @@ class TruncatedMethods:
         """Return sandwich errors of K and eta, in the units of the table (eq. sm-covariance)."""
         if self.penalty is not None:
             raise ValueError(
-                "A penalised fit has no standard errors: the penalty biases it, and the graph it "
+                "A penalized fit has no standard errors: the penalty biases it, and the graph it "
                 "chose is not a known one. Fit without penalty, or on a known graph."
             )
         check_training_table(X, sample_weight, self.n_samples_seen_)
@@ -332,10 +332,10 @@ class TruncatedMethods:
         errors = self._truncated_errors(X, sample_weight)
         z = stats.norm.ppf(0.5 + level / 2)
         box = self._truncation
-        centre = {"precision": box["precision"], "natural_param": box["natural"]}
-        low = {name: value - z * errors[name] for name, value in centre.items()}
-        high = {name: value + z * errors[name] for name, value in centre.items()}
-        own = np.diag(centre["precision"])  # positive: on the log scale
+        center = {"precision": box["precision"], "natural_param": box["natural"]}
+        low = {name: value - z * errors[name] for name, value in center.items()}
+        high = {name: value + z * errors[name] for name, value in center.items()}
+        own = np.diag(center["precision"])  # positive: on the log scale
         ratio = np.exp(z * np.diag(errors["precision"]) / own)
         np.fill_diagonal(low["precision"], own / ratio)
         np.fill_diagonal(high["precision"], own * ratio)

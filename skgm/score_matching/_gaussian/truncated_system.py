@@ -1,10 +1,10 @@
-"""Generalised score matching for a Gaussian cut to a box: one linear system, and its sandwich.
+"""Generalized score matching for a Gaussian cut to a box: one linear system, and its sandwich.
 
 log p(x) = -x' K x / 2 + eta' x + const on the box, so psi = eta - K x, and the loss
 
     mean over rows of sum_j [ h_j psi_j^2 / 2 - h_j K_jj + h_j' psi_j ]      (eq. sm-generalized)
 
-is quadratic in (K, eta), K symmetric. The normalising constant, an orthant probability, appears
+is quadratic in (K, eta), K symmetric. The normalizing constant, an orthant probability, appears
 nowhere. The system is never formed for many columns: its product with (D, d) costs two passes over
 the rows and the memory of one more table.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skgm._numerics.conjugate_gradients import conjugate_gradients
-from skgm.score_matching._gaussian.dense import SINGLE, PenalisedQuadratic
+from skgm.score_matching._gaussian.dense import SINGLE, PenalizedQuadratic
 
 __all__ = [
     "TruncatedProblem",
@@ -71,7 +71,7 @@ class TruncatedProblem:
         return image, self._free(psi.sum(axis=0))
 
     def diagonal(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the diagonal of the Hessian, symmetrised as it acts."""
+        """Return the diagonal of the Hessian, symmetrized as it acts."""
         level = self.share @ self.h
         return (1 + self.extra) * self._squares(), level
 
@@ -159,14 +159,14 @@ def _symmetric(matrix: np.ndarray) -> np.ndarray:
 
 # The loss of a Gaussian cut to a box as a quadratic in its precision alone.
 #
-# Given K, the best eta of column j is a mean over rows with weights h_j: taking it out centres
+# Given K, the best eta of column j is a mean over rows with weights h_j: taking it out centers
 # the rows by column-wise weighted means, and leaves <K, H K> / 2 - <T, K> (eq. sm-generalized).
 # Products with H are two passes over the rows.
 
 POWER_STEPS = 30
 
 
-class TruncatedQuadratic(PenalisedQuadratic):
+class TruncatedQuadratic(PenalizedQuadratic):
     """H and T of the rows of a `TruncatedProblem`, with an l1 penalty."""
 
     def __init__(self, problem: TruncatedProblem, alpha: float) -> None:

@@ -7,16 +7,16 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.distributions import KernelProposal, Proposal
-from skgm._numerics.gaussian import factorise
+from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import MAX_ERROR, normalizer, resample
 from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import column_names, refuse_single_row
+from skgm._validation import check_several_rows, column_names
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
-from skgm.score_matching._diagnosis import refuse_extreme_scales, warn_singular
+from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._kernel.fit import (
     KernelFunction,
     choose,
@@ -59,7 +59,7 @@ class KernelExpFamily(DensityEstimator):
     Parameters
     ----------
     n_components : int, default=100
-        Number of rows at which kernels are centred.
+        Number of rows at which kernels are centered.
     bandwidth : {"cv", "median"} or float, default="cv"
         h, in standard deviations of the whitened table. "median": the median distance of rows.
         "cv": a fifth to 1.7 times that, by the held-out loss of five folds.
@@ -75,12 +75,12 @@ class KernelExpFamily(DensityEstimator):
         Draws are rows of a proposal, picked by their weight; with "langevin" each is then moved by
         a Metropolis-adjusted chain, so that none is repeated.
     random_state : None, int, RandomState or Generator, default=None
-        Of the choice of centres.
+        Of the choice of centers.
 
     Attributes
     ----------
     centers_ : ndarray of shape (n_components_, n_features_in_)
-        The rows at which kernels are centred.
+        The rows at which kernels are centered.
     coef_ : ndarray of shape (n_components_,)
         c; zeros where no kernel part has a smaller held-out loss than the Gaussian alone.
     n_components_ : int
@@ -118,7 +118,7 @@ class KernelExpFamily(DensityEstimator):
     LinAlgWarning
         A singular covariance, which gets a ridge.
     ConvergenceWarning
-        An uncertain normaliser.
+        An uncertain normalizer.
 
     See Also
     --------
@@ -187,7 +187,7 @@ class KernelExpFamily(DensityEstimator):
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KernelExpFamily":
-        """Fit the Gaussian, then the kernel part, then find the normaliser.
+        """Fit the Gaussian, then the kernel part, then find the normalizer.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class KernelExpFamily(DensityEstimator):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             weight = np.ones(len(table)) if weight is None else weight
             table, weight = table[weight > 0].astype(np.float64), weight[weight > 0]
-            refuse_single_row(weight)
+            check_several_rows(weight)
             # equal rows become one, so that a weight and repetitions are the same thing
             rows, place = np.unique(table, axis=0, return_inverse=True)
             weight = np.bincount(np.ravel(place), weights=weight)
@@ -219,8 +219,8 @@ class KernelExpFamily(DensityEstimator):
     def _fit_base(self, rows: np.ndarray, weight: np.ndarray) -> None:
         names = column_names(self, rows.shape[1])
         moments = Moments.from_chunk(rows, weight, joint=True)
-        refuse_extreme_scales(rows, weight, moments, names)
-        factor = factorise(moments.covariance(None), moments.mean)
+        check_scales(rows, weight, moments, names)
+        factor = factorize(moments.covariance(None), moments.mean)
         if factor.ridge:
             warn_singular(factor, len(rows), names)
         self.ridge_, self._center = factor.ridge, moments.mean
@@ -253,7 +253,7 @@ class KernelExpFamily(DensityEstimator):
             [m * unit / w**2 for m in MULTIPLES] if self.alpha == "cv" else [self.alpha]
             for w in widths
         ]
-        fold = np.arange(len(Z)) % min(N_FOLDS, len(Z))  # rows are sorted: neighbours part
+        fold = np.arange(len(Z)) % min(N_FOLDS, len(Z))  # rows are sorted: neighbors part
         if len(widths) == len(alphas[0]) == 1:
             fold[:] = 0
         if self.objective == "denoising":
@@ -307,7 +307,7 @@ class KernelExpFamily(DensityEstimator):
         self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
         if faults:
             warn_user(
-                f"The normaliser is uncertain: {'; '.join(faults)}. The density may be "
+                f"The normalizer is uncertain: {'; '.join(faults)}. The density may be "
                 "off by a common factor. Use a larger alpha or bandwidth, fewer columns, or "
                 "skgm.NCEDensity.",
                 ConvergenceWarning,
@@ -341,7 +341,7 @@ class KernelExpFamily(DensityEstimator):
         return np.where(np.isnan(found), -np.inf, found)
 
     def score_function(self, X: Any) -> np.ndarray:
-        """Return the gradient of the log-density with respect to x; no normaliser is involved.
+        """Return the gradient of the log-density with respect to x; no normalizer is involved.
 
         Parameters
         ----------

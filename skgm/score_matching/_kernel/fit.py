@@ -105,7 +105,7 @@ def fold_systems(
 
 
 def solve_ridge(G: np.ndarray, g: np.ndarray, gram: np.ndarray, alpha: float) -> np.ndarray:
-    """Return c that minimises the quadratic loss plus alpha / 2 times the squared norm of f."""
+    """Return c that minimizes the quadratic loss plus alpha / 2 times the squared norm of f."""
     matrix = G + alpha * gram
     jitter = 1e-10 * max(float(np.trace(matrix)) / len(g), 1e-300)
     return np.linalg.solve(matrix + jitter * np.eye(len(g)), g)

@@ -46,7 +46,7 @@ def test_estimates_errors_and_intervals():
     assert_allclose(model.loglik_, (COUNTS * np.log(share)).sum(), rtol=1e-13)
 
 
-def test_restricted_estimate_maximises_what_is_left():
+def test_restricted_estimate_maximizes_what_is_left():
     statistics = FAMILY.summarize(X, None)
     null = {"p1": np.array([0.3]), "p2": np.nan, "p3": np.nan}
     found = FAMILY.restricted_estimate(statistics, null)
@@ -113,7 +113,7 @@ def test_refusals():
         Categorical().given(n=3)
 
 
-def test_all_probabilities_and_categories_learnt_from_the_table():
+def test_all_probabilities_and_categories_learned_from_the_table():
     codes = np.repeat([0.0, 1.0, 3.0], [5, 3, 2])[:, None]
     fit = MLEDensity("categorical").fit(codes)
     assert_allclose(fit.params_["p"], [0.5, 0.3, 0.0, 0.2])

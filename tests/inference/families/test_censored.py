@@ -119,7 +119,7 @@ def test_weibull_of_the_remission_times_to_thirty_digits():
 
 @every_family
 def test_fit_is_scipys_censored_fit(case):
-    """scipy maximises by Nelder and Mead, to about 1e-4 relative."""
+    """scipy maximizes by Nelder and Mead, to about 1e-4 relative."""
     X, event = table(case, 80)
     _, _, estimate = fitted(case, X, event)
     for j in range(2):
@@ -242,10 +242,10 @@ def _profile_fall(case, X, event, estimate, name, value, j):
     others = [key for key in estimate if key != name]
     if not others:
         return best - log_likelihood(case, one, seen, {name: np.array([value])})[0]
-    other, centre = others[0], column[others[0]][0]
+    other, center = others[0], column[others[0]][0]
 
     def height(move):
-        moved = centre + move if other == "mu" else centre * np.exp(move)
+        moved = center + move if other == "mu" else center * np.exp(move)
         params = {name: np.array([value]), other: np.array([moved])}
         return -log_likelihood(case, one, seen, params)[0]
 

@@ -106,7 +106,7 @@ def test_samples_follow_scipys_distribution(family, params, distributions):
             assert stats.kstest(X[:, j], distribution.cdf).pvalue > 1e-4
 
 
-def test_estimate_maximises_the_likelihood(family, params, distributions):
+def test_estimate_maximizes_the_likelihood(family, params, distributions):
     statistics = family.summarize(table(distributions, 60), None)
     estimate = family.estimate(statistics)
     best = family.log_likelihood(statistics, estimate)
@@ -118,7 +118,7 @@ def test_estimate_maximises_the_likelihood(family, params, distributions):
     assert_allclose(slope, 0, atol=1e-5 * statistics.n)
 
 
-def test_restricted_estimate_maximises_what_is_left(family, params, distributions):
+def test_restricted_estimate_maximizes_what_is_left(family, params, distributions):
     statistics = family.summarize(table(distributions, 60), None)
     names = [parameter.name for parameter in family.parameters]
     for fixed in names:

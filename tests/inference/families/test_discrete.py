@@ -151,9 +151,9 @@ def test_wilson_has_no_cancellation():
     low, high = (float(end[0]) for end in auto(Bernoulli(), [1.0], n))
     with mp.workdps(40):
         q = mp.mpf(float(stats.chi2.ppf(0.95, 1)))
-        centre, half = 1 + q / 2, mp.sqrt(q * (1 - mp.mpf(1) / n + q / 4))
-        assert_allclose(low, float((centre - half) / (n + q)), rtol=1e-13)
-        assert_allclose(high, float((centre + half) / (n + q)), rtol=1e-13)
+        center, half = 1 + q / 2, mp.sqrt(q * (1 - mp.mpf(1) / n + q / 4))
+        assert_allclose(low, float((center - half) / (n + q)), rtol=1e-13)
+        assert_allclose(high, float((center + half) / (n + q)), rtol=1e-13)
     peer = proportion_confint(3, 40, method="wilson")
     assert_allclose(np.ravel(auto(Bernoulli(), [3.0], 40)), peer, rtol=1e-12)
 
@@ -217,7 +217,7 @@ class TestNegativeBinomial:
         assert_allclose(model.loglik_, fit.llf, rtol=1e-10)
 
     def test_profile_ends(self):
-        """At either end the likelihood, maximised over the other by scipy, has fallen by q / 2."""
+        """At either end the likelihood, maximized over the other by scipy, has fallen by q / 2."""
         model, x = MLEDensity("nbinom").fit(self.X), self.X[:, 0]
         half = stats.chi2.ppf(0.95, 1) / 2
 

@@ -112,7 +112,7 @@ def test_heaviest_tie_adds_weights():
 
 
 @pytest.mark.parametrize("n", [5, 6, 15])
-def test_root_of_a_cauchy_scale_is_standardised_in_small_samples(n):
+def test_root_of_a_cauchy_scale_is_standardized_in_small_samples(n):
     """r* at the ends of the interval, against draws of r* at the true scale made here.
 
     Of 4000 draws the mean has a standard error of .016 and the deviation one of .012 (1.1 %); the

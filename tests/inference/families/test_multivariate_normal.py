@@ -110,9 +110,9 @@ def test_conditional_draws_follow_the_conditional_normal():
     )
     seen = [0, 2]
     slope = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[seen, 1])
-    centre = mean[1] + slope @ (given[0, seen] - mean[seen])
+    center = mean[1] + slope @ (given[0, seen] - mean[seen])
     spread = np.sqrt(covariance[1, 1] - slope @ covariance[seen, 1])
-    assert stats.kstest(drawn[:4000, 1], stats.norm(centre, spread).cdf).pvalue > 1e-3
+    assert stats.kstest(drawn[:4000, 1], stats.norm(center, spread).cdf).pvalue > 1e-3
     free = drawn[4000:8000]
     assert stats.kstest(free[:, 2], stats.norm(mean[2], covariance[2, 2] ** 0.5).cdf).pvalue > 1e-3
     assert_allclose(drawn[8000:], np.tile(given[2], (4000, 1)))

@@ -98,7 +98,7 @@ def test_differences():
     assert_allclose(hessian(f, u, np.ones_like(u)), second, rtol=1e-8)
 
 
-def test_generalised_extreme_values():
+def test_generalized_extreme_values():
     """A shape that moves the support, where the density vanishes fast: the score is zero, the two
     informations are close, and scipy's simplex finds no better point."""
     x = stats.genextreme(0.2, 5, 2).rvs(size=(210, 1), random_state=0)

@@ -110,7 +110,7 @@ def test_bisection():
 
 
 def test_draws_where_scipys_quantiles_fail():
-    """Scipy's generalised exponential law draws -0.06 at this estimate; its hazard is linear."""
+    """Scipy's generalized exponential law draws -0.06 at this estimate; its hazard is linear."""
     family = ScipyFamily(stats.genexpon)
     params = {"a": 0.12, "b": 664020.0, "c": 4.7894e-09, "scale": 0.27611}
     column = {name: np.array([value]) for name, value in params.items()}
@@ -167,7 +167,7 @@ def test_the_limit_of_a_burr_law_is_a_pareto_law():
     assert_allclose(model.score_samples(far), limit.score_samples(far), rtol=1e-5)
 
 
-def test_a_generalised_gamma_law_at_its_edge():
+def test_a_generalized_gamma_law_at_its_edge():
     model = quiet_fit("gengamma", clustered_table("positive"))
     draws = model.sample(2000, random_state=0)
     assert (draws > 0).all()

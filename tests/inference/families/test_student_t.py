@@ -117,7 +117,7 @@ def test_canonical_of_location_and_scale():
 
 
 def test_one_degree_of_freedom_is_the_cauchy():
-    """Beyond a dozen rows: below, r* of a Cauchy scale is standardised by its simulated law."""
+    """Beyond a dozen rows: below, r* of a Cauchy scale is standardized by its simulated law."""
     X = sample(15, 3)
     held, cauchy = MLEDensity("t", fixed={"df": 1}).fit(X), MLEDensity("cauchy").fit(X)
     for name in ("loc", "scale"):

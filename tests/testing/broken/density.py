@@ -20,7 +20,7 @@ class UnknownKind(ReferenceGaussian):
 
 
 @breaks("check_density_integrates_to_one")
-class NotNormalised(ReferenceGaussian):
+class NotNormalized(ReferenceGaussian):
     def score_samples(self, X):
         return super().score_samples(X) + 0.02
 
@@ -39,7 +39,7 @@ class ScoreFunctionOfEnergy(ReferenceGaussian):
 
 @breaks("check_equivariance")
 class AbsoluteRidge(ReferenceGaussian):
-    def _regularised(self, covariance):
+    def _regularized(self, covariance):
         return covariance + 0.01 * np.eye(len(covariance))
 
 
@@ -48,5 +48,5 @@ class ForgetsCorrelation(ReferenceGaussian):
     def __density_tags__(self):
         return DensityTags(equivariance="location-scale")
 
-    def _regularised(self, covariance):
-        return super()._regularised(np.diag(np.diag(covariance)))
+    def _regularized(self, covariance):
+        return super()._regularized(np.diag(np.diag(covariance)))
