@@ -21,7 +21,6 @@ __all__ = [
     "normalizer",
     "normalizer_faults",
     "pareto_tail_index",
-    "picks_by_logs",
     "rejection_sampling",
     "resample",
     "sample_limit",
@@ -216,17 +215,36 @@ def importance_resampling(
         rows = noise.sample(min(CHUNK, size - start), rng)
         pool.append(rows)
         log_weights.append(log_ratio(rows))
-    every = np.concatenate(log_weights)
-    picks = systematic_picks(np.exp(every - every.max()), n, rng)
+    picks = systematic_picks(np.concatenate(log_weights), n, rng)
     return np.concatenate(pool)[rng.permutation(picks)]
 
 
-def systematic_picks(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n indices; index i comes up floor or ceil of n w_i / sum(w) times, in order."""
-    order = rng.permutation(len(weights))
-    edges = np.cumsum(weights[order])
-    places = (np.arange(n) + rng.uniform()) / n * edges[-1]
-    return order[np.minimum(np.searchsorted(edges, places, side="right"), len(weights) - 1)]
+def systematic_picks(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return indices picked by systematic resampling, in ascending order.
+
+    Parameters
+    ----------
+    log_weights : ndarray of shape (..., m)
+        Logs of the weights along the last axis, each slice on its own.
+    n : int
+        Number of picks.
+    rng : numpy.random.Generator
+        Draws one uniform number for each slice.
+
+    Returns
+    -------
+    picks : ndarray of int, shape (..., n)
+        Index i is picked floor or ceil of n w_i / sum(w) times.
+    """
+    m = log_weights.shape[-1]
+    edges = np.cumsum(np.exp(log_weights - log_weights.max(axis=-1, keepdims=True)), axis=-1)
+    offset = rng.random((*log_weights.shape[:-1], 1))
+    # the places (k + offset) / n below an edge are those with k < n * edge - offset
+    below = np.clip(np.ceil(n * (edges / edges[..., -1:]) - offset), 0, n).astype(np.int64)
+    below[..., -1] = n
+    counts = np.diff(below, axis=-1, prepend=0)
+    indices = np.broadcast_to(np.arange(m), log_weights.shape)
+    return np.repeat(indices.ravel(), counts.ravel()).reshape(*log_weights.shape[:-1], n)
 
 
 def rejection_sampling(
@@ -312,21 +330,14 @@ def normalizer(log_kernel: RowFunction, proposal: Proposal) -> SobolNormalizer:
     return SobolNormalizer(log_z, se, ess)
 
 
-def picks_by_logs(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n indices in random order; one comes up floor or ceil of n times its share."""
-    edges = np.cumsum(np.exp(log_weights - log_weights.max()))
-    places = (np.arange(n) + rng.uniform()) / n * edges[-1]
-    picks = np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1)
-    return rng.permutation(picks)
-
-
 def resample(
     log_kernel: RowFunction, proposal: Proposal, n: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Return n rows of a pool of twenty times as many, picked by their weights."""
     pool = max(20 * n, 4000)
     U = proposal.transform(rng.uniform(2.0**-53, 1.0, size=(pool, len(proposal.center) + 1)))
-    return U[picks_by_logs(log_kernel(U) - proposal.log_density(U), n, rng)]
+    picks = systematic_picks(log_kernel(U) - proposal.log_density(U), n, rng)
+    return U[rng.permutation(picks)]
 
 
 class NotIntegrableError(ValueError):

@@ -42,9 +42,21 @@ def test_rejection_gives_up_where_it_would_not_end():
 
 
 def test_systematic_picks_are_in_proportion():
-    weights = np.array([0.1, 0.4, 0.25, 0.25])
-    counts = np.bincount(systematic_picks(weights, 1001, np.random.default_rng(0)), minlength=4)
-    assert (np.abs(counts - 1001 * weights) < 1).all()
-    single = [systematic_picks(weights, 1, np.random.default_rng(s))[0] for s in range(4000)]
-    share = np.bincount(single, minlength=4) / 4000
-    assert (np.abs(share - weights) < 5 * np.sqrt(weights * (1 - weights) / 4000)).all()
+    weights = np.array([0.1, 0.4, 0.0, 0.25, 0.25])
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights) - 2000
+    picks = systematic_picks(log_weights, 1001, np.random.default_rng(0))
+    assert (np.diff(picks) >= 0).all()
+    assert (np.abs(np.bincount(picks, minlength=5) - 1001 * weights) < 1).all()
+    single = systematic_picks(np.tile(log_weights, (4000, 1)), 1, np.random.default_rng(1))
+    share = np.bincount(single[:, 0], minlength=5) / 4000
+    assert (np.abs(share - weights) <= 5 * np.sqrt(weights * (1 - weights) / 4000)).all()
+
+
+def test_systematic_picks_of_each_slice_follow_its_own_weights():
+    log_weights = np.random.default_rng(0).normal(size=(7, 3, 20)) * 3
+    picks = systematic_picks(log_weights, 50, np.random.default_rng(1))
+    assert picks.shape == (7, 3, 50)
+    shares = np.exp(log_weights) / np.exp(log_weights).sum(axis=-1, keepdims=True)
+    counts = (picks[..., None, :] == np.arange(20)[:, None]).sum(axis=-1)
+    assert (np.abs(counts - 50 * shares) < 1).all()
