@@ -14,16 +14,14 @@ from skgm.inference._mle import MLEDensity
 from skgm.inference._problem import (
     CORRECTIONS,
     Problem,
-    check_alternative,
     check_correction,
     check_events_given,
     family_null,
     mean_ratio,
     modified_root,
-    outcome,
     side,
 )
-from skgm.inference._results import TestResult
+from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import (
     check_no_event,

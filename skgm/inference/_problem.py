@@ -19,23 +19,17 @@ from skgm.inference._likelihood.nulls import (
     read_null,
 )
 from skgm.inference._likelihood.rstar import rstar
-from skgm.inference._likelihood.statistics import (
-    newton_step,
-    robust_score_statistic,
-    tail_probability,
-)
+from skgm.inference._likelihood.statistics import newton_step, robust_score_statistic
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
-from skgm.inference._results import TestResult
+from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
 from skgm.inference.families._multivariate_normal import independent_groups
 
 __all__ = [
-    "ALTERNATIVES",
     "CORRECTIONS",
     "Problem",
-    "check_alternative",
     "check_correction",
     "check_events_given",
     "family_null",
@@ -44,14 +38,11 @@ __all__ = [
     "limit_root",
     "mean_ratio",
     "modified_root",
-    "outcome",
     "overdispersion_root",
     "rayleigh",
     "side",
     "uniform_scores",
 ]
-
-ALTERNATIVES = ("two-sided", "greater", "less")
 
 
 def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Null:
@@ -64,18 +55,6 @@ def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Nu
     endless = tuple(p.name for p in family.parameters if p.may_be_infinite)
     names = model._column_names()
     return read_null(null, shapes, names, aliases=aliases, endless=endless)
-
-
-def check_alternative(alternative: Any, n_restrictions: int) -> None:
-    """Raise a ValueError for an unknown alternative, or one side of several restrictions."""
-    if alternative not in ALTERNATIVES:
-        allowed = ", ".join(map(repr, ALTERNATIVES))
-        raise ValueError(f"alternative must be one of {allowed}; got {alternative!r}.")
-    if alternative != "two-sided" and n_restrictions != 1:
-        raise ValueError(
-            f"alternative={alternative!r} needs a null with one restriction; this one has "
-            f"{n_restrictions}, and no direction. Test one entry (NaN for the others of an array)."
-        )
 
 
 def check_events_given(estimator: Any, event: Any) -> None:
@@ -277,32 +256,6 @@ def count_restrictions(family: Family, null: Null, n_features: int) -> int:
 
 def _lower(value: np.ndarray) -> np.ndarray:
     return value[np.tril_indices(len(value))] if value.ndim == 2 else value
-
-
-def outcome(
-    statistic: float,
-    df: int,
-    method: str,
-    null: Any,
-    *,
-    sign: float | None = None,
-    alternative: str = "two-sided",
-    correction: str | None = None,
-    restricted_params: Any = None,
-    on_edge: bool = False,
-) -> TestResult:
-    """Return the result of a test with this chi-square statistic."""
-    if not np.isfinite(statistic):
-        raise ValueError(
-            f"The {method} statistic overflows: the data and the null are too far apart for "
-            "floating point. Rescale the columns, or test a nearer value."
-        )
-    root = None if sign is None else sign * float(np.sqrt(max(statistic, 0.0)))
-    shown = statistic if alternative == "two-sided" or root is None else root
-    pvalue = tail_probability(shown, df, alternative, on_edge=on_edge)
-    return TestResult(
-        shown, df, pvalue, method, null, alternative, correction, restricted_params or {}, root
-    )
 
 
 # Score statistics of nulls that are no points of the usual parameters: whole circles, infinity.

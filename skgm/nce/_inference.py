@@ -10,8 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
 from skgm.inference._likelihood.statistics import linear_quadratic
-from skgm.inference._problem import check_alternative, outcome
-from skgm.inference._results import ConfidenceIntervals, TestResult
+from skgm.inference._results import ConfidenceIntervals, TestResult, check_alternative, outcome
 from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._newton import maximize
 from skgm.nce._parametric import LinearCritic

@@ -1,7 +1,6 @@
 """The three test statistics as formulas on scores, information and estimates."""
 
 import numpy as np
-from scipy import special
 
 from skgm._numerics.sandwich import diagonal_units, meat, sandwich, total_weight
 
@@ -10,39 +9,7 @@ __all__ = [
     "masked_quadratic",
     "newton_step",
     "robust_score_statistic",
-    "tail_probability",
 ]
-
-
-def tail_probability(
-    statistic: float, df: int, alternative: str = "two-sided", *, on_edge: bool = False
-) -> float:
-    """Return the p-value of a chi-square statistic, or of a standard normal one.
-
-    Parameters
-    ----------
-    statistic : float
-        Chi-square where `alternative` is "two-sided", else its signed root.
-    df : int
-        Degrees of freedom.
-    alternative : {"two-sided", "greater", "less"}
-        Which tail of the signed root counts.
-    on_edge : bool, default=False
-        The null lies on the edge of the parameter space: half the time the estimate is the null
-        itself, so that the law is half a point mass at zero and half a chi-square.
-
-    Returns
-    -------
-    pvalue : float
-    """
-    if alternative == "greater":
-        return float(special.ndtr(-statistic))
-    if alternative == "less":
-        return float(special.ndtr(statistic))
-    upper = float(special.chdtrc(df, statistic))
-    if on_edge:
-        return upper / 2 if statistic > 0 else 1.0
-    return upper
 
 
 def masked_quadratic(

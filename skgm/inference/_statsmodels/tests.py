@@ -8,8 +8,7 @@ from scipy.linalg import lstsq, null_space
 from skgm.inference._likelihood.fit import full_fit, restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, covariance_of
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
-from skgm.inference._problem import check_alternative, outcome
-from skgm.inference._results import TestResult
+from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference._statsmodels.adapters import (
     check_unpenalized,
     is_statsmodels_result,
