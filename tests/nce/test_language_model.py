@@ -69,7 +69,24 @@ def test_probabilities_of_all_sentences_up_to_a_length_and_of_longer_ones_sum_to
     contexts, following = fitted._ngrams(beginnings)
     keep = following != 1  # all but the ends: the probability of going on for four words
     per_word = network.log_probability(contexts, following)[keep].reshape(len(beginnings), 4)
-    assert finished + np.exp(per_word.sum(axis=1)).sum() == pytest.approx(1, abs=1e-6)
+    # Each of 341 log-probabilities is a sum of at most 4 words' scores, at most 4 * 10 in size,
+    # with some ten roundings of eps = 2.2e-16 each: the sum of the probabilities is off by 1e-13.
+    assert finished + np.exp(per_word.sum(axis=1)).sum() == pytest.approx(1, abs=1e-13)
+
+
+def test_probabilities_of_the_next_word_sum_to_one_in_a_large_vocabulary():
+    """Word by word, so that no two probabilities come from the same matrix product."""
+    rng = np.random.default_rng(0)
+    names = [f"w{k}" for k in range(3000)]
+    text = [[names[k] for k in rng.zipf(1.2, size=6) % 3000] for _ in range(3000)]
+    network = model(max_iter=2, learning_rate=3.0).fit(text)._network()
+    n_words = len(network.output.bias)
+    context = np.array([[2, 5]])
+    alone = [network.log_probability(context, np.array([k]))[0] for k in range(n_words)]
+    # Scores of size 100 have errors of 100 eps = 2e-14 times a few roundings.
+    assert np.exp(alone).sum() == pytest.approx(1, abs=1e-12)
+    together = network.log_probability(np.repeat(context, n_words, axis=0), np.arange(n_words))
+    assert_allclose(together, alone, rtol=1e-12)
 
 
 def by_counting(sentence):
@@ -122,7 +139,7 @@ def test_two_words_of_context_add_up_as_in_multinomial_regression():
 def test_scores_are_those_of_the_ngrams(fitted):
     sentences = [["a", "b"], [], ["zzz"]]
     alone = [fitted.score_samples([s])[0] for s in sentences]
-    assert_allclose(fitted.score_samples(sentences), alone, rtol=1e-6)
+    assert_allclose(fitted.score_samples(sentences), alone, rtol=1e-12)
     assert fitted.score(sentences) == pytest.approx(np.mean(alone))
     assert fitted.perplexity(sentences) == pytest.approx(np.exp(-np.sum(alone) / 6))
     assert fitted.score_samples(sentences).dtype == np.float64

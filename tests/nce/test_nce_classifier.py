@@ -223,6 +223,21 @@ def test_text_labels_and_dtypes():
     )
 
 
+@pytest.mark.parametrize("options", [{}, {"rank": 2}])
+def test_probabilities_sum_to_one_in_float64_whatever_rows_come_in(options):
+    """Scores of size 1000 have errors of 1000 eps = 2e-13 times a few roundings."""
+    X, y, _ = problem(500, 3, 3000)
+    rows = X.astype(np.float32)
+    classifier = epochs(n_noise=50, max_iter=2, **options).fit(rows, y)
+    far = 100 * rows[:20]
+    logs = classifier.predict_log_proba(far)
+    assert np.abs(classifier.decision_function(far)).max() > 100
+    assert logs.dtype == np.float64
+    assert_allclose(np.exp(logs).sum(axis=1), 1, rtol=0, atol=2e-12)
+    assert_allclose(classifier.predict_proba(far).sum(axis=1), 1, rtol=0, atol=2e-12)
+    assert_allclose(np.vstack([classifier.predict_log_proba(row[None]) for row in far]), logs)
+
+
 def test_same_seed_same_model():
     X, y, _ = problem(40, 3, 1000)
     model = epochs(n_noise=10, max_iter=2)

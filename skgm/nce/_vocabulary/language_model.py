@@ -197,10 +197,12 @@ class LanguageModelFit(CallbackSupportMixin, BaseEstimator):
         }
 
     def _network(self) -> WordNetwork:
+        """Return the fitted network in float64, whose probabilities sum to one to its rounding."""
         check_is_fitted(self)
-        embeddings = np.concatenate([self.embeddings_, self._start_embedding])
-        output = OutputTable(self.coef_, self.intercept_, loss="full")
-        return WordNetwork(Contexts(embeddings, self.mixing_), output)
+        embeddings = np.concatenate([self.embeddings_, self._start_embedding], dtype=np.float64)
+        weights, bias = self.coef_.astype(np.float64), self.intercept_.astype(np.float64)
+        contexts = Contexts(embeddings, self.mixing_.astype(np.float64))
+        return WordNetwork(contexts, OutputTable(weights, bias, loss="full"))
 
 
 class NCELanguageModel(LanguageModelFit):
@@ -301,7 +303,8 @@ class NCELanguageModel(LanguageModelFit):
     -----
     A sentence ends with ``"</s>"``, whose probability counts in its score. All unknown words are
     one class: the score of a sentence is that of the sentence with each replaced by ``"<unk>"``.
-    Training and scores are in float32: a score is the same in any batch to about six digits.
+    Training is in float32. Scores and draws compute with the fitted float32 parameters in float64,
+    so that probabilities sum to one and do not depend on the batch, both to about 12 digits.
     Noise words form a set in which each word is independently of the others, with a known
     probability that is the correction of its score; sets leave out the repetitions of frequent
     words that independent draws are full of. The ranking loss is consistent whatever the
