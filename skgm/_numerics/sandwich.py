@@ -1,16 +1,25 @@
-r"""Estimating equations: bread, meat and sandwich, written once for every estimator.
+r"""Inverts information matrices and computes sandwich covariances, for every estimator.
 
-An M-estimator solves :math:`\sum_i \psi(x_i; \theta) = 0`. With
-:math:`A = -E[\partial\psi/\partial\theta]` (bread) and :math:`B = Cov[\psi]` (meat),
-:math:`\sqrt n (\hat\theta - \theta) \to N(0, A^{-1} B A^{-T})`; under a correct likelihood
-:math:`A = B` is the Fisher information (eq. mle-asymptotic-normality, sm-covariance).
+An M-estimator solves :math:`\sum_i \psi(x_i; \theta) = 0`. With the bread
+:math:`A = -E[\partial\psi/\partial\theta]`, which is symmetric, and the meat
+:math:`B = Cov[\psi]`, :math:`\sqrt n (\hat\theta - \theta) \to N(0, A^{-1} B A^{-1})`; under a
+correct likelihood :math:`A = B` is the Fisher information (eq. mle-asymptotic-normality,
+sm-covariance).
+
+=====================================  ==========================================================
+covariance of the model                ``inverse_information(A, n, singular="what to do")``
+sandwich from rows                     ``sandwich(A, meat(psi, weight), n)``
+several meats, or A^-1 known already   ``sandwich_of(inverse, B, n)``
+standard errors                        ``standard_errors(covariance)``
+one matrix for each column, (d, k, k)  all of them: leading axes are a batch
+whether a covariance is singular       ``is_singular(matrix)``
+=====================================  ==========================================================
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import inv, solve
 
 __all__ = [
     "columnwise_meat",
@@ -19,10 +28,21 @@ __all__ = [
     "errors_from_information",
     "errors_from_sandwich",
     "inverse_information",
+    "is_singular",
     "meat",
     "sandwich",
+    "sandwich_of",
+    "standard_errors",
     "total_weight",
 ]
+
+
+# An eigenvalue of a k x k matrix with unit diagonal below this times k is rounding error.
+_ROUNDING = 64 * np.finfo(np.float64).eps
+_SINGULAR = (
+    "The information matrix is singular, so there are no standard errors, intervals or tests: the "
+    "data do not determine a parameter. Drop or fix that parameter, or collect more rows."
+)
 
 
 def total_weight(psi: np.ndarray, sample_weight: np.ndarray | None) -> float:
@@ -58,27 +78,96 @@ def meat(
     return (psi * weight[:, None]).T @ psi / weight.sum()
 
 
-def sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.ndarray:
-    """Return the covariance A^-1 B A^-T / n of the estimate, (k, k)."""
-    unit = diagonal_units(bread)
-    scaled = bread * unit * unit[:, None]
-    half = solve(scaled, meat * unit * unit[:, None])
-    return solve(scaled, half.T).T * unit * unit[:, None] / n
+def inverse_information(
+    information: np.ndarray,
+    n: float = 1.0,
+    *,
+    singular: str | None = _SINGULAR,
+    definite: bool = True,
+) -> np.ndarray:
+    """Return the inverse of symmetric matrices, divided by n: the covariance I^-1 / n.
 
+    Parameters
+    ----------
+    information : ndarray of shape (..., k, k)
+        Information per observation with n, the total information without.
+    n : float, default=1.0
+        Number of observations.
+    singular : str or None
+        Message of the error for a singular matrix. None gives NaN for each singular matrix of a
+        batch instead.
+    definite : bool, default=True
+        Whether a negative eigenvalue counts as singular. An observed curvature away from the
+        estimate may have one.
 
-def inverse_information(information: np.ndarray, n: float) -> np.ndarray:
-    """Return the covariance I^-1 / n of a maximum-likelihood estimate, (k, k)."""
+    Returns
+    -------
+    inverse : ndarray of shape (..., k, k)
+
+    Raises
+    ------
+    ValueError
+        A matrix is singular to working precision or not finite, and `singular` is a message.
+    """
+    finite = np.isfinite(information)
+    if not finite.all():
+        finite = finite.all(axis=(-2, -1), keepdims=True)
+        information = np.where(finite, information, np.eye(information.shape[-1]))
     unit = diagonal_units(information)
-    return inv(information * unit * unit[:, None]) * unit * unit[:, None] / n
+    values, vectors = np.linalg.eigh(_scaled(information, unit))
+    lost = _vanishing(values if definite else np.abs(values)) | ~finite.all(axis=(-2, -1))
+    if lost.any():
+        if singular is not None:
+            raise ValueError(singular)
+        values = np.where(lost[..., None], np.nan, values)
+    inverse = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -2, -1)
+    return _scaled(inverse, unit) / n
 
 
-def diagonal_units(bread: np.ndarray) -> np.ndarray:
-    """Return units of the parameters, (k,), in which the diagonal of the bread is one.
+def sandwich(
+    bread: np.ndarray, meat: np.ndarray, n: float = 1.0, *, singular: str | None = _SINGULAR
+) -> np.ndarray:
+    """Return the covariance A^-1 B A^-1 / n of the estimate, (..., k, k).
+
+    `singular` is as in `inverse_information`; the bread may be indefinite.
+    """
+    return sandwich_of(inverse_information(bread, singular=singular, definite=False), meat, n)
+
+
+def sandwich_of(inverse: np.ndarray, meat: np.ndarray, n: float = 1.0) -> np.ndarray:
+    """Return A^-1 B A^-1 / n, (..., k, k), from the inverse of the bread."""
+    return inverse @ meat @ inverse / n
+
+
+def standard_errors(covariance: np.ndarray) -> np.ndarray:
+    """Return the roots of the diagonal, (..., k); NaN where rounding made a variance negative."""
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+
+
+def is_singular(matrix: np.ndarray) -> bool:
+    """Tell whether a covariance or information matrix, (..., k, k), is singular or not finite."""
+    if not np.isfinite(matrix).all():
+        return True
+    return bool(_vanishing(np.linalg.eigvalsh(_scaled(matrix, diagonal_units(matrix)))).any())
+
+
+def diagonal_units(matrix: np.ndarray) -> np.ndarray:
+    """Return units of the parameters, (..., k), in which the diagonal of the matrix is one.
 
     Solving is not invariant to units: columns in units of 1e-12 and 1e12 lose every digit.
     """
-    diagonal = np.abs(np.diagonal(bread))
+    diagonal = np.abs(np.diagonal(matrix, axis1=-2, axis2=-1))
     return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+
+
+def _scaled(matrix: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    return matrix * unit[..., None, :] * unit[..., :, None]
+
+
+def _vanishing(values: np.ndarray) -> np.ndarray:
+    """Tell where the smallest eigenvalue of a matrix with unit diagonal is rounding error."""
+    return values.min(axis=-1, initial=np.inf) <= _ROUNDING * values.shape[-1]
 
 
 # Standard errors of columnwise families from information matrices, and their sandwich.
@@ -87,8 +176,8 @@ _CHUNK_VALUES = 262_144
 
 
 def errors_from_information(information: np.ndarray, n: float) -> np.ndarray:
-    """Return standard errors (d, k) from information per observation, (d, k, k)."""
-    return _root_diagonal(np.linalg.inv(information) / n)
+    """Return standard errors (d, k) from information per observation, (d, k, k), or NaN."""
+    return standard_errors(inverse_information(information, n, singular=None))
 
 
 def columnwise_meat(
@@ -118,11 +207,5 @@ def columnwise_total(
 
 
 def errors_from_sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.ndarray:
-    """Return standard errors (d, k) from A^-1 B A^-T / n, all of shape (d, k, k)."""
-    half = np.linalg.solve(bread, meat)
-    return _root_diagonal(np.linalg.solve(bread, np.swapaxes(half, 1, 2)) / n)
-
-
-def _root_diagonal(covariance: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # NaN, where rounding loses the sign, is refused later
-        return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    """Return standard errors (d, k) from A^-1 B A^-1 / n, of shape (d, k, k), or NaN."""
+    return standard_errors(sandwich(bread, meat, n, singular=None))
