@@ -1,14 +1,15 @@
-"""Warn at the line of the caller: the first frame outside skgm and scikit-learn."""
+"""Issues warnings that name the caller's line: the first frame outside skgm and scikit-learn."""
 
 import contextlib
 import os
 import sys
 import warnings
+from typing import Any
 
 import joblib
 import sklearn
 
-__all__ = ["warn_user"]
+__all__ = ["renamed_attribute", "warn_user"]
 
 # joblib and contextlib stand between frames of scikit-learn (cross-validation, fit contexts).
 _LIBRARIES = (__file__, sklearn.__file__, joblib.__file__)
@@ -32,3 +33,24 @@ def warn_user(message: str | Warning, category: type[Warning] | None = None) -> 
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def renamed_attribute(old: str, new: str) -> Any:
+    """Return a property for the old name of an attribute, which warns and gives the new one.
+
+    Parameters
+    ----------
+    old, new : str
+        Names of the attribute.
+
+    Returns
+    -------
+    alias : property
+    """
+
+    def read(self: Any) -> Any:
+        value = getattr(self, new)  # before the warning: an unfitted estimator has neither
+        warn_user(f"`{old}` is now `{new}`; the old name goes in two releases.", FutureWarning)
+        return value
+
+    return property(read, doc=f"Old name of `{new}`.")

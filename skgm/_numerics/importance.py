@@ -274,7 +274,7 @@ def rejection_sampling(
         if n_tried >= 1e6 and n_kept < 1e-4 * n_tried:
             raise ValueError(
                 f"Rejection sampling accepted {n_kept} of {n_tried} noise rows: the noise is too "
-                "far from the data. Use sampling='sir', or noise nearer to the data."
+                "far from the data. Use sampler='resampling', or noise nearer to the data."
             )
     return np.concatenate(kept)[:n]
 

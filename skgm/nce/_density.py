@@ -30,8 +30,10 @@ from skgm.nce._noise_choice import has_mass, make_noise
 from skgm.nce._parametric import LinearCritic, fit_linear_critic
 from skgm.nce._preparation import Prepared, prepare_rows
 from skgm.nce._ratio_density import (
+    OLD_SAMPLERS,
     RatioDensity,
     check_choices,
+    chosen_sampler,
     has_parameters,
     linear_form,
     noise_spec,
@@ -107,11 +109,16 @@ class NCEDensity(LinearInference, RatioDensity):
         Most noise rows used for log Z; `fit` gives up earlier where four times as many would not
         reach `normalizer_tol`. "auto": 300,000, and with boosted trees as many as take ten to
         fifteen seconds (2.5e8 evaluations of a tree), between that and 3,000,000.
-    sampling : {"sir", "rejection", "mala"}, default="sir"
-        How `sample` works. "sir": rows of a large pool of noise, picked in proportion to their
-        ratio, so approximately independent draws; "rejection": independent draws, slow where the
-        noise is far from the data; "mala": resampled rows, moved by Langevin chains, for critics
-        with a score function.
+    sampler : {"resampling", "rejection", "langevin"}, default="resampling"
+        How `sample` works. "resampling": rows of a large pool of noise, picked in proportion to
+        their ratio, so approximately independent draws; "rejection": independent draws, slow where
+        the noise is far from the data; "langevin": resampled rows, moved by Metropolis-adjusted
+        Langevin chains, for critics with a score function.
+    sampling : {"sir", "rejection", "mala"}
+        Old name of `sampler`, with "sir" for "resampling" and "mala" for "langevin".
+
+        .. deprecated:: 0.1
+            Use `sampler`.
     lattice : {"warn", "dequantize", "ignore"}, default="warn"
         What to do about rounded and repeated values: warn, or add uniform noise of one step of
         each rounded column to the training rows.
@@ -227,7 +234,8 @@ class NCEDensity(LinearInference, RatioDensity):
             Interval(numbers.Integral, 100, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "sampling": [StrOptions({"sir", "rejection", "mala"})],
+        "sampler": [StrOptions({"resampling", "rejection", "langevin"})],
+        "sampling": [StrOptions({"deprecated", *OLD_SAMPLERS})],
         "lattice": [StrOptions({"warn", "dequantize", "ignore"})],
         "random_state": RANDOM_STATE,
     }
@@ -248,7 +256,8 @@ class NCEDensity(LinearInference, RatioDensity):
         tol: float = 1e-12,
         normalizer_tol: float = 0.005,
         max_normalizer_samples: int | str = "auto",
-        sampling: str = "sir",
+        sampler: str = "resampling",
+        sampling: str = "deprecated",
         lattice: str = "warn",
         random_state: Any = None,
     ) -> None:
@@ -265,6 +274,7 @@ class NCEDensity(LinearInference, RatioDensity):
         self.tol = tol
         self.normalizer_tol = normalizer_tol
         self.max_normalizer_samples = max_normalizer_samples
+        self.sampler = sampler
         self.sampling = sampling
         self.lattice = lattice
         self.random_state = random_state
@@ -299,6 +309,7 @@ class NCEDensity(LinearInference, RatioDensity):
             The fitted estimator.
         """
         check_choices(self.critic, self.noise, self.log_phi)
+        chosen_sampler(self.sampler, self.sampling)  # warns of the old name
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
             rng = as_generator(self.random_state)
             rows = self._begin(X, sample_weight, rng)

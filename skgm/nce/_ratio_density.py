@@ -30,9 +30,11 @@ from skgm.nce._preparation import Prepared
 from skgm.nce._statistics import Form, is_linear_critic, make_statistics
 
 __all__ = [
+    "OLD_SAMPLERS",
     "RatioDensity",
     "ScoreError",
     "check_choices",
+    "chosen_sampler",
     "has_parameters",
     "linear_form",
     "noise_spec",
@@ -141,6 +143,21 @@ def check_choices(critic: Any, noise: Any, log_phi: Any) -> None:
         )
 
 
+OLD_SAMPLERS = {"sir": "resampling", "rejection": "rejection", "mala": "langevin"}
+
+
+def chosen_sampler(sampler: str, sampling: str) -> str:
+    """Return `sampler`, or what the old parameter `sampling` says, with a warning."""
+    if sampling == "deprecated":
+        return sampler
+    new = OLD_SAMPLERS[sampling]
+    warn_user(
+        f"`sampling={sampling!r}` is now `sampler={new!r}`; the old name goes in two releases.",
+        FutureWarning,
+    )
+    return new
+
+
 def noise_spec(noise: Any, critic: Any, log_phi: Any) -> Any:
     """Return the noise that is meant by "auto": for a Gaussian model, the matching Gaussian."""
     automatic = isinstance(noise, str) and noise == "auto"
@@ -190,6 +207,7 @@ class RatioDensity(DensityEstimator):
     normalizer_tol: float
     critics_: list[Any]
     max_normalizer_samples: int | str
+    sampler: str
     sampling: str
 
     def _normalize(self, rng: np.random.Generator) -> None:
@@ -300,17 +318,18 @@ class RatioDensity(DensityEstimator):
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         log_ratio, source = self._source()
-        if self.sampling == "rejection":
+        sampler = chosen_sampler(self.sampler, self.sampling)
+        if sampler == "rejection":
             return rejection_sampling(log_ratio, source, n_samples, self._log_bound, rng)
         ess = self.normalizer_ess_
         drawn = importance_resampling(log_ratio, source, n_samples, ess, rng)
-        return self._move(drawn, rng) if self.sampling == "mala" else drawn
+        return self._move(drawn, rng) if sampler == "langevin" else drawn
 
     def _move(self, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not smooth(self):
             raise ValueError(
-                "sampling='mala' needs a critic that is smooth in x, on smooth noise: statistics "
-                "or log_phi, no classifier, and no zeros and ones. Use sampling='sir'."
+                "sampler='langevin' needs a critic that is smooth in x, on smooth noise: "
+                "statistics or log_phi, no classifier, and no zeros and ones. Use sampler='resampling'."
             )
         return langevin_draws(self._critic.log_density, self._critic.score_function, starts, rng)
 

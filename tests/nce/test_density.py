@@ -84,10 +84,10 @@ def test_score_error_of_a_row_outside_the_support():
     assert (error.mean, error.sampling_se) == (-np.inf, np.inf)
 
 
-@pytest.mark.parametrize("sampling", ["sir", "rejection"])
-def test_samples_have_the_moments_of_the_density(wide, sampling):
+@pytest.mark.parametrize("sampler", ["resampling", "rejection"])
+def test_samples_have_the_moments_of_the_density(wide, sampler):
     """First and second moments agree with the density's on a grid within five errors."""
-    density = copy.deepcopy(wide).set_params(sampling=sampling)
+    density = copy.deepcopy(wide).set_params(sampler=sampler)
     axis = np.linspace(-4.0, 5.0, 300)
     nodes = np.array(np.meshgrid(axis, axis)).reshape(2, -1).T
     mass = np.exp(density.score_samples(nodes))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import stats
 
 from skgm import NCEDensity
@@ -30,7 +31,7 @@ def test_chains_reach_the_target(inflation):
 
 def test_density_with_a_quadratic_critic_draws_by_chains():
     X = stats.multivariate_normal([1.0, -1.0], COVARIANCE, seed=0).rvs(2000)
-    density = NCEDensity("quadratic", sampling="mala", random_state=0).fit(X)
+    density = NCEDensity("quadratic", sampler="langevin", random_state=0).fit(X)
     rows = density.sample(3000, random_state=0)
     error = X.std(axis=0) * np.sqrt(1 / 2000 + 1 / 3000)
     assert (np.abs(rows.mean(axis=0) - X.mean(axis=0)) < 5 * error).all()
@@ -49,6 +50,18 @@ def test_draws_across_a_chasm_come_from_the_data_not_from_the_noise():
 
 def test_trees_have_no_chains():
     X = np.random.default_rng(0).normal(size=(60, 1))
-    density = NCEDensity(sampling="mala", random_state=0).fit(X)
+    density = NCEDensity(sampler="langevin", random_state=0).fit(X)
     with pytest.raises(ValueError, match="smooth in x"):
         density.sample(3)
+
+
+def test_old_names_of_the_samplers_warn_and_draw_the_same_rows():
+    X = np.random.default_rng(0).normal(size=(200, 1))
+    fitted = NCEDensity("quadratic", random_state=0).fit(X)
+    for old, new in {"sir": "resampling", "mala": "langevin", "rejection": "rejection"}.items():
+        with pytest.warns(FutureWarning, match=f"sampler='{new}'"):
+            renamed = NCEDensity("quadratic", sampling=old, random_state=0).fit(X)
+        with pytest.warns(FutureWarning, match="sampler="):
+            rows = renamed.sample(7, random_state=1)
+        expected = fitted.set_params(sampler=new).sample(7, random_state=1)
+        assert_array_equal(rows, expected)

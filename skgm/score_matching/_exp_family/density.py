@@ -361,7 +361,7 @@ class FamilyMethods(FamilyInference):
             ) from reason
         faults = [] if found is None else found.faults()
         if found is not None and np.isfinite(found.ess):
-            self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
+            self.normalizer_ess_, self.log_density_kind_ = found.ess, "estimate"
         elif error > GRID_ERROR:
             faults = [f"the error of the quadrature is {error:.2g}"]
         if own is not None and error > 0 and self.statistics == "quadratic":

@@ -9,6 +9,7 @@ import numpy as np
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
 from skgm._validation import check_finite, check_several_rows
+from skgm._warnings import renamed_attribute
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
 from skgm.score_matching._diagnosis import check_scales
@@ -93,8 +94,9 @@ class ScoreMatchingExpFamily(FamilyMethods):
         Name of each statistic to its coefficient: "x0*x1", "log(x0)", ..., "theta0" for callables.
     log_normalizer_, log_normalizer_se_ : float
         A(theta) and its standard error or the error of its quadrature; 0.0 where it is exact.
-    effective_sample_size_ : float
-        As a share of the points, where A was found by importance sampling; else NaN.
+    normalizer_ess_ : float
+        Effective sample size as a share of the points, where A was found by importance
+        sampling; else NaN.
     loss_ : float
         Generalized loss at the estimate, without its part that does not depend on theta.
     loglik_ : float
@@ -200,6 +202,8 @@ class ScoreMatchingExpFamily(FamilyMethods):
         self.weight_cap = weight_cap
         self.degree = degree
 
+    effective_sample_size_ = renamed_attribute("effective_sample_size_", "normalizer_ess_")
+
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
         named = self.statistics if isinstance(self.statistics, str) else ""
@@ -244,7 +248,7 @@ class ScoreMatchingExpFamily(FamilyMethods):
             total = float(len(rows) if weight is None else weight.sum())
             share = np.full(len(rows), 1 / total) if weight is None else weight / total
             self.n_samples_seen_, self.ridge_ = total, 0.0
-            self.effective_sample_size_ = float("nan")
+            self.normalizer_ess_ = float("nan")
             if self.statistics == SPHERE:
                 self._fit_sphere(rows, share)
             else:

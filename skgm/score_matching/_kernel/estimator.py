@@ -14,7 +14,7 @@ from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task
 from skgm._validation import check_several_rows, column_names
-from skgm._warnings import warn_user
+from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._kernel.fit import (
@@ -93,8 +93,8 @@ class KernelExpFamily(DensityEstimator):
         Loss of the fit relative to that of the Gaussian, at most 0, in whitened columns.
     log_normalizer_, log_normalizer_se_ : float
         log Z and its standard error.
-    effective_sample_size_ : float
-        Of the points that found it, as a share.
+    normalizer_ess_ : float
+        Effective sample size of the points that found it, as a share.
     location_ : ndarray of shape (n_features_in_,)
         Mean of q.
     covariance_ : ndarray of shape (n_features_in_, n_features_in_)
@@ -180,6 +180,8 @@ class KernelExpFamily(DensityEstimator):
         self.noise_scale = noise_scale
         self.sampler = sampler
         self.random_state = random_state
+
+    effective_sample_size_ = renamed_attribute("effective_sample_size_", "normalizer_ess_")
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -304,7 +306,7 @@ class KernelExpFamily(DensityEstimator):
             faults.append("the density has a narrow peak at a training row")
         self.log_normalizer_ = max(found.log_z, least)
         self.log_normalizer_se_ = max(found.se, self.log_normalizer_ - found.log_z)
-        self.effective_sample_size_, self.log_density_kind_ = found.ess, "estimate"
+        self.normalizer_ess_, self.log_density_kind_ = found.ess, "estimate"
         if faults:
             warn_user(
                 f"The normalizer is uncertain: {'; '.join(faults)}. The density may be "
