@@ -329,7 +329,8 @@ class RatioDensity(DensityEstimator):
         if not smooth(self):
             raise ValueError(
                 "sampler='langevin' needs a critic that is smooth in x, on smooth noise: "
-                "statistics or log_phi, no classifier, and no zeros and ones. Use sampler='resampling'."
+                "statistics or log_phi, no classifier, and no zeros and ones. "
+                "Use sampler='resampling'."
             )
         return langevin_draws(self._critic.log_density, self._critic.score_function, starts, rng)
 
