@@ -50,10 +50,12 @@ def check_sample_shape(estimator: Any) -> None:
 @density_check()
 def check_sample_dtype(estimator: Any) -> None:
     """Samples are float64 after float64 and integer tables, and float32 after float32."""
-    X = np.ceil(table_for(estimator)) if _takes_integers(estimator) else table_for(estimator)
-    kinds = [np.float64, np.float32] + [np.int64] * _takes_integers(estimator)
-    for kind in kinds:
-        dtype = draw(fit_clone(estimator, X.astype(kind)), 3).dtype
+    X = table_for(estimator, 60)
+    tables = {np.float64: X, np.float32: X}
+    if _takes_integers(estimator):
+        tables[np.int64] = np.ceil(X)
+    for kind, table in tables.items():
+        dtype = draw(fit_clone(estimator, table.astype(kind)), 3).dtype
         wanted = np.float32 if kind == np.float32 else np.float64
         require(dtype == wanted, f"fitted to {kind.__name__}, sample returned {dtype}")
 
