@@ -76,8 +76,8 @@ def test_a_page_shows_code_checks_and_numbers(build):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("_equations.sandwich", "_equations.no_such_name", "cannot be imported"),
-        ("skgm.inference._est", "no_such_package._est", "cannot be imported"),
+        ("sandwich.sandwich", "sandwich.no_such_name", "cannot be imported"),
+        ("skgm._numerics.sand", "no_such_package._numerics.sand", "cannot be imported"),
         (":: a-test-label", ":: unknown-label", "no check 'unknown-label'"),
         ("   :code:", "   :test: unknown-label\n   :code:", "no check 'unknown-label'"),
         ("   :code: skgm", "   skgm", "no :code:"),

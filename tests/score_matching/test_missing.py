@@ -10,7 +10,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingGaussian
-from skgm.score_matching._gaussian.estimator import missing
+from skgm.score_matching._gaussian import missing
 
 COVARIANCE = np.array([[1.0, 0.6, 0.3], [0.6, 2.0, -0.4], [0.3, -0.4, 0.5]])
 MEAN = np.array([1.0, -2.0, 0.5])

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize
 
+from skgm.score_matching._gaussian import sparse
 from skgm.score_matching._gaussian.dense import GaussianQuadratic, minimize_dense
-from skgm.score_matching._gaussian.estimator import sparse
 from skgm.score_matching._gaussian.sparse import Support, largest_alpha, solve_path
 
 

@@ -13,7 +13,7 @@ from skgm import ScoreMatchingGaussian
 from skgm._numerics.box_gaussian import BoxGaussian, log_box_probability
 from skgm.score_matching import generalized_loss
 from skgm.score_matching._bounds import WEIGHTS
-from skgm.score_matching._gaussian.estimator import truncated_system
+from skgm.score_matching._gaussian import truncated_system
 from skgm.score_matching._gaussian.truncated import (
     fit_truncated,
     solve_penalized,
