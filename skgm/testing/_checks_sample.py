@@ -51,7 +51,7 @@ def check_sample_shape(estimator: Any) -> None:
 def check_sample_dtype(estimator: Any) -> None:
     """Samples are float64 after float64 and integer tables, and float32 after float32."""
     X = table_for(estimator, 60)
-    tables = {np.float64: X, np.float32: X}
+    tables: dict[Any, np.ndarray] = {np.float64: X, np.float32: X}
     if _takes_integers(estimator):
         tables[np.int64] = np.ceil(X)
     for kind, table in tables.items():
