@@ -196,6 +196,7 @@ def normalizer_faults(result: Normalizer, tol: float) -> list[str]:
 POOL_FACTOR = 20  # effective noise rows per draw
 MIN_POOL = 2_000
 MAX_POOL = 100_000
+MAX_DRAWS = 20_000  # from one pool; more draws come from several, so that memory stays bounded
 
 LogRatio = Callable[[np.ndarray], np.ndarray]
 
@@ -207,7 +208,15 @@ def importance_resampling(
 
     The pool holds twenty effective rows per draw, up to 100,000 rows, or twenty rows per draw
     where these are more. Picks are systematic: a row is repeated only if its weight is above 1/n.
+    Beyond 20,000 draws each 20,000 have a pool of their own.
     """
+    sizes = [min(MAX_DRAWS, n - start) for start in range(0, n, MAX_DRAWS)]
+    return np.concatenate([_from_one_pool(log_ratio, noise, size, ess, rng) for size in sizes])
+
+
+def _from_one_pool(
+    log_ratio: LogRatio, noise: Noise, n: int, ess: float, rng: np.random.Generator
+) -> np.ndarray:
     wanted = max(MIN_POOL, POOL_FACTOR * n) / max(ess, 1e-6)
     size = int(min(wanted, max(MAX_POOL, POOL_FACTOR * n)))
     pool, log_weights = [], []

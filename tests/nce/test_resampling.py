@@ -1,10 +1,18 @@
 """Draws by importance resampling and by rejection, against moments in closed form."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from skgm._numerics.distributions import GaussianMixtureNoise
-from skgm._numerics.importance import importance_resampling, rejection_sampling, systematic_picks
+from skgm._numerics.importance import (
+    MAX_DRAWS,
+    POOL_FACTOR,
+    importance_resampling,
+    rejection_sampling,
+    systematic_picks,
+)
 
 NOISE = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
 
@@ -26,6 +34,18 @@ def test_importance_resampling_has_the_moments_of_the_target():
     check_moments(rows)
     assert len(np.unique(rows, axis=0)) > 0.99 * len(rows)
     assert abs(np.corrcoef(rows[1:, 0], rows[:-1, 0])[0, 1]) < 5 / np.sqrt(4000)
+
+
+def test_many_draws_need_the_memory_of_few():
+    n = 10 * MAX_DRAWS
+    tracemalloc.start()
+    rows = importance_resampling(log_ratio, NOISE, n, 0.6, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows.shape == (n, 2)
+    check_moments(rows)
+    one_pool = POOL_FACTOR / 0.6 * MAX_DRAWS * 8 * 8  # bytes: a few numbers for each row of it
+    assert peak < 3 * rows.nbytes + one_pool < POOL_FACTOR * n * 2 * 8  # one pool for all rows
 
 
 def test_rejection_has_the_moments_of_the_target_and_raises_its_bound():
