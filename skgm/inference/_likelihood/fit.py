@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.linalg import null_space, qr, solve_triangular
 
-from skgm._numerics.newton import maximize
+from skgm._numerics.newton import maximize_within
 from skgm._numerics.sandwich import total_weight
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, flat_information, flat_scores, flat_values
@@ -19,12 +19,8 @@ __all__ = [
     "restricted_fit",
 ]
 
-_MAX_STEPS = 200
-_CONVERGED = 1e-20  # squared length of the Newton step, in standard errors
-_STALLED = 1e-9  # of the same, where rounding of the log-likelihood allows no better
 _AWAY = 0.005  # of the log-likelihood: the fit is a tenth of a standard error from the maximum
 _STRIDES = 60  # attempts to approach a null
-_EPS = np.finfo(np.float64).eps
 
 
 def maximize_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
@@ -35,59 +31,40 @@ def maximize_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray)
     ValueError
         No maximum was reached: the likelihood rises without end, or towards an edge of the space.
     """
-    params, value = start, model.loglik(start)
-    if not np.isfinite(value):
+    if not np.isfinite(model.loglik(start)):
         raise ValueError("The log-likelihood is not finite where the search starts.")
-    previous = np.inf
-    for _ in range(_MAX_STEPS if basis.shape[1] else 0):
-        step, length2 = _newton_step(model, params, basis)
-        stalled = length2 < _STALLED and length2 > previous / 4
-        if length2 < _CONVERGED or stalled:
-            return ModelFit(params, value)
-        found = _line_search(model, params, value, step)
-        if found is None and length2 < _STALLED:
-            return ModelFit(params, value)
-        if found is None:
-            break
-        params, value, previous = found.params, found.loglik, length2
-    if basis.shape[1]:
+
+    def derivatives(params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gradient, curvature = model.score(params), _curvature(model, params, basis)
+        if not (np.isfinite(curvature).all() and np.isfinite(gradient).all()):
+            raise ValueError(
+                "The derivatives of the log-likelihood are not finite during the search."
+            )
+        return gradient / model.n, curvature / model.n
+
+    found = maximize_within(lambda p: model.loglik(p) / model.n, derivatives, start, basis)
+    if not found.converged:
         raise ValueError(
             "No maximum of the log-likelihood was found: it rises without end or towards the edge "
             "of the parameter space. Standardize the columns, or restrict the parameter."
         )
-    return ModelFit(params, value)
+    return ModelFit(found.point, model.loglik(found.point))
 
 
-def _newton_step(
-    model: LikelihoodModel, params: np.ndarray, basis: np.ndarray
-) -> tuple[np.ndarray, float]:
-    gradient = basis.T @ model.score(params)
-    for information in (model.observed_information, model.expected_information):
-        curvature = basis.T @ information(params) @ basis
-        if not np.isfinite(curvature).all():
-            continue
-        values, vectors = np.linalg.eigh(curvature)
-        if values[0] > 1e-12 * values[-1]:
-            break
-    if not (np.isfinite(curvature).all() and np.isfinite(gradient).all()):
-        raise ValueError("The derivatives of the log-likelihood are not finite during the search.")
-    if values[0] <= 1e-12 * values[-1]:
-        # a saddle or a plateau: the absolute eigenvalues point uphill all the same
-        values = np.maximum(np.abs(values), 1e-8 * max(np.abs(values).max(), np.finfo(float).tiny))
-    along = vectors.T @ gradient
-    return basis @ (vectors @ (along / values)), float(along @ (along / values))
+def _curvature(model: LikelihoodModel, params: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return the observed information, or the expected one where that has a maximum on `basis`."""
+    observed = model.observed_information(params)
+    if _is_definite(basis.T @ observed @ basis):
+        return observed
+    expected = model.expected_information(params)
+    return expected if np.isfinite(expected).all() else observed
 
 
-def _line_search(
-    model: LikelihoodModel, params: np.ndarray, value: float, step: np.ndarray
-) -> ModelFit | None:
-    rounding = 16 * _EPS * max(abs(value), 1.0)
-    for halving in range(50):
-        moved = params + step * 0.5**halving
-        reached = model.loglik(moved)
-        if np.isfinite(reached) and reached >= value - rounding:
-            return ModelFit(moved, reached)
-    return None
+def _is_definite(curvature: np.ndarray) -> bool:
+    if not np.isfinite(curvature).all():
+        return False
+    values = np.linalg.eigvalsh(curvature)
+    return bool((values > 1e-12 * values[-1:]).all())
 
 
 def full_fit(model: LikelihoodModel) -> ModelFit:
@@ -281,15 +258,13 @@ def constrained_estimate(
         return _joint_estimate(family, statistics, *restriction)
     search = _Search(family, statistics, rows, weight, *restriction)
     with np.errstate(all="ignore"):
-        beta = np.zeros((1, search.basis.shape[1]))
-        free = np.ones(beta.shape, dtype=bool)
-        found, converged = maximize(search.value, search.derivatives, beta, free)
-    if not converged.all():
+        found = maximize_within(search.value, search.derivatives, search.start, search.basis)
+    if not found.converged:
         raise ValueError(
             f"The {family.name} family has no estimate under these restrictions: the likelihood "
             "still rises towards the edge of the parameter space. Restrict otherwise."
         )
-    return search.params(found)
+    return search.params(found.point)
 
 
 def _joint_estimate(
@@ -370,26 +345,22 @@ class _Search:
         values = theta.reshape(-1, self.d)
         return any(p.on_boundary(v).any() for p, v in zip(self.family.parameters, values))
 
-    def params(self, beta: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the parameters at beta (1, m)."""
-        theta = self.unit * (self.start + self.basis @ beta[0])
-        return self.family.unpack(theta.reshape(-1, self.d).T)
+    def params(self, t: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters at t (k,), in units of standard errors."""
+        return self.family.unpack((self.unit * t).reshape(-1, self.d).T)
 
-    def value(self, beta: np.ndarray) -> np.ndarray:
-        """Return the mean log-likelihood, (1,), -inf outside the parameter space."""
-        params = self.params(beta)
-        if self._outside(flat_values(params)):
-            return np.array([-np.inf])
-        total = np.sum(self.family.log_likelihood(self.statistics, params))
-        return np.array([total / self.statistics.n])
+    def value(self, t: np.ndarray) -> float:
+        """Return the mean log-likelihood, -inf outside the parameter space."""
+        if self._outside(self.unit * t):
+            return -np.inf
+        total = np.sum(self.family.log_likelihood(self.statistics, self.params(t)))
+        return float(total / self.statistics.n)
 
-    def derivatives(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return gradient (1, m) and minus Hessian (1, m, m)."""
-        params = self.params(beta)
+    def derivatives(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (k,) and minus Hessian (k, k) of the value."""
+        params = self.params(t)
         information = flat_information(self.family, params, self.statistics)
-        basis = self.unit[:, None] * self.basis
-        gradient = basis.T @ self._gradient(params)
-        return gradient[None], (basis.T @ information @ basis)[None]
+        return self.unit * self._gradient(params), information * self.unit * self.unit[:, None]
 
     def _gradient(self, params: Params) -> np.ndarray:
         try:

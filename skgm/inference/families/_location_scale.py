@@ -273,10 +273,10 @@ class SmoothFamily(Family):
                 curvature[:, k, k] -= gradient * turn
                 return gradient * slope, curvature
 
-        moved, converged = maximize(value, derivatives, line.outward(theta), free)
+        maximum = maximize(value, derivatives, line.outward(theta), free)
         # what is held keeps its digits: it does not go through the scale and back
-        found = self.unpack(np.where(free, line.inward(moved), theta))
-        return self.settle(statistics, null, found, converged)
+        found = self.unpack(np.where(free, line.inward(maximum.point), theta))
+        return self.settle(statistics, null, found, maximum.converged)
 
     def settle(
         self, statistics: Any, null: Params, found: dict[str, np.ndarray], converged: np.ndarray
