@@ -223,9 +223,11 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        Wrong length, negative, non-finite, or all zero (scikit-learn before 1.8 let that pass);
-        weights whose sum overflows.
+        Wrong length, negative, non-finite, masked, or all zero (scikit-learn before 1.8 let that
+        pass); weights whose sum overflows.
     """
+    if np.ma.is_masked(sample_weight):
+        raise ValueError("sample_weight has masked entries; give those rows the weight 0.")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")

@@ -4,9 +4,13 @@ import numbers
 from typing import Any
 
 import numpy as np
+from scipy.linalg import LinAlgWarning
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from skgm._numerics.gaussian import RIDGE, Factor
+from skgm._numerics.moments import Moments
+from skgm._warnings import warn_user
 from skgm.tables._frames import frame_fault, non_numeric_column
 
 __all__ = [
@@ -16,11 +20,13 @@ __all__ = [
     "check_inside_support",
     "check_level",
     "check_n_samples",
+    "check_scales",
     "check_several_rows",
     "check_support",
     "column_names",
     "inside_support",
     "validate_table",
+    "warn_singular",
 ]
 
 # Per support: what a value must satisfy, and how to say it.
@@ -40,6 +46,11 @@ SUPPORTS: dict[str, tuple[Any, str]] = {
 # Those whose models have masses, not densities.
 DISCRETE_SUPPORTS = ("binary", "counts", "positive-counts")
 
+_MOST_NAMES = 10  # of columns in a message
+# A variance below this has lost digits to underflow (or its inverse would overflow).
+_MIN_VARIANCE = 1e-280
+_CURE = "Drop such rows or impute them (for example with sklearn.impute.SimpleImputer)."
+
 
 def validate_table(
     estimator: Any,
@@ -52,18 +63,21 @@ def validate_table(
 ) -> np.ndarray:
     """Return X as a float32 or float64 array (n_samples, n_features).
 
-    With `accept_sparse`, a sparse X comes back as a CSR matrix.
+    With `accept_sparse`, a sparse X comes back as a CSR matrix. Without `finite`, the masked
+    entries of a masked array come back as NaN.
 
     Raises
     ------
     ValueError
-        A text or date column (named), columns of one name, a lazy frame, NaN or infinity (column
-        and row named), a wrong number of columns or other column names than `fit` saw, no rows,
-        fewer than `min_samples` rows.
+        A text or date column (named), columns of one name, a lazy frame, NaN, infinity or
+        a masked entry (column and row named), a wrong number of columns or other column names
+        than `fit` saw, or in another order, no rows, fewer than `min_samples` rows.
     """
     array = _plain_table(estimator, X, reset=reset, min_samples=min_samples)
     if array is None:
         array = _any_table(estimator, X, reset, min_samples, accept_sparse)
+        if finite and np.ma.is_masked(X):
+            check_finite(array, column_names(estimator, array.shape[1]), kind="a masked entry")
     if finite:
         check_finite(array, column_names(estimator, array.shape[1]))
     return array
@@ -80,6 +94,7 @@ def _plain_table(estimator: Any, X: Any, *, reset: bool, min_samples: int) -> np
     known = vars(estimator)
     if reset:
         known.pop("feature_names_in_", None)  # as scikit-learn does for a table without names
+        known.pop("_column_labels", None)
         estimator.n_features_in_ = X.shape[1]
         return X
     same_width = known.get("n_features_in_") == X.shape[1]
@@ -93,6 +108,7 @@ def _any_table(
     fault = frame_fault(X)
     if fault is not None:
         raise ValueError(fault)
+    X = _without_mask(X)
     try:
         array = validate_data(
             estimator,
@@ -113,7 +129,45 @@ def _any_table(
         ) from error
     if reset and not hasattr(estimator, "n_features_in_"):  # X knows __array__, but no shape
         estimator.n_features_in_ = array.shape[1]
+    _check_labels(estimator, X, reset=reset)
     return array
+
+
+def _without_mask(X: Any) -> Any:
+    """Return a masked array as a plain one with NaN for the masked entries; other X as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(np.result_type(X, 0.0)), np.nan) if np.ma.is_masked(X) else X.data
+
+
+def _check_labels(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Remember column labels that are not text, which scikit-learn does not compare, or check them.
+
+    The labels 0, 1, 2, ... are those of a frame made from an array. They contradict others only
+    as the same labels in another order.
+    """
+    labels = [] if isinstance(X, np.ndarray) else list(getattr(X, "columns", []))
+    is_text = all(isinstance(label, str) for label in labels)
+    seen = None if is_text else [str(label) for label in labels]
+    if reset:
+        vars(estimator).pop("_column_labels", None)
+        if seen is not None:
+            estimator._column_labels = seen
+        return
+    known = vars(estimator).get("_column_labels")
+    if seen is None or known is None or seen == known:
+        return
+    counted = [str(j) for j in range(len(seen))]
+    if sorted(seen) == sorted(known) or counted not in (seen, known):
+        raise ValueError(
+            f"The columns of X are {_shortened(seen)}, but `fit` saw {_shortened(known)}. Give "
+            "the same columns in the same order."
+        )
+
+
+def _shortened(labels: list[str]) -> str:
+    more = ", ..." if len(labels) > _MOST_NAMES else ""
+    return f"[{', '.join(labels[:_MOST_NAMES])}{more}]"
 
 
 def column_names(estimator: Any, n_features: int) -> list[str]:
@@ -122,8 +176,11 @@ def column_names(estimator: Any, n_features: int) -> list[str]:
     return [f"x{j}" for j in range(n_features)] if names is None else [str(name) for name in names]
 
 
-def check_finite(X: np.ndarray, names: list[str]) -> None:
-    """Raise a ValueError that names the first column and row with NaN or infinity."""
+def check_finite(X: np.ndarray, names: list[str], *, cure: str = _CURE, kind: str = "NaN") -> None:
+    """Raise a ValueError that names the first column and row with NaN or infinity.
+
+    `cure` says what to do; `kind` is what a NaN is called.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # one read-only pass; a finite sum has no non-finite term
             return
@@ -132,10 +189,9 @@ def check_finite(X: np.ndarray, names: list[str]) -> None:
     if not bad.any():
         return
     row, column = np.argwhere(bad)[0]
-    what = "NaN" if np.isnan(X[row, column]) else "infinity"
+    what = kind if np.isnan(X[row, column]) else "infinity"
     raise ValueError(
-        f"Input X contains {what} in column {names[column]!r} (first at row {row}). "
-        "Drop such rows or impute them (for example with sklearn.impute.SimpleImputer)."
+        f"Input X contains {what} in column {names[column]!r} (first at row {row}). {cure}"
     )
 
 
@@ -186,3 +242,60 @@ def check_n_samples(n_samples: Any) -> int:
     if not isinstance(n_samples, numbers.Integral) or isinstance(n_samples, bool) or n_samples < 1:
         raise ValueError(f"n_samples must be an integer >= 1; got {n_samples!r}.")
     return int(n_samples)
+
+
+def check_scales(
+    X: np.ndarray, weight: np.ndarray | None, moments: Moments, names: list[str]
+) -> None:
+    """Raise for non-finite values, which the moments show for free, and for extreme scales.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinity in X, or squares that overflow or underflow; the column is named.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        in_range = np.isfinite(moments.variance) & np.isfinite(moments.mean**2)
+    if not in_range.all() or (weight is not None and not weight.all()):
+        check_finite(X, names)  # the moments say nothing about rows of zero weight
+    culprits = [*np.flatnonzero(~in_range), *_underflowing_columns(X, weight, moments)]
+    if culprits:
+        raise ValueError(
+            f"The squares of column {names[culprits[0]]!r} leave the range of float64. Rescale it "
+            "before fitting (for example with sklearn.preprocessing.StandardScaler)."
+        )
+
+
+def _underflowing_columns(X: np.ndarray, weight: np.ndarray | None, moments: Moments) -> list[int]:
+    """Return which columns vary, but by so little that their squares underflow.
+
+    X is the table that `moments` summarizes, or the last chunk of it.
+    """
+    variance = moments.variance
+    small = np.flatnonzero(variance < _MIN_VARIANCE)
+    counted = slice(None) if weight is None else weight > 0
+    return [int(j) for j in small if variance[j] > 0 or np.ptp(X[counted, j]) > 0]
+
+
+def warn_singular(factor: Factor, n_rows: int, names: list[str]) -> None:
+    """Warn of a covariance that needed a ridge, naming the columns at fault."""
+    causes = []
+    if factor.constant.size:
+        causes.append(f"constant columns ({_listing(factor.constant, names)})")
+    if factor.dependent.size and n_rows <= len(names):
+        columns = f"{len(names)} columns ({_listing(factor.dependent, names)})"
+        causes.append(f"too few rows ({n_rows}) for {columns}")
+    elif factor.dependent.size:
+        causes.append(f"columns that determine one another ({_listing(factor.dependent, names)})")
+    warn_user(
+        f"The covariance is singular: {'; '.join(causes)}. A ridge of {RIDGE:.2g} of each column's "
+        "squared scale was added, and standard errors will be refused. Drop such columns, collect "
+        "more rows, or use another covariance_type.",
+        LinAlgWarning,
+    )
+
+
+def _listing(columns: np.ndarray, names: list[str]) -> str:
+    shown = ", ".join(repr(names[j]) for j in columns[:_MOST_NAMES])
+    more = len(columns) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

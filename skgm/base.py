@@ -269,7 +269,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         """Validate a training table and remember its columns; return it and its weights or None."""
         array = validate_table(self, X, reset=True, min_samples=min_samples, **options)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, array)
-        self._frame_schema = frame_schema(X)
+        self._frame_schema = None if type(X) is np.ndarray else frame_schema(X)
         self._sample_dtype = array.dtype.name
         self.log_density_kind_ = "exact"
         return array, weight

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skgm import ScoreMatchingGaussian
 from skgm._validation import (
     DISCRETE_SUPPORTS,
     SUPPORTS,
@@ -109,3 +110,47 @@ def test_the_width_is_known_whatever_the_container():
     estimator = ToyNormal().fit(OnlyArray())
     assert estimator.n_features_in_ == 2
     assert estimator.sample(3).shape == (3, 2)
+
+
+def test_masked_entries_are_not_read_through_their_masks():
+    table = np.ma.array([[1.0, 2.0], [3.0, 1.0], [2.0, 5.0]], mask=[[0, 0], [0, 1], [0, 0]])
+    with pytest.raises(ValueError, match=r"a masked entry in column 'x1' \(first at row 1\)"):
+        ToyNormal().fit(table)
+    fitted = ToyNormal().fit(table.data)
+    with pytest.raises(ValueError, match="a masked entry in column 'x1'"):
+        fitted.score_samples(table.astype(int))
+    assert np.array_equal(
+        fitted.score_samples(np.ma.array(table.data)), fitted.score_samples(table.data)
+    )
+    with pytest.raises(ValueError, match="sample_weight has masked entries"):
+        ToyNormal().fit(table.data, sample_weight=np.ma.array([1.0, 2, 3], mask=[1, 0, 0]))
+
+
+def test_masked_entries_are_missing_values_where_these_are_allowed():
+    masked = np.random.default_rng(0).normal(size=(50, 2))
+    masked = np.ma.array(masked, mask=masked > 1.5)
+    holes = masked.filled(np.nan)
+    one, other = (ScoreMatchingGaussian(missing="em").fit(X) for X in (masked, holes))
+    assert np.array_equal(one.covariance_, other.covariance_)
+    assert np.array_equal(one.impute(masked, 0), one.impute(holes, 0))
+    with pytest.raises(ValueError, match="NaN in column 'x1'"):
+        ScoreMatchingGaussian().fit(masked)
+
+
+@pytest.mark.parametrize("method", ["score_samples", "partial_fit"])
+def test_columns_labeled_by_numbers_keep_their_order(method):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(50, 3)) * [1, 10, 100], columns=[2018, 2019, 2020])
+    fitted = ScoreMatchingGaussian().fit(frame)
+    call = getattr(fitted, method)
+    for wrong in (frame[[2020, 2019, 2018]], frame.rename(columns={2018: 2017})):
+        with pytest.raises(ValueError, match=r"`fit` saw \[2018, 2019, 2020\]"):
+            call(wrong)
+    call(frame)
+    call(frame.to_numpy())
+    call(pd.DataFrame(frame.to_numpy()))  # labels 0, 1, 2, as of an array
+    numbered = ScoreMatchingGaussian().fit(pd.DataFrame(frame.to_numpy()))
+    with pytest.raises(ValueError, match="same columns in the same order"):
+        getattr(numbered, method)(pd.DataFrame(frame.to_numpy())[[1, 0, 2]])
+    again = fitted.fit(frame.to_numpy())
+    getattr(again, method)(frame[[2020, 2019, 2018]])  # the last fit saw no labels

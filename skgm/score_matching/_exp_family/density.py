@@ -14,11 +14,10 @@ from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import NotIntegrableError, SobolNormalizer, normalizer
 from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
-from skgm._validation import check_support
+from skgm._validation import check_support, warn_singular
 from skgm._warnings import warn_user
 from skgm.inference._parametric import ParametricDensity, check_training_table
 from skgm.score_matching._bounds import check_inside_bounds
-from skgm.score_matching._diagnosis import warn_singular
 from skgm.score_matching._exp_family.closed_forms import (
     OFF_SPHERE,
     FamilyDensity,

@@ -8,11 +8,10 @@ import numpy as np
 
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_finite, check_several_rows
+from skgm._validation import check_finite, check_scales, check_several_rows
 from skgm._warnings import renamed_attribute
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
-from skgm.score_matching._diagnosis import check_scales
 from skgm.score_matching._exp_family.closed_forms import (
     SphereDensity,
     check_on_sphere,

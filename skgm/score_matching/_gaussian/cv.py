@@ -10,9 +10,8 @@ from sklearn.model_selection import check_cv
 from skgm._numerics.gaussian import Factor, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_several_rows
+from skgm._validation import check_scales, check_several_rows, warn_singular
 from skgm.base import DensityTags, transactional
-from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.regularization import (
     CONSTRAINTS,

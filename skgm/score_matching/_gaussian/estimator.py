@@ -10,10 +10,9 @@ from sklearn.utils.metaestimators import available_if
 from skgm._numerics.gaussian import Factor, factorize, factorize_diagonal, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
-from skgm._validation import check_several_rows, validate_table
+from skgm._validation import check_scales, check_several_rows, validate_table, warn_singular
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
-from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.missing import (
     moments_with_missing,

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm._numerics.box_gaussian import BoxGaussian
 from skgm._numerics.gaussian import factorize
 from skgm._numerics.moments import Moments
-from skgm._validation import check_finite
+from skgm._validation import check_finite, check_scales
 from skgm._warnings import warn_user
 from skgm.inference._parametric import check_training_table
 from skgm.score_matching._bounds import (
@@ -20,7 +20,6 @@ from skgm.score_matching._bounds import (
     check_inside_bounds,
     check_weight_at_boundary,
 )
-from skgm.score_matching._diagnosis import check_scales
 from skgm.score_matching._gaussian.dense import minimize_dense
 from skgm.score_matching._gaussian.regularization import check_graph, is_positive_definite
 from skgm.score_matching._gaussian.truncated_system import (

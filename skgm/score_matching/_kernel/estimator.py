@@ -13,10 +13,9 @@ from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_several_rows, column_names
+from skgm._validation import check_scales, check_several_rows, column_names, warn_singular
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
-from skgm.score_matching._diagnosis import check_scales, warn_singular
 from skgm.score_matching._kernel.fit import (
     KernelFunction,
     choose,
