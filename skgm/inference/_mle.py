@@ -16,11 +16,11 @@ from skgm.inference._family_inference import (
     FamilyInference,
     check_no_overflow,
     naming_columns,
-    warn_edge_estimate,
 )
 from skgm.inference._results import FitSummary, summarize_fit
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
+from skgm.inference.families._limits import warn_edge_estimate
 
 __all__ = ["MLEDensity"]
 

@@ -9,8 +9,8 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, wald_test
-from skgm.inference._family_inference import undetermined
 from skgm.inference.families import ScipyFamily
+from skgm.inference.families._limits import undetermined
 
 COUNTS = np.tile([[1.0], [2.0], [3.0], [3.0], [4.0]], (6, 1))
 LONG = np.random.default_rng(0).exponential(size=(40, 1))
@@ -106,3 +106,53 @@ def _fit_whatever_comes(distribution, X):
     except ValueError as error:
         return str(error)
     return [*model.params_.values(), model.loglik_, *errors.values()]
+
+
+EVEN = stats.norm.ppf((np.arange(40) + 0.5) / 40)[:, None]  # lighter tails than any t
+UNDER = np.array([5, 5, 6, 5, 4, 5, 6, 5, 5, 4.0])[:, None]  # less spread than a binomial's
+LEFT = -np.random.default_rng(0).exponential(size=(40, 1))
+STEADY = np.linspace(0.5, 1.5, 30)[:, None]
+LIMITS = [
+    (stats.betabinom, UNDER, {"n": 10}, "a", "the binomial one", stats.binom(10, 0.5)),
+    (stats.nbinom, UNDER, None, "n", "the Poisson one", stats.poisson(5.0)),
+    (stats.t, EVEN, None, "df", "the normal one", stats.norm(0.0, EVEN.std())),
+    (stats.exponnorm, LEFT, None, "K", "the normal one", stats.norm(LEFT.mean(), LEFT.std())),
+    (stats.lomax, STEADY, None, "c", "the exponential one", stats.expon(scale=1.0)),
+    (stats.rice, LONG, None, "b", "Rayleigh's", stats.rayleigh(0, (LONG**2 / 2).mean() ** 0.5)),
+]
+
+
+@pytest.mark.parametrize("case", LIMITS, ids=lambda case: case[0].name)
+def test_an_edge_at_infinity_is_named_after_the_limit(case):
+    distribution, X, fixed, named, limit, law = case
+    message = rf"{named} = .*space, where the family becomes .*{limit}"
+    with pytest.warns(ConvergenceWarning, match=message):
+        model = MLEDensity(distribution, fixed=fixed).fit(X)
+    height = (law.logpmf if hasattr(law.dist, "pmf") else law.logpdf)(X).sum()
+    assert_allclose(model.loglik_, height, atol=2e-3)
+    with pytest.raises(ValueError, match=rf"Standard errors do not exist: .*{limit}"):
+        model.standard_errors()
+    with pytest.raises(ValueError, match=rf"Intervals do not exist: .*{limit}"):
+        model.confidence_intervals()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "X", "limit"),
+    [
+        (stats.gengamma, np.exp(EVEN), r"a = .*the lognormal one. Fit that, or fix a"),
+        (stats.loggamma, EVEN, r"c = .*the normal one. Fit that, or fix c"),
+        (stats.skewnorm, np.abs(EVEN[::2]), r"a = .*the half-normal one \(halfnorm\), whose end"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_likelihood_that_rises_to_its_limit_is_refused_by_the_limit(distribution, X, limit):
+    with pytest.raises(ValueError, match=f"still rises .*{limit}"):
+        MLEDensity(distribution).fit(X)
+
+
+def test_a_large_shape_that_the_data_tell_is_no_edge():
+    x = stats.gamma(2000.0).rvs(size=(50, 1), random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        errors = MLEDensity(stats.gamma).fit(x).standard_errors()
+    assert_allclose(errors["a"], MLEDensity("gamma").fit(x).standard_errors()["shape"], rtol=1e-4)

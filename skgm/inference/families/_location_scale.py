@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgm._numerics.newton import maximize
+from skgm._numerics.newton import Local, Value, halve, maximize
 from skgm.inference._likelihood.model import Line
 from skgm.inference.families._base import Family, Parameter, Params
 from skgm.inference.families._statistics import Rows
@@ -31,6 +31,9 @@ __all__ = [
 # The search for location and scale: Newton steps from one pass over the rows each.
 
 _MAX_ITERATIONS = 200
+# Searches with numerical derivatives that converge take fewer than thirty steps; one that still
+# climbs after sixty follows a ridge to infinity.
+_MAX_STEPS = 60
 # Decrements, in units of the mean log-likelihood. Newton squares the error, so that a step below
 # _LAST leaves an error below rounding; below _BLIND the likelihood cannot see the gain.
 _LAST, _BLIND = 1e-15, 1e-11
@@ -273,7 +276,14 @@ class SmoothFamily(Family):
                 curvature[:, k, k] -= gradient * turn
                 return gradient * slope, curvature
 
-        maximum = maximize(value, derivatives, line.outward(theta), free)
+        maximum = maximize(
+            value,
+            derivatives,
+            line.outward(theta),
+            free,
+            search=_never_down,
+            max_iter=_MAX_STEPS,
+        )
         # what is held keeps its digits: it does not go through the scale and back
         found = self.unpack(np.where(free, line.inward(maximum.point), theta))
         return self.settle(statistics, null, found, maximum.converged)
@@ -293,6 +303,22 @@ class SmoothFamily(Family):
                 "extreme values, or fix a parameter."
             )
         return found
+
+
+def _never_down(
+    value: Value, point: np.ndarray, height: np.ndarray, local: Local
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take steps as `halve` does, but no unseen one that leads down.
+
+    On a plateau (between the middle rows of a Laplace column) a Newton step follows rounding errors
+    over any distance.
+    """
+    moved, reached = halve(value, point, height, local)
+    if local.blind.any():
+        low = height - 1e-9 * np.maximum(np.abs(height), 1.0)
+        down = local.blind & ~(value(moved) >= low)
+        moved = np.where(down[:, None], point, moved)
+    return moved, reached
 
 
 Pair = tuple[Any, Any]

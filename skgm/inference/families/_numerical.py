@@ -1,5 +1,6 @@
 """Families of which only the log-density is known: everything else by numerical derivatives."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,10 @@ class NumericalFamily(SmoothFamily):
     def ends(self, params: Params) -> tuple[Any, Any]:
         """Return the ends of the support, numbers or (d,) arrays."""
         return _ENDS.get(self.support, (-np.inf, np.inf))
+
+    def describe_limit(self, values: Mapping[str, float]) -> str:
+        """Return in words what the family becomes where these parameters have run away."""
+        return "a smaller one"
 
     def guesses(self, statistics: Rows) -> list[dict[str, np.ndarray]]:
         """Return rough estimates, (d,) each, to start the search from."""

@@ -16,7 +16,6 @@ from skgm.inference.families._statistics import Rows
 __all__ = [
     "ScipyFamily",
     "Shape",
-    "at_infinity",
     "common_ends",
     "describe_ends",
     "irregular_end",
@@ -55,7 +54,8 @@ class ScipyFamily(NumericalFamily):
     -----
     Likelihood theory needs a support that does not move with the parameters. Where it has a fixed
     end at loc (gamma, Pareto), loc is known, 0 unless given; where it has two, scale is known as
-    well, 1 unless given. loc of a discrete distribution is 0 unless given. Where an end moves
+    well, 1 unless given. loc of a discrete distribution is 0 unless given, and scale of the von
+    Mises distribution is 1: it is one of angles. Where an end moves
     with the estimated parameters (generalized extreme values), the density must vanish there
     faster than linearly; otherwise the fit is refused (a free threshold).
 
@@ -98,6 +98,12 @@ class ScipyFamily(NumericalFamily):
                 f"fixed names unknown parameters {unknown}; scipy's {self.name} has "
                 f"{', '.join(names)}."
             )
+        self._is_circular = self.name == "vonmises"
+        if self._is_circular and self.fixed.get("scale", 1.0) != 1:
+            raise ValueError(
+                "The scale of scipy's vonmises must be 1: its density is one of angles from -pi to "
+                "pi. Divide the column by the scale instead."
+            )
         self._ends = common_ends(distribution, self._shapes, self.fixed)
         self._hold()
         self.support = self._tag()
@@ -125,7 +131,7 @@ class ScipyFamily(NumericalFamily):
         self.constants = tuple(shape.name for shape in self._shapes if shape.integral)
         low, high = self._ends
         finite = np.isfinite([low, high])
-        held = {}
+        held = {"scale": 1.0} if self._is_circular else {}
         if self.discrete or finite.any():
             held["loc"] = 0.0
         moved = finite.all() or (finite & (np.abs([low, high]) > 0)).any()
@@ -135,6 +141,8 @@ class ScipyFamily(NumericalFamily):
         self.fixed = held | self.fixed
 
     def _tag(self) -> str:
+        if self._is_circular:
+            return "circle"
         loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
         low, high = (loc + scale * end for end in self._ends)
         if self.discrete:
@@ -144,7 +152,9 @@ class ScipyFamily(NumericalFamily):
         return "real"
 
     def _set_parameters(self) -> None:
-        self.has_information = not self.discrete and _has_formula(self.distribution)
+        self.has_information = (
+            not self.discrete and not self._is_circular and _has_formula(self.distribution)
+        )
         methods = (*GENERAL, "rstar") if self.has_information else GENERAL
         found = [
             Parameter(shape.name, shape.low, shape.high, shape.link, methods)
@@ -174,6 +184,8 @@ class ScipyFamily(NumericalFamily):
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which values lie in the support, as far as it does not move."""
+        if self._is_circular:
+            return super().inside(X)
         loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
         low, high = (loc + scale * end for end in self._ends)
         if self.discrete:
@@ -181,6 +193,8 @@ class ScipyFamily(NumericalFamily):
         return (low < X) & (high > X)
 
     def describe_support(self) -> str:
+        if self._is_circular:
+            return super().describe_support()
         loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
         low, high = (loc + scale * end for end in self._ends)
         return describe_ends(low, high, self.discrete)
@@ -247,7 +261,9 @@ class ScipyFamily(NumericalFamily):
         """Return P(x <= X), (n, d)."""
         shapes, where = self._arguments(params)
         with np.errstate(all="ignore"):
-            return self._law.cdf(X, *shapes, **where)
+            below = self._law.cdf(X, *shapes, **where)
+            # scipy's goes on beyond the circle
+            return below - self._law.cdf(-np.pi, *shapes, **where) if self._is_circular else below
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         shapes, where = self._arguments(params)
@@ -338,6 +354,9 @@ class ScipyFamily(NumericalFamily):
         """Return the estimate with the entries of `null` held; refuse a free threshold."""
         found = super().restricted_estimate(statistics, null)
         self._check_threshold(found, null)
+        if self._is_circular and "loc" in found:
+            turned = np.angle(np.exp(1j * found["loc"]))
+            found["loc"] = np.where(np.isnan(null["loc"]), turned, found["loc"])
         return found
 
     def units(self, params: Params) -> np.ndarray:
@@ -348,18 +367,61 @@ class ScipyFamily(NumericalFamily):
                 units[:, k] = params["scale"]
         return units
 
+    def restricted_near(
+        self, statistics: Rows, null: Params, near: Params
+    ) -> dict[str, np.ndarray]:
+        """Return the restricted estimate, searched from `near`.
+
+        A shape that has run away to where the likelihood is level stays where it is: its family
+        is at its limit, and the search is for the other parameters.
+        """
+        held = {p.name: np.broadcast_to(null[p.name], near[p.name].shape) for p in self.parameters}
+        here = {name: np.where(np.isnan(v), near[name], v) for name, v in held.items()}
+        with np.errstate(all="ignore"):
+            best = self.log_likelihood(statistics, here)
+            for shape in self._shapes:
+                if shape.name in near and shape.link != "logit":
+                    there = {**here, shape.name: 10 * here[shape.name]}
+                    far = np.abs(here[shape.name]) > _FAR
+                    if far.any():
+                        far &= np.abs(self.log_likelihood(statistics, there) - best) < _LEVEL
+                        held[shape.name] = np.where(far, here[shape.name], held[shape.name])
+        return super().restricted_near(statistics, held, near)
+
     def settle(
         self, statistics: Rows, null: Params, found: dict[str, np.ndarray], converged: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Refuse what did not converge, by a free threshold if that may be why.
-
-        An estimate at infinity, where the likelihood has its limit, is one: `MLEDensity` warns.
-        """
+        """Refuse what did not converge, by what ran away if that may be why."""
         if not converged.all():
             self._check_threshold(found, null)
-            if np.isnan([*null.values()]).all():
-                converged = converged | at_infinity(self, statistics, found)
+            self._check_runaway(found, null, int(np.flatnonzero(~converged)[0]))
         return super().settle(statistics, null, found, converged)
+
+    def _check_runaway(self, found: Params, null: Params, j: int) -> None:
+        values = {s.name: float(found[s.name][j]) for s in self._shapes if s.name in found}
+        free = {name for name, v in null.items() if np.isnan(v).any()}
+        values = {
+            name: v
+            for name, v in values.items()
+            if abs(v) > _FAR or (name in free and not 1 / _AWAY < abs(v) < _AWAY)
+        }
+        if values:
+            shown = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
+            raise ValueError(
+                f"The {self.name} family has no estimate for column number {j}: the likelihood "
+                f"still rises where the search ended ({shown}), towards an edge of the parameter "
+                f"space, where the family becomes {self.describe_limit(values)}. Fit that, or fix "
+                f"{' or '.join(values)}."
+            )
+
+    def describe_limit(self, values: Mapping[str, float]) -> str:
+        """Return what the family becomes where these shapes are near zero or very large."""
+        for name, value in values.items():
+            side = "0" if abs(value) < 1 else "inf"
+            known = _LIMITS.get(f"{self.name} {name} {side}")
+            if known is not None:
+                return known
+        return "a smaller one"
 
     def _check_threshold(self, found: Params, null: Params) -> None:
         free = [p.name for p in self.parameters if np.isnan(null[p.name]).any()]
@@ -379,13 +441,62 @@ def _has_formula(distribution: Any) -> bool:
     return kind._ppf is not plain._ppf or kind._cdf is not plain._cdf
 
 
+# What a family becomes as a shape goes to infinity or zero, by its name, the shape and the end.
+_LIMITS = {
+    "alpha a 0": "that of 1/|z|, z normal (invgamma with a = 1/2)",
+    "beta a inf": "the normal one",
+    "betabinom a inf": "the binomial one, with p = a / (a + b)",
+    "betabinom b inf": "the binomial one, with p = a / (a + b)",
+    "betanbinom a inf": "the negative binomial one, with p = a / (a + b)",
+    "betanbinom b inf": "the negative binomial one, with p = a / (a + b)",
+    "betaprime b inf": "the gamma one",
+    "betaprime a inf": "the inverse gamma one (invgamma)",
+    "burr c inf": "the power one (powerlaw)",
+    "burr d inf": "the inverse Weibull one (invweibull)",
+    "burr12 c inf": "the Pareto one",
+    "burr12 d 0": "the Pareto one",
+    "burr12 d inf": "the Weibull one (weibull_min)",
+    "crystalball beta inf": "the normal one",
+    "exponnorm K 0": "the normal one",
+    "exponnorm K inf": "the exponential one, from loc on",
+    "exponweib a inf": "the inverse Weibull or the lognormal one",
+    "f dfd inf": "the chi-squared one over its degrees of freedom (a gamma distribution)",
+    "f dfn inf": "that of the inverse of chi-squared (invgamma)",
+    "foldcauchy c 0": "the half-Cauchy one (halfcauchy)",
+    "foldnorm c 0": "the half-normal one (halfnorm)",
+    "genextreme c 0": "Gumbel's (gumbel_r)",
+    "gengamma a inf": "the lognormal one",
+    "genhalflogistic c 0": "the half-logistic one (halflogistic)",
+    "genhyperbolic a inf": "the normal one",
+    "genlogistic c inf": "Gumbel's (gumbel_r)",
+    "gennorm beta inf": "the uniform one",
+    "genpareto c 0": "the exponential one",
+    "jf_skew_t a inf": "the normal one",
+    "jf_skew_t b inf": "the normal one",
+    "johnsonsb b inf": "the normal or the lognormal one",
+    "johnsonsu a inf": "the normal or the lognormal one",
+    "johnsonsu b inf": "the normal or the lognormal one",
+    "loggamma c inf": "the normal one",
+    "lomax c inf": "the exponential one",
+    "nbinom n inf": "the Poisson one",
+    "nct df inf": "the normal one",
+    "ncx2 nc 0": "the chi-squared one (chi2)",
+    "norminvgauss a inf": "the normal one",
+    "pearson3 skew 0": "the normal one",
+    "rice b 0": "Rayleigh's (rayleigh)",
+    "skellam mu1 0": "that of minus a Poisson count",
+    "skellam mu2 0": "the Poisson one",
+    "skewnorm a inf": "the half-normal one (halfnorm), whose end is at loc",
+    "t df inf": "the normal one",
+}
+# Shapes beyond _FAR that change the total log-likelihood by less than _LEVEL per factor of ten
+# have run away; searches that did not converge blame shapes beyond _AWAY.
+_FAR, _LEVEL, _AWAY = 1e6, 1e-3, 30.0
+
 # What a distribution of scipy.stats says of its shapes and its support.
 
 _NUDGE = 1e-4
 _REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
-
-_FAR = 1e6  # a shape beyond it, or below its inverse, has run away
-_LEVEL = 1e-6  # of the mean log-likelihood per factor e of such a shape: it is at its limit
 
 
 class Shape(NamedTuple):
@@ -406,7 +517,10 @@ def shapes_of(distribution: Any) -> list[Shape]:
         known = {info.name: info for info in distribution._shape_info()}
     except (AttributeError, NotImplementedError):  # a distribution of the user's own
         known = {}
-    return [_shape(name, known.get(name)) for name in names]
+    shapes = [_shape(name, known.get(name)) for name in names]
+    if distribution.name == "nbinom":  # scipy calls its n an integer and takes any number
+        shapes[0] = shapes[0]._replace(integral=False)
+    return shapes
 
 
 def _shape(name: str, info: Any) -> Shape:
@@ -454,22 +568,6 @@ def describe_ends(low: float, high: float, discrete: bool) -> str:
     return "whole numbers" if discrete else "finite numbers"
 
 
-def at_infinity(family: Any, statistics: Any, params: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return in which columns, (d,), a positive shape ran away to where the likelihood is level.
-
-    The others can still be at their best there, by the envelope theorem, though the likelihood
-    need not have a curvature in them: a Burr law tends to a Pareto law with a free threshold.
-    """
-    theta = family.pack(params)
-    is_shape = np.array([p.link == "log" and p.name != "scale" for p in family.parameters])
-    with np.errstate(all="ignore"):
-        far = is_shape & ~((theta < _FAR) & (theta > 1 / _FAR))
-        slope = np.abs(family.mean_score(statistics, params) * theta)
-        curvature = np.nan_to_num(family.observed_information(statistics, params))
-    level = far.any(axis=1) & (~far | (slope < _LEVEL)).all(axis=1)
-    return np.asarray(level & (np.linalg.eigvalsh(curvature)[:, 0] <= 0))
-
-
 def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]) -> float | None:
     """Return an end of the support that moves with the free parameters and carries density.
 
@@ -499,7 +597,8 @@ def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]
             nudged = {**params, name: params[name] + _NUDGE * np.maximum(np.abs(params[name]), 1)}
             other = family.ends(nudged)[0 if side > 0 else 1]
             with np.errstate(invalid="ignore"):
-                moves |= np.isfinite(end) & (other != end)
+                # NaN where the nudge leaves the parameter space
+                moves |= np.isfinite(end) & ~np.isnan(other) & (other != end)
         if moves.any() and family.discrete:
             return float(end[moves][0])
         power = _power(family, params, end, side)

@@ -1,16 +1,19 @@
 """Families by numerical derivatives: against the families with formulas, and what is refused."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.differences import gradient, hessian
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm.inference.families import (
+    FAMILIES,
     Beta,
     Cauchy,
     Exponential,
@@ -25,6 +28,7 @@ from skgm.inference.families import (
     Weibull,
     get_family,
 )
+from tests.inference.every_family import column, model
 from tests.inference.families.cases import table
 
 # scipy's distribution, the family with formulas, a law to draw from, and names: scipy's to ours
@@ -220,3 +224,43 @@ def test_a_family_of_ones_own(scale):
         assert_allclose(a, b, rtol=0.8 if test is score_test else 1e-7)
     with pytest.raises(ValueError, match=r"expected information .* is not known"):
         OwnExponential().information({"rate": np.array([1.0])})
+
+
+TWINS = [
+    (family.name, distribution)
+    for family in FAMILIES
+    for distribution in [getattr(stats, n, None) for n in (family.name, *family.aliases)]
+    if isinstance(distribution, stats.rv_continuous | stats.rv_discrete)
+]
+
+
+def test_every_family_of_one_variable_but_one_has_a_twin_in_scipy():
+    names = {name for name, _ in TWINS}
+    assert {f.name for f in FAMILIES} - names == {"categorical", "multivariate_normal"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "distribution"), TWINS, ids=[name for name, _ in TWINS])
+def test_a_distribution_reaches_the_likelihood_of_the_family_with_formulas(
+    name, distribution, seed
+):
+    X = column(name, n=30 + seed, seed=seed)
+    fixed = {"n": 6} if name == "binomial" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a t with no end of its df
+        numerical = MLEDensity(distribution, fixed=fixed).fit(X)
+    assert_allclose(numerical.loglik_, model(name).fit(X).loglik_, rtol=1e-9)
+
+
+def test_scipys_von_mises_is_a_law_of_angles():
+    X = column("von_mises", n=60)
+    numerical, closed = MLEDensity(stats.vonmises).fit(X), MLEDensity("von_mises").fit(X)
+    assert_allclose(numerical.params_["kappa"], closed.params_["kappa"], rtol=1e-7)
+    assert_allclose(numerical.params_["loc"], closed.params_["mu"], rtol=1e-7)
+    errors, expected = numerical.standard_errors(), closed.standard_errors()
+    assert_allclose(errors["kappa"], expected["kappa"], rtol=1e-6)
+    assert_allclose(errors["loc"], expected["mu"], rtol=1e-6)
+    with pytest.raises(ValueError, match="Divide the column by the scale"):
+        MLEDensity(stats.vonmises, fixed={"scale": 2.0}).fit(X)
+    with pytest.raises(ValueError, match="pi"):
+        MLEDensity(stats.vonmises).fit(X + 7.0)

@@ -1,0 +1,166 @@
+"""Finds estimates that ran away to an edge of the parameter space, and names the limit there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm._warnings import warn_user
+from skgm.inference._likelihood.model import Line
+from skgm.inference.families._numerical import NumericalFamily
+from skgm.inference.families._statistics import Rows
+
+__all__ = [
+    "check_estimate_off_edge",
+    "undetermined",
+    "warn_edge_estimate",
+]
+
+Params = Mapping[str, np.ndarray]
+# Information per row about a coordinate on the scale without ends, the others being unknown too.
+# Numerical curvatures are right to about 1e-9; a search for an edge ends far below.
+_FLAT = 1e-6
+# Where a shape is huge the log-density loses digits, and its curvature is noise. Shapes beyond
+# _FAR, or below its inverse, are moved by a factor of ten: an edge if the total log-likelihood,
+# maximized over the other parameters, falls by less than _LEVEL.
+_FAR, _LEVEL = 100.0, 1e-3
+
+
+def undetermined(family: Any, statistics: Any, params: Params) -> dict[str, np.ndarray]:
+    """Return per parameter the columns, (d,), in which the rows hardly tell it at the estimate.
+
+    Empty for families with formulas, which know their edges.
+
+    Parameters
+    ----------
+    family : Family
+        With numerical derivatives, or with some of the parameters of such a family fixed.
+    statistics : object
+        Its statistics.
+    params : dict of str to ndarray of shape (d,)
+        The maximum-likelihood estimate.
+
+    Returns
+    -------
+    undetermined : dict of str to ndarray of bool
+    """
+    if not isinstance(getattr(family, "base", family), NumericalFamily):
+        return {}
+    unit = _units(family, params)
+    with np.errstate(all="ignore"):
+        flat = _is_flat(family.observed_information(statistics, params), unit)
+        if flat.any() and family.has_information:  # a density with a kink has no curvature there
+            flat &= _is_flat(family.information(params), unit)
+        far = _is_far(family, params)
+        for j, k in np.argwhere(far & ~flat):
+            flat[j, k] = _is_level(family, statistics, params, far[j], j, k)
+    return {p.name: flat[:, k] for k, p in enumerate(family.parameters)}
+
+
+def _units(family: Any, params: Params) -> np.ndarray:
+    """Return the sizes of unit steps on the scale without ends, (d, k), in parameters."""
+    base = getattr(family, "base", family)
+    names = [p.name for p in base.parameters]
+    places = np.array([names.index(p.name) for p in family.parameters])
+    slope, _ = Line(family.parameters).slopes(family.pack(params))
+    return np.where(_is_real(family), base.units(family.full(params))[:, places], slope)
+
+
+def _is_real(family: Any) -> np.ndarray:
+    return np.array([not np.isfinite([p.low, p.high]).any() for p in family.parameters])
+
+
+def _is_flat(information: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Return where the information about a coordinate vanishes, the others being unknown."""
+    with np.errstate(all="ignore"):
+        scaled = information * unit[:, :, None] * unit[:, None, :]
+        roots, vectors = np.linalg.eigh(np.nan_to_num(scaled))
+        known = 1 / np.einsum("dij,dj->di", vectors**2, 1 / np.maximum(roots, 1e-300))
+    return ~(known > _FLAT)
+
+
+def _is_far(family: Any, params: Params) -> np.ndarray:
+    """Return which shapes, (d, k), are so large or small that they may have run away."""
+    line = Line(family.parameters).outward(family.pack(params))
+    theta, bound = family.pack(params), np.log(_FAR)
+    far = np.where(_is_real(family), np.abs(theta) > _FAR, np.abs(line) > bound)
+    place = [p.name in ("loc", "scale", "mu", "sigma") for p in family.parameters]
+    return far & ~np.array(place)
+
+
+def _is_level(
+    family: Any, statistics: Any, params: Params, far: np.ndarray, j: int, k: int
+) -> bool:
+    """Whether moving parameter k of column j outwards leaves its likelihood where it is.
+
+    The others are left as they are, or moved along if they are `far` too (k,), or estimated anew.
+    """
+    if not isinstance(statistics, Rows):
+        return False
+    one = family.columns([j])
+    column = Rows(statistics.n, statistics.X[:, [j]], statistics.weight)
+    here = {name: value[[j]] for name, value in params.items()}
+    alone = np.arange(len(far)) == k
+    best = one.log_likelihood(column, here)
+    for moving in (alone, far) if far.sum() > 1 else (alone,):
+        there = _ten_times(one, here, moving)
+        if (best - one.log_likelihood(column, there) < _LEVEL).all():
+            return True
+    if len(far) == 1:
+        return False
+    name = one.parameters[k].name
+    null = {p.name: np.array([np.nan]) for p in one.parameters}
+    null[name] = _ten_times(one, here, alone)[name]
+    try:
+        there = one.restricted_near(column, null, here)
+    except (ValueError, np.linalg.LinAlgError):  # no maximum of the others out there
+        return False
+    return bool((best - one.log_likelihood(column, there) < _LEVEL).all())
+
+
+def _ten_times(family: Any, params: Params, moving: np.ndarray) -> dict[str, np.ndarray]:
+    """Return parameters of which some, (k,), are moved outwards by a factor of ten."""
+    line = Line(family.parameters)
+    u = line.outward(family.pack(params))
+    out = np.where(_is_real(family), 9 * u, np.copysign(np.log(10), u))
+    return dict(family.unpack(line.inward(u + np.where(moving, out, 0.0))))
+
+
+def _describe(family: Any, params: Params, flat: Mapping[str, np.ndarray], columns: Any) -> str:
+    """Return in words which parameters ran away in the first column where any did; "" if none."""
+    if not flat or not np.any(list(flat.values())):
+        return ""
+    j = int(np.flatnonzero(np.any(list(flat.values()), axis=0))[0])
+    names = [name for name, bad in flat.items() if bad[j]]
+    shown = ", ".join(f"{name} = {params[name][j]:.4g}" for name in names)
+    values = {name: float(params[name][j]) for name in names}
+    limit = getattr(family, "base", family).describe_limit(values)
+    return (
+        f"the likelihood of column {columns[j]!r} in the {family.name} family is flat where the "
+        f"search ended ({shown}): the estimate lies on, or runs towards, an edge of the parameter "
+        f"space, where the family becomes {limit}"
+    )
+
+
+def warn_edge_estimate(family: Any, statistics: Any, params: Params, columns: list[str]) -> None:
+    """Warn that the estimate lies on an edge, so that it has no standard errors."""
+    found = _describe(family, params, undetermined(family, statistics, params), columns)
+    if found:
+        warn_user(
+            f"{found[0].upper()}{found[1:]}. Standard errors of these parameters do not exist; fit "
+            "the smaller family, or fix one of them.",
+            ConvergenceWarning,
+        )
+
+
+def check_estimate_off_edge(
+    family: Any, statistics: Any, params: Params, columns: list[str], what: str
+) -> None:
+    """Raise where the estimate lies on an edge."""
+    found = _describe(family, params, undetermined(family, statistics, params), columns)
+    if found:
+        raise ValueError(
+            f"{what} do not exist: {found}. Fit the smaller family, fix one of them, or use "
+            "likelihood_ratio_test."
+        )
