@@ -1,4 +1,5 @@
 import pickle
+import warnings
 from itertools import product
 
 import numpy as np
@@ -87,6 +88,27 @@ def test_probabilities_of_the_next_word_sum_to_one_in_a_large_vocabulary():
     assert np.exp(alone).sum() == pytest.approx(1, abs=1e-12)
     together = network.log_probability(np.repeat(context, n_words, axis=0), np.arange(n_words))
     assert_allclose(together, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [1e2, 1e10, 1e30])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("loss", ["ranking", "nce", "full"])
+def test_a_fit_that_explodes_is_refused_or_leaves_finite_parameters(loss, early_stopping, rate):
+    lm = model(loss=loss, learning_rate=rate, early_stopping=early_stopping, max_iter=3)
+    refusal = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # tells of a later epoch that diverged
+        try:
+            lm.fit(CORPUS)
+        except ValueError as error:
+            refusal = str(error)
+    if refusal is not None:
+        assert "Lower learning_rate" in refusal
+        assert not hasattr(lm, "coef_")
+        return
+    for name in ("embeddings_", "mixing_", "coef_", "intercept_", "loss_curve_"):
+        assert np.isfinite(getattr(lm, name)).all(), name
+    assert np.isfinite(lm.score_samples(CORPUS[:20])).all()
 
 
 def by_counting(sentence):

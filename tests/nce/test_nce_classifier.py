@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skgm import NCEClassifier
-from skgm.nce._vocabulary import class_model
+from skgm.nce._vocabulary import full_softmax
 from skgm.nce._vocabulary.full_softmax import softmax_loss
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -142,7 +142,7 @@ def test_predictions_belong_together_whatever_the_chunks(monkeypatch):
     assert_array_equal(classifier.predict(X), classifier.classes_[scores.argmax(axis=1)])
     stats = classifier.log_normalizer_stats(X)
     assert stats.mean == pytest.approx(logsumexp(scores, axis=1).mean())
-    monkeypatch.setattr(class_model, "_CHUNK", 100)
+    monkeypatch.setattr(full_softmax, "_CHUNK", 100)
     assert_allclose(classifier.predict_log_proba(X), logs, atol=1e-12)
     assert classifier.log_normalizer_stats(X).sd == pytest.approx(stats.sd)
 
@@ -236,6 +236,51 @@ def test_probabilities_sum_to_one_in_float64_whatever_rows_come_in(options):
     assert_allclose(np.exp(logs).sum(axis=1), 1, rtol=0, atol=2e-12)
     assert_allclose(classifier.predict_proba(far).sum(axis=1), 1, rtol=0, atol=2e-12)
     assert_allclose(np.vstack([classifier.predict_log_proba(row[None]) for row in far]), logs)
+
+
+@pytest.mark.parametrize("rate", [1e5, 1e20, 1e36])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("options", [{}, {"rank": 2}, {"loss": "nce", "n_noise": 2}])
+def test_training_that_explodes_is_refused_or_leaves_finite_parameters(options, method, rate):
+    classifier = epochs(learning_rate=rate, max_iter=3, **{"loss": "full", **options})
+    more = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    refusal = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            getattr(classifier, method)(IRIS, SPECIES, **more)
+        except ValueError as error:
+            refusal = str(error)
+    if refusal is not None:
+        assert "Lower learning_rate" in refusal
+        assert not hasattr(classifier, "coef_")
+        return
+    assert np.isfinite(classifier.coef_).all()
+    assert np.isfinite(classifier.intercept_).all()
+    assert np.isfinite(classifier.predict_proba(IRIS)).all()
+
+
+def test_coefficients_that_single_precision_cannot_hold_are_refused():
+    tiny = (IRIS * np.float32(1e-39)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"not finite in float32.*Standardize"):
+        NCEClassifier(alpha=0).fit(tiny, SPECIES)
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_weights_of_a_population_cost_no_more_than_rows(method, rank):
+    """Powers of two scale exactly, so that a factor common to all weights changes no bit."""
+    X, y, _ = problem(30, 4, 300)
+    weight = np.random.default_rng(1).integers(1, 5, len(y)).astype(float)
+    more = {"classes": np.arange(30)} if method == "partial_fit" else {}
+    fits = []
+    for factor in (2.0**24, 2.0**40):
+        classifier = epochs(n_noise=8, rank=rank, max_iter=2, alpha=0)
+        fits.append(getattr(classifier, method)(X, y, sample_weight=factor * weight, **more))
+    assert_array_equal(fits[0].coef_, fits[1].coef_)
+    assert fits[1].class_count_.sum() == 2.0**40 * weight.sum()
+    exact = NCEClassifier(alpha=0).fit(X, y, sample_weight=weight)
+    assert mean_loss(fits[0], X, y) < mean_loss(exact, X, y) + 0.3
 
 
 def test_same_seed_same_model():

@@ -3,14 +3,15 @@ import re
 import numpy as np
 import pytest
 
-from skgm._numerics.epochs import LogNormalizerStats, train_epochs
+from skgm._numerics.epochs import LogNormalizerStats, bounded_repetitions, train_epochs
 
 
 class Script:
     """A model whose losses are written down; its parameters are the number of the epoch."""
 
-    def __init__(self, losses, held_out=None):
+    def __init__(self, losses, held_out=None, bursts_at=None):
         self._losses, self._held_out, self.epoch = losses, held_out, 0
+        self._bursts_at = bursts_at
 
     def run(self):
         self.epoch += 1
@@ -21,13 +22,16 @@ class Script:
 
     def train(self, **options):
         watch = None if self._held_out is None else self.held_out
-        return train_epochs(
-            self.run,
-            lambda: self.epoch,
-            lambda kept: setattr(self, "epoch", kept),
-            held_out_loss=watch,
-            **options,
-        )
+        return train_epochs(self, self.run, held_out_loss=watch, **options)
+
+    def snapshot(self):
+        return self.epoch
+
+    def restore(self, kept):
+        self.epoch = kept
+
+    def is_finite(self):
+        return self.epoch != self._bursts_at
 
 
 def test_training_stops_when_the_held_out_loss_rises_and_the_best_epoch_is_kept():
@@ -75,9 +79,28 @@ def test_divergence_is_told_and_the_best_epoch_is_kept(losses):
     assert (history.losses, history.validation_losses) == ([1], [1])
 
 
-def test_divergence_at_once_raises():
+@pytest.mark.parametrize("held_out", [None, [3, 2, 1]])
+def test_parameters_that_explode_in_the_last_update_are_not_kept(held_out):
+    """The loss of an epoch is that of the parameters before each step: it stays finite."""
+    model = Script([3, 2, 1], held_out=held_out, bursts_at=3)
+    history = model.train(max_iter=3)
+    assert "diverged in epoch 3" in history.fault
+    assert (model.epoch, history.best_iter, history.losses) == (2, 2, [3, 2])
+
+
+@pytest.mark.parametrize(("losses", "bursts_at"), [([np.nan], None), ([1.0], 1)])
+def test_divergence_at_once_raises(losses, bursts_at):
     with pytest.raises(ValueError, match=r"diverged in epoch 1.*Lower learning_rate"):
-        Script([np.nan]).train(max_iter=3)
+        Script(losses, bursts_at=bursts_at).train(max_iter=3)
+
+
+def test_weights_stand_for_a_bounded_number_of_repetitions():
+    small = np.array([3.0, 1.0, 2.5])
+    assert bounded_repetitions(small) is small
+    for weight in (1e7 * small, 1e300 * small, np.full(30_000, 1e5)):
+        bounded = bounded_repetitions(weight)
+        assert bounded.sum() == pytest.approx(max(20_000, 4 * len(weight)))
+        assert np.allclose(bounded / weight, bounded[0] / weight[0], rtol=1e-12)
 
 
 def test_stats_of_normalizers():

@@ -1,5 +1,6 @@
-"""Classification into thousands of classes, of which each update looks at a few."""
+"""Classifies rows into thousands of classes, of which each training step looks at a few."""
 
+import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -8,231 +9,45 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 
+from skgm._numerics.epochs import bounded_repetitions, train_epochs
 from skgm._random import RANDOM_STATE, MinibatchSampler, as_generator
 from skgm._sklearn import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
+    check_sample_weight,
     epoch_begins,
     epoch_ends,
     fit_task,
     limit_threads,
 )
+from skgm._validation import validate_table
 from skgm._warnings import warn_user
 from skgm.base import transactional
 from skgm.nce._vocabulary.class_model import (
     ClassModel,
     Schedule,
-    SoftmaxPrediction,
     batch_noise,
-    begin_labeled,
-    codes_of,
-    first_classes,
     row_keys,
     run_epoch,
     start_model,
     train_by_batches,
 )
-from skgm.nce._vocabulary.full_softmax import fit_softmax, merge_labeled_rows
+from skgm.nce._vocabulary.full_softmax import SoftmaxPrediction, fit_softmax, merge_labeled_rows
 
-__all__ = [
-    "ClassEstimation",
-    "NCEClassifier",
-]
+__all__ = ["NCEClassifier"]
 
-
-# How the coefficients of NCEClassifier are found: all at once, by epochs, or by a stream.
 
 MAX_MERGED = 10_000_000  # entries of a table whose equal rows are looked for
 MAX_ITER = {"lbfgs": 1000, "adagrad": 50}
-
-
-class ClassEstimation:
-    """The half of NCEClassifier that estimates, between validation and prediction."""
-
-    classes_: np.ndarray
-    class_count_: np.ndarray
-    projection_: np.ndarray | None
-    coef_: np.ndarray
-    intercept_: np.ndarray
-    loss_curve_: list[float]
-    validation_curve_: list[float]
-    _dtype: str
-    _seed: int
-    _n_calls: int
-    _squares: dict[str, np.ndarray] | None
-    loss: str
-    n_noise: int
-    rank: int | None
-    noise_power: float
-    alpha: float | str
-    solver: str
-    learning_rate: float
-    batch_size: int
-    max_iter: int | str
-    tol: float
-    early_stopping: bool
-    validation_fraction: float
-    n_iter_no_change: int
-
-    def _chosen_solver(self) -> str:
-        n_classes = len(self.classes_)
-        exact = self.loss == "full" or n_classes <= self.n_noise
-        if self.solver == "lbfgs" and (self.rank is not None or not exact):
-            raise ValueError(
-                "solver='lbfgs' is for losses over all classes (loss='full', or at most n_noise "
-                f"classes) without rank; got loss={self.loss!r}, n_noise={self.n_noise}, "
-                f"{n_classes} classes and rank={self.rank}. Use solver='adagrad'."
-            )
-        if self.solver != "auto":
-            return self.solver
-        return "lbfgs" if self.rank is None and n_classes <= self.n_noise else "adagrad"
-
-    def _most_iterations(self, solver: str) -> int:
-        return MAX_ITER[solver] if isinstance(self.max_iter, str) else self.max_iter
-
-    def _ridge(self, automatic: float) -> float:
-        return automatic if isinstance(self.alpha, str) else self.alpha
-
-    def _fit_lbfgs(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
-        rows = table.astype(np.float64)
-        if rows.shape[0] * rows.shape[1] <= MAX_MERGED:
-            rows = rows.toarray() if issparse(rows) else rows
-            rows, codes, weight = merge_labeled_rows(rows, codes, weight)
-
-        def observe(loss: float) -> bool:
-            task = epoch_begins(context, self, X=table, name="lbfgs-iteration")
-            return epoch_ends(task, self, X=table, state=dict)
-
-        found = fit_softmax(
-            rows,
-            codes,
-            weight,
-            len(self.classes_),
-            alpha=self._ridge(1 / weight.sum()),
-            max_iter=self._most_iterations("lbfgs"),
-            tol=self.tol,
-            observe=observe,
-        )
-        if not found.converged:
-            warn_user(
-                f"L-BFGS has not converged after {len(found.losses)} iterations. Standardize the "
-                "columns, or raise max_iter, tol or alpha.",
-                ConvergenceWarning,
-            )
-        self.coef_, self.intercept_ = (
-            found.coef.astype(self._dtype),
-            found.intercept.astype(self._dtype),
-        )
-        self.projection_ = None
-        self.loss_curve_, self.validation_curve_ = found.losses, []
-        self.n_iter_ = len(found.losses)
-        return self
-
-    def _fit_adagrad(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
-        rng = np.random.default_rng(self._seed)
-        model = self._new_model(table.shape[1], self._ridge(1 / weight.sum()), rng)
-
-        def on_epoch(run: Callable[[], None]) -> bool:
-            task = epoch_begins(context, self, X=table)
-            run()
-            return epoch_ends(task, self, X=table, state=lambda: self._public(model))
-
-        max_iter = self._most_iterations("adagrad")
-        schedule = Schedule(
-            self.learning_rate,
-            self.batch_size,
-            max_iter,
-            self.validation_fraction if self.early_stopping else 0.0,
-            self.n_iter_no_change,
-            self.tol,
-        )
-        history = train_by_batches(model, table, codes, weight, schedule, rng, on_epoch)
-        self.loss_curve_, self.validation_curve_ = history.losses, history.validation_losses
-        self.n_iter_ = len(history.losses)
-        if history.validation_losses and history.best_iter == max_iter:
-            warn_user(
-                f"The held-out loss still falls after {max_iter} epochs. Raise max_iter, or "
-                "learning_rate.",
-                ConvergenceWarning,
-            )
-        return self._publish(model)
-
-    def _noise_options(self) -> dict[str, Any]:
-        counts, power = self.class_count_, self.noise_power
-        noise = batch_noise(counts, loss=self.loss, n_noise=self.n_noise, power=power)
-        return {"loss": self.loss, "noise": noise}
-
-    def _new_model(self, n_features: int, alpha: float, rng: np.random.Generator) -> ClassModel:
-        options = {**self._noise_options(), "alpha": alpha}
-        return start_model(self.class_count_, n_features, self.rank, rng, **options)
-
-    def _public(self, model: ClassModel) -> dict[str, Any]:
-        state = model.snapshot()
-        projection = state.get("projection")
-        return {
-            "coef_": state["weights"].astype(self._dtype),
-            "intercept_": state["bias"].astype(self._dtype),
-            "projection_": None if projection is None else projection.astype(self._dtype),
-        }
-
-    def _publish(self, model: ClassModel) -> Any:
-        for name, array in self._public(model).items():
-            if array is not None and not np.isfinite(array).all():
-                raise ValueError(
-                    "The fit diverged: coefficients are not finite. Lower learning_rate, or look "
-                    "for rows of extreme values."
-                )
-            setattr(self, name, array)
-        state = model.snapshot()
-        self._squares = {name: a for name, a in state.items() if name.endswith("_squares")}
-        return self
-
-    def _go_on(self, table: Any, codes: np.ndarray, weight: np.ndarray) -> Any:
-        """Make one pass over more rows, from where the last call ended."""
-        rng = np.random.default_rng([self._seed, self._n_calls])
-        if hasattr(self, "coef_"):
-            model = self._model_so_far()
-        else:
-            model = self._new_model(table.shape[1], self._ridge(0.0), rng)
-        sampler = MinibatchSampler(row_keys(table, codes), weight, self.batch_size)
-
-        def pass_over() -> float:
-            return run_epoch(model, table, codes, sampler.epoch(rng), self.learning_rate, rng)
-
-        if hasattr(self, "coef_") and self._squares is None:
-            self._learn_steps(model, pass_over, self.class_count_.sum() / weight.sum())
-        loss = pass_over()
-        self._n_calls += 1
-        self.n_iter_ = getattr(self, "n_iter_", 0) + 1
-        self.loss_curve_ = [*getattr(self, "loss_curve_", []), loss]
-        self.validation_curve_ = getattr(self, "validation_curve_", [])
-        return self._publish(model)
-
-    def _model_so_far(self) -> ClassModel:
-        projection = None if self.projection_ is None else self.projection_.astype(np.float32)
-        start = self.coef_.astype(np.float32), self.intercept_.astype(np.float32), projection
-        model = ClassModel(*start, **self._noise_options(), alpha=self._ridge(0.0))
-        if self._squares is not None:
-            model.restore(model.snapshot() | self._squares)
-        return model
-
-    def _learn_steps(self, model: ClassModel, pass_over: Callable[[], float], n: float) -> None:
-        """Give a model from L-BFGS the step sizes that `n` passes would have left it with."""
-        before = model.snapshot()
-        pass_over()
-        after = model.snapshot()
-        squares = {name: a * np.float32(n) for name, a in after.items() if "squares" in name}
-        model.restore(before | squares)
-
-
 FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
 
 
-class NCEClassifier(
-    ClassEstimation, SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, BaseEstimator
-):
+class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     r"""Linear classifier for thousands of classes, trained on samples of them.
 
     .. math::
@@ -352,6 +167,14 @@ class NCEClassifier(
     True
     """
 
+    class_count_: np.ndarray
+    loss_curve_: list[float]
+    validation_curve_: list[float]
+    _dtype: str
+    _seed: int
+    _n_calls: int
+    _squares: dict[str, np.ndarray] | None
+
     _parameter_constraints = {
         "loss": [StrOptions({"ranking", "nce", "full"})],
         "n_noise": [Interval(Integral, 1, None, closed="left")],
@@ -425,7 +248,7 @@ class NCEClassifier(
         self : NCEClassifier
             The fitted classifier.
         """
-        table, labels, weight = begin_labeled(self, X, y, sample_weight, reset=True)
+        table, labels, weight = _begin_labeled(self, X, y, sample_weight, reset=True)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -445,7 +268,7 @@ class NCEClassifier(
             if hasattr(self, name):
                 delattr(self, name)
         self.class_count_, self._dtype = counts, dtype
-        self._squares: dict[str, np.ndarray] | None = None
+        self._squares = None
         self._seed, self._n_calls = int(as_generator(self.random_state).integers(2**63)), 0
 
     @transactional
@@ -474,16 +297,16 @@ class NCEClassifier(
             The updated classifier.
         """
         first = not hasattr(self, "classes_")
-        table, labels, weight = begin_labeled(self, X, y, sample_weight, reset=first)
+        table, labels, weight = _begin_labeled(self, X, y, sample_weight, reset=first)
         if first:
-            self.classes_ = first_classes(classes, type(self).__name__)
+            self.classes_ = _first_classes(classes, type(self).__name__)
             self._start_over(table.dtype.name, np.zeros(len(self.classes_)))
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(
                 "classes differ from those of the first call to partial_fit. Leave them out, or "
                 "start with a clone."
             )
-        codes = codes_of(labels, self.classes_)
+        codes = _codes_of(labels, self.classes_)
         counts = np.bincount(codes, weights=weight, minlength=len(self.classes_))
         self.class_count_ = self.class_count_ + counts
         with (
@@ -491,3 +314,221 @@ class NCEClassifier(
             limit_threads(1 if len(codes) < FEW_ROWS else None),
         ):
             return self._go_on(table, codes, weight)
+
+    def _chosen_solver(self) -> str:
+        n_classes = len(self.classes_)
+        exact = self.loss == "full" or n_classes <= self.n_noise
+        if self.solver == "lbfgs" and (self.rank is not None or not exact):
+            raise ValueError(
+                "solver='lbfgs' is for losses over all classes (loss='full', or at most n_noise "
+                f"classes) without rank; got loss={self.loss!r}, n_noise={self.n_noise}, "
+                f"{n_classes} classes and rank={self.rank}. Use solver='adagrad'."
+            )
+        if self.solver != "auto":
+            return self.solver
+        return "lbfgs" if self.rank is None and n_classes <= self.n_noise else "adagrad"
+
+    def _most_iterations(self, solver: str) -> int:
+        return MAX_ITER[solver] if isinstance(self.max_iter, str) else self.max_iter
+
+    def _ridge(self, automatic: float) -> float:
+        return automatic if isinstance(self.alpha, str) else self.alpha
+
+    def _fit_lbfgs(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
+        rows = table.astype(np.float64)
+        if rows.shape[0] * rows.shape[1] <= MAX_MERGED:
+            rows = rows.toarray() if issparse(rows) else rows
+            rows, codes, weight = merge_labeled_rows(rows, codes, weight)
+
+        def observe(loss: float) -> bool:
+            task = epoch_begins(context, self, X=table, name="lbfgs-iteration")
+            return epoch_ends(task, self, X=table, state=dict)
+
+        found = fit_softmax(
+            rows,
+            codes,
+            weight,
+            len(self.classes_),
+            alpha=self._ridge(1 / weight.sum()),
+            max_iter=self._most_iterations("lbfgs"),
+            tol=self.tol,
+            observe=observe,
+        )
+        if not found.converged:
+            warn_user(
+                f"L-BFGS has not converged after {len(found.losses)} iterations. Standardize the "
+                "columns, or raise max_iter, tol or alpha.",
+                ConvergenceWarning,
+            )
+        with np.errstate(over="ignore"):
+            self.coef_ = found.coef.astype(self._dtype)
+            self.intercept_ = found.intercept.astype(self._dtype)
+        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):
+            raise ValueError(
+                f"The coefficients are not finite in {self._dtype}: columns differ too much in "
+                "scale. Standardize the columns, or pass X in float64."
+            )
+        self.projection_ = None
+        self.loss_curve_, self.validation_curve_ = found.losses, []
+        self.n_iter_ = len(found.losses)
+        return self
+
+    def _fit_adagrad(self, table: Any, codes: np.ndarray, weight: np.ndarray, context: Any) -> Any:
+        rng = np.random.default_rng(self._seed)
+        model = self._new_model(table.shape[1], self._ridge(1 / weight.sum()), rng)
+
+        def on_epoch(run: Callable[[], None]) -> bool:
+            task = epoch_begins(context, self, X=table)
+            run()
+            return epoch_ends(task, self, X=table, state=lambda: self._public(model))
+
+        max_iter = self._most_iterations("adagrad")
+        schedule = Schedule(
+            self.learning_rate,
+            self.batch_size,
+            max_iter,
+            self.validation_fraction if self.early_stopping else 0.0,
+            self.n_iter_no_change,
+            self.tol,
+        )
+        history = train_by_batches(model, table, codes, weight, schedule, rng, on_epoch)
+        self.loss_curve_, self.validation_curve_ = history.losses, history.validation_losses
+        self.n_iter_ = len(history.losses)
+        if history.validation_losses and history.best_iter == max_iter:
+            warn_user(
+                f"The held-out loss still falls after {max_iter} epochs. Raise max_iter, or "
+                "learning_rate.",
+                ConvergenceWarning,
+            )
+        return self._publish(model)
+
+    def _noise_options(self) -> dict[str, Any]:
+        counts, power = self.class_count_, self.noise_power
+        noise = batch_noise(counts, loss=self.loss, n_noise=self.n_noise, power=power)
+        return {"loss": self.loss, "noise": noise}
+
+    def _new_model(self, n_features: int, alpha: float, rng: np.random.Generator) -> ClassModel:
+        options = {**self._noise_options(), "alpha": alpha}
+        return start_model(self.class_count_, n_features, self.rank, rng, **options)
+
+    def _public(self, model: ClassModel) -> dict[str, Any]:
+        state = model.snapshot()
+        projection = state.get("projection")
+        return {
+            "coef_": state["weights"].astype(self._dtype),
+            "intercept_": state["bias"].astype(self._dtype),
+            "projection_": None if projection is None else projection.astype(self._dtype),
+        }
+
+    def _publish(self, model: ClassModel) -> Any:
+        self.__dict__.update(self._public(model))
+        state = model.snapshot()
+        self._squares = {name: a for name, a in state.items() if name.endswith("_squares")}
+        return self
+
+    def _go_on(self, table: Any, codes: np.ndarray, weight: np.ndarray) -> Any:
+        """Make one pass over more rows, from where the last call ended."""
+        rng = np.random.default_rng([self._seed, self._n_calls])
+        if hasattr(self, "coef_"):
+            model = self._model_so_far()
+        else:
+            model = self._new_model(table.shape[1], self._ridge(0.0), rng)
+        repetitions = bounded_repetitions(weight)
+        sampler = MinibatchSampler(row_keys(table, codes), repetitions, self.batch_size)
+
+        def pass_over() -> float:
+            return run_epoch(model, table, codes, sampler.epoch(rng), self.learning_rate, rng)
+
+        if hasattr(self, "coef_") and self._squares is None:
+            self._learn_steps(model, pass_over, self.class_count_.sum() / weight.sum())
+        history = train_epochs(model, pass_over, max_iter=1)
+        self._n_calls += 1
+        self.n_iter_ = getattr(self, "n_iter_", 0) + 1
+        self.loss_curve_ = [*getattr(self, "loss_curve_", []), *history.losses]
+        self.validation_curve_ = getattr(self, "validation_curve_", [])
+        return self._publish(model)
+
+    def _model_so_far(self) -> ClassModel:
+        projection = None if self.projection_ is None else self.projection_.astype(np.float32)
+        start = self.coef_.astype(np.float32), self.intercept_.astype(np.float32), projection
+        model = ClassModel(*start, **self._noise_options(), alpha=self._ridge(0.0))
+        if self._squares is not None:
+            model.restore(model.snapshot() | self._squares)
+        return model
+
+    def _learn_steps(self, model: ClassModel, pass_over: Callable[[], float], n: float) -> None:
+        """Give a model from L-BFGS the step sizes that `n` passes would have left it with."""
+        before = model.snapshot()
+        train_epochs(model, pass_over, max_iter=1)
+        after = model.snapshot()
+        squares = {name: a * np.float32(n) for name, a in after.items() if "squares" in name}
+        model.restore(before | squares)
+
+
+def _begin_labeled(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Validate; return table (array or CSR), labels (n,) and weights (n,), all positive."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None."
+        )
+    table = validate_table(estimator, X, reset=reset, accept_sparse=True)
+    labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    with warnings.catch_warnings():  # many classes, and few rows of a stream, are meant here
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        check_classification_targets(labels)
+    if len(labels) != table.shape[0]:
+        raise ValueError(
+            f"y has {len(labels)} labels for the {table.shape[0]} rows of X; inconsistent numbers "
+            "of samples."
+        )
+    if sample_weight is None:
+        return table, labels, np.ones(len(labels))
+    weight = check_sample_weight(sample_weight, table)
+    counted = weight > 0
+    return table[counted], labels[counted], weight[counted]
+
+
+def _first_classes(classes: Any, name: str) -> np.ndarray:
+    """Return the sorted classes that the first call of `partial_fit` is told of.
+
+    Raises
+    ------
+    ValueError
+        None, fewer than two, or repeated ones.
+    """
+    if classes is None:
+        raise ValueError(
+            f"classes must be passed on the first call to {name}.partial_fit: all labels that "
+            "will ever come, in any order."
+        )
+    given = column_or_1d(classes)
+    distinct = np.unique(given)
+    if len(distinct) < 2 or len(distinct) < len(given):
+        raise ValueError(
+            f"classes must name at least two distinct classes, each once; got {len(given)} labels, "
+            f"{len(distinct)} of them distinct."
+        )
+    return distinct
+
+
+def _codes_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the positions of labels among the sorted classes, (n,).
+
+    Raises
+    ------
+    ValueError
+        A label that is none of the classes.
+    """
+    place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    unknown = classes[place] != labels
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        raise ValueError(
+            f"y holds the label {labels.tolist()[row]!r} (row {row}), which is none of the "
+            f"{len(classes)} classes given to the first call of partial_fit. Name all there."
+        )
+    return place

@@ -135,6 +135,12 @@ class WordNetwork:
         """Return a copy of all parameters and step sizes."""
         return self.contexts.snapshot(), self.output.snapshot()
 
+    def is_finite(self) -> bool:
+        """Return whether all parameters are finite numbers."""
+        contexts, output = self.contexts, self.output
+        tables = contexts.embeddings, contexts.mixing, output.weights, output.bias
+        return all(np.isfinite(table).all() for table in tables)
+
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
         self.contexts.restore(snapshot[0])
