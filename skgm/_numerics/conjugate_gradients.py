@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients on arrays of any shape."""
+"""Solves linear systems by preconditioned conjugate gradients, on arrays of any shape."""
 
 from collections.abc import Callable
 
@@ -8,37 +8,65 @@ __all__ = [
     "conjugate_gradients",
 ]
 
-Operator = Callable[[np.ndarray], np.ndarray]
-
 
 def conjugate_gradients(
-    operator: Operator,
+    operator: Callable[[np.ndarray], np.ndarray],
     target: np.ndarray,
-    x: np.ndarray,
     scale: np.ndarray,
-    limit: float,
+    x: np.ndarray | None = None,
+    *,
     max_iter: int,
+    limit: float = 0.0,
+    drop: float = 0.0,
 ) -> tuple[np.ndarray, bool]:
-    """Solve ``operator(x) = target`` from `x`; return the solution and whether it was reached.
+    """Solve ``operator(x) = target``; return the solution and whether it was reached.
 
-    The operator is symmetric and positive semidefinite in the plain inner product; `scale` is its
-    diagonal, or near it. Done where no entry of the residual exceeds `limit`. (scipy's solver
-    bounds the Euclidean norm of the residual, which says little about its largest entry.)
+    It is reached where no entry of the residual exceeds `limit`, or, with `drop`, where the
+    residual's norm weighted by 1 / scale has fallen to that share of its first value. (scipy's
+    solver bounds the Euclidean norm, which says little about the largest entry.)
+
+    Parameters
+    ----------
+    operator : callable
+        Symmetric and positive semidefinite in the plain inner product. Each call returns a new
+        array, which is overwritten here.
+    target : ndarray
+        The right-hand side; its dtype is that of all computations.
+    scale : ndarray
+        The operator's diagonal, or near it, in the same dtype.
+    x : ndarray, default=None
+        Where to start; zero where None.
+    max_iter : int
+        Most products with the operator.
+    limit, drop : float
+        When to stop.
     """
-    residual = target - operator(x)
-    direction = residual / scale
-    fit = np.vdot(residual, direction)
+    weight = 1 / scale
+    if x is None:
+        x, residual = np.zeros_like(target), target.copy()
+    else:
+        x, residual = x.copy(), target - operator(x)
+    scaled = residual * weight
+    direction = scaled.copy()
+    fit = float(np.vdot(residual, scaled))
+    enough = drop**2 * fit
+
+    def reached() -> bool:
+        return fit <= enough if drop else bool(np.abs(residual).max() <= limit)
+
     for _ in range(max_iter):
-        if np.abs(residual).max() <= limit:
+        if reached():
             return x, True
         image = operator(direction)
-        curvature = np.vdot(direction, image)
-        if curvature <= 0:  # rounding alone, or a direction without curvature
+        curvature = float(np.vdot(direction, image))
+        if not curvature > 0:  # rounding alone, or a direction without curvature
             break
         length = fit / curvature
-        x = x + length * direction
-        residual -= length * image
-        scaled = residual / scale
-        before, fit = fit, np.vdot(residual, scaled)
-        direction = scaled + (fit / before) * direction
-    return x, bool(np.abs(residual).max() <= limit)
+        image *= length
+        residual -= image
+        x += np.multiply(direction, length, out=image)
+        scaled = residual * weight
+        before, fit = fit, float(np.vdot(residual, scaled))
+        direction *= fit / before
+        direction += scaled
+    return x, reached()

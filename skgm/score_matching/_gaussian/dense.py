@@ -15,6 +15,8 @@ single precision, to a tenth of the residual; residual and objective are in doub
 import numpy as np
 from scipy import linalg
 
+from skgm._numerics.conjugate_gradients import conjugate_gradients
+
 __all__ = [
     "GaussianQuadratic",
     "PenalizedQuadratic",
@@ -74,7 +76,7 @@ class PenalizedQuadratic:
 
     def __init__(self, target: np.ndarray, scale: np.ndarray, alpha: float) -> None:
         self.target, self.scale, self.n_products = target, scale, 0
-        self.weight = (1 / scale).astype(SINGLE)
+        self.single_scale = scale.astype(SINGLE)
         self.penalty = np.full_like(scale, alpha)
         np.fill_diagonal(self.penalty, 0.0)
         self.threshold = self.penalty / scale
@@ -104,35 +106,19 @@ class PenalizedQuadratic:
         on = sign != 0
         K = K * on
         missing = on * (self.target - self.penalty * sign - self.hessian(K))
-        return K + self._solve(on.astype(SINGLE), missing.astype(SINGLE))
+        single = on.astype(SINGLE)
+        step, _ = conjugate_gradients(
+            lambda v: np.multiply(image := self.hessian(v), single, out=image),
+            missing.astype(SINGLE),
+            self.single_scale,
+            max_iter=MAX_CG,
+            drop=INNER,
+        )
+        return K + step
 
     def clip(self, K: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Hold at zero what has crossed it."""
         return np.where((K * sign < 0) & (self.penalty > 0), 0.0, K)
-
-    def _solve(self, on: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        """Conjugate gradients from zero, in single precision, to a tenth of the residual."""
-        solution, scaled = np.zeros_like(residual), residual * self.weight
-        direction = scaled.copy()
-        fit = float(np.vdot(residual, scaled))
-        enough = INNER**2 * fit
-        for _ in range(MAX_CG):
-            if fit <= enough:
-                break
-            image = self.hessian(direction)
-            image *= on
-            curvature = float(np.vdot(direction, image))
-            if not curvature > 0:  # rounding alone, or a direction without curvature
-                break
-            length = fit / curvature
-            image *= length
-            residual -= image
-            solution += np.multiply(direction, length, out=image)
-            scaled = residual * self.weight
-            before, fit = fit, float(np.vdot(residual, scaled))
-            direction *= fit / before
-            direction += scaled
-        return solution
 
     def proximal_run(self, K: np.ndarray, gradient: np.ndarray, n_steps: int) -> np.ndarray:
         """Take accelerated proximal gradients, restarted where the gradient turns back."""

@@ -370,10 +370,8 @@ def fit_support(S: np.ndarray, support: Support, start: np.ndarray | None = None
     target = np.where(support.off_diagonal(), 0.0, 1.0)
     scale = support.symmetrize(np.diag(S)[support.rows])
     start = target / scale if start is None else start
-    found, _ = conjugate_gradients(
-        lambda v: support.symmetrize(blocks @ v), target, start, scale, 1e-10, MAX_CG
-    )
-    return found
+    hessian = lambda v: support.symmetrize(blocks @ v)  # noqa: E731
+    return conjugate_gradients(hessian, target, scale, start, max_iter=MAX_CG, limit=1e-10)[0]
 
 
 def likelihood_steps(
@@ -427,9 +425,7 @@ def _fisher_direction(Sigma: np.ndarray, support: Support, gradient: np.ndarray)
     scale = own[support.rows] * own[support.columns] + support.read(Sigma) ** 2
     scale[support.diagonal] /= 2
     limit = 1e-6 * np.abs(gradient).max()
-    return conjugate_gradients(
-        information, gradient, np.zeros_like(gradient), scale, limit, MAX_CG
-    )[0]
+    return conjugate_gradients(information, gradient, scale, max_iter=MAX_CG, limit=limit)[0]
 
 
 def log_likelihood(precision: np.ndarray, S: np.ndarray) -> float:

@@ -331,7 +331,9 @@ def _newton(S: np.ndarray, support: Support, x: np.ndarray, alpha: float, tol: f
         target = active * (problem.target - problem.penalty * np.sign(z))
         limit = max(0.02 * residual, 0.2 * tol)
         restricted = lambda v, on=active: on * problem.hessian(v)  # noqa: E731
-        x, _ = conjugate_gradients(restricted, target, active * x, problem.scale, limit, MAX_CG)
+        x, _ = conjugate_gradients(
+            restricted, target, problem.scale, active * x, max_iter=MAX_CG, limit=limit
+        )
     return best if least <= tol else _proximal_gradients(problem, best, tol)
 
 

@@ -107,8 +107,9 @@ def solve_truncated(
 
     target, scale = (np.vstack(pair) for pair in (problem.target(), problem.diagonal()))
     limit = tol * np.abs(target).max()
-    start = np.zeros_like(target)
-    found, converged = conjugate_gradients(operator, on * target, start, scale, limit, MAX_CG)
+    found, converged = conjugate_gradients(
+        operator, on * target, scale, max_iter=MAX_CG, limit=limit
+    )
     return found[:p], found[p], converged
 
 
