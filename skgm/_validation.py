@@ -245,9 +245,16 @@ def check_n_samples(n_samples: Any) -> int:
 
 
 def check_scales(
-    X: np.ndarray, weight: np.ndarray | None, moments: Moments, names: list[str]
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    moments: Moments,
+    names: list[str],
+    *,
+    cure: str = _CURE,
 ) -> None:
     """Raise for non-finite values, which the moments show for free, and for extreme scales.
+
+    `cure` is as in `check_finite`.
 
     Raises
     ------
@@ -257,7 +264,7 @@ def check_scales(
     with np.errstate(over="ignore", invalid="ignore"):
         in_range = np.isfinite(moments.variance) & np.isfinite(moments.mean**2)
     if not in_range.all() or (weight is not None and not weight.all()):
-        check_finite(X, names)  # the moments say nothing about rows of zero weight
+        check_finite(X, names, cure=cure)  # the moments say nothing about rows of zero weight
     culprits = [*np.flatnonzero(~in_range), *_underflowing_columns(X, weight, moments)]
     if culprits:
         raise ValueError(

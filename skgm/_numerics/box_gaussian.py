@@ -1,4 +1,4 @@
-"""A Gaussian cut to a box: its normalizer, its draws, free or given some columns."""
+"""Normalizes a Gaussian cut to a box, and draws from it, freely or given some columns."""
 
 from dataclasses import dataclass
 
@@ -60,13 +60,17 @@ class BoxGaussian:
 
     def log_density(self, X: np.ndarray, log_normalizer: float) -> np.ndarray:
         """Return the log-density of each row, -inf outside the box."""
-        quadratic = np.einsum("ij,ij->i", X @ self.precision, X)
         inside = ((self.lower <= X) & (self.upper >= X)).all(axis=1)
-        return np.where(inside, X @ self.natural - 0.5 * quadratic - log_normalizer, -np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            quadratic = np.einsum("ij,ij->i", X @ self.precision, X)
+            value = X @ self.natural - 0.5 * quadratic - log_normalizer
+        # K is positive definite: far away the quadratic term wins, and overflows first
+        return np.where(inside & np.isfinite(value), value, -np.inf)
 
     def score_function(self, X: np.ndarray) -> np.ndarray:
-        """Return the gradient of the log-density, (n, p)."""
-        return self.natural - X @ self.precision
+        """Return the gradient of the log-density, (n, p); not finite where it overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.natural - X @ self.precision
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, p) draws: weighted sequential ones, resampled, then swept by Gibbs."""

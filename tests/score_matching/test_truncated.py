@@ -22,7 +22,7 @@ from skgm.score_matching._gaussian.truncated import (
 from skgm.score_matching._gaussian.truncated_system import (
     TruncatedProblem,
     TruncatedQuadratic,
-    sandwich,
+    psi_and_bread,
 )
 
 PRECISION = np.eye(4) + 0.3 * (np.eye(4, k=1) + np.eye(4, k=-1))
@@ -52,7 +52,7 @@ def test_published_asymptotic_variances(name, cap, for_mean, for_variance):
     share = np.concatenate([(b - a) / 2 * mass for a, b in ends]) * stats.halfnorm.pdf(x[:, 0])
     h, slope = WEIGHTS[name](x, cap)
     problem = TruncatedProblem(x, h, slope, share / share.sum())
-    psi, bread = sandwich(problem, np.ones((1, 1)), np.zeros(1))
+    psi, bread = psi_and_bread(problem, np.ones((1, 1)), np.zeros(1))
     meat = psi.T @ (psi * problem.share[:, None])
     assert_allclose(problem.share @ psi, 0, atol=1e-10)
     # at K = 1, mu = 0: d mu = d eta, d sigma^2 = -d K
@@ -122,7 +122,7 @@ def test_errors_are_those_of_numerical_derivatives():
         psi = eta - X / scale @ K
         return (h * (psi**2 / 2 - np.diag(K)) + slope * psi).sum(axis=1)
 
-    K, eta = fitted._truncation["precision"], fitted._truncation["natural"]
+    K, eta = fitted.precision_, fitted.natural_param_
     theta = np.array([K[0, 0], K[0, 1], K[1, 1], *eta])
     E = 1e-4 * np.eye(5)
     psi = np.stack([(rows(theta + e) - rows(theta - e)) / 2e-4 for e in E], axis=1)

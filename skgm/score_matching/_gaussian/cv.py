@@ -1,4 +1,4 @@
-"""The sparse Gaussian with its penalty chosen from the data."""
+"""Fits a sparse Gaussian whose penalty is chosen by extended BIC or cross-validation."""
 
 import numbers
 from dataclasses import dataclass
@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import check_cv
 
-from skgm._numerics.gaussian import Factor, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_scales, check_several_rows, warn_singular
+from skgm._validation import check_scales, check_several_rows, column_names
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.regularization import (
@@ -24,7 +23,6 @@ from skgm.score_matching._gaussian.regularization import (
     warn_of,
 )
 from skgm.score_matching._gaussian.sparse import largest_alpha, solve_path
-from skgm.score_matching._objectives import gaussian_implicit_loss
 
 __all__ = [
     "Path",
@@ -204,7 +202,6 @@ class ScoreMatchingGaussianCV(GaussianDensity):
     }
 
     covariance_type = "full"  # what the methods of a Gaussian ask for
-    _fitted_graph = None
 
     def __init__(
         self,
@@ -252,17 +249,16 @@ class ScoreMatchingGaussianCV(GaussianDensity):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
             check_several_rows(weight)
             moments = Moments.from_chunk(table, weight, joint=True)
-            check_scales(table, weight, moments, self._column_names())
+            check_scales(table, weight, moments, column_names(self, table.shape[1]))
             if weight is not None:  # a row of weight zero is absent, from the folds too
                 table, weight = table[weight > 0], weight[weight > 0]
-            self._n_rows = len(table)
-            self._moments = dict(vars(moments))
-            self._center = np.zeros(len(moments.mean)) if self.assume_centered else moments.mean
-            second_moment = self._second_moment(moments)
-            R, sd, constant = correlations(second_moment, self._center)
+            center = np.zeros(len(moments.mean)) if self.assume_centered else moments.mean
+            R, sd, constant = correlations(self._second_moment(moments), center)
             path = fit_path(R, moments.n, self._grid(R), self.refit, self.tol)
             best = path.fits[self._choose(path, R, moments.n, table, weight)]
-            self._keep(best, factor_of(best, sd, constant), second_moment, moments.n)
+            nothing_else = self.alphas_[-1] >= best.alpha_max > 0  # no alpha could give an edge
+            warn_of(best, self.alpha_, self.tol, penalized=nothing_else)
+            self._keep_factor(factor_of(best, sd, constant), moments, len(table), fit=best)
         return self
 
     def _second_moment(self, moments: Moments) -> np.ndarray:
@@ -310,19 +306,3 @@ class ScoreMatchingGaussianCV(GaussianDensity):
     def _folds(self, table: np.ndarray) -> Any:
         n_folds = min(5, len(table)) if self.cv is None else self.cv
         return check_cv(n_folds).split(table)
-
-    def _keep(
-        self, fit: RegularizedFit, factor: Factor, second_moment: np.ndarray, n_rows: float
-    ) -> None:
-        nothing_else = self.alphas_[-1] >= fit.alpha_max > 0  # no alpha that could give an edge
-        warn_of(fit, self.alpha_, self.tol, penalized=nothing_else)
-        if factor.ridge:
-            warn_singular(factor, self._n_rows, self._column_names())
-        self._sd, self._cholesky = factor.scaled
-        self.ridge_, self.n_samples_seen_ = factor.ridge, n_rows
-        self.loss_ = gaussian_implicit_loss(factor.precision, second_moment)
-        trace = float(np.vdot(factor.precision, second_moment))
-        constant = len(self._sd) * np.log(2 * np.pi) + log_determinant(factor.scaled)
-        self.loglik_ = -0.5 * n_rows * (constant + trace)
-        self._publish_graph(fit)
-        self._publish(factor)

@@ -1,46 +1,120 @@
-"""What every fitted Gaussian can do: score rows, differentiate, draw, complete, compare losses."""
+"""The methods of every Gaussian fitted by score matching: density, draws, losses, inference."""
 
+import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from skgm._numerics.gaussian import (
-    Factor,
-    Scaled,
-    conditional_draws,
-    draws,
-    gaussian_log_density,
-    gaussian_score_function,
-)
+from skgm._numerics.gaussian import Factor, log_determinant
+from skgm._numerics.moments import Moments
 from skgm._sklearn import check_sample_weight
-from skgm.score_matching._bounds import check_inside_bounds
-from skgm.score_matching._gaussian.edges import GraphMethods
-from skgm.score_matching._gaussian.inference import GaussianInference
+from skgm._validation import column_names, validate_table, warn_singular
+from skgm.inference._parametric import ParametricDensity
+from skgm.score_matching._gaussian.edges import EdgeTable, edge_table
+from skgm.score_matching._gaussian.fitted import (
+    FreeGaussian,
+    GraphGaussian,
+    Intervals,
+    PenalizedGaussian,
+    UnboundedGaussian,
+)
 from skgm.score_matching._gaussian.regularization import RegularizedFit
-from skgm.score_matching._gaussian.truncated import TruncatedMethods
-from skgm.score_matching._objectives import explicit_rows, implicit_rows
+from skgm.score_matching._gaussian.truncated import BoxedGaussian
+from skgm.score_matching._objectives import explicit_rows, gaussian_implicit_loss, implicit_rows
 
 __all__ = [
     "GaussianDensity",
 ]
 
+Fitted = FreeGaussian | PenalizedGaussian | GraphGaussian | BoxedGaussian
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (FreeGaussian, PenalizedGaussian, GraphGaussian, BoxedGaussian)
+}
+# Attributes that only some fits have.
+_OPTIONAL = (
+    "graph_",
+    "n_edges_",
+    "alpha_max_",
+    "kkt_residual_",
+    "natural_param_",
+    "log_normalizer_",
+    "log_normalizer_se_",
+)
 
-class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
-    """A Gaussian with location `_center` and scaled Cholesky factor `_sd`, `_cholesky`."""
 
-    _sd: np.ndarray
-    _cholesky: np.ndarray | None
-    _fitted_graph: np.ndarray | None = None  # a graph that was given, not chosen
+class GaussianDensity(ParametricDensity):
+    """A Gaussian whose fitted value is one of four kinds, kept as a name and a plain dict."""
 
-    def _publish(self, factor: Factor) -> None:
-        """Store the public arrays in the floating dtype of the training table."""
-        dtype = np.dtype(self._sample_dtype)
-        arrays = {
-            "location": self._center,
-            "covariance": factor.covariance,
-            "precision": factor.precision,
+    # A Gaussian's score-matching estimate is the maximum-likelihood one, so psi may be scaled to
+    # the parameter score, whose bread is the Fisher information.
+    _bread_is_information = True
+
+    covariance_type: str
+    assume_centered: bool
+    _kind: str
+    _state: dict[str, Any]
+
+    def _fitted(self) -> Fitted:
+        return _KINDS[self._kind](**self._state)
+
+    def _keep(self, fitted: Fitted, public: dict[str, Any]) -> None:
+        """Store a fitted value and the public attributes, and forget those of another fit."""
+        for name in _OPTIONAL:
+            self.__dict__.pop(name, None)
+        self._kind, self._state = type(fitted).__name__, dict(vars(fitted))
+        for name, value in public.items():
+            setattr(self, name, value)
+
+    def _keep_factor(
+        self,
+        factor: Factor,
+        moments: Moments,
+        n_rows: int,
+        *,
+        fit: RegularizedFit | None = None,
+        incomplete: bool = False,
+    ) -> UnboundedGaussian:
+        """Store and return a Gaussian on the whole space; `fit` is that of a penalty or a graph."""
+        p, centered = len(moments.mean), self.assume_centered
+        center = np.zeros(p) if centered else moments.mean
+        second_moment = moments.covariance(0.0 if centered else None)
+        if factor.ridge:
+            warn_singular(factor, n_rows, column_names(self, p))
+        precision = factor.precision
+        diagonal = precision if precision.ndim == 1 else precision.diagonal()
+        trace, loss = float(p), float(-0.5 * diagonal.sum())  # K S = I; eq. sm-gaussian
+        if factor.ridge or fit is not None:
+            trace = float(np.vdot(precision, second_moment))
+            loss = gaussian_implicit_loss(precision, second_moment)
+        constant = p * np.log(2 * np.pi) + log_determinant(factor.scaled)
+        public = self._public_arrays(center, factor) | {
+            "ridge_": factor.ridge,
+            "loss_": loss,
+            "loglik_": -0.5 * moments.n * (constant + trace),
+            "n_samples_seen_": moments.n,
         }
+        spherical = self.covariance_type == "spherical"
+        plain = (center, *factor.scaled, dict(vars(moments)), n_rows)
+        flags = (centered, spherical, incomplete, factor.ridge)
+        fitted: FreeGaussian | PenalizedGaussian | GraphGaussian = FreeGaussian(*plain, *flags)
+        parameters = {"location": public["location_"], "covariance": public["covariance_"]}
+        if fit is not None:
+            fitted = PenalizedGaussian(*plain, *flags)
+            public |= fit.public()
+        if fit is not None and getattr(self, "graph", None) is not None:
+            fitted = GraphGaussian(*plain, *flags, precision, fit.graph, self.refit)
+            parameters = {"location": public["location_"], "precision": public["precision_"]}
+        if centered:
+            del parameters["location"]
+        self._keep(fitted, public | {"params_": parameters})
+        return fitted
+
+    def _public_arrays(self, center: np.ndarray, factor: Factor) -> dict[str, Any]:
+        """Return location_, covariance_ and precision_ in the floating dtype of the table."""
+        dtype = np.dtype(self._sample_dtype)
+        arrays = {"location": center, "covariance": factor.covariance}
+        arrays["precision"] = factor.precision
         with np.errstate(over="ignore", under="ignore"):
             public: dict[str, Any] = {k: v.astype(dtype, copy=False) for k, v in arrays.items()}
         if self.covariance_type == "spherical":
@@ -52,41 +126,11 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
                     f"The {name} leaves the range of {dtype}. Rescale the columns before fitting, "
                     "or pass float64."
                 )
-            setattr(self, f"{name}_", value)
-        self.params_ = {"location": self.location_, "covariance": self.covariance_}
-        if self._fitted_graph is not None:  # its entries are the free parameters
-            self.params_["precision"] = self.precision_
-            del self.params_["covariance"]
-        if self.assume_centered:
-            del self.params_["location"]
-
-    def _scaled(self) -> Scaled:
-        # not covariance_: rounded to float32 it need not be positive definite
-        return Scaled(self._sd, self._cholesky)
-
-    def _publish_graph(self, fit: RegularizedFit) -> None:
-        self.graph_ = fit.graph
-        self.n_edges_ = int(fit.graph.sum()) // 2
-        self.alpha_max_ = fit.alpha_max
-        self.kkt_residual_ = fit.kkt_residual
+        return {f"{name}_": value for name, value in public.items()}
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            In nats, float64; -inf for rows so far away that it leaves the range of float64.
-        """
         X = self._begin_scoring(X)
-        if self._truncation is not None:
-            return self._box().log_density(X.astype(np.float64), self.log_normalizer_)
-        return gaussian_log_density(X, self._center, self._scaled())
+        return self._fitted().log_density(X)
 
     def score_function(self, X: Any) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, -(x - location) precision.
@@ -108,12 +152,7 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
             A row so far away that the gradient overflows, or outside `bounds`.
         """
         X = self._begin_scoring(X)
-        if self._truncation is not None:
-            box = self._box()
-            check_inside_bounds(X, box.lower, box.upper, self._column_names())
-            gradient = box.score_function(X.astype(np.float64))
-        else:
-            gradient = gaussian_score_function(X, self._center, self._scaled())
+        gradient = self._fitted().score_function(X, self._column_names())
         if not np.isfinite(gradient).all():
             row = int(np.argwhere(~np.isfinite(gradient))[0, 0])
             raise ValueError(
@@ -123,24 +162,12 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
         return gradient
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        if self._truncation is not None:
-            return self._box().draw(n_samples, rng)
-        return draws(self._center, self._scaled(), n_samples, rng)
+        return self._fitted().draw(n_samples, rng)
 
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        if self._truncation is not None:
-            return self._draw_given_in_box(given, n_samples, rng)
-        return conditional_draws(self._center, self._scaled(), given, n_samples, rng)
-
-    def _draw_given_in_box(
-        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        box = self._box()
-        observed = np.where(np.isnan(given), np.clip(0.0, box.lower, box.upper), given)
-        check_inside_bounds(observed, box.lower, box.upper, self._column_names())
-        return box.draw_given(np.repeat(given.astype(np.float64), n_samples, axis=0), rng)
+        return self._fitted().draw_given(given, n_samples, rng, self._column_names())
 
     def loss(
         self, X: Any, kind: str = "implicit", *, score_data: Any = None, sample_weight: Any = None
@@ -171,33 +198,97 @@ class GaussianDensity(TruncatedMethods, GraphMethods, GaussianInference):
             A fit with `bounds`; an unknown `kind`; `score_data` missing, superfluous, of another
             shape than X, or not finite.
         """
-        if self._truncation is not None:
-            raise ValueError(
-                "These losses are wrong where the density is cut off at bounds; use "
-                "skgm.score_matching.generalized_loss(density, X, bounds=...)."
-            )
+        check_is_fitted(self)
+        divergence = self._fitted().divergence(self.precision_)
         if kind not in ("implicit", "explicit"):
             raise ValueError(f"kind must be 'implicit' or 'explicit'; got {kind!r}.")
         score = self.score_function(X)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, score)
-        if (score_data is None) == (kind == "explicit"):
-            need = (
-                "needs score_data, the data's score function at X"
-                if score_data is None
-                else ("takes no score_data; use kind='explicit'")
+        if kind == "implicit" and score_data is not None:
+            raise ValueError("kind='implicit' takes no score_data; use kind='explicit'.")
+        if kind == "implicit":
+            return float(np.average(implicit_rows(score, divergence), weights=weight))
+        if score_data is None:
+            raise ValueError("kind='explicit' needs score_data, the data's score function at X.")
+        score_data = check_array(score_data, dtype=np.float64, input_name="score_data")
+        if score_data.shape != score.shape:
+            raise ValueError(
+                f"score_data must have the shape of X, {score.shape}; got {score_data.shape}."
             )
-            raise ValueError(f"kind={kind!r} {need}.")
-        if kind == "explicit":
-            score_data = check_array(score_data, dtype=np.float64, input_name="score_data")
-            if score_data.shape != score.shape:
-                raise ValueError(
-                    f"score_data must have the shape of X, {score.shape}; got {score_data.shape}."
-                )
-            return float(np.average(explicit_rows(score, score_data), weights=weight))
-        rows = implicit_rows(score, -self._precision_trace())
-        return float(np.average(rows, weights=weight))
+        return float(np.average(explicit_rows(score, score_data), weights=weight))
 
-    def _precision_trace(self) -> float:
-        if np.ndim(self.precision_) == 2:
-            return float(np.trace(self.precision_, dtype=np.float64))
-        return float(np.sum(1 / self._sd**2))
+    def partial_correlation(self) -> np.ndarray:
+        """Return the correlation of each pair of columns given all others.
+
+        Returns
+        -------
+        partial_correlation : ndarray of shape (n_features, n_features)
+            -K_ij / sqrt(K_ii K_jj) of the fitted precision K, with ones on the diagonal. Zeros of
+            a sparse precision are exact.
+
+        Raises
+        ------
+        ValueError
+            Where `covariance_type` is not "full".
+        """
+        check_is_fitted(self)
+        if np.ndim(self.precision_) != 2:
+            raise ValueError(
+                f"covariance_type={self.covariance_type!r} takes all columns for independent; "
+                "partial correlations need 'full'."
+            )
+        K = np.asarray(self.precision_, dtype=np.float64)
+        scale = np.sqrt(K.diagonal())
+        result = 0.0 - K / scale / scale[:, None]  # no negative zeros
+        np.fill_diagonal(result, 1.0)
+        return result
+
+    def edges(self, fdr: float = 0.05, *, X: Any = None) -> EdgeTable:
+        """Test every pair of columns for dependence given the others.
+
+        Unlike the graph of a penalized fit, which is a choice without an error rate, the pairs
+        returned here have a controlled false discovery rate.
+
+        Parameters
+        ----------
+        fdr : float, default=0.05
+            Of the pairs returned, at most this share is expected to be false; 1 returns all.
+        X : array-like of shape (n_samples, n_features), default=None
+            The training table. With it the tests of a regularized fit do not rest on normal rows.
+
+        Returns
+        -------
+        edges : EdgeTable
+            Pairs with an adjusted p-value of at most `fdr`, the most significant first. Without
+            regularization by exact t tests; with `penalty` by the debiased precision, an
+            approximation for many rows.
+
+        Raises
+        ------
+        ValueError
+            `fdr` not above 0 and at most 1; a known `graph` (its edges are not in question); a
+            singular covariance, a constant column, or a fit to missing values.
+        """
+        partial = self.partial_correlation()
+        if not isinstance(fdr, numbers.Real) or not 0 < float(fdr) <= 1:
+            raise ValueError(f"fdr must be a number above 0 and at most 1; got {fdr!r}.")
+        finite = not self._state.get("incomplete")  # the others are refused by `edge_tests`
+        rows = None if X is None else validate_table(self, X, reset=False, finite=finite)
+        statistic, pvalue, method = self._fitted().edge_tests(partial, self.precision_, rows)
+        names = self._column_names()
+        return edge_table(partial, statistic, pvalue, names, fdr=float(fdr), method=method)
+
+    def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
+        return self._fitted().standard_errors(cov, X, sample_weight)
+
+    def _intervals(self, level: float, method: str, X: Any, sample_weight: Any) -> Intervals:
+        return self._fitted().intervals(level, method, X, sample_weight)
+
+    def _wald_estimate(self) -> dict[str, Any]:
+        return self._fitted().estimate()  # params_ may be rounded to float32
+
+    def _check_wald(self, null: dict[str, np.ndarray]) -> None:
+        self._fitted().check_wald(null)
+
+    def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._fitted().estimating_functions(X)

@@ -1,4 +1,4 @@
-"""The Gaussian fitted by score matching, in closed form."""
+"""Fits a Gaussian by score matching: in closed form, regularized, incomplete, or cut to bounds."""
 
 import numbers
 from dataclasses import replace
@@ -7,23 +7,40 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from skgm._numerics.gaussian import Factor, factorize, factorize_diagonal, log_determinant
+from skgm._numerics.gaussian import factorize, factorize_diagonal
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
-from skgm._validation import check_scales, check_several_rows, validate_table, warn_singular
+from skgm._validation import check_scales, check_several_rows, column_names, validate_table
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
 from skgm.score_matching._gaussian.density import GaussianDensity
-from skgm.score_matching._gaussian.missing import (
-    moments_with_missing,
-    observed_log_likelihood,
-)
-from skgm.score_matching._gaussian.regularization import CONSTRAINTS, RegularizedMethods
-from skgm.score_matching._objectives import gaussian_implicit_loss
+from skgm.score_matching._gaussian.fitted import UnboundedGaussian
+from skgm.score_matching._gaussian.missing import moments_with_missing, observed_log_likelihood
+from skgm.score_matching._gaussian.regularization import CONSTRAINTS, RegularizedFit, regularize
+from skgm.score_matching._gaussian.truncated import fit_boxed
 
 __all__ = [
     "ScoreMatchingGaussian",
 ]
+
+
+# Parameters that `regularize` and `fit_boxed` read.
+_REGULARIZED = ("covariance_type", "penalty", "alpha", "graph", "refit", "tol")
+_BOXED = (
+    "covariance_type",
+    "assume_centered",
+    "penalty",
+    "alpha",
+    "graph",
+    "tol",
+    "bounds",
+    "weight",
+    "weight_cap",
+)
+_CURE = (
+    "Drop such rows, or use missing='em', with which `fit` maximizes the likelihood of the values "
+    "that were observed."
+)
 
 
 def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
@@ -40,7 +57,7 @@ def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
     )
 
 
-class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
+class ScoreMatchingGaussian(GaussianDensity):
     r"""Gaussian density fitted by score matching, in closed form.
 
     .. math::
@@ -264,7 +281,7 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
                 equivariance="scale" if is_positive else "none",
             )
         group = {"full": "affine", "diag": "location-scale"}.get(self.covariance_type, "none")
-        if self._is_regularized():
+        if self.penalty is not None or self.graph is not None:
             group = "location-scale"
         if self.assume_centered and group != "none":
             group = "scale"
@@ -291,9 +308,8 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
             check_several_rows(weight)
-            self._truncation, self._fitted_graph, self._is_incomplete = None, None, False
             if self.bounds is not None:
-                return self._fit_truncated(table, weight)
+                return self._fit_boxed(table, weight)
             if self.missing == "em":
                 return self._fit_missing(table, weight)
             return self._absorb(table, weight)
@@ -321,67 +337,62 @@ class ScoreMatchingGaussian(RegularizedMethods, GaussianDensity):
             The updated estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            if not hasattr(self, "_moments"):
+            if "moments" not in getattr(self, "_state", {}):
                 table, weight = self._begin_fit(X, sample_weight, finite=False)
                 return self._absorb(table, weight)
             table = validate_table(self, X, reset=False, finite=False)
             weight = None if sample_weight is None else check_sample_weight(sample_weight, table)
-            return self._absorb(table, weight, Moments(**self._moments))
-
-    def _fit_missing(self, table: np.ndarray, weight: np.ndarray | None) -> "ScoreMatchingGaussian":
-        centered = self.assume_centered
-        moments = moments_with_missing(table, weight, self._column_names(), centered=centered)
-        if self.covariance_type != "full":
-            moments = replace(moments, scatter=moments.scatter.diagonal().copy())
-        self._n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
-        self._moments, self._is_incomplete = dict(vars(moments)), bool(np.isnan(table).any())
-        self._store(moments)
-        covariance = np.diag(self._sd**2)
-        if self._cholesky is not None:
-            scaled = self._sd[:, None] * self._cholesky  # covariance_ may be rounded to float32
-            covariance = scaled @ scaled.T
-        self.loglik_ = observed_log_likelihood(table, weight, self._center, covariance)
-        return self
+            return self._absorb(table, weight, Moments(**self._state["moments"]))
 
     def _absorb(
         self, table: np.ndarray, weight: np.ndarray | None, before: Moments | None = None
     ) -> "ScoreMatchingGaussian":
+        """Fit from the moments of the rows, and of those that came `before`."""
         moments = Moments.from_chunk(table, weight, joint=self.covariance_type == "full")
         moments = moments if before is None else before + moments
-        check_scales(table, weight, moments, self._column_names())
-        n_rows = len(table) if weight is None else int(np.count_nonzero(weight))
-        self._n_rows = n_rows if before is None else self._n_rows + n_rows
-        self._moments = dict(vars(moments))
-        self._store(moments)
+        check_scales(table, weight, moments, column_names(self, table.shape[1]), cure=_CURE)
+        n_rows, incomplete = _count_rows(table, weight), False
+        if before is not None:
+            n_rows, incomplete = n_rows + self._state["n_rows"], self._state["incomplete"]
+        self._fit_moments(moments, n_rows, incomplete=incomplete)
         return self
 
-    def _store(self, moments: Moments) -> None:
-        """Turn moments into fitted attributes."""
-        p = len(moments.mean)
-        self._center = np.zeros(p) if self.assume_centered else moments.mean
+    def _fit_missing(self, table: np.ndarray, weight: np.ndarray | None) -> "ScoreMatchingGaussian":
+        """Fit by expectation-maximization."""
+        names, centered = column_names(self, table.shape[1]), self.assume_centered
+        moments = moments_with_missing(table, weight, names, centered=centered)
+        if self.covariance_type != "full":
+            moments = replace(moments, scatter=moments.scatter.diagonal().copy())
+        incomplete = bool(np.isnan(table).any())
+        fitted = self._fit_moments(moments, _count_rows(table, weight), incomplete=incomplete)
+        self.loglik_ = observed_log_likelihood(table, weight, fitted.center, fitted.covariance)
+        return self
+
+    def _fit_boxed(self, table: np.ndarray, weight: np.ndarray | None) -> "ScoreMatchingGaussian":
+        """Fit with bounds; publish arrays in the floating dtype of the table."""
+        options = {name: getattr(self, name) for name in _BOXED}
+        fitted, public = fit_boxed(table, weight, column_names(self, table.shape[1]), **options)
+        for name in ("location_", "precision_", "natural_param_", "covariance_"):
+            public[name] = public[name].astype(self._sample_dtype)
+        parameters = {name: public[f"{name}_"] for name in ("precision", "natural_param")}
+        self._keep(fitted, public | {"params_": parameters})
+        return self
+
+    def _fit_moments(self, moments: Moments, n_rows: int, *, incomplete: bool) -> UnboundedGaussian:
+        """Turn moments into a fitted Gaussian."""
+        center = np.zeros(len(moments.mean)) if self.assume_centered else moments.mean
         second_moment = moments.covariance(0.0 if self.assume_centered else None)
-        if self._is_regularized():
-            factor = self._regularize(second_moment, moments.n)
+        fit: RegularizedFit | None = None
+        if self.penalty is not None or self.graph is not None:
+            options = {name: getattr(self, name) for name in _REGULARIZED}
+            fit, factor = regularize(second_moment, center, moments.n, **options)
         elif self.covariance_type == "full":
-            factor = factorize(second_moment, self._center)
+            factor = factorize(second_moment, center)
         else:
             pooled = self.covariance_type == "spherical"
-            factor = factorize_diagonal(second_moment, self._center, pooled=pooled)
-        self._sd, self._cholesky = factor.scaled
-        self.ridge_ = factor.ridge
-        self.n_samples_seen_ = moments.n
-        trace = float(p)  # of precision times second moment
-        if factor.ridge or self._is_regularized():
-            trace = float(np.vdot(factor.precision, second_moment))
-        if factor.ridge:
-            warn_singular(factor, self._n_rows, self._column_names())
-        self.loss_ = self._loss_of(factor, second_moment)
-        log_det = log_determinant(factor.scaled)
-        self.loglik_ = -0.5 * moments.n * (p * np.log(2 * np.pi) + log_det + trace)
-        self._publish(factor)
+            factor = factorize_diagonal(second_moment, center, pooled=pooled)
+        return self._keep_factor(factor, moments, n_rows, fit=fit, incomplete=incomplete)
 
-    def _loss_of(self, factor: Factor, second_moment: np.ndarray) -> float:
-        if factor.ridge or self._is_regularized():
-            return gaussian_implicit_loss(factor.precision, second_moment)
-        diagonal = factor.precision if factor.precision.ndim == 1 else factor.precision.diagonal()
-        return float(-0.5 * diagonal.sum())  # K S = I at the optimum; eq. sm-gaussian
+
+def _count_rows(table: np.ndarray, weight: np.ndarray | None) -> int:
+    return len(table) if weight is None else int(np.count_nonzero(weight))

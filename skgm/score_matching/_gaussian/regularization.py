@@ -1,4 +1,4 @@
-"""From a second moment and the regularization parameters of an estimator to a fitted Gaussian."""
+"""Fits the precision of a Gaussian under an l1 or l2 penalty, or on a known graph."""
 
 import numbers
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ __all__ = [
     "CONSTRAINTS",
     "REFITS",
     "RegularizedFit",
-    "RegularizedMethods",
     "bounded",
     "check_graph",
     "correlations",
@@ -81,6 +80,15 @@ class RegularizedFit:
     kkt_residual: float = 0.0
     damped: float = 1.0
     converged: bool = True
+
+    def public(self) -> dict[str, Any]:
+        """Return the estimator's attributes that a regularized fit has beyond the others."""
+        return {
+            "graph_": self.graph,
+            "n_edges_": int(self.graph.sum()) // 2,
+            "alpha_max_": self.alpha_max,
+            "kkt_residual_": self.kkt_residual,
+        }
 
 
 def bounded(R: np.ndarray) -> np.ndarray:
@@ -261,23 +269,49 @@ def correlations(
 
 
 def regularize(
-    R: np.ndarray,
+    second_moment: np.ndarray,
+    location: np.ndarray,
     n_rows: float,
     *,
+    covariance_type: str,
     penalty: str | None,
     alpha: float,
     graph: Any,
     refit: str | None,
     tol: float,
-) -> RegularizedFit:
-    """Fit a precision on the scale of correlations."""
+) -> tuple[RegularizedFit, Factor]:
+    """Fit a precision under a penalty or on a known graph; warn of what went wrong.
+
+    Parameters
+    ----------
+    second_moment, location, n_rows
+        Of the training table, as in `correlations`.
+    covariance_type, penalty, alpha, graph, refit, tol
+        Parameters of the estimator; either `penalty` or `graph` is not None.
+
+    Returns
+    -------
+    fit : RegularizedFit
+        On the scale of correlations.
+    factor : Factor
+        In the units of the table.
+    """
+    if covariance_type != "full":
+        raise ValueError(
+            f"penalty and graph need covariance_type='full'; got {covariance_type!r}, "
+            "which has no off-diagonal entries."
+        )
+    if penalty is not None and graph is not None:
+        raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
+    R, sd, constant = correlations(second_moment, location)
     if penalty == "l2":
-        return fit_l2(R, alpha)
-    if penalty == "l1":
-        return fit_l1(R, n_rows, alpha, refit, tol)
-    if REFITS[refit] is None:
-        refit = "score_matching"  # a known graph has no penalty whose bias could be kept
-    return fit_graph(R, n_rows, check_graph(graph, len(R)), refit or "score_matching")
+        fit = fit_l2(R, alpha)
+    elif penalty == "l1":
+        fit = fit_l1(R, n_rows, alpha, refit, tol)
+    else:  # a known graph has no penalty whose bias could be kept
+        fit = fit_graph(R, n_rows, check_graph(graph, len(R)), refit or "score_matching")
+    warn_of(fit, None if penalty is None else alpha, tol, penalized=penalty == "l1")
+    return fit, factor_of(fit, sd, constant)
 
 
 def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Factor:
@@ -327,31 +361,6 @@ def warn_of(fit: RegularizedFit, alpha: float | None, tol: float, *, penalized: 
             f"{fit.damped:g}. {more}, or use refit='mle'.",
             LinAlgWarning,
         )
-
-
-class RegularizedMethods:
-    """What `penalty` and `graph` change in the fit of a Gaussian."""
-
-    def _is_regularized(self: Any) -> bool:
-        return self.penalty is not None or self.graph is not None
-
-    def _regularize(self: Any, second_moment: np.ndarray, n_rows: float) -> Factor:
-        """Fit under the penalty or on the graph, and publish what it says of the graph."""
-        if self.covariance_type != "full":
-            raise ValueError(
-                f"penalty and graph need covariance_type='full'; got {self.covariance_type!r}, "
-                "which has no off-diagonal entries."
-            )
-        if self.penalty is not None and self.graph is not None:
-            raise ValueError("Give penalty or graph, not both: a known graph needs no penalty.")
-        R, sd, constant = correlations(second_moment, self._center)
-        names = ("penalty", "alpha", "graph", "refit", "tol")
-        fit = regularize(R, n_rows, **{name: getattr(self, name) for name in names})
-        alpha = self.alpha if self.graph is None else None
-        warn_of(fit, alpha, self.tol, penalized=self.penalty == "l1")
-        self._publish_graph(fit)
-        self._fitted_graph = None if self.graph is None else fit.graph
-        return factor_of(fit, sd, constant)
 
 
 # Precisions with a known sparse support: score matching, and from it maximum likelihood.

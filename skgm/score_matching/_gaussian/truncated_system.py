@@ -1,4 +1,4 @@
-"""Generalized score matching for a Gaussian cut to a box: one linear system, and its sandwich.
+"""Solves the linear system of generalized score matching for a Gaussian cut to a box.
 
 log p(x) = -x' K x / 2 + eta' x + const on the box, so psi = eta - K x, and the loss
 
@@ -20,7 +20,7 @@ __all__ = [
     "TruncatedProblem",
     "TruncatedQuadratic",
     "free_parameters",
-    "sandwich",
+    "psi_and_bread",
     "solve_truncated",
 ]
 
@@ -122,7 +122,7 @@ def free_parameters(
     return first, second, 0 if centered else p
 
 
-def sandwich(
+def psi_and_bread(
     problem: TruncatedProblem, K: np.ndarray, eta: np.ndarray, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return psi per row, (n, k), and the bread, (k, k), of the sandwich (eq. sm-covariance).
