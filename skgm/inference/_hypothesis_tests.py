@@ -31,6 +31,7 @@ from skgm.inference._statsmodels.tests import (
 )
 
 __all__ = [
+    "check_no_groups",
     "likelihood_ratio_test",
     "own_statistics_first",
     "score_test",
@@ -55,11 +56,18 @@ def own_statistics_first(name: str) -> Callable[[Test], Test]:
             if not hasattr(estimator, "_hypothesis_test"):
                 return function(estimator, X, null, **options)
             check_no_event(options.pop("event", None))
+            check_no_groups(options.pop("groups", None))
             return estimator._hypothesis_test(name, X, null, **options)
 
         return cast(Test, test)  # type checkers keep the signature of the test
 
     return decorate
+
+
+def check_no_groups(groups: Any) -> None:
+    """Raise for clusters of rows, which only statsmodels results take."""
+    if groups is not None:
+        raise ValueError("groups is for statsmodels results; leave it out.")
 
 
 @own_statistics_first("score")
@@ -72,6 +80,7 @@ def score_test(
     alternative: str = "two-sided",
     sample_weight: Any = None,
     event: Any = None,
+    groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the slope of the likelihood at the restricted estimate.
 
@@ -105,6 +114,9 @@ def score_test(
         A weight w counts its row w times.
     event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
+    groups : array-like of shape (n_samples,), default=None
+        For statsmodels results and ``robust=True``: clusters of rows that may depend on each
+        other, whose scores are summed in the sandwich.
 
     Returns
     -------
@@ -143,8 +155,15 @@ def score_test(
     if is_statsmodels_result(estimator):
         check_no_event(event)
         return model_score_test(
-            estimator, null, X, sample_weight, robust=robust, alternative=alternative
+            estimator,
+            null,
+            X,
+            sample_weight,
+            robust=robust,
+            groups=groups,
+            alternative=alternative,
         )
+    check_no_groups(groups)
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     if problem.on_edge:
         check_off_edge(problem.null, "A robust score_test", "score_test", refused=robust)
@@ -276,6 +295,7 @@ def wald_test(
     alternative: str = "two-sided",
     sample_weight: Any = None,
     event: Any = None,
+    groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the distance of the estimate from it.
 
@@ -305,6 +325,9 @@ def wald_test(
         A weight w counts its row w times.
     event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
+    groups : array-like of shape (n_samples,), default=None
+        For statsmodels results and ``robust=True``: clusters of rows that may depend on each
+        other, whose scores are summed in the sandwich.
 
     Returns
     -------
@@ -339,8 +362,15 @@ def wald_test(
     if is_statsmodels_result(estimator):
         check_no_event(event)
         return model_wald_test(
-            estimator, null, X, sample_weight, robust=robust, alternative=alternative
+            estimator,
+            null,
+            X,
+            sample_weight,
+            robust=robust,
+            groups=groups,
+            alternative=alternative,
         )
+    check_no_groups(groups)
     if not hasattr(estimator, "_estimating_functions"):
         raise TypeError(
             f"wald_test needs an estimator with estimating functions (a ParametricDensity that "

@@ -3,13 +3,13 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
-from skgm.inference._likelihood.statistics import linear_quadratic
+from skgm.inference._likelihood.statistics import chi2_of_f, linear_quadratic
 from skgm.inference._results import ConfidenceIntervals, TestResult, check_alternative, outcome
 from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._newton import maximize
@@ -260,7 +260,4 @@ def _statistic(gap: np.ndarray, found: Covariance, matrix: np.ndarray) -> float:
     root = np.linalg.cholesky(inner * unit * unit[:, None])
     directions = np.linalg.solve(root, matrix * unit[:, None])
     spread = float(np.mean(1 / found.degrees_of_freedom(directions)))
-    if spread == 0:
-        return statistic
-    tail = float(special.fdtrc(r, 1 / spread, statistic / r))
-    return float(special.chdtri(r, tail)) if tail > 1e-300 else statistic
+    return chi2_of_f(statistic, r, 1 / spread if spread > 0 else np.inf)

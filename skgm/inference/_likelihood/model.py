@@ -48,6 +48,10 @@ class LikelihoodModel(ABC):
         Columns of the linear predictor, where that is all that the parameters enter by.
     is_linear : bool
         Normal errors of unknown variance about a linear mean: Student's t is exact.
+    n_rows : int
+        Number of rows, which may stand for several observations each.
+    stated : Stated or None
+        The robust covariance that the fit came with; None where its likelihood is to be trusted.
     """
 
     names: list[str]
@@ -58,6 +62,8 @@ class LikelihoodModel(ABC):
     row_weights: np.ndarray | None = None
     design: np.ndarray | None = None
     is_linear: bool = False
+    n_rows: int
+    stated: Any = None
 
     @abstractmethod
     def loglik(self, params: np.ndarray) -> float:

@@ -1,10 +1,12 @@
 """The three test statistics as formulas on scores, information and estimates."""
 
 import numpy as np
+from scipy import special
 
 from skgm._numerics.sandwich import diagonal_units, meat, sandwich, total_weight
 
 __all__ = [
+    "chi2_of_f",
     "linear_quadratic",
     "masked_quadratic",
     "newton_step",
@@ -99,3 +101,11 @@ def linear_quadratic(gap: np.ndarray, covariance: np.ndarray, restriction: np.nd
     """Return g' (R V R')^-1 g (eq. wald-test), g (r,) being the distance from R theta to q."""
     turned = restriction @ covariance @ restriction.T
     return float(masked_quadratic(gap, turned, np.ones(len(turned), dtype=bool)))
+
+
+def chi2_of_f(statistic: float, r: int, df: float) -> float:
+    """Return the chi-square quantile that r F, with r and df degrees of freedom, has reached."""
+    if not np.isfinite(df):
+        return statistic
+    tail = float(special.fdtrc(r, df, statistic / r))
+    return float(special.chdtri(r, tail)) if tail > 1e-300 else statistic

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skgm.inference._likelihood.model import LikelihoodModel
+from skgm.inference._statsmodels.covariance import stated_covariance
 from skgm.inference._statsmodels.discrete import DiscreteModel, GenericModel
 from skgm.inference._statsmodels.regression import GeneralizedLinear, LinearRegression
 
@@ -108,7 +109,9 @@ def likelihood_model(result: Any) -> LikelihoodModel:
             f"The fit has no finite vector of parameters ({inner.params}): check the data for "
             "missing values, and refit."
         )
-    return adapter(inner, parameter_names(result))
+    model: LikelihoodModel = adapter(inner, parameter_names(result))
+    model.n_rows, model.stated = len(inner.model.endog), stated_covariance(inner)
+    return model
 
 
 def _adapter(model: Any) -> Any:

@@ -13,7 +13,8 @@ from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
-from skgm.inference._statsmodels.tests import check_converged, robust_covariance
+from skgm.inference._statsmodels.covariance import check_likelihood_holds, residual_df, robust_law
+from skgm.inference._statsmodels.tests import check_converged
 
 __all__ = [
     "confidence_intervals",
@@ -21,7 +22,13 @@ __all__ = [
 
 
 def confidence_intervals(
-    model: Any, level: float = 0.95, method: str = "auto", *, of: Any = None, **options: Any
+    model: Any,
+    level: float = 0.95,
+    method: str = "auto",
+    *,
+    of: Any = None,
+    groups: Any = None,
+    **options: Any,
 ) -> ConfidenceIntervals:
     r"""Return confidence intervals of the parameters of a fitted model, also of statsmodels.
 
@@ -43,13 +50,18 @@ def confidence_intervals(
         For statsmodels results: "profile", "score" (the values that a score test does not reject),
         "wald", "robust" (sandwich times n / (n - k), Student's t with n - k degrees of freedom),
         "exact" (Student's t, linear models only); "auto" is "exact" for linear models and
-        "profile" for all others.
+        "profile" for all others. For results fitted with `cov_type`, "auto", "wald" and "robust"
+        all take the covariance that the result came with; the other methods are refused.
     of : str, list of str, callable or dict, default=None
         For statsmodels results: names of the parameters to look at (None: all of them); a smooth
         function from a dict of parameters to a number; or a dict from labels to such functions or
         to linear combinations: ``{"difference": {"x1": 1, "x2": -1}, "ratio": lambda p: p["x1"] /
         p["x2"]}``. Intervals of functions are by "profile" or by the delta method ("wald",
         "robust").
+    groups : array-like of shape (n_rows,), default=None
+        For statsmodels results: clusters of rows that may depend on each other. "robust" (and
+        "auto") then sums the scores within clusters, with statsmodels' small-sample factor and
+        Student's t with one degree of freedom less than there are clusters.
     **options : dict
         Passed on to the method of an estimator of this package, such as `X` for "robust".
 
@@ -93,7 +105,9 @@ def confidence_intervals(
     if is_statsmodels_result(model):
         if options:
             raise TypeError(f"A statsmodels result takes no {sorted(options)}: its data are in it.")
-        return _model_intervals(model, level, method, of)
+        return _model_intervals(model, level, method, of, groups)
+    if groups is not None:
+        raise TypeError("groups is for statsmodels results; use method='robust' or 'bootstrap'.")
     own = getattr(model, "confidence_intervals", None)
     if own is None:
         raise TypeError(
@@ -104,16 +118,19 @@ def confidence_intervals(
     return own(level, method, **chosen)
 
 
-def _model_intervals(result: Any, level: float, method: str, of: Any) -> ConfidenceIntervals:
+def _model_intervals(
+    result: Any, level: float, method: str, of: Any, groups: Any
+) -> ConfidenceIntervals:
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1); got {level!r}.")
-    if method not in ("auto", *_METHODS):
+    if method not in ("auto", "robust", *_METHODS):
         raise ValueError(
-            f"method must be one of auto, {', '.join(_METHODS)} for a statsmodels result; got "
-            f"{method!r}."
+            f"method must be one of auto, robust, {', '.join(_METHODS)} for a statsmodels result; "
+            f"got {method!r}."
         )
     check_converged(result)
     model = likelihood_model(result)
+    method = _robust_method(method, model, groups)
     fit = full_fit(model)
     targets = read_targets(of, model, fit)
     estimate, low, high, methods = {}, {}, {}, {}
@@ -121,9 +138,25 @@ def _model_intervals(result: Any, level: float, method: str, of: Any) -> Confide
         for label, target in targets.items():
             estimate[label] = target.value(fit.params)
             methods[label] = _choose(method, label, target, model)
-            low[label], high[label] = _METHODS[methods[label]](model, fit, target, level)
+            if methods[label] == "robust":
+                covariance, df = robust_law(model, fit.params, groups)
+                low[label], high[label] = _from_covariance(covariance, fit, target, level, df)
+            else:
+                low[label], high[label] = _METHODS[methods[label]](model, fit, target, level)
     labels = {label: parameter_labels(label, 0.0, []) for label in estimate}
     return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
+
+
+def _robust_method(method: str, model: LikelihoodModel, groups: Any) -> str:
+    """Return "robust" where the result or the caller says that the likelihood does not hold."""
+    if groups is None and model.stated is None:
+        return method
+    if method in ("auto", "robust") or (groups is None and method == "wald"):
+        return "robust"
+    if groups is not None:
+        raise ValueError(f"groups is for method='robust' (or 'auto'); got method={method!r}.")
+    check_likelihood_holds(model, f"method={method!r}", "Use method='robust'")
+    return method
 
 
 def _choose(method: str, label: str, target: Any, model: LikelihoodModel) -> str:
@@ -156,27 +189,9 @@ def _wald(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> I
     return _from_covariance(covariance, fit, target, level)
 
 
-def _small_sample(
-    model: LikelihoodModel, fit: ModelFit, covariance: np.ndarray, target: Any, level: float
-) -> Interval:
-    """Return the interval with variance times n / (n - k) and Student's t on n - k."""
-    df = model.n - len(fit.params)
-    if df <= 0:
-        raise ValueError(
-            f"The interval needs more observations ({model.n:g}) than parameters "
-            f"({len(fit.params)})."
-        )
-    return _from_covariance(covariance * model.n / df, fit, target, level, df)
-
-
 def _exact(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
-    covariance = model.covariance(fit.params)
-    return _small_sample(model, fit, covariance, target, level)
-
-
-def _robust(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
-    covariance = robust_covariance(model, fit.params)
-    return _small_sample(model, fit, covariance, target, level)
+    covariance, df = model.covariance(fit.params), residual_df(model)
+    return _from_covariance(covariance * model.n / df, fit, target, level, df)
 
 
 def _profile(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
@@ -215,6 +230,5 @@ _METHODS: dict[str, Callable[[LikelihoodModel, ModelFit, np.ndarray, float], Int
     "profile": _profile,
     "score": _score,
     "wald": _wald,
-    "robust": _robust,
     "exact": _exact,
 }

@@ -8,6 +8,7 @@ from scipy.linalg import lstsq, null_space
 from skgm.inference._likelihood.fit import full_fit, restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, covariance_of
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
+from skgm.inference._likelihood.statistics import chi2_of_f
 from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference._statsmodels.adapters import (
     check_unpenalized,
@@ -16,9 +17,17 @@ from skgm.inference._statsmodels.adapters import (
     parameter_names,
     unwrap,
 )
+from skgm.inference._statsmodels.covariance import (
+    Clusters,
+    check_likelihood_holds,
+    robust_covariance,
+    robust_law,
+    score_clusters,
+)
 
 __all__ = [
     "check_converged",
+    "check_groups",
     "check_no_event",
     "is_between_fits",
     "model_likelihood_ratio_test",
@@ -26,7 +35,6 @@ __all__ = [
     "model_wald_test",
     "nested_loglik",
     "nested_restriction",
-    "robust_covariance",
 ]
 
 
@@ -37,6 +45,7 @@ def model_score_test(
     sample_weight: Any = None,
     *,
     robust: bool = False,
+    groups: Any = None,
     alternative: str = "two-sided",
 ) -> TestResult:
     """Test a null by the score at the restricted estimate; the full estimate need not exist.
@@ -51,6 +60,8 @@ def model_score_test(
         The data are in the result.
     robust : bool, default=False
         Use the sandwich covariance of the score.
+    groups : array-like of shape (n_rows,), default=None
+        Clusters of rows, within which the robust covariance lets the scores depend on each other.
     alternative : {"two-sided", "greater", "less"}, default="two-sided"
         For one restriction: on which side of the null the parameter, or R theta, lies.
 
@@ -60,13 +71,17 @@ def model_score_test(
     """
     _check_data(X, sample_weight)
     model = likelihood_model(result)
+    check_groups(groups, robust)
+    if not robust:
+        check_likelihood_holds(model, "score_test", "Pass robust=True, use wald_test")
+    clusters = score_clusters(model, groups) if robust else None
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
     fit = restricted_fit(model, restriction, model.start)
     with np.errstate(all="ignore"):
         score = model.score(fit.params)
         if robust:
-            pull, statistic = _robust_score(model, restriction, fit, score)
+            pull, statistic = _robust_score(model, restriction, fit, score, clusters)
         else:
             step = model.covariance(fit.params, expected=True) @ score
             pull, statistic = restriction.matrix @ step, float(score @ step)
@@ -105,6 +120,7 @@ def model_likelihood_ratio_test(
         raise ValueError(f"correction must be None for a statsmodels result; got {correction!r}.")
     check_converged(result)
     model = likelihood_model(result)
+    check_likelihood_holds(model, "likelihood_ratio_test", "Use wald_test")
     best = full_fit(model)
     if is_statsmodels_result(null) and is_between_fits(result, null):
         return _between_fits(best, result, null, alternative)
@@ -130,9 +146,13 @@ def model_wald_test(
     sample_weight: Any = None,
     *,
     robust: bool = False,
+    groups: Any = None,
     alternative: str = "two-sided",
 ) -> TestResult:
     """Test a null by the distance of the estimate, with the observed information.
+
+    A result fitted with `cov_type` is tested with the covariance that it came with, and with its
+    Student's t (as F) where it says `use_t`.
 
     Parameters
     ----------
@@ -140,6 +160,9 @@ def model_wald_test(
         As in `model_score_test`.
     robust : bool, default=False
         Use the sandwich covariance of the estimate.
+    groups : array-like of shape (n_rows,), default=None
+        Clusters of rows for the robust covariance; the statistic then is F on G - 1 degrees of
+        freedom, moved to the chi-square quantile of the same probability.
 
     Returns
     -------
@@ -148,33 +171,36 @@ def model_wald_test(
     _check_data(X, sample_weight)
     check_converged(result)
     model = likelihood_model(result)
+    check_groups(groups, robust)
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
     params = full_fit(model).params
+    robust, df = robust or model.stated is not None, np.inf
     with np.errstate(all="ignore"):
-        covariance = robust_covariance(model, params) if robust else model.covariance(params)
+        if groups is not None or model.stated is not None:
+            covariance, df = robust_law(model, params, groups)
+        else:
+            covariance = robust_covariance(model, params) if robust else model.covariance(params)
     difference = restriction.matrix @ params - restriction.values
     inner = restriction.matrix @ covariance @ restriction.matrix.T
     statistic = float(difference @ covariance_of(inner) @ difference)
+    statistic = chi2_of_f(statistic, len(difference), df)
     method = "robust Wald" if robust else "Wald"
     return _outcome(statistic, method, restriction, difference, alternative, {})
 
 
-def robust_covariance(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
-    """Return the sandwich A^-1 B A^-1 of total scores, (k, k), without a factor for n."""
-    rows = model.score_rows(params)
-    weight = np.ones(len(rows)) if model.row_weights is None else model.row_weights
-    bread = model.covariance(params)
-    return bread @ (rows * weight[:, None]).T @ rows @ bread
-
-
 def _robust_score(
-    model: LikelihoodModel, restriction: Restriction, fit: ModelFit, score: np.ndarray
+    model: LikelihoodModel,
+    restriction: Restriction,
+    fit: ModelFit,
+    score: np.ndarray,
+    clusters: Clusters | None,
 ) -> tuple[np.ndarray, float]:
     """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
     bread = model.covariance(fit.params)
     step = restriction.matrix @ bread @ score
-    inner = restriction.matrix @ robust_covariance(model, fit.params) @ restriction.matrix.T
+    sandwich = robust_covariance(model, fit.params, clusters)
+    inner = restriction.matrix @ sandwich @ restriction.matrix.T
     return step, float(step @ covariance_of(inner) @ step)
 
 
@@ -256,6 +282,12 @@ def _check_data(X: Any, sample_weight: Any) -> None:
             "X and sample_weight must be None for a statsmodels result: its data and weights are "
             "in it. Write score_test(result, None, null)."
         )
+
+
+def check_groups(groups: Any, robust: bool) -> None:
+    """Raise where clusters are given and the test would not use them."""
+    if groups is not None and not robust:
+        raise ValueError("groups is for robust tests: pass robust=True as well.")
 
 
 def check_no_event(event: Any) -> None:
