@@ -154,15 +154,8 @@ def score_test(
     """
     if is_statsmodels_result(estimator):
         check_no_event(event)
-        return model_score_test(
-            estimator,
-            null,
-            X,
-            sample_weight,
-            robust=robust,
-            groups=groups,
-            alternative=alternative,
-        )
+        options: dict[str, Any] = {"robust": robust, "groups": groups, "alternative": alternative}
+        return model_score_test(estimator, null, X, sample_weight, **options)
     check_no_groups(groups)
     problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
     if problem.on_edge:
@@ -361,15 +354,8 @@ def wald_test(
     """
     if is_statsmodels_result(estimator):
         check_no_event(event)
-        return model_wald_test(
-            estimator,
-            null,
-            X,
-            sample_weight,
-            robust=robust,
-            groups=groups,
-            alternative=alternative,
-        )
+        options: dict[str, Any] = {"robust": robust, "groups": groups, "alternative": alternative}
+        return model_wald_test(estimator, null, X, sample_weight, **options)
     check_no_groups(groups)
     if not hasattr(estimator, "_estimating_functions"):
         raise TypeError(
@@ -381,9 +367,8 @@ def wald_test(
             f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
             "covariance is right: pass robust=True."
         )
-    weighting = {} if sample_weight is None else {"sample_weight": sample_weight}
-    if event is not None:
-        weighting["event"] = event
+    given = {"sample_weight": sample_weight, "event": event}
+    weighting = {name: value for name, value in given.items() if value is not None}
     check_events_given(estimator, event)
     fitted = clone(estimator).fit(X, **weighting)
     shapes = fitted._parameter_shapes()
@@ -403,5 +388,5 @@ def wald_test(
     statistic = linear_quadratic(matrix @ estimate - target, covariance, matrix)
     sign = side(hypothesis, estimate) if len(matrix) == 1 else None
     method = "robust Wald" if robust else "Wald"
-    shown = hypothesis.shown
-    return outcome(statistic, len(matrix), method, shown, sign=sign, alternative=alternative)
+    shown, df = hypothesis.shown, len(matrix)
+    return outcome(statistic, df, method, shown, sign=sign, alternative=alternative)

@@ -6,13 +6,12 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import MLEDensity, confidence_intervals, likelihood_ratio_test, score_test, wald_test
+from skgm.inference._likelihood.separation import is_separated
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
-from skgm.inference._statsmodels.derivatives import is_separated
 from tests.inference.test_statsmodels_results import (
     FAMILIES,
     GLMS,
     GenericLikelihoodModel,
-    design,
     gamma_fit,
     outcome,
     quiet,
@@ -62,39 +61,6 @@ def test_smooth_likelihoods_pass_the_check_for_kinks(n):
     fit = quiet(model.fit, start_params=[np.median(x), 1.0], disp=0, maxiter=5000)
     intervals = confidence_intervals(fit)
     assert all(intervals.low[k] < intervals.estimate[k] < intervals.high[k] for k in intervals)
-
-
-def test_separation():
-    """Full estimate infinite: refused, except by the score test, which needs the restricted one."""
-    X, _ = design(40)
-    y = (X[:, 1] > 0.2).astype(float)
-    for fit in (
-        quiet(sm.Logit(y, X).fit, disp=0),
-        quiet(sm.Probit(y, X).fit, disp=0, method="bfgs"),
-        quiet(sm.GLM(y, X, family=FAMILIES.Binomial()).fit),
-    ):
-        for test in FULL:
-            with pytest.raises(ValueError, match=r"separates the outcomes perfectly.*score_test"):
-                test(fit, null={"x1": 0.0})
-        with pytest.raises(ValueError, match="estimate is infinite"):
-            confidence_intervals(fit)
-        with pytest.raises(ValueError, match="restricted estimate is infinite"):
-            score_test(fit, null={"x2": 0.0})
-    fit = quiet(sm.Logit(y, X).fit, disp=0)
-    small = sm.GLM(y, X[:, [0, 2, 3]], family=FAMILIES.Binomial()).fit(tol=1e-12)
-    theirs = small.score_test(exog_extra=X[:, [1]], observed=False, return_object=True)
-    assert_allclose(score_test(fit, null={"x1": 0.0}).statistic, theirs.statistic, rtol=1e-7)
-
-
-def test_quasi_separation_of_counts():
-    """A group without a single event has a Poisson coefficient of minus infinity."""
-    X, y = poisson_data()
-    group = (np.arange(len(y)) < 12).astype(float)
-    X, y = np.column_stack([X, group]), np.where(group == 1, 0.0, y)
-    fit = quiet(sm.Poisson(y, X).fit, disp=0)
-    with pytest.raises(ValueError, match="estimate is infinite"):
-        confidence_intervals(fit)
-    assert score_test(fit, null={"x4": 0.0}).pvalue < 0.05
 
 
 @pytest.mark.parametrize(

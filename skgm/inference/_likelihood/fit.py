@@ -8,12 +8,15 @@ from scipy.linalg import null_space, qr, solve_triangular
 
 from skgm._numerics.newton import maximize_within
 from skgm._numerics.sandwich import total_weight
-from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
+from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, Slice
 from skgm.inference._likelihood.nulls import Restriction, flat_information, flat_scores, flat_values
+from skgm.inference._likelihood.separation import Recession
 from skgm.inference.families._base import Family, Params
 
 __all__ = [
+    "check_finite",
     "constrained_estimate",
+    "finite_part",
     "full_fit",
     "maximize_along",
     "restricted_fit",
@@ -21,6 +24,7 @@ __all__ = [
 
 _AWAY = 0.005  # of the log-likelihood: the fit is a tenth of a standard error from the maximum
 _STRIDES = 60  # attempts to approach a null
+_PUSHES = 20
 
 
 def maximize_along(model: LikelihoodModel, start: np.ndarray, basis: np.ndarray) -> ModelFit:
@@ -85,11 +89,11 @@ def full_fit(model: LikelihoodModel) -> ModelFit:
         try:
             fit = maximize_along(model, model.estimate, basis)
         except ValueError as error:
-            if model.infinite_direction(everything):
-                raise ValueError(_SEPARATED) from error
+            if (recession := model.recession(everything)) is not None:
+                return _at_infinity(model, model.start, recession)
             raise ValueError(f"The fit has no usable maximum. {error} {cure}") from error
-        if model.is_extreme(fit.params) and model.infinite_direction(everything):
-            raise ValueError(_SEPARATED)
+        if model.is_extreme(fit.params) and (recession := model.recession(everything)) is not None:
+            return _at_infinity(model, model.start, recession)
     if fit.loglik - at_estimate > _AWAY:
         raise ValueError(
             f"The fit is not at the maximum of its likelihood, which can be raised by "
@@ -98,11 +102,63 @@ def full_fit(model: LikelihoodModel) -> ModelFit:
     return fit
 
 
-_SEPARATED = (
-    "The estimate is infinite: a combination of the columns separates the outcomes perfectly, so "
-    "Wald and likelihood-ratio statistics do not exist. Drop or merge columns, or use score_test, "
-    "which needs the restricted estimate only."
-)
+def _at_infinity(model: LikelihoodModel, start: np.ndarray, recession: Recession) -> ModelFit:
+    """Return what the likelihood tends to along its directions of recession.
+
+    Far out along the deepest one the certain rows add less than rounding; the maximum over the
+    other directions is that of the other rows.
+    """
+    if not np.isfinite(model.certain_at):
+        raise ValueError(
+            "The estimate is infinite: a combination of the columns separates the outcomes "
+            "perfectly. For this link only score_test is offered then, with a null under which "
+            "the estimate is finite. Drop or merge columns, or choose another link."
+        )
+    params = start
+    for _ in range(_PUSHES):
+        params = _pushed(model, params, recession)
+        fit = maximize_along(model, params, recession.finite)
+        params = fit.params
+        if np.array_equal(_pushed(model, params, recession), params):
+            return ModelFit(params, fit.loglik, recession)
+    raise ValueError("The limit of the log-likelihood at infinity was not found.")
+
+
+def _pushed(model: LikelihoodModel, params: np.ndarray, recession: Recession) -> np.ndarray:
+    """Return the point moved along the deepest direction until its rows are certain."""
+    design, side = model.one_sided_rows() or (np.empty((0, len(params))), np.empty(0))
+    rows = recession.certain
+    reached = (design @ params * side)[rows]
+    moves = (design @ recession.deepest * side)[rows]
+    missing = (model.certain_at - reached) / moves
+    return params + max(1.5 * missing.max(), 0.0) * recession.deepest
+
+
+def check_finite(fit: ModelFit, matrix: np.ndarray, what: str) -> None:
+    """Raise where R theta is not finite at the maximum, so that it has no standard error."""
+    if fit.recession is None:
+        return
+    slope = matrix @ fit.recession.infinite
+    size = np.linalg.norm(fit.recession.infinite, axis=0) * np.linalg.norm(matrix, axis=1)[:, None]
+    if (np.abs(slope) > 1e-9 * size).any():
+        raise ValueError(
+            "The estimate is infinite: a combination of the columns separates the outcomes "
+            f"perfectly, so that {what} does not exist. Use likelihood_ratio_test or profile "
+            "intervals, or score_test, which needs the restricted estimate only."
+        )
+
+
+def finite_part(
+    model: LikelihoodModel, fit: ModelFit, matrix: np.ndarray
+) -> tuple[LikelihoodModel, np.ndarray, np.ndarray]:
+    """Return the likelihood of what is finite at the maximum, its maximum, and R for it.
+
+    R theta moves with the coordinates of what is finite alone, where `check_finite` says so.
+    """
+    if fit.recession is None:
+        return model, fit.params, matrix
+    part = Slice(model, fit.params, fit.recession.finite)
+    return part, part.start, matrix @ fit.recession.finite
 
 
 def _units(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:
@@ -153,12 +209,14 @@ def restricted_fit(
         basis = _orthonormal(model, origin, basis)
         try:
             fit = _approach(model, restriction, origin, units, basis, strides)
-        except ValueError as error:
-            if model.infinite_direction(basis):
-                raise ValueError(_SEPARATED_NULL) from error
-            raise
-        if model.is_extreme(fit.params) and model.infinite_direction(basis):
-            raise ValueError(_SEPARATED_NULL)
+        except ValueError:
+            if (recession := model.recession(basis)) is None:
+                raise
+            start = _project(model, restriction, model.start, restriction.values, units)
+            return _at_infinity(model, start, recession)
+        if model.is_extreme(fit.params) and (recession := model.recession(basis)) is not None:
+            start = _project(model, restriction, model.start, restriction.values, units)
+            return _at_infinity(model, start, recession)
     return fit
 
 
@@ -189,12 +247,6 @@ def _approach(
         if done >= 1:
             return fit
     raise ValueError("The null was not reached: it is too far from the estimate for the data.")
-
-
-_SEPARATED_NULL = (
-    "The restricted estimate is infinite: under the null, a combination of the columns still "
-    "separates the outcomes perfectly. Drop or merge columns, or restrict more parameters."
-)
 
 
 def _project(

@@ -8,19 +8,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from skgm.inference._likelihood.separation import Recession, find_recession
+
 __all__ = [
     "LikelihoodModel",
     "Line",
     "ModelFit",
+    "Slice",
     "covariance_of",
 ]
 
 
 class ModelFit(NamedTuple):
-    """A maximum of the log-likelihood, restricted or not."""
+    """A maximum of the log-likelihood, restricted or not.
+
+    Attributes
+    ----------
+    params : ndarray of shape (k,)
+        Where it is; far out along the directions in which it is at infinity.
+    loglik : float
+        The maximum, or what the log-likelihood tends to.
+    recession : Recession or None
+        Those directions, where there are any.
+    """
 
     params: np.ndarray
     loglik: float
+    recession: Recession | None = None
 
 
 class LikelihoodModel(ABC):
@@ -48,6 +62,9 @@ class LikelihoodModel(ABC):
         Columns of the linear predictor, where that is all that the parameters enter by.
     is_linear : bool
         Normal errors of unknown variance about a linear mean: Student's t is exact.
+    certain_at : float
+        Linear predictor at which the outcome of a row is certain to rounding; infinite for a link
+        with heavy tails, whose infinite estimates are refused.
     n_rows : int
         Number of rows, which may stand for several observations each.
     stated : Stated or None
@@ -62,6 +79,7 @@ class LikelihoodModel(ABC):
     row_weights: np.ndarray | None = None
     design: np.ndarray | None = None
     is_linear: bool = False
+    certain_at: float = 40.0
     n_rows: int
     stated: Any = None
 
@@ -116,15 +134,68 @@ class LikelihoodModel(ABC):
         """Return the contributions of the rows to the score, (n, k)."""
 
     def check_estimate_exists(self) -> None:  # noqa: B027 (most models have an estimate)
-        """Raise where the full estimate does not exist (separation, edge of the space)."""
+        """Raise where the full estimate lies on the edge of its space."""
 
     def is_extreme(self, params: np.ndarray) -> bool:
         """Tell whether fitted values are so near their ends that an estimate may be infinite."""
         return False
 
-    def infinite_direction(self, basis: np.ndarray) -> bool:
-        """Tell whether the likelihood rises without end along the span of `basis`, (k, m)."""
-        return False
+    def one_sided_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return how the parameters move the rows, (n, k), and at which end each outcome lies.
+
+        Ends as in :func:`is_separated`. None where no estimate can be infinite.
+        """
+        return None
+
+    def recession(self, basis: np.ndarray) -> Recession | None:
+        """Return the directions in the span of `basis` along which the likelihood has no end."""
+        rows = self.one_sided_rows()
+        return None if rows is None else find_recession(*rows, basis)
+
+
+class Slice(LikelihoodModel):
+    """A likelihood along the coordinates gamma of origin + basis @ gamma.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+    origin : ndarray of shape (k,)
+    basis : ndarray of shape (k, m)
+    """
+
+    def __init__(self, model: LikelihoodModel, origin: np.ndarray, basis: np.ndarray) -> None:
+        self.model, self.origin, self.basis = model, origin, basis
+        self.names = [f"coordinate {j}" for j in range(basis.shape[1])]
+        self.estimate = self.start = np.zeros(basis.shape[1])
+        self.lower = np.full(basis.shape[1], -np.inf)
+        self.n, self.n_rows, self.row_weights = model.n, model.n_rows, model.row_weights
+
+    def _there(self, params: np.ndarray) -> np.ndarray:
+        return self.origin + self.basis @ params
+
+    def loglik(self, params: np.ndarray) -> float:
+        """Return the log-likelihood."""
+        return self.model.loglik(self._there(params))
+
+    def score(self, params: np.ndarray) -> np.ndarray:
+        """Return the gradient along the basis."""
+        return self.basis.T @ self.model.score(self._there(params))
+
+    def observed_information(self, params: np.ndarray) -> np.ndarray:
+        """Return minus the Hessian along the basis."""
+        return self.basis.T @ self.model.observed_information(self._there(params)) @ self.basis
+
+    def expected_information(self, params: np.ndarray) -> np.ndarray:
+        """Return the expected information along the basis."""
+        return self.basis.T @ self.model.expected_information(self._there(params)) @ self.basis
+
+    def score_rows(self, params: np.ndarray) -> np.ndarray:
+        """Return the contributions of the rows to the score, (n, m)."""
+        return self.model.score_rows(self._there(params)) @ self.basis
+
+    def is_extreme(self, params: np.ndarray) -> bool:
+        """Ask the model."""
+        return self.model.is_extreme(self._there(params))
 
 
 def covariance_of(information: np.ndarray) -> np.ndarray:

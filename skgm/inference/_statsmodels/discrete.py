@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import gammaln, log_ndtr, xlogy
 
 from skgm.inference._likelihood.model import LikelihoodModel
-from skgm.inference._statsmodels.derivatives import NumericalDerivatives, is_extreme, is_separated
+from skgm.inference._likelihood.separation import is_extreme
+from skgm.inference._statsmodels.derivatives import NumericalDerivatives
 
 __all__ = [
     "DiscreteModel",
@@ -37,6 +38,10 @@ class DiscreteModel(LikelihoodModel):
             return -np.inf
         with np.errstate(all="ignore"):
             value = float(self.model.loglike(params))
+            if np.isnan(value) and self.has_alpha:  # zero times log(0) where a mean is tiny
+                rows = self.model.loglikeobs(params)
+                near = (self.side < 0) & (self.model.predict(params) < np.finfo(np.float64).eps)
+                value = float(np.where(near, 0.0, rows).sum())
         return value if np.isfinite(value) else -np.inf
 
     def score(self, params: np.ndarray) -> np.ndarray:
@@ -75,10 +80,10 @@ class DiscreteModel(LikelihoodModel):
         """Return the gradients of the rows."""
         return np.asarray(self.model.score_obs(params))
 
-    def infinite_direction(self, basis: np.ndarray) -> bool:
-        """Decide by linear programming."""
-        exog = self.model.exog
-        return is_separated(exog @ basis[: exog.shape[1]], self.side)
+    def one_sided_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the design, without a part of the overdispersion, and ends of binary outcomes."""
+        still = np.zeros((len(self.side), int(self.has_alpha)))
+        return np.hstack([self.model.exog, still]), self.side
 
     def is_extreme(self, params: np.ndarray) -> bool:
         """Look for outcomes that are fitted as all but certain."""

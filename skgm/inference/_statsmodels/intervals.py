@@ -14,6 +14,13 @@ from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
 from skgm.inference._statsmodels.covariance import check_likelihood_holds, residual_df, robust_law
+from skgm.inference._statsmodels.separated import (
+    check_covariance_finite,
+    finite_problem,
+    infinite_interval,
+    signs_of_infinity,
+    targets_at_infinity,
+)
 from skgm.inference._statsmodels.tests import check_converged
 
 __all__ = [
@@ -74,13 +81,17 @@ def confidence_intervals(
     ------
     ValueError
         A method that the model lacks; an unknown name; a fit that did not converge, is regularized
-        or has no likelihood; an estimate that is infinite or on the edge of its space; a
-        likelihood that is not smooth; an interval without an end.
+        or has no likelihood; an estimate on the edge of its space; a likelihood that is not
+        smooth; an interval without an end.
     TypeError
         A model of another kind.
 
     Notes
     -----
+    Where a combination of the columns separates the outcomes perfectly, some coefficients are
+    infinite: their profile intervals have one finite end (or none, and the estimate is NaN, where
+    the likelihood does not determine the sign). The other coefficients keep all their intervals.
+
     The estimate is refined by Newton steps from that of statsmodels, which may have stopped early.
     Variances of linear models and dispersions of GLMs are nuisance parameters and are profiled out
     by maximum likelihood.
@@ -132,19 +143,39 @@ def _model_intervals(
     model = likelihood_model(result)
     method = _robust_method(method, model, groups)
     fit = full_fit(model)
-    targets = read_targets(of, model, fit)
+    check_covariance_finite(model, fit)
     estimate, low, high, methods = {}, {}, {}, {}
     with np.errstate(all="ignore"):
-        for label, target in targets.items():
-            estimate[label] = target.value(fit.params)
-            methods[label] = _choose(method, label, target, model)
-            if methods[label] == "robust":
-                covariance, df = robust_law(model, fit.params, groups)
-                low[label], high[label] = _from_covariance(covariance, fit, target, level, df)
+        read = read_targets if fit.recession is None else targets_at_infinity
+        for label, target in read(of, model, fit).items():
+            used = methods[label] = _choose(method, label, target, model)
+            signs = signs_of_infinity(model, fit, target)
+            if signs and used != "profile":
+                raise ValueError(
+                    f"The estimate of {label!r} is infinite: a combination of the columns "
+                    f"separates the outcomes perfectly, so it has no {used} interval. Use "
+                    "method='profile', or ask for the finite coefficients by of=."
+                )
+            if signs:
+                found = infinite_interval(model, fit, target, signs, level)
             else:
-                low[label], high[label] = _METHODS[methods[label]](model, fit, target, level)
+                found = _finite_interval(model, fit, target, level, used, groups)
+            estimate[label], low[label], high[label] = found
     labels = {label: parameter_labels(label, 0.0, []) for label in estimate}
     return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
+
+
+def _finite_interval(
+    model: LikelihoodModel, fit: ModelFit, target: Any, level: float, method: str, groups: Any
+) -> tuple[float, float, float]:
+    """Return estimate, low and high of a target that is finite at the maximum."""
+    model, fit, target = finite_problem(model, fit, target)
+    if method == "robust":
+        covariance, df = robust_law(model, fit.params, groups)
+        ends = _from_covariance(covariance, fit, target, level, df)
+    else:
+        ends = _METHODS[method](model, fit, target, level)
+    return target.value(fit.params), *ends
 
 
 def _robust_method(method: str, model: LikelihoodModel, groups: Any) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import gammaln, polygamma, psi, xlog1py, xlogy
 
 from skgm.inference._likelihood.model import LikelihoodModel
-from skgm.inference._statsmodels.derivatives import is_extreme, is_separated
+from skgm.inference._likelihood.separation import is_extreme
 
 __all__ = [
     "GeneralizedLinear",
@@ -105,6 +105,8 @@ class GeneralizedLinear(LikelihoodModel):
         link = type(model.family.link).__name__
         self.is_linear = self.family == "Gaussian" and link == "Identity" and self.known is None
         self.can_diverge = link in _ENDS_AT_INFINITY.get(self.family, ())
+        if link == "Cauchy":
+            self.certain_at = np.inf
         upper = (self.y == 1) & (self.family == "Binomial")
         self.side = np.where(self.y == 0, -1, np.where(upper, 1, 0))
         if self.can_diverge:
@@ -155,7 +157,11 @@ class GeneralizedLinear(LikelihoodModel):
         """Return the weights of the rows in minus the Hessian, or in its expectation."""
         scale = self.dispersion(params)
         factor = self.model.hessian_factor(params, scale=scale, observed=not expected)
-        return np.where(self.frequency > 0, factor, 0.0)  # statsmodels divides by the weight
+        mean = self._mean(params)
+        near = np.finfo(np.float64).eps  # where statsmodels cuts the mean off
+        certain = (self.side < 0) & (mean < near) | (self.side > 0) & (mean > 1 - near)
+        # statsmodels divides by the weight, and by the variance
+        return np.where((self.frequency > 0) & ~certain, factor, 0.0)
 
     def _information(self, params: np.ndarray, expected: bool) -> np.ndarray:
         weights = self.curvature_weights(params, expected=expected)
@@ -175,12 +181,12 @@ class GeneralizedLinear(LikelihoodModel):
         count = np.where(self.frequency > 0, self.frequency, 1.0)
         return rows / count[:, None]
 
-    def infinite_direction(self, basis: np.ndarray) -> bool:
-        """Decide by linear programming, for links under which only infinity is an edge."""
+    def one_sided_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the design and ends of outcomes, for links with an edge at infinity only."""
         if not self.can_diverge:
-            return False
+            return None
         used = self.frequency > 0
-        return is_separated((self.design @ basis)[used], self.side[used])
+        return self.design[used], self.side[used]
 
     def is_extreme(self, params: np.ndarray) -> bool:
         """Look for outcomes that are fitted as all but certain."""

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lstsq, null_space
 
-from skgm.inference._likelihood.fit import full_fit, restricted_fit
+from skgm.inference._likelihood.fit import check_finite, finite_part, full_fit, restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, covariance_of
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
+from skgm.inference._likelihood.separation import infinite_signs
 from skgm.inference._likelihood.statistics import chi2_of_f
 from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference._statsmodels.adapters import (
@@ -24,6 +25,7 @@ from skgm.inference._statsmodels.covariance import (
     robust_law,
     score_clusters,
 )
+from skgm.inference._statsmodels.separated import check_covariance_finite
 
 __all__ = [
     "check_converged",
@@ -78,6 +80,8 @@ def model_score_test(
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
     fit = restricted_fit(model, restriction, model.start)
+    if fit.recession is not None:
+        raise ValueError(_SEPARATED_NULL)
     with np.errstate(all="ignore"):
         score = model.score(fit.params)
         if robust:
@@ -87,6 +91,12 @@ def model_score_test(
             pull, statistic = restriction.matrix @ step, float(score @ step)
     method = "robust score" if robust else "score"
     return _outcome(statistic, method, restriction, pull, alternative, _named(model, fit))
+
+
+_SEPARATED_NULL = (
+    "The restricted estimate is infinite: under the null, a combination of the columns still "
+    "separates the outcomes perfectly. Use likelihood_ratio_test, or restrict more parameters."
+)
 
 
 def model_likelihood_ratio_test(
@@ -126,7 +136,8 @@ def model_likelihood_ratio_test(
         return _between_fits(best, result, null, alternative)
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
-    fit = restricted_fit(model, restriction, best.params)
+    origin = best.params if best.recession is None else model.start
+    fit = restricted_fit(model, restriction, origin)
     if fit.loglik > best.loglik + 1e-7 * max(abs(best.loglik), 1.0):
         raise ValueError(
             f"The restricted fit has a higher log-likelihood ({fit.loglik:.6g}) than the full fit "
@@ -134,7 +145,7 @@ def model_likelihood_ratio_test(
             "start_params."
         )
     statistic = 2 * max(best.loglik - fit.loglik, 0.0)  # rounding may leave -1e-16
-    pull = restriction.matrix @ best.params - restriction.values
+    pull = _direction(model, best, restriction, alternative)
     restricted = _named(model, fit)
     return _outcome(statistic, "likelihood ratio", restriction, pull, alternative, restricted)
 
@@ -174,19 +185,39 @@ def model_wald_test(
     check_groups(groups, robust)
     restriction = _restriction(result, model, null)
     check_alternative(alternative, len(restriction.values))
-    params = full_fit(model).params
+    fit = full_fit(model)
+    check_covariance_finite(model, fit)
+    check_finite(fit, restriction.matrix, "wald_test")
+    model, params, matrix = finite_part(model, fit, restriction.matrix)
     robust, df = robust or model.stated is not None, np.inf
     with np.errstate(all="ignore"):
         if groups is not None or model.stated is not None:
             covariance, df = robust_law(model, params, groups)
         else:
             covariance = robust_covariance(model, params) if robust else model.covariance(params)
-    difference = restriction.matrix @ params - restriction.values
-    inner = restriction.matrix @ covariance @ restriction.matrix.T
+    difference = restriction.matrix @ fit.params - restriction.values
+    inner = matrix @ covariance @ matrix.T
     statistic = float(difference @ covariance_of(inner) @ difference)
     statistic = chi2_of_f(statistic, len(difference), df)
     method = "robust Wald" if robust else "Wald"
     return _outcome(statistic, method, restriction, difference, alternative, {})
+
+
+def _direction(
+    model: LikelihoodModel, best: ModelFit, restriction: Restriction, alternative: str
+) -> np.ndarray:
+    """Return R theta - q at the full maximum, infinite where that is."""
+    pull = restriction.matrix @ best.params - restriction.values
+    rows = model.one_sided_rows()
+    if best.recession is None or rows is None or len(pull) > 1:
+        return pull
+    signs = infinite_signs(best.recession, *rows, restriction.matrix[0])
+    if len(signs) == 2 and alternative != "two-sided":
+        raise ValueError(
+            f"alternative={alternative!r}: the likelihood does not determine the sign of what the "
+            "null restricts, which is infinite on either side. Use alternative='two-sided'."
+        )
+    return np.array([np.inf * max(signs)]) if signs else pull
 
 
 def _robust_score(
@@ -228,8 +259,9 @@ def check_converged(result: Any) -> None:
         converged = details.get("converged", converged)
     if not converged:
         model = likelihood_model(result)
-        if model.infinite_direction(np.eye(len(model.estimate))):
-            return  # full_fit explains the separation
+        if model.recession(np.eye(len(model.estimate))) is not None:
+            return  # no fit converges to infinity
+        model.check_estimate_exists()
         raise ValueError(
             "The fit did not converge. Refit with a larger `maxiter` or another `method`, and "
             "standardize the columns."
