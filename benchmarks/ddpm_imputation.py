@@ -28,16 +28,15 @@ from sklearn.impute import IterativeImputer, SimpleImputer
 from skgm import DDPM, ScoreMatchingGaussian
 from skgm.diffusion._conditional import constraints, draw_given
 from skgm.diffusion._process import posterior_weights
-from skgm.diffusion._scaling import Scaler
 
 LEVELS = 50
 
 
 def repaint(model: DDPM, given: np.ndarray, n: int, seed: int, repeats: int) -> np.ndarray:
     """Complete rows by replacement: known coordinates get the noise of each level."""
-    rng, scaler = np.random.default_rng(seed), Scaler(**model._scaling)
-    schedule = model._schedule().respace(LEVELS)
-    errors, denoiser = model._errors_at(schedule).mean(axis=1), model._denoiser(np.float32)
+    rng, fitted = np.random.default_rng(seed), model._model()
+    scaler, schedule = fitted.scaler, fitted.schedule.respace(LEVELS)
+    errors, denoiser = fitted.errors_at(schedule).mean(axis=1), fitted.denoiser(np.float32)
     known = constraints(np.repeat(given, n, axis=0), scaler)
     w, r = rng.standard_normal(known.values.shape), scaler.n_active
     bar = np.concatenate([[1.0], schedule.alpha_bar])
@@ -63,15 +62,16 @@ def repaint(model: DDPM, given: np.ndarray, n: int, seed: int, repeats: int) -> 
 
 
 def twisted(model: DDPM, given: np.ndarray, n: int, seed: int, particles: int) -> np.ndarray:
-    schedule = model._schedule().respace(LEVELS)
+    fitted = model._model()
+    schedule = fitted.schedule.respace(LEVELS)
     return draw_given(
-        model._denoiser(np.float32),
-        Scaler(**model._scaling),
+        fitted.denoiser(np.float32),
+        fitted.scaler,
         given,
         n,
         np.random.default_rng(seed),
         schedule,
-        model._errors_at(schedule),
+        fitted.errors_at(schedule),
         n_particles=particles,
     )
 

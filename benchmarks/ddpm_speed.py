@@ -26,7 +26,7 @@ from skgm import DDPM
 from skgm._numerics.optimizers import Adam
 from skgm.diffusion._network import Architecture, Network, NetworkLearner, one_blas_thread
 from skgm.diffusion._process import NoiseLevels
-from skgm.diffusion._training import Batches, Plan, Table
+from skgm.diffusion._training import Batches, OptimizerOptions, Plan, Table
 
 CASES = ((2, 128, 256), (4, 128, 128), (30, 128, 256), (30, 256, 128), (30, 256, 256))
 LEVELS = NoiseLevels(np.arctan(0.02), np.arctan(80.0))
@@ -56,7 +56,7 @@ def our_update(d: int, width: int, n: int) -> Callable[[], None]:
     rng = np.random.default_rng(0)
     architecture = Architecture(d, (width,) * 3)
     network = Network(architecture, architecture.initial(rng).astype(np.float32))
-    learner = NetworkLearner(network, Adam(network.flat), 3e-3, lambda k: 1.0)
+    learner = NetworkLearner(network, Adam(network.flat), OptimizerOptions(3e-3, lambda k: 1.0))
     table = Table(rng.standard_normal((40 * n, d)).astype(np.float32))
     plan = Plan(LEVELS, n_updates=1, batch_size=n)
     batches = chain.from_iterable(Batches(table, plan, rng).epoch(learner) for _ in count())

@@ -1,29 +1,43 @@
-"""How far to trust a network: its output on rows that its training has not seen.
+"""Calibrates a network by held-out rows, and chooses how long to train it.
 
-The output F of a network is its departure from the fitted Gaussian. In short tables part of it is
-memory of the training rows: from a new row u it points towards those, and so to the middle of
-them, which makes samples too narrow. Scaled rows have nearly the covariance of the noise, and so
-has u at every noise level: for them no linear function of u explains the target. Hence F without
-its component along u, times the factor with which that explains the targets of new rows best.
-Where a network has learned nothing that holds for new rows, the result is the fitted Gaussian.
+The output F of a network is its departure from the fitted Gaussian. In short tables a part of F is
+memorized: at a new row u it points towards the training rows, hence towards their mean, which makes
+samples too narrow. Scaled rows have nearly the covariance of the noise, so that u has it at every
+noise level, and no linear function of u predicts the target. The calibrated output is therefore F
+without its component along u, times the factor that predicts the targets of held-out rows best. If
+the network has learned nothing that generalizes, the result is the fitted Gaussian.
 """
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm.diffusion._elbo import velocity_jacobian
 from skgm.diffusion._process import noisy_pairs
-from skgm.diffusion._training import Table
+from skgm.diffusion._training import History, Plan, Table, fitted_errors, train, updates_for
 
-__all__ = ["CalibratedDenoiser", "Calibration", "Trial", "calibrate", "calibrate_level", "hold_out"]
+__all__ = [
+    "CalibratedDenoiser",
+    "Calibration",
+    "Trial",
+    "calibrate",
+    "calibrate_level",
+    "hold_out",
+    "try_out",
+    "wants_trial",
+]
 
 _LEVELS, _SIGMA_MAX = 25, 20.0
 _PAIRS = 1024  # noisy rows at each level, about
 _FIRST_LOOK, _NEXT_LOOK = 50, 1.4  # updates, and the ratio of successive looks
 _PATIENCE = 3  # looks without improvement
 _TOLERANCE = 0.005  # nats per row: the smallest improvement that counts
+_SHARE, _PER_ROW = 0.2, 10.0  # rows held out by the trial, and its updates per row
+_FEWEST_ROWS, _ROWS, _ROWS_PER_COLUMN = 50, 1600, 50  # tables that have a trial
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ class Calibration:
 
 
 class CalibratedDenoiser:
-    """A denoiser under a calibration."""
+    """A denoiser whose output is calibrated."""
 
     def __init__(self, denoiser: Any, calibration: Calibration) -> None:
         self._denoiser, self._calibration = denoiser, calibration
@@ -127,7 +141,7 @@ def calibrate(
     angles = np.arctan(np.exp(log_sigma))
     found = []
     for phi in angles:
-        u, target = noisy_pairs(repeated.rows, noise, np.full(len(noise), phi))
+        u, target = noisy_pairs(repeated.rows, noise, phi)
         value = denoiser.velocity(u, phi, repeated.codes)
         found.append(calibrate_level(u, value, target, repeated.weight))
     factors, drifts, gains = np.array(found).T
@@ -136,7 +150,7 @@ def calibrate(
 
 
 class Trial:
-    """Looks at a run of training, at updates in geometric progression; remembers the best."""
+    """Evaluates a run of training at updates in geometric progression; keeps the best denoiser."""
 
     def __init__(self, held_out: Table, phi_min: float, seed: int) -> None:
         self._held_out, self._phi_min, self._seed = held_out, phi_min, seed
@@ -145,11 +159,11 @@ class Trial:
         self.best: tuple[Any, Calibration, int] | None = None  # denoiser, and updates until then
 
     def is_due(self, n_updates: int) -> bool:
-        """Return whether it is time for a look."""
+        """Return whether it is time for the next evaluation."""
         return n_updates >= self._next
 
     def is_time_to_stop(self, denoiser: Any, n_updates: int) -> bool:
-        """Look at the denoiser, under the same noise as before."""
+        """Evaluate the denoiser, under the same noise as before."""
         self._next = n_updates * _NEXT_LOOK
         rng = np.random.default_rng(self._seed)
         calibration, gain = calibrate(denoiser, self._held_out, self._phi_min, rng)
@@ -161,10 +175,10 @@ class Trial:
 
 
 def hold_out(table: Table, share: float, rng: np.random.Generator) -> tuple[Table, Table]:
-    """Return the rows to train on and those to look at, with weights, at least one of each.
+    """Return the rows to train on and those to hold out, with weights, at least one of each.
 
-    Rows stand in an order that depends on their values alone, and a whole weight is that many
-    copies, some of which may be held out: repeated rows give the same split as weights.
+    Rows are sorted by their values, and a whole weight is that many copies, some of which may be
+    held out: repeated rows give the same split as weights.
     """
     given = np.ones(len(table.rows)) if table.weight is None else table.weight
     codes = np.zeros(len(table.rows)) if table.codes is None else table.codes
@@ -182,3 +196,63 @@ def hold_out(table: Table, share: float, rng: np.random.Generator) -> tuple[Tabl
         mass = (weight * count / copies)[count > 0]
         parts.append(Table(part.rows, part.codes, mass, part.jitter))
     return parts[0], parts[1]
+
+
+def wants_trial(data: Table) -> bool:
+    """Return whether a table is short enough, and long enough, for a trial run."""
+    most = max(_ROWS, _ROWS_PER_COLUMN * data.rows.shape[1])
+    return _FEWEST_ROWS <= data.n_rows < most
+
+
+def try_out(
+    data: Table,
+    plan: Plan,
+    rng: np.random.Generator,
+    new_learner: Callable[[Plan], Any],
+    denoiser_of: Callable[[Any], Any],
+) -> tuple[Plan, Calibration | None, np.ndarray | None]:
+    """Train on four fifths of the rows and evaluate on the others.
+
+    Parameters
+    ----------
+    data : Table
+        Scaled training rows.
+    plan : Plan
+        Of the fit.
+    rng : Generator
+        For the split, the first weights and the noise.
+    new_learner : callable
+        Returns an untrained learner for a plan.
+    denoiser_of : callable
+        Returns the denoiser of a learner's snapshot.
+
+    Returns
+    -------
+    plan : Plan
+        One that trains as long as was best.
+    calibration : Calibration or None
+        That of the best evaluation; None if the trial diverged before the first one.
+    errors : ndarray or None
+        From `fitted_errors`, on rows held out.
+    """
+    kept, held_out = hold_out(data, _SHARE, rng)
+    longest = replace(plan, n_updates=updates_for(data, _PER_ROW))
+    phi_min = plan.levels.phi_min
+    trial = Trial(held_out, phi_min, int(rng.integers(2**32)))
+    learner = new_learner(longest)
+
+    def on_epoch(run: Callable[[], Any], history: History) -> bool:
+        run()
+        if not trial.is_due(history.n_updates):
+            return False
+        return trial.is_time_to_stop(denoiser_of(learner.snapshot()), history.n_updates)
+
+    with warnings.catch_warnings():  # the fit itself reports a divergence
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        train(learner, kept, longest, rng, on_epoch=on_epoch)
+    if trial.best is None:
+        return plan, None, None
+    denoiser, calibration, n_updates = trial.best
+    errors = fitted_errors(CalibratedDenoiser(denoiser, calibration), held_out, phi_min, rng)
+    n_updates = int(np.ceil(n_updates * data.n_rows / kept.n_rows))
+    return replace(plan, n_updates=n_updates), calibration, errors

@@ -1,12 +1,13 @@
-"""Rows of which some values are known: the rest drawn by a twisted particle filter.
+"""Completes rows of which some values are known, by a twisted particle filter.
 
 Known values are linear constraints on the scaled row. In an orthonormal basis whose first axes span
-the constraints, they fix coordinates, while the noise stays N(0, I). Down the chain, the known
-coordinates move by the exact posterior given their values, the others by the model; each particle
-is weighted by how much more likely the model makes its known coordinates than that proposal did,
+the constraints they fix coordinates, and the noise is still N(0, I). Along the chain, the known
+coordinates move by the exact posterior given their values, the others by the model. Each particle
+is weighted by the ratio of the model's density of its known coordinates to that of this proposal,
 times the ratio of its twists: normal densities of the known values about their prediction (Wu et
 al., "Practical and asymptotically exact conditional sampling in diffusion models", 2023). For a
-Gaussian table all weights are equal and one particle is exact; in general, many are.
+Gaussian table all weights are equal and one particle is exact; in general the filter is exact in
+the limit of many particles.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm.diffusion._process import posterior_weights
+from skgm.diffusion._process import log_normal, posterior_weights
 from skgm.diffusion._scaling import Scaler, bend
 from skgm.diffusion._schedule import NoiseSchedule
 
@@ -29,7 +30,7 @@ _FAR = 1e140  # scaled units: beyond, squares overflow
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known of each particle's row: the first coordinates in the basis `axes`.
+    """The known values of each particle's row: its first coordinates in the basis `axes`.
 
     `axes` is (n_bases, d, d), orthonormal rows, and `basis` (n,) says which is a particle's;
     `values` (n, d) are zero where `mask` (n, d) is false; `log_volume` (n,) turns densities of the
@@ -205,8 +206,7 @@ def _start(
     joint -= joint.max(axis=1, keepdims=True)
     share = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
     share = 0.9 * share + 0.1 * np.exp(log_prior)
-    levels = (np.arange(n_particles) + rng.random((n, 1))) / n_particles
-    codes = (levels[:, :, None] > np.cumsum(share, axis=1)[:, None, :-1]).sum(axis=2)
+    codes = _systematic(share, n_particles, rng)
     stacked = Known(
         np.concatenate([k.axes for k in each]),
         np.stack([k.basis + code * len(k.axes) for code, k in enumerate(each)]),
@@ -236,8 +236,9 @@ def _predicted(
 
 
 def _log_normal(x: np.ndarray, variance: float, mask: np.ndarray) -> np.ndarray:
-    terms = -0.5 * (np.clip(x, -_FAR, _FAR) ** 2 / variance + np.log(2 * np.pi * variance))
-    return np.where(mask, terms, 0.0).sum(axis=1)
+    """Return the log-density of the coordinates in the mask, (n,), under N(0, variance)."""
+    terms = log_normal(np.clip(x, -_FAR, _FAR), 0.0, variance)
+    return np.asarray(np.where(mask, terms, 0.0).sum(axis=1))
 
 
 def _resampled(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
@@ -253,9 +254,13 @@ def _resampled(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray |
         return None
     share[~poor] = 1.0 / k
     log_weight[poor] = 0.0
-    levels = (np.arange(k) + rng.random((n, 1))) / k
-    which = (levels[:, :, None] > np.cumsum(share, axis=1)[:, None, :-1]).sum(axis=2)
-    return (which + k * np.arange(n)[:, None]).ravel()
+    return (_systematic(share, k, rng) + k * np.arange(n)[:, None]).ravel()
+
+
+def _systematic(share: np.ndarray, n_picks: int, rng: np.random.Generator) -> np.ndarray:
+    """Return systematic picks among the entries of each row of shares, (n, n_picks), in order."""
+    places = (np.arange(n_picks) + rng.random((len(share), 1))) / n_picks
+    return (places[:, :, None] > np.cumsum(share, axis=1)[:, None, :-1]).sum(axis=2)
 
 
 def _one_each(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,292 +1,128 @@
-"""DDPM: a diffusion model for tables, as a density estimator."""
+"""Fits a diffusion model to a table, as a density estimator."""
 
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import HasMethods, Interval, StrOptions
-from skgm._validation import check_n_samples
-from skgm.diffusion._by_class import encode_labels, stratified_codes
-from skgm.diffusion._conditional import draw_given
-from skgm.diffusion._elbo import step_variances
-from skgm.diffusion._model import DiffusionWay
-from skgm.diffusion._network import one_blas_thread
-from skgm.diffusion._samplers import (
-    flow_angles,
-    sample_ancestral,
-    sample_ddim,
-    sample_flow,
+from skgm._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    epoch_begins,
+    epoch_ends,
+    fit_task,
+    transactional,
 )
-from skgm.diffusion._scaling import Scaler
+from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, try_out, wants_trial
+from skgm.diffusion._classes import check_same_classes, coded_classes
+from skgm.diffusion._coding import TableCoding, read_training_table
+from skgm.diffusion._density import SAMPLERS, DiffusionDensity
+from skgm.diffusion._empirical import EmpiricalKind
+from skgm.diffusion._flow import Probes
+from skgm.diffusion._model import DiffusionModel
+from skgm.diffusion._network import (
+    Architecture,
+    NetworkKind,
+    NoColumns,
+    as_widths,
+    one_blas_thread,
+)
+from skgm.diffusion._regressor import RegressorKind
+from skgm.diffusion._samplers import schedule_of
+from skgm.diffusion._scaling import Summary, choose_bends, fit_scaler
 from skgm.diffusion._schedule import SCHEDULES
+from skgm.diffusion._torch import TorchKind
+from skgm.diffusion._training import (
+    ERROR_LEVELS,
+    DenoiserKind,
+    History,
+    OptimizerOptions,
+    Plan,
+    Table,
+    fitted_errors,
+    split_rows,
+    train,
+)
 
-__all__ = [
-    "DDPM",
-    "SAMPLERS",
-    "DiffusionSampling",
-]
+__all__ = ["DDPM"]
 
-
-# Rows from a fitted diffusion model: which solver, which classes, in what units.
-
-_GIVEN_STEPS = 50  # levels of the chain that completes rows
-SAMPLERS = ("ode", "ddim", "ancestral")
-
-
-class DiffusionSampling(DiffusionWay):
-    """How `DDPM` draws rows; see there for parameters and attributes."""
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: Any = None,
-        *,
-        given: Any = None,
-        y: Any = None,
-        return_labels: bool = False,
-        sampler: str | None = None,
-        n_steps: int | None = None,
-        return_trajectory: bool = False,
-    ) -> Any:
-        """Draw rows from the fitted density.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-        random_state : None, int, RandomState or Generator, default=None
-            None draws fresh rows at each call; an int reproduces. The estimator never changes.
-        given : array-like or data frame of shape (m, n_features), default=None
-            Observed values, NaN where values are to be drawn.
-        y : array-like of shape (n,), default=None
-            With `class_conditional`: one row of each of these classes, in their order, instead of
-            `n_samples` rows.
-        return_labels : bool, default=False
-            With `class_conditional`: return the label of each row as well. Without `y`, labels
-            are drawn stratified: each class as often as its share says, to within one row.
-        sampler : {"ode", "ddim", "ancestral"}, default=None
-            Instead of the constructor's.
-        n_steps : int, default=None
-            Instead of the constructor's.
-        return_trajectory : bool, default=False
-            Return all positions on the way from noise to rows, in the units of the table.
-
-        Returns
-        -------
-        rows : ndarray or data frame of shape (n_samples, n_features)
-            In random order, with the floating dtype of the training data; a data frame with the
-            same columns where `fit` saw one. With `return_trajectory`, an array
-            (n_steps + 1, n_samples, n_features), the rows last.
-        labels : ndarray of shape (n_samples,)
-            Only with `return_labels`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            `n_samples` < 1; labels that `fit` has not seen; `y` or `return_labels` without
-            `class_conditional`; an unknown `sampler`; any of the other options with `given`.
-        """
-        check_is_fitted(self)
-        if given is not None:
-            _check_with_given(
-                y=y,
-                return_labels=return_labels,
-                sampler=sampler,
-                n_steps=n_steps,
-                return_trajectory=return_trajectory,
-            )
-        if given is not None and self._mixed is None:
-            return super().sample(n_samples, random_state, given=given)
-        if given is not None:
-            return self._complete(given, check_n_samples(n_samples), as_generator(random_state))
-        if return_trajectory:
-            self._check_not_mixed("return_trajectory: on the way to a category there is no row")
-        if not self.class_conditional and (y is not None or return_labels):
-            raise ValueError(
-                "sample takes y and return_labels only with class_conditional=True in the fit."
-            )
-        n_samples = check_n_samples(n_samples)
-        self._check_sampling(sampler, n_steps)
-        rng = as_generator(random_state)
-        codes = self._random_codes(n_samples, rng) if y is None else encode_labels(y, self.classes_)
-        n_samples = n_samples if y is None else len(y)
-        if not n_samples:
-            raise ValueError("y is empty; give at least one label, one for each row to draw.")
-        path = self._draw_path(n_samples, codes, rng, sampler, n_steps, every=return_trajectory)
-        path = path.astype(self._sample_dtype, copy=False)
-        if return_trajectory:
-            rows = self._to_container(path.reshape(-1, path.shape[-1]), None).reshape(path.shape)
-        else:
-            rows = self._to_container(path[-1], self._frame_schema)
-        return (rows, self.classes_[codes]) if return_labels else rows
-
-    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        return self._draw_path(n_samples, self._random_codes(n_samples, rng), rng)[-1]
-
-    def _draw_given(
-        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        schedule = self._schedule().respace(min(_GIVEN_STEPS, self.n_timesteps))
-        with one_blas_thread(self.hidden_layer_sizes_):
-            rows = draw_given(
-                self._denoiser(np.float32),
-                Scaler(**self._scaling),
-                given,
-                n_samples,
-                rng,
-                schedule,
-                self._errors_at(schedule),
-                log_prior=self._log_prior() if self.class_conditional else None,
-            )
-        return np.clip(rows, *self._sample_bounds()) if self.clip else rows
-
-    def _random_codes(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
-        if not self.class_conditional:
-            return None
-        return stratified_codes(self.class_prior_, n_samples, rng)
-
-    def _check_sampling(self, sampler: str | None, n_steps: int | None) -> None:
-        if sampler is not None and sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {[*SAMPLERS]}; got {sampler!r}.")
-        whole = isinstance(n_steps, numbers.Integral) and not isinstance(n_steps, bool)
-        if n_steps is not None and (not whole or n_steps < 1):
-            raise ValueError(f"n_steps must be an integer >= 1; got {n_steps!r}.")
-
-    def _draw_path(
-        self,
-        n_samples: int,
-        codes: np.ndarray | None,
-        rng: np.random.Generator,
-        sampler: str | None = None,
-        n_steps: int | None = None,
-        *,
-        every: bool = False,
-    ) -> np.ndarray:
-        """Return positions in the units of the table, (n_positions, n_samples, d); the rows last.
-
-        Only the last position is returned unless `every`.
-        """
-        scaler = Scaler(**self._scaling)
-        r, d = scaler.n_active, scaler.location.shape[1]
-        narrow = rng.standard_normal((n_samples, d - r))
-        steps = self.n_steps if n_steps is None else n_steps
-        path = np.zeros((steps + 1 if every else 1, n_samples, 0))  # where nothing varies
-        if r:
-            with one_blas_thread(self.hidden_layer_sizes_):
-                path = self._solve(n_samples, codes, rng, sampler, n_steps, every)
-        rows = np.stack(
-            [scaler.unscale_each(np.hstack([u, narrow]), codes) for u in path.astype(np.float64)]
-        )
-        if self.clip:
-            rows[-1] = np.clip(rows[-1], *self._sample_bounds())
-        return rows
-
-    def _solve(
-        self,
-        n_samples: int,
-        codes: np.ndarray | None,
-        rng: np.random.Generator,
-        sampler: str | None,
-        n_steps: int | None,
-        every: bool,
-    ) -> np.ndarray:
-        """Return scaled positions on the way from noise, (n_positions, n_samples, r)."""
-        denoiser = self._denoiser(np.float32)
-        sampler = self.sampler if sampler is None else sampler
-        n_steps = self.n_steps if n_steps is None else n_steps
-        start = rng.standard_normal((n_samples, self._scaling["n_active"]), dtype=np.float32)
-        options: dict[str, Any] = {"condition": codes, "every": every}
-        if sampler == "ode":
-            return sample_flow(denoiser, start, flow_angles(self._phi_min, n_steps), **options)
-        schedule = self._schedule().respace(min(n_steps, self.n_timesteps))
-        if sampler == "ddim":
-            return sample_ddim(denoiser, start, schedule, rng, **options)
-        variances = step_variances(schedule, self._errors_at(schedule), self.variance)
-        return sample_ancestral(denoiser, start, schedule, rng, variances, **options)
+_EXACT_UP_TO = 16  # columns: beyond, traces are estimated
+_PROBES_PER_STEP = 4
+_AS_FITTED = ("prediction", "sigma_min", "class_conditional")  # parameters that fix the model
 
 
-def _check_with_given(**options: Any) -> None:
-    named = [name for name, value in options.items() if value is not None and value is not False]
-    if named:
-        raise ValueError(
-            f"sample takes no {' or '.join(named)} with given: completions have a sampler of their "
-            "own, and are of any class. To complete rows of one class, put the labels into X as a "
-            "column of categories."
-        )
-
-
-class DDPM(DiffusionSampling):
+class DDPM(DiffusionDensity):
     r"""Density of a table by denoising diffusion.
 
     .. math::
         \min_F\; \mathrm E\,\lVert F(u, \varphi) - (\sin\varphi\, z - \cos\varphi\, e) \rVert^2,
         \qquad u = \cos\varphi\, z + \sin\varphi\, e, \quad e \sim N(0, I)
 
-    Rows z, scaled, are mixed with noise e at an angle :math:`\varphi` between 0 (data) and
+    Scaled rows z are mixed with noise e at an angle :math:`\varphi` between 0 (data) and
     :math:`\pi/2` (noise), and a network learns the direction F in which the mixture moves. The
-    ordinary equation :math:`du/d\varphi = -F(u, \varphi)`, followed from noise to data, draws
-    rows; followed from data to noise it gives their log-density. A network of zeros is the
-    Gaussian fitted to the table, skewed columns bent first: training starts there, and far from
-    the data the model stays there.
+    ordinary differential equation :math:`du/d\varphi = -F(u, \varphi)`, solved from noise to data,
+    draws rows; solved from data to noise it gives their log-density. A network of zeros is the
+    Gaussian fitted to the table after skewed columns are transformed. Training starts there, and
+    far from the data the model stays there.
 
-    Prefer it where a table has a shape that no simple family has (clusters of any form, curved
-    ridges, classes), from about a hundred rows on, for synthetic rows that are no copies, and
-    where densities are to be compared by held-out likelihood. Data frames may hold categories and
-    whole numbers. Not where a Gaussian mixture does: that is fitted in milliseconds.
+    Prefer it for a table whose shape no simple family has (clusters of any form, curved ridges,
+    classes), from about a hundred rows, for synthetic rows that are no copies, and to compare
+    densities by held-out likelihood. Data frames may hold categories and whole numbers. If a
+    Gaussian mixture fits your data well, use that: it is fitted in milliseconds.
 
     Parameters
     ----------
     denoiser : {"mlp", "empirical"}, regressor, torch module or callable, default="mlp"
         "mlp": a residual network of this package. "empirical": the exact denoiser of the training
-        rows, which reproduces them; a reference, and the same density as
+        rows, which reproduces them; a reference, with the same density as
         :class:`sklearn.neighbors.KernelDensity` with bandwidth `sigma_min`. A scikit-learn
-        regressor: cloned, and fitted to the row, the noise level and the class as columns; one
+        regressor is cloned, and fitted to the row, the noise level and the class as columns; one
         with `partial_fit` gets fresh noise at every update, another is fitted once to `n_noise`
-        noisy copies of every row. A ``torch.nn.Module``, called as ``module(rows, context)``
-        with tensors (n, n_columns) and (n, n_context), returns a tensor like the rows; a copy of
-        it is trained, from the parameters it has, on the device where they are. Or a callable
-        that makes one: ``factory(n_columns, n_context)``.
+        noisy copies of every row. A ``torch.nn.Module`` is called as ``module(rows, context)``
+        with tensors (n, n_columns) and (n, n_context), and returns a tensor like the rows; a copy
+        of it is trained, from the parameters it has, on the device where they are. A callable makes
+        such a module: ``factory(n_columns, n_context)``.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the network. "auto": four layers as wide as the square root of four times the
         number of rows, at least twice the number of columns; 16 to 256 (512 beyond 128 columns),
         rounded up to a power of two.
     n_timesteps : int, default=1000
-        Levels of the ancestral chain and of DDIM. Training and the probability flow do not depend
-        on it: they take noise levels from a continuum.
+        Levels of the ancestral chain and of DDIM. Training and the probability flow use a continuum
+        of noise levels and do not depend on it.
     schedule : {"angle", "cosine", "linear", "scaled_linear"}, default="angle"
-        How these levels are spaced. "angle": even square roots of the angle, from `sigma_min` to
+        Spacing of these levels. "angle": even square roots of the angle, from `sigma_min` to
         pure noise; the others are those of :class:`skgm.NoiseSchedule`.
     prediction : {"v", "eps", "x0"}, default="v"
-        What the network predicts, and so how noise levels are weighted: the direction F, whose
-        weights are even, the noise, or the data. Held-out likelihoods came within 0.04 nats a row
-        of one another in the plane, and within 0.6 in thirty columns (breast cancer).
+        What the network predicts, which determines how noise levels are weighted: the direction F
+        (even weights), the noise, or the data. Held-out likelihoods differed by at most 0.04 nats
+        per row in the plane, and 0.6 in thirty columns (breast cancer).
     scaling : {"auto", "shrink", "whiten", "standard"}, default="auto"
         "standard" divides columns by their standard deviations; "whiten" also removes
         correlations; "shrink" whitens by a shrunk covariance, between the two according to the
-        number of rows. "auto" does so after bending skewed columns and columns in curved relations,
-        those where that gains likelihood enough (see Notes). With `class_conditional`, every class
-        is scaled by itself, as far as it has the rows; bends are common to all.
-        Columns without variation are left to a very narrow normal distribution.
+        number of rows. "auto" is "shrink" after a transformation of skewed columns and of columns
+        in curved relations, if that gains enough likelihood (see Notes). With `class_conditional`,
+        every class is scaled separately as far as its number of rows allows; the transformations
+        are common to all. Columns without variation get a very narrow normal distribution.
     noise_distribution : {"lognormal", "uniform"}, default="lognormal"
         Noise levels in training: the logarithm of the noise's standard deviation is normal with
         mean -1.2 and standard deviation 1.2, or the angle is uniform.
     sigma_min : float, default=0.02
         Standard deviation of the noise at the data end, in units of the scaled data: the density
-        is that of the data with so much noise.
+        is that of the data with this much noise.
     max_iter : "auto" or int, default="auto"
-        Number of updates. "auto": two and a half per row, at least 50 and at most 4000; in tables
-        of 50 to 1600 rows (or fifty a column), with "mlp" and without `early_stopping`, as many
-        as were best in a trial run of at most ten per row, judged by a fifth of the rows. That
-        trial also says how far the network is trusted at each noise level (see Notes).
+        Number of updates. "auto": two and a half per row, at least 50 and at most 4000. For tables
+        of 50 to 1600 rows (or fifty per column), with "mlp" and without `early_stopping`, a trial
+        run of at most ten updates per row, evaluated on a fifth of the rows, chooses the number and
+        calibrates the network (see Notes).
     batch_size : int, default=256
-        Noisy rows per update; short tables are repeated, under different noise, to this number.
+        Noisy rows per update; short tables are repeated with different noise up to this number.
     learning_rate : float, default=0.003
-        Of Adam, at its largest.
+        Largest learning rate of Adam.
     learning_rate_decay : {"cosine", "linear", "constant"}, default="cosine"
         How it falls to zero over the updates.
     average_decay : float, default=0.999
@@ -305,8 +141,8 @@ class DDPM(DiffusionSampling):
     clip : bool, default=False
         Clip samples, and the values that complete rows, to the range of the training table.
     score_method : {"auto", "ode", "elbo"}, default="auto"
-        `score_samples` by the probability flow, or by the evidence lower bound, which "auto"
-        takes for regressors: they have no derivatives.
+        `score_samples` by the probability flow, or by the evidence lower bound. "auto" uses the
+        bound for regressors, which have no derivatives.
     n_score_steps : int, default=15
         Runge-Kutta steps of `score_samples`.
     class_conditional : bool, default=False
@@ -323,8 +159,8 @@ class DDPM(DiffusionSampling):
     validation_fraction : float, default=0.1
         Share of the rows that is held out.
     n_iter_no_change : int, default=20
-        Looks at the held-out loss without improvement before stopping early; there are at most a
-        hundred looks, evenly spaced.
+        Evaluations of the held-out loss without improvement before stopping early; there are at
+        most a hundred evaluations, evenly spaced.
     tol : float, default=1e-4
         Smallest change of the held-out loss that counts.
     warm_start : bool, default=False
@@ -339,16 +175,16 @@ class DDPM(DiffusionSampling):
     hidden_layer_sizes_ : tuple of int
         Widths of the network.
     denoiser_ : regressor or torch module
-        The fitted regressor, or the module with averaged parameters, where `denoiser` is one.
+        The fitted regressor or module (with averaged parameters), if `denoiser` is one.
     location_ : ndarray of shape (n_classes or 1, n_coded_columns)
-        Means that the scaling subtracts, of bent columns; a category has one column less than it
-        has values, and a single one where it is learned by its rank.
+        Means that the scaling subtracts, of transformed columns. A category has one column less
+        than it has values, or a single one if it is learned by its rank.
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
         Mean squared error of F at evenly spaced angles.
     loss_curve_ : list of float
         Mean loss per epoch; the fitted Gaussian has about 1.
     validation_scores_ : list of float or None
-        Minus the held-out loss at each look, with `early_stopping`.
+        Minus the held-out loss at each evaluation, with `early_stopping`.
     n_iter_ : int
         Updates made.
     classes_ : ndarray of shape (n_classes,)
@@ -358,7 +194,7 @@ class DDPM(DiffusionSampling):
     n_features_in_ : int
         Number of columns seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where `fit` saw a data frame with text names.
+        Names of the columns, if `fit` saw a data frame with text names.
     log_density_kind_ : str
         "estimate" (a numerical solution, and beyond 16 columns traces along fixed directions) or
         "lower_bound" (of the chain; of the log-probability of rows with discrete columns).
@@ -385,23 +221,21 @@ class DDPM(DiffusionSampling):
     eq. ddpm-marginal, ddpm-parameterizations, ddpm-probability-flow, ddpm-elbo, ddpm-ddim,
     ddpm-posterior-mean.
 
-    Tables with skewed columns, or columns tied by curved relations, are far from the Gaussian that
-    training starts from. With `scaling` "auto", `fit` bends such a column first: to
-    :math:`c + w\operatorname{arsinh}((x - c) / w)`, Johnson's curve, within the range of the table
-    and along its tangent beyond, with the c and w of a grid that maximize the likelihood of the
-    Gaussian of all columns, and only where that gains .05 nats a row beyond what two parameters
-    cost by the Bayesian information criterion. Normal columns stay as they are, and so do discrete
-    ones, those in which a tenth of the rows share a value, all of a table below 50 rows, and the
-    columns of a `partial_fit` that no `fit` went before.
+    With `scaling` "auto", `fit` transforms a column by Johnson's curve
+    :math:`c + w\operatorname{arsinh}((x - c) / w)` within the range of the table and by its tangent
+    beyond. The c and w maximize the likelihood of the Gaussian of all columns; a column is
+    transformed if that gains .05 nats per row more than two parameters cost by the Bayesian
+    information criterion. Discrete columns, columns in which a tenth of the rows share a value,
+    tables below 50 rows, and a `partial_fit` without an earlier `fit` are not transformed.
 
-    In short tables a network remembers training rows: from a new row it points to the middle of
-    them, and samples are too narrow. The trial run measures this on rows held out, and the fit
-    corrects F to c (F - b u): b is the regression of F on u, which the scaling makes zero for the
-    truth, and c, within [0, 1], that of the targets on the rest. Where nothing was learned that
-    holds for new rows the model is the fitted Gaussian, with classes a Gaussian per class.
+    In short tables a network memorizes training rows, which makes samples too narrow. The trial run
+    measures this on held-out rows, and the fit corrects F to c (F - b u): b is the regression of F
+    on u, which is zero for the true F, and c, within [0, 1], that of the targets on the rest. If
+    the network has learned nothing that generalizes, the model is the fitted Gaussian (of each
+    class).
 
-    Training computes in float32; `score_samples` in float64, row by row: a row has one value in
-    any batch. An integer weight is that many repetitions of the row.
+    Training computes in float32, `score_samples` in float64 and row by row: a row has the same
+    value in any batch. An integer weight is that many repetitions of the row.
 
     References
     ----------
@@ -522,3 +356,290 @@ class DDPM(DiffusionSampling):
         self.tol = tol
         self.warm_start = warm_start
         self.random_state = random_state
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DDPM":
+        """Fit the scaling, then train the denoiser.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two, without missing values.
+        y : array-like of shape (n_samples,), default=None
+            Class labels with `class_conditional`; ignored without.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; an integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : DDPM
+            The fitted estimator.
+        """
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+            coding, rows, weight = read_training_table(self, X, sample_weight, min_samples=2)
+            kind = self._kind()
+            start = (
+                self.__dict__.get(kind.attribute) if self.warm_start and kind.can_start else None
+            )
+            self._forget(coding, kind)
+            table = self._classified(rows, y, weight, None, first=True)
+            if len(table.rows) < 2:
+                raise ValueError(
+                    "Found 1 sample with positive weight while a minimum of 2 is required; give "
+                    "more rows a positive sample_weight."
+                )
+            bends = None
+            if self.scaling == "auto":
+                bends = choose_bends(table.rows, table.codes, table.weight, coding.may_bend)
+            self._scale(self._summary_of(table, bends), bends)
+            rng = as_generator(self.random_state)
+            self._draw_probes(rng)
+            data = self._scaled(table)
+            self._choose_widths(data.n_rows)
+            if start is not None:
+                self.__dict__[kind.attribute] = start
+            self._train(data, Plan.of(self, data), rng, (context, X))
+            return self
+
+    @transactional
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
+    ) -> "DDPM":
+        """Update the scaling with more rows, and train on them for one epoch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            More rows; one is enough. As long as no column varies the fit is a narrow Gaussian.
+        y : array-like of shape (n_samples,), default=None
+            Class labels with `class_conditional`; ignored without.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of these rows.
+        classes : array-like, default=None
+            With `class_conditional`: all classes that will ever come, at the first call; by
+            default those of the first `y`. Later calls may leave them out, but not change them.
+
+        Returns
+        -------
+        self : DDPM
+            The updated estimator.
+        """
+        kind = self._kind()
+        if not kind.is_iterative:
+            raise ValueError(
+                f"partial_fit needs a denoiser that can go on training: 'mlp', a torch module or a "
+                f"regressor with partial_fit; got {self.denoiser!r}. Use fit."
+            )
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=1) as context:
+            first = not hasattr(self, "_summary")
+            if first:
+                coding, rows, weight = read_training_table(self, X, sample_weight)
+                self._forget(coding, kind)
+            else:
+                self._check_as_fitted(kind)
+                check_same_classes(getattr(self, "classes_", None), classes)
+                rows, weight = self._coding.more(self, X, sample_weight)
+            table = self._classified(rows, y, weight, classes, first=first)
+            bends, n_active = (None, -1) if first else (self._scaler.bends, self._scaler.n_active)
+            summary = self._summary_of(table, bends)
+            self._scale(summary if first else self._summary + summary, bends)
+            if not hasattr(self, "_seed"):
+                self._seed = int(as_generator(self.random_state).integers(2**63))
+            rng = np.random.default_rng([self._seed, self.n_iter_])
+            if n_active != self._scaler.n_active:  # other columns need another network
+                self._forget_denoiser()
+                self._draw_probes(rng)
+                self._choose_widths(None)
+            data = self._scaled(table)
+            self._train(data, Plan.of(self, data, one_epoch=True), rng, (context, X))
+            return self
+
+    def _kind(self) -> DenoiserKind:
+        if isinstance(self.denoiser, str):
+            return NetworkKind() if self.denoiser == "mlp" else EmpiricalKind()
+        if callable(self.denoiser) and not hasattr(self.denoiser, "fit"):
+            return TorchKind(self.denoiser)
+        return RegressorKind(self.denoiser)
+
+    def _forget(self, coding: TableCoding, kind: DenoiserKind) -> None:
+        """Start with the coding of a new table, and nothing learned."""
+        for name in ("classes_", "class_prior_", "_seed"):
+            self.__dict__.pop(name, None)
+        self._forget_denoiser()
+        self._coding = coding
+        self._fitted_with = {"denoiser": kind.name} | {p: getattr(self, p) for p in _AS_FITTED}
+        self.loss_curve_: list[float] = []
+        self.validation_scores_: list[float] | None = None
+        self.n_iter_ = 0
+        bound = kind.by_elbo(self.score_method) or coding.is_mixed
+        self.log_density_kind_ = "lower_bound" if bound else "estimate"
+
+    def _forget_denoiser(self) -> None:
+        for name in ("weights_", "denoiser_", "_training_rows", "_optimizer"):
+            self.__dict__.pop(name, None)
+        self._calibration: Calibration | None = None
+
+    def _check_as_fitted(self, kind: DenoiserKind) -> None:
+        """Raise if parameters that fix the fitted model have been changed since."""
+        now = {"denoiser": kind.name} | {name: getattr(self, name) for name in _AS_FITTED}
+        for name, value in self._fitted_with.items():
+            if now[name] != value:
+                raise NotFittedError(
+                    f"{name}={now[name]!r}, but this DDPM was fitted with {name}={value!r}. Call "
+                    f"fit again, with all rows, or set {name}={value!r}."
+                )
+
+    def _classified(
+        self, rows: np.ndarray, y: Any, weight: np.ndarray | None, classes: Any, *, first: bool
+    ) -> Table:
+        """Return the rows of positive weight with the codes of their classes; set `classes_`."""
+        codes = None
+        if self.class_conditional:
+            known = None if first else self.classes_
+            self.classes_, codes = coded_classes(y, weight, len(rows), classes, known)
+        return Table(rows, codes, weight).of_positive_weight()
+
+    def _summary_of(self, table: Table, bends: np.ndarray | None) -> Summary:
+        n_classes, noise = self._n_classes(), self._coding.noise_variance
+        return Summary.of(table.rows, table.codes, table.weight, n_classes, bends, noise)
+
+    def _scale(self, summary: Summary, bends: np.ndarray | None) -> None:
+        self._summary = summary
+        self._scaler = fit_scaler(summary.moments, self.scaling, bends)
+        self.location_ = self._scaler.location
+        if self.class_conditional:
+            self.class_prior_ = summary.shares
+
+    def _scaled(self, table: Table) -> Table:
+        r = self._scaler.n_active
+        rows = self._scaler.scale_each(table.rows, table.codes)[:, :r].astype(np.float32)
+        jitter = self._coding.jitter(self._scaler.forward[:, :r])
+        return Table(rows, table.codes, table.weight, jitter)
+
+    def _draw_probes(self, rng: np.random.Generator) -> None:
+        """Choose the directions along which traces are estimated, the same for all rows."""
+        r = self._scaler.n_active
+        few = r <= _EXACT_UP_TO
+        self._probes: Probes | None = None if few else Probes.draw(r, _PROBES_PER_STEP, rng)
+
+    def _choose_widths(self, n_rows: float | None) -> None:
+        d = self.location_.shape[1]
+        self.hidden_layer_sizes_ = as_widths(self.hidden_layer_sizes, n_rows, d)
+
+    def _n_classes(self) -> int:
+        return len(self.classes_) if self.class_conditional else 0
+
+    def _architecture(self) -> Architecture:
+        return Architecture(self._scaler.n_active, self.hidden_layer_sizes_, self._n_classes())
+
+    def _train(self, data: Table, plan: Plan, rng: np.random.Generator, told: Any) -> None:
+        """Train the denoiser, and measure its errors; `told` are the callbacks and their X."""
+        kind = self._kind()
+        kept, held_out, errors = data, None, None
+        if not data.rows.shape[1]:  # nothing varies, so there is nothing to learn
+            self.level_errors_ = np.ones((ERROR_LEVELS, 0))
+            return
+        if plan.patience is not None:
+            kept, held_out = split_rows(data, self.validation_fraction, rng)
+        if not kind.is_iterative:
+            learned, data = kind.fit_once(data, plan, self.n_noise, self._architecture(), rng)
+            self.__dict__[kind.attribute] = learned
+        else:
+            automatic = kind.has_trial and isinstance(self.max_iter, str) and not plan.one_epoch
+            with one_blas_thread(self.hidden_layer_sizes_), kind.seeded(rng):
+                if automatic and held_out is None and wants_trial(data):
+                    plan, self._calibration, errors = try_out(
+                        data,
+                        plan,
+                        rng,
+                        lambda longest: self._learner(kind, longest, rng, fresh=True),
+                        lambda weights: self._uncalibrated(kind, weights, np.float32),
+                    )
+                self._iterate(kind, kept, held_out, plan, rng, told)
+        if errors is None:
+            errors = self._errors(data if held_out is None else held_out, rng)
+        self.level_errors_ = errors
+
+    def _iterate(
+        self,
+        kind: DenoiserKind,
+        kept: Table,
+        held_out: Table | None,
+        plan: Plan,
+        rng: np.random.Generator,
+        told: Any,
+    ) -> None:
+        context, X = told
+        learner = self._learner(kind, plan, rng)
+        shown = np.random.default_rng(0)  # of errors that only callbacks see
+
+        def on_epoch(run: Callable[[], Any], history: History) -> bool:
+            def state() -> dict[str, Any]:
+                self._keep(kind, learner, history)
+                return {**self.__dict__, "level_errors_": self._errors(kept, shown)}
+
+            task = epoch_begins(context, self, X=X)
+            run()
+            return epoch_ends(task, self, X=X, state=state)
+
+        n_before, losses = self.n_iter_, self.loss_curve_
+        history = train(learner, kept, plan, rng, held_out=held_out, on_epoch=on_epoch)
+        self._keep(kind, learner, history)
+        self.n_iter_ = n_before + history.n_updates
+        self.loss_curve_ = losses + history.losses
+        if plan.one_epoch:
+            self._optimizer = learner.state()
+
+    def _learner(
+        self, kind: DenoiserKind, plan: Plan, rng: np.random.Generator, *, fresh: bool = False
+    ) -> Any:
+        options = OptimizerOptions.of(self, plan)
+        start = None if fresh else self.__dict__.get(kind.attribute)
+        state = self.__dict__.get("_optimizer") if plan.one_epoch else None
+        return kind.learner(self._architecture(), options, rng, start=start, state=state)
+
+    def _keep(self, kind: DenoiserKind, learner: Any, history: History) -> None:
+        """Make the estimator what it would be if training ended now."""
+        self.__dict__[kind.attribute] = learner.learned
+        self.loss_curve_ = list(history.losses)
+        self.n_iter_ = history.n_updates
+        self.validation_scores_ = None
+        if self.early_stopping:
+            self.validation_scores_ = [-loss for loss in history.validation_losses]
+
+    def _errors(self, data: Table, rng: np.random.Generator) -> np.ndarray:
+        return fitted_errors(self._denoiser(np.float32), data, np.arctan(self.sigma_min), rng)
+
+    def _denoiser(self, dtype: Any) -> Any:
+        """Return the fitted denoiser of scaled rows, which computes in the given dtype."""
+        if not self._scaler.n_active:
+            return NoColumns()
+        kind = self._kind()
+        denoiser = self._uncalibrated(kind, self.__dict__[kind.attribute], dtype)
+        if self._calibration is None:
+            return denoiser
+        return CalibratedDenoiser(denoiser, self._calibration)
+
+    def _uncalibrated(self, kind: DenoiserKind, learned: Any, dtype: Any) -> Any:
+        return kind.denoiser(learned, self._architecture(), self.prediction, dtype)
+
+    def _model(self) -> DiffusionModel:
+        check_is_fitted(self)
+        kind = self._kind()
+        self._check_as_fitted(kind)
+        phi_min = float(np.arctan(self.sigma_min))
+        return DiffusionModel(
+            scaler=self._scaler,
+            denoiser=self._denoiser,
+            phi_min=phi_min,
+            schedule=schedule_of(self.schedule, self.n_timesteps, phi_min),
+            errors=self.level_errors_,
+            prior=self.class_prior_ if self.class_conditional else np.ones(1),
+            conditional=self.class_conditional,
+            by_elbo=kind.by_elbo(self.score_method),
+            is_smooth=kind.is_smooth,
+            probes=self._probes,
+            n_score_steps=self.n_score_steps,
+            encoding=self._coding.encoding,
+            hidden=self.hidden_layer_sizes_,
+        )

@@ -1,11 +1,11 @@
-"""The evidence lower bound of the ancestral chain, for denoisers with and without derivatives.
+"""Estimates the evidence lower bound of the ancestral chain.
 
 The chain starts at N(0, I) and steps down the levels with the posterior mean of the predicted
-data; the covariance of each step is the optimal one, beta-tilde plus what the error of the
-prediction contributes. With derivatives and few columns that is the posterior covariance of the
-data given the noisy row, a function of the row; otherwise the mean squared error at the level, as
-in the chain that `sample_ancestral` draws from. The chain's log-likelihood is not that of the
-probability flow: they are models of the same network.
+data. The covariance of each step is the optimal one: beta-tilde plus what the error of the
+prediction contributes. For denoisers with derivatives and few columns that is the posterior
+covariance of the data given the noisy row, a function of the row; otherwise it is the mean squared
+error at the level, as in the chain that `sample_ancestral` draws from. The chain and the
+probability flow are two models made of the same network, with two log-likelihoods.
 """
 
 import numbers
@@ -17,7 +17,7 @@ import numpy as np
 
 from skgm._numerics.qmc import normal_nodes, row_keys
 from skgm._random import as_generator
-from skgm.diffusion._process import posterior_weights
+from skgm.diffusion._process import noisy_pairs, posterior_weights
 from skgm.diffusion._schedule import NoiseSchedule
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "evidence_lower_bound",
     "has_jacobian",
     "jackknifed",
-    "level_errors",
     "posterior_spectrum",
     "standard_error_of_mean",
     "step_divergence",
@@ -66,51 +65,6 @@ def step_variances(schedule: NoiseSchedule, errors: np.ndarray | None, kind: str
     errors = np.asarray(errors, dtype=np.float64)
     shape = (-1,) + (1,) * (errors.ndim - 1)
     return variance.reshape(shape) + of_data.reshape(shape) ** 2 * errors
-
-
-def level_errors(
-    denoiser: Any,
-    rows: np.ndarray,
-    schedule: NoiseSchedule,
-    rng: np.random.Generator,
-    *,
-    sample_weight: np.ndarray | None = None,
-    condition: np.ndarray | None = None,
-    n_noise: int = 4,
-) -> np.ndarray:
-    """Return the mean squared error of the predicted data per level and column, (T, d).
-
-    Parameters
-    ----------
-    denoiser : object
-        With ``velocity(u, phi, condition)``.
-    rows : ndarray of shape (n, d)
-        Scaled data; rows that training has not seen, where there are any.
-    schedule : NoiseSchedule
-        The levels.
-    rng : Generator
-        For the noise; half of it is the other half with the opposite sign.
-    sample_weight : ndarray of shape (n,), default=None
-        Weights in the mean.
-    condition : ndarray of shape (n, k), default=None
-        Passed on to the denoiser.
-    n_noise : int, default=4
-        Draws of noise for each row and level.
-
-    Returns
-    -------
-    errors : ndarray of shape (T, d)
-        Never zero: at least the rounding error of the data's unit variance.
-    """
-    errors = np.zeros((schedule.n_timesteps, rows.shape[1]))
-    pairs = max(1, n_noise // 2)
-    for t, phi in enumerate(schedule.angles):
-        for _ in range(pairs):
-            noise = rng.standard_normal(rows.shape)
-            for signed in (noise, -noise):
-                residual = np.sin(phi) * _velocity_error(denoiser, rows, phi, signed, condition)
-                errors[t] += np.average(residual**2, axis=0, weights=sample_weight)
-    return np.maximum(errors / (2 * pairs), np.finfo(np.float64).eps)
 
 
 def evidence_lower_bound(
@@ -211,15 +165,15 @@ def _row_dependent_term(
 ) -> np.ndarray:
     """Return a level's contribution with a covariance for each noisy row, (n,)."""
     cos, sin = np.cos(level.phi), np.sin(level.phi)
-    # what Gaussian data would contribute, (sin z - cos e)^2, is averaged only in the rest: its mean
-    # over the noise is known. The less F explains, the more of the term it is
+    # control variate: the contribution (sin z - cos e)^2 of Gaussian data, whose mean over the
+    # noise is known. It is weighted by the share of the target that F leaves unexplained
     unexplained = np.minimum(level.errors / sin**2, 1.0)
     weight = unexplained * (level.of_data * sin) ** 2
     weight /= level.posterior + level.of_data**2 * level.errors
     total = np.zeros(len(rows))
     for noise in _groups(nodes):
-        target = sin * rows - cos * noise
-        u = (cos * rows + sin * noise).reshape(-1, rows.shape[1])
+        u, target = noisy_pairs(rows, noise, level.phi)
+        u = u.reshape(-1, rows.shape[1])
         known = None if condition is None else np.concatenate([condition] * len(noise))
         velocity, values, vectors = posterior_spectrum(denoiser, u, level.phi, level.errors, known)
         residual = target.reshape(u.shape) - velocity
@@ -275,10 +229,10 @@ def _mean_squares(
     cos, sin = np.cos(phi), np.sin(phi)
     squares = np.zeros_like(rows)
     for noise in _groups(nodes):
-        u = (cos * rows + sin * noise).reshape(-1, rows.shape[1])
+        u, target = noisy_pairs(rows, noise, phi)
         known = None if condition is None else np.concatenate([condition] * len(noise))
-        velocity = denoiser.velocity(u, phi, known).reshape(noise.shape)
-        squares += (velocity * (velocity - 2.0 * (sin * rows - cos * noise))).sum(axis=0)
+        velocity = denoiser.velocity(u.reshape(-1, rows.shape[1]), phi, known).reshape(u.shape)
+        squares += (velocity * (velocity - 2.0 * target)).sum(axis=0)
     return squares / len(nodes) + (sin * rows) ** 2 + cos**2
 
 
@@ -287,14 +241,6 @@ def _groups(nodes: np.ndarray) -> Iterator[np.ndarray]:
     size = max(1, _BLOCK // nodes.shape[1])
     for start in range(0, len(nodes), size):
         yield nodes[start : start + size]
-
-
-def _velocity_error(
-    denoiser: Any, rows: np.ndarray, phi: float, noise: np.ndarray, condition: np.ndarray | None
-) -> np.ndarray:
-    """Return sin z - cos e - F, (n, d); sin(phi) times it is the error of the predicted data."""
-    cos, sin = np.cos(phi), np.sin(phi)
-    return sin * rows - cos * noise - denoiser.velocity(cos * rows + sin * noise, phi, condition)
 
 
 # Independent estimates of every row's bound: what they say of the mean over rows.

@@ -1,209 +1,115 @@
-"""What a fitted diffusion model says about rows: log-densities, bounds, scores, classes."""
+"""Scores, draws and completes rows with a fitted diffusion model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, softmax
-from sklearn.utils.metaestimators import available_if
+from scipy.special import logsumexp
 
-from skgm.diffusion._by_class import encode_labels
-from skgm.diffusion._elbo import (
-    N_REPLICATES,
-    as_seed,
-    evidence_lower_bound,
-    jackknifed,
-    standard_error_of_mean,
-)
-from skgm.diffusion._fitting import DiffusionFit
-from skgm.diffusion._flow import flow_log_density
-from skgm.diffusion._mixed import combine_bounds
+from skgm._bayes import log_marginal, log_posterior
+from skgm._numerics.qmc import normal_nodes, row_keys
+from skgm.diffusion._classes import stratified_codes
+from skgm.diffusion._conditional import draw_given
+from skgm.diffusion._elbo import N_REPLICATES, evidence_lower_bound, step_variances
+from skgm.diffusion._flow import Probes, flow_log_density
 from skgm.diffusion._network import one_blas_thread
-from skgm.diffusion._samplers import flow_angles
+from skgm.diffusion._process import log_normal, noisy_pairs
+from skgm.diffusion._samplers import flow_angles, sample_ancestral, sample_ddim, sample_flow
 from skgm.diffusion._scaling import Scaler
+from skgm.diffusion._schedule import NoiseSchedule
+from skgm.tables._encoding import Encoding
 
-__all__ = [
-    "DiffusionEvaluation",
-    "DiffusionWay",
-]
+__all__ = ["DiffusionModel", "combine_bounds"]
 
 _ELBO_STEPS = 50
+_GIVEN_STEPS = 50  # levels of the chain that completes rows
+_PAIRS = 4  # of noise and its mirror image, per row, for the bound of rows with discrete values
 _FAR = 1e100  # scaled units: beyond, squares overflow and the density is zero to any precision
 
 
-def _with_classes(estimator: "DiffusionEvaluation") -> bool:
-    if estimator.class_conditional:
-        return True
-    raise AttributeError("Only a DDPM with class_conditional=True has class probabilities.")
+@dataclass(frozen=True, eq=False)
+class DiffusionModel:
+    """A density of encoded rows: maps of the classes, the denoiser, the levels of noise.
 
+    Attributes
+    ----------
+    scaler : Scaler
+        Between encoded and scaled rows, for each class.
+    denoiser : callable
+        Returns the denoiser of scaled rows that computes in a given dtype.
+    phi_min : float
+        Angle of the data end.
+    schedule : NoiseSchedule
+        Levels of the chain.
+    errors : ndarray of shape (n_levels, n_active)
+        Mean squared error of F at evenly spaced angles.
+    prior : ndarray of shape (n_classes,)
+        Probabilities of the classes; a single one without classes.
+    conditional : bool
+        Whether there are classes.
+    by_elbo : bool
+        Whether log-densities are lower bounds of the chain, or those of the probability flow.
+    is_smooth : bool
+        Whether the denoiser has derivatives.
+    probes : Probes or None
+        Directions of traces; None for exact ones.
+    n_score_steps : int
+        Steps of the solver of log-densities.
+    encoding : Encoding or None
+        Of discrete values; None for a table of real numbers.
+    hidden : tuple of int
+        Widths of the network, for the number of threads.
+    """
 
-class DiffusionEvaluation(DiffusionFit):
-    """What `DDPM` does with rows after `fit`; see there for parameters and attributes."""
+    scaler: Scaler
+    denoiser: Callable[[Any], Any]
+    phi_min: float
+    schedule: NoiseSchedule
+    errors: np.ndarray
+    prior: np.ndarray
+    conditional: bool
+    by_elbo: bool
+    is_smooth: bool
+    probes: Probes | None
+    n_score_steps: int
+    encoding: Encoding | None
+    hidden: tuple[int, ...]
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-density of each row, the marginal over classes if there are any.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            In nats, float64, the scaling's log-determinant included: that of the probability flow
-            (eq. ddpm-probability-flow), or with `score_method` "elbo" an estimate of a lower bound
-            of that of the chain of :meth:`elbo` (eq. ddpm-elbo). -inf for rows so far away that
-            squares overflow.
-        """
-        return self._marginal(self._class_log_mass(self._begin_scoring(X)))
-
-    def elbo(
-        self, X: Any, n_steps: int | None = None, *, return_se: bool = False, random_state: Any = 0
-    ) -> Any:
-        """Return the mean evidence lower bound of the ancestral chain over the rows.
-
-        Up to 10 varying columns, for denoisers with derivatives, the chain's steps have the
-        covariance of the data given each noisy row, from the Jacobian of the denoiser. Otherwise
-        they have the variances of their level, as in the chain that `sample` draws from with
-        `sampler` "ancestral" and `variance` "analytic".
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        n_steps : int, default=None
-            Steps of the chain, at most `n_timesteps`; by default 50 or `n_timesteps`.
-        return_se : bool, default=False
-            Return the standard error that the noise leaves in the mean as well.
-        random_state : int, RandomState, Generator or None, default=0
-            Seed of the noise, which depends on nothing else. None: fresh noise at each call.
-
-        Returns
-        -------
-        bound : float
-            In nats per row (eq. ddpm-elbo).
-        standard_error : float
-            Only with `return_se`.
-        """
-        X = self._begin_scoring(X)
-        parts = self._replicated_bounds(X, n_steps, as_seed(random_state))
-        bounds = jackknifed(parts, self._marginal)  # (n_replicates, n)
-        mean = float(bounds.mean())
-        return (mean, standard_error_of_mean(bounds, X)) if return_se else mean
-
-    def score_function(self, X: Any, t: int | None = None) -> np.ndarray:
-        r"""Return the gradient of the log-density with respect to x, as the denoiser knows it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; with `t`, rows with noise added, in the units of the training table.
-        t : int, default=None
-            Noise level, 1 to `n_timesteps`: the score of the data to which noise with standard
-            deviation :math:`\sqrt{(1 - \bar\alpha_t) / \bar\alpha_t}` (in units of the scaled
-            data) has been added. None is the data end, noise `sigma_min`.
-
-        Returns
-        -------
-        gradient : ndarray of shape (n_samples, n_features)
-            Float64. It is learned, not differentiated: close to, but not exactly, the gradient of
-            :meth:`score_samples`.
-        """
-        self._check_not_mixed("score_function: discrete values have no gradient")
-        X = self._begin_scoring(X)
-        phi = self._phi_min if t is None else self._angle_of_level(t)
-        gradients = np.stack([self._class_score(X, phi, code) for code in self._codes()])
-        if len(gradients) == 1:
-            return gradients[0]
-        share = self._shares(self._class_log_density(X, phi))
-        return np.asarray(np.einsum("nk,knd->nd", share, gradients))
-
-    @available_if(_with_classes)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class, by Bayes' rule from the densities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        probability : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return self._shares(self._class_log_mass(self._begin_scoring(X)))
-
-    @available_if(_with_classes)
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Among `classes_`.
-        """
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
-
-    def _codes(self) -> range:
-        return range(max(self._n_classes(), 1))
-
-    def _log_prior(self) -> np.ndarray:
-        if not self.class_conditional:
-            return np.zeros(1)
-        with np.errstate(divide="ignore"):
-            return np.log(self.class_prior_)
-
-    def _marginal(self, log_density: np.ndarray) -> np.ndarray:
+    def marginal(self, log_density: np.ndarray) -> np.ndarray:
         """Return log sum_k prior_k p_k(x) from the log-densities of the classes, (n, k)."""
-        return np.asarray(logsumexp(log_density + self._log_prior(), axis=1))
+        return np.asarray(log_marginal(log_density, self.prior))
 
-    def _shares(self, log_density: np.ndarray) -> np.ndarray:
+    def shares(self, log_density: np.ndarray) -> np.ndarray:
         """Return the probabilities of the classes from their log-densities, both (n, k)."""
-        joint = log_density + self._log_prior()
-        lost = np.isneginf(joint).all(axis=1)  # too far away for any class: only the prior is left
-        joint[lost] = self._log_prior()
-        return np.asarray(softmax(joint, axis=1))
+        return np.asarray(np.exp(log_posterior(log_density, self.prior)))
 
-    def _angle_of_level(self, t: int) -> float:
-        schedule = self._schedule()
-        schedule.alpha_bar_at(t)  # refuses what is no level
-        if np.ndim(t) or t < 1:
-            raise ValueError(f"t must be one level, 1 to {schedule.n_timesteps}; got {t!r}.")
-        return float(schedule.angles[t - 1])
+    def errors_at(self, schedule: NoiseSchedule) -> np.ndarray:
+        """Return the mean squared error of the predicted data at the levels of a schedule."""
+        angles = np.linspace(self.phi_min, np.pi / 2, len(self.errors))
+        columns = [np.interp(schedule.angles, angles, column) for column in self.errors.T]
+        errors = np.array(columns).reshape(-1, schedule.n_timesteps).T
+        return errors * np.sin(schedule.angles)[:, None] ** 2
 
-    def _class_log_mass(self, X: np.ndarray) -> np.ndarray:
+    # Log-densities and bounds
+
+    def class_log_mass(self, rows: np.ndarray) -> np.ndarray:
         """Return the log-density of every row under every class, (n, k); of mixed rows a bound."""
-        if self._mixed is None:
-            return self._class_log_density(X)
-        parts = [self._class_log_density(z) - q[:, None] for z, q in self._noisy_copies(X)]
-        return combine_bounds(np.stack(parts), sharp=not self._uses_elbo() and self._signs is None)
+        if self.encoding is None:
+            return self.class_log_density(rows)
+        copies = self._noisy_copies(rows, _PAIRS, seed=0, stream=1)
+        parts = [self.class_log_density(z) - q[:, None] for z, q in copies]
+        return combine_bounds(np.stack(parts), sharp=not self.by_elbo and self.probes is None)
 
-    def _replicated_bounds(self, X: np.ndarray, n_steps: int | None, seed: Any) -> np.ndarray:
-        """Return independent lower bounds, (n_replicates, n, k), of mixed rows under own noise."""
-        if self._mixed is None:
-            return self._class_bounds(X, n_steps, seed)
-        parts = []
-        for stream in range(1, N_REPLICATES + 1):
-            copies = self._noisy_copies(X, n_pairs=1, seed=seed, stream=stream)
-            both = [
-                self._class_bounds(z, n_steps, seed).mean(axis=0) - q[:, None] for z, q in copies
-            ]
-            parts.append(np.mean(both, axis=0))
-        return np.stack(parts)
+    def class_log_density(self, rows: np.ndarray, phi: float | None = None) -> np.ndarray:
+        """Return the log-density of every row under every class, (n, k).
 
-    def _class_log_density(self, X: np.ndarray, phi: float | None = None) -> np.ndarray:
-        """Return the log-density of every row under every class, (n, k)."""
-        if self._uses_elbo() and phi is None:
-            return np.asarray(self._class_bounds(X, None, 0).mean(axis=0))
-        denoiser = self._denoiser(np.float64)
-        phi = self._phi_min if phi is None else phi
+        With `phi` it is that of the probability flow at this angle.
+        """
+        if self.by_elbo and phi is None:
+            return np.asarray(self._class_bounds(rows, None, 0).mean(axis=0))
+        denoiser = self.denoiser(np.float64)
+        phi = self.phi_min if phi is None else phi
 
         def active(u: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
             return flow_log_density(
@@ -211,18 +117,32 @@ class DiffusionEvaluation(DiffusionFit):
                 u,
                 phi,
                 n_steps=self.n_score_steps,
-                probes=self._probes(),
+                probes=self.probes,
                 condition=condition,
             )
 
-        return np.stack([self._log_density_of(X, code, active) for code in self._codes()], axis=-1)
+        return np.stack([self._log_density(rows, k, active) for k in self._codes()], axis=-1)
 
-    def _class_bounds(self, X: np.ndarray, n_steps: int | None, seed: Any) -> np.ndarray:
-        """Return replicated lower bounds for every row and class, (n_replicates, n, k)."""
-        schedule = self._schedule()
-        wanted = min(_ELBO_STEPS, self.n_timesteps) if n_steps is None else n_steps
-        schedule = schedule.respace(wanted)
-        denoiser, errors = self._denoiser(np.float64), self._errors_at(schedule)
+    def replicated_bounds(self, rows: np.ndarray, n_steps: int | None, seed: int) -> np.ndarray:
+        """Return independent lower bounds for every row and class, (n_replicates, n, k).
+
+        Each replicate of rows with discrete values has noise of its own in these.
+        """
+        if self.encoding is None:
+            return self._class_bounds(rows, n_steps, seed)
+        parts = []
+        for stream in range(1, N_REPLICATES + 1):
+            copies = self._noisy_copies(rows, 1, seed=seed, stream=stream)
+            both = [
+                self._class_bounds(z, n_steps, seed).mean(axis=0) - q[:, None] for z, q in copies
+            ]
+            parts.append(np.mean(both, axis=0))
+        return np.stack(parts)
+
+    def _class_bounds(self, rows: np.ndarray, n_steps: int | None, seed: int) -> np.ndarray:
+        levels = self.schedule.n_timesteps
+        schedule = self.schedule.respace(min(_ELBO_STEPS, levels) if n_steps is None else n_steps)
+        denoiser, errors = self.denoiser(np.float64), self.errors_at(schedule)
 
         def active(u: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
             return evidence_lower_bound(
@@ -235,44 +155,62 @@ class DiffusionEvaluation(DiffusionFit):
                 condition=condition,
             )
 
-        known = [self._log_density_of(X, code, active) for code in self._codes()]
-        shape = (N_REPLICATES, len(X), len(known))  # without columns that vary all are alike
+        known = [self._log_density(rows, code, active) for code in self._codes()]
+        shape = (N_REPLICATES, len(rows), len(known))  # without varying columns all are alike
         return np.broadcast_to(np.stack(known, axis=-1), shape)
 
-    def _log_density_of(
-        self, X: np.ndarray, code: int, active: Callable[[np.ndarray, Any], np.ndarray]
+    def _log_density(
+        self, rows: np.ndarray, code: int, active: Callable[[np.ndarray, Any], np.ndarray]
     ) -> np.ndarray:
         """Return the log-density of one class: learned part, narrow part, determinant; (..., n)."""
-        scaler = Scaler(**self._scaling)
-        u = scaler.scale(X, code)
+        r, u = self.scaler.n_active, self.scaler.scale(rows, code)
         far = ~(np.abs(u) < _FAR).all(axis=1)
         u[far] = 0.0
-        r = scaler.n_active
-        condition = np.full(len(u), code) if self.class_conditional else None
-        narrow = u[:, r:]
-        known = -0.5 * (narrow**2).sum(axis=1) - 0.5 * narrow.shape[1] * np.log(2 * np.pi)
-        known += scaler.log_volume(X, code)
+        known = log_normal(u[:, r:], 0.0, 1.0).sum(axis=1) + self.scaler.log_volume(rows, code)
         if r:
-            with one_blas_thread(self.hidden_layer_sizes_), np.errstate(over="ignore"):
-                known = known + active(u[:, :r], condition)
+            with one_blas_thread(self.hidden), np.errstate(over="ignore"):
+                known = known + active(u[:, :r], self._condition(code, len(u)))
         known[..., far] = -np.inf
         return np.asarray(known)
 
-    def _class_score(self, X: np.ndarray, phi: float, code: int) -> np.ndarray:
-        """Return the score of one class at noise level phi, (n, d)."""
-        scaler = Scaler(**self._scaling)
-        u = scaler.scale(X, code)
-        r, cos, sin = scaler.n_active, np.cos(phi), np.sin(phi)
-        gradient = -u / (1 + np.tan(phi) ** 2)  # of the narrow part, N(0, 1) with noise
-        if r:
-            noisy = cos * u[:, :r]
-            condition = np.full(len(u), code) if self.class_conditional else None
-            with one_blas_thread(self.hidden_layer_sizes_):
-                velocity = self._denoiser(np.float64).velocity(noisy, phi, condition)
-            # eq. ddpm-parameterizations: the predicted noise is sin u - cos F, the score minus
-            # it over sin; the chain rule brings cos
-            gradient[:, :r] = cos * (cos * velocity / sin - noisy)
-        result = scaler.pull_back(gradient, X, code)
+    def _noisy_copies(
+        self, encoded: np.ndarray, n_pairs: int, *, seed: int, stream: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield encoded rows with noise in their discrete values, and its log-density."""
+        assert self.encoding is not None
+        keys = row_keys(self.scaler.scale(encoded), seed)
+        for normal in normal_nodes(keys, int(self.encoding.is_noisy.sum()), n_pairs, stream):
+            noise, log_density = self.encoding.noise(normal)
+            yield encoded + noise, log_density
+
+    def _codes(self) -> range:
+        return range(len(self.prior))
+
+    def _condition(self, code: int, n: int) -> np.ndarray | None:
+        return np.full(n, code) if self.conditional else None
+
+    # Gradients
+
+    def score(self, rows: np.ndarray, phi: float) -> np.ndarray:
+        """Return the gradient of the log-density of the rows, smoothed to angle phi, (n, d)."""
+        gradients = np.stack([self.class_score(rows, phi, code) for code in self._codes()])
+        if len(gradients) == 1:
+            return np.asarray(gradients[0])
+        if not self.is_smooth and phi != self.phi_min:
+            raise ValueError(
+                "With classes, the score at a noise level t needs a denoiser with derivatives, for "
+                "the probabilities of the classes there. Call score_function without t, or use "
+                "denoiser='mlp'."
+            )
+        share = self.shares(self.class_log_density(rows, phi if self.is_smooth else None))
+        return np.asarray(np.einsum("nk,knd->nd", share, gradients))
+
+    def class_score(self, rows: np.ndarray, phi: float, code: int) -> np.ndarray:
+        """Return the gradient for one class, (n, d)."""
+        u, cos = self.scaler.scale(rows, code), np.cos(phi)
+        # rows with noise of standard deviation tan(phi) are u / cos: the chain rule brings cos
+        gradient = cos * self._score_at(cos * u, phi, code)
+        result = self.scaler.pull_back(gradient, rows, code)
         if not np.isfinite(result).all():
             row = int(np.argwhere(~np.isfinite(result))[0, 0])
             raise ValueError(
@@ -281,44 +219,113 @@ class DiffusionEvaluation(DiffusionFit):
             )
         return np.asarray(result)
 
+    def trajectory_score(self, rows: np.ndarray, phi: float, code: int) -> np.ndarray:
+        """Return the gradient of the log-density of rows of `noised` at angle phi, (n, d)."""
+        gradient = self._score_at(self.scaler.scale(rows, code), phi, code)
+        return self.scaler.pull_back(gradient, rows, code)
 
-# Rows between data and noise, in the units of the table: what pictures of a model show.
-
-
-class DiffusionWay(DiffusionEvaluation):
-    """What :class:`skgm.DiffusionDisplay` asks of `DDPM`."""
-
-    def _way_angles(self, n_steps: int) -> np.ndarray:
-        """Return the angles of the positions of a trajectory of the probability flow."""
-        return flow_angles(self._phi_min, n_steps)
-
-    def _way_code(self, y: Any) -> int | None:
-        """Return the code of the class with label y; None: of all classes, there being several."""
-        if y is not None and not self.class_conditional:
-            raise ValueError("y is a class only with class_conditional=True in the fit.")
-        if self.class_conditional:
-            return None if y is None else int(encode_labels(np.atleast_1d(y), self.classes_)[0])
-        return 0
-
-    def _way_of(
-        self, X: Any, angles: np.ndarray, rng: np.random.Generator, code: int
-    ) -> np.ndarray:
-        """Return rows of one class on the way to noise, (n_angles, n, d), in the table's units."""
-        scaler, X = Scaler(**self._scaling), self._begin_scoring(X)
-        z = scaler.scale(X, code)
-        noise = rng.standard_normal(z.shape)
-        return np.stack(
-            [scaler.unscale(np.cos(phi) * z + np.sin(phi) * noise, code) for phi in angles]
-        )
-
-    def _way_score(self, X: np.ndarray, phi: float, code: int) -> np.ndarray:
-        """Return the gradient of the log-density of rows on the way, at angle phi, (n, d)."""
-        scaler = Scaler(**self._scaling)
-        u, r = scaler.scale(X, code), scaler.n_active
-        condition = np.full(len(u), code) if self.class_conditional else None
-        gradient = -u
+    def _score_at(self, u: np.ndarray, phi: float, code: int) -> np.ndarray:
+        """Return the score of noisy scaled rows u = cos(phi) z + sin(phi) e, (n, d)."""
+        r, gradient = self.scaler.n_active, -u  # the narrow part is N(0, 1) at every level
         if r:
-            velocity = self._denoiser(np.float64).velocity(u[:, :r], phi, condition)
+            active = u[:, :r]
+            with one_blas_thread(self.hidden):
+                velocity = self.denoiser(np.float64).velocity(
+                    active, phi, self._condition(code, len(u))
+                )
             # eq. ddpm-parameterizations: minus the predicted noise, sin u - cos F, over sin
             gradient[:, :r] += velocity * (np.cos(phi) / np.sin(phi))
-        return scaler.pull_back(gradient, X, code)
+        return gradient
+
+    # Drawing rows
+
+    def random_codes(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return codes of classes, each as often as its share says; None without classes."""
+        return stratified_codes(self.prior, n_samples, rng) if self.conditional else None
+
+    def draw(
+        self,
+        n_samples: int,
+        codes: np.ndarray | None,
+        rng: np.random.Generator,
+        *,
+        sampler: str,
+        n_steps: int,
+        variance: str,
+        every: bool = False,
+    ) -> np.ndarray:
+        """Return encoded positions from noise to data, (n_positions, n_samples, d), data last.
+
+        Only the last position is returned unless `every`.
+        """
+        scaler = self.scaler
+        r, d = scaler.n_active, scaler.location.shape[1]
+        narrow = rng.standard_normal((n_samples, d - r))
+        path = np.zeros((n_steps + 1 if every else 1, n_samples, 0))  # if no column varies
+        if r:
+            start = rng.standard_normal((n_samples, r), dtype=np.float32)
+            options: dict[str, Any] = {"condition": codes, "every": every}
+            with one_blas_thread(self.hidden):
+                path = self._solve(start, rng, sampler, n_steps, variance, options)
+        return np.stack(
+            [scaler.unscale_each(np.hstack([u, narrow]), codes) for u in path.astype(np.float64)]
+        )
+
+    def _solve(
+        self,
+        start: np.ndarray,
+        rng: np.random.Generator,
+        sampler: str,
+        n_steps: int,
+        variance: str,
+        options: dict[str, Any],
+    ) -> np.ndarray:
+        """Return scaled positions from noise to data, (n_positions, n_samples, r)."""
+        denoiser = self.denoiser(np.float32)
+        if sampler == "ode":
+            return sample_flow(denoiser, start, self.flow_angles(n_steps), **options)
+        schedule = self.schedule.respace(min(n_steps, self.schedule.n_timesteps))
+        if sampler == "ddim":
+            return sample_ddim(denoiser, start, schedule, rng, **options)
+        variances = step_variances(schedule, self.errors_at(schedule), variance)
+        return sample_ancestral(denoiser, start, schedule, rng, variances, **options)
+
+    def complete(self, given: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return completions of encoded rows, (m * n_samples, d), grouped by row."""
+        schedule = self.schedule.respace(min(_GIVEN_STEPS, self.schedule.n_timesteps))
+        with one_blas_thread(self.hidden):
+            return draw_given(
+                self.denoiser(np.float32),
+                self.scaler,
+                given,
+                n_samples,
+                rng,
+                schedule,
+                self.errors_at(schedule),
+                log_prior=np.log(self.prior) if self.conditional else None,
+            )
+
+    def flow_angles(self, n_steps: int) -> np.ndarray:
+        """Return the angles of the positions of a trajectory of the probability flow."""
+        return flow_angles(self.phi_min, n_steps)
+
+    def noised(
+        self, rows: np.ndarray, angles: np.ndarray, rng: np.random.Generator, code: int
+    ) -> np.ndarray:
+        """Return rows of one class with noise added at each angle, (n_angles, n, d)."""
+        z = self.scaler.scale(rows, code)
+        noise = rng.standard_normal(z.shape)
+        return np.stack([self.scaler.unscale(noisy_pairs(z, noise, a)[0], code) for a in angles])
+
+
+def combine_bounds(log_ratio: np.ndarray, *, sharp: bool) -> np.ndarray:
+    """Return a lower bound from log p - log q at several draws of noise, (m, ...).
+
+    A row with discrete values has probability P, the integral of p over all places that decode to
+    it. With noise v of density q inside that region, log P >= E log mean p(x + v_m) / q(v_m), and
+    log P >= E mean (log p(x + v_m) - log q(v_m)). The first is sharper, but a bound only if log p
+    has no error of its own: errors that average out would raise it.
+    """
+    if not sharp:
+        return np.asarray(log_ratio.mean(axis=0))
+    return np.asarray(logsumexp(log_ratio, axis=0) - np.log(len(log_ratio)))

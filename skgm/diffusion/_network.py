@@ -1,14 +1,15 @@
-"""A small residual network in numpy: forward, backward and directional derivatives, in place.
+"""Evaluates and trains a small residual network in numpy, with directional derivatives.
 
-One flat vector holds all weights, so that an optimizer is a handful of passes over one array. A
+One flat vector holds all weights, so that an optimizer step is a few passes over one array. A
 hidden layer adds ``a(k) W + context V`` to its input; `context` are smooth functions of the noise
-level and the class, and 1 for the bias. W stands on V in one matrix, as a(k) stands on the context
-in one buffer: a layer is one product. Buffers have a column per row of the table, so that what is
-done elementwise to a(k) alone is done to one piece of memory.
+level and the class, and 1 for the bias. W and V are stacked in one matrix, and a(k) and the context
+in one buffer, so that a layer is one product. Buffers have one column per row of the table: the
+elementwise operations on a(k) then touch one contiguous piece of memory.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,30 +20,34 @@ from threadpoolctl import ThreadpoolController
 
 from skgm._numerics.optimizers import Adam
 from skgm.diffusion._process import prediction_gain
+from skgm.diffusion._training import N_TIME, DenoiserKind, OptimizerOptions
 
 __all__ = [
-    "N_TIME",
     "REACH",
     "Architecture",
     "Network",
     "NetworkDenoiser",
+    "NetworkKind",
     "NetworkLearner",
+    "NoColumns",
+    "as_widths",
+    "automatic_width",
     "one_blas_thread",
     "squash",
     "squash_slope",
     "time_features",
 ]
 
-N_TIME = 8  # features of the noise level, with the constant
 _END = 1e-3
-_LEAST_BASE = 0.01  # its sixteenth power is nothing beside one, and no division by zero
-REACH = 10.0  # standard deviations: beyond, the network no longer tells rows apart
+_LEAST_BASE = 0.01  # its sixteenth power is negligible beside one, and avoids a division by zero
+REACH = 10.0  # standard deviations: beyond, the network no longer distinguishes rows
 
 
 def time_features(phi: np.ndarray) -> np.ndarray:
     """Return smooth functions of the angle, (n, N_TIME), for phi of shape (n,).
 
-    Low frequencies in the angle and in its log-odds: high ones cost likelihood (measured).
+    They have low frequencies in the angle and in its log-odds: high ones cost likelihood
+    (measured).
     """
     cos, sin = np.cos(phi), np.sin(phi)
     features = np.empty((len(phi), N_TIME), cos.dtype)
@@ -60,8 +65,8 @@ def time_features(phi: np.ndarray) -> np.ndarray:
 def squash(u: np.ndarray) -> np.ndarray:
     """Return u / sqrt(1 + (u / REACH)^2), elementwise.
 
-    The network sees rows through it: nearly u where the data are, bounded far away, so that far
-    from the data the model stays the fitted Gaussian.
+    It is applied to the rows that enter the network. It is close to u where the data are and
+    bounded far away, so that far from the data the model stays the fitted Gaussian.
     """
     return u / _root(u)
 
@@ -108,7 +113,7 @@ class Architecture:
         return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes)]
 
     def initial(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw weights, float64; those of the output are zero: the network starts as F = 0."""
+        """Draw weights, float64. Those of the output are zero, so the network starts as F = 0."""
         flat = np.zeros(self.n_weights)
         for index, view in enumerate(self.views(flat)[:-1]):
             n_in = len(view) - self.n_context
@@ -138,10 +143,10 @@ class Architecture:
 class Network:
     """Weights in an architecture, and the buffers to evaluate them in.
 
-    The activation is ``a(k) = k / (1 + (1 + k / 16)^16)``: SiLU with the signs of both its sides
-    turned, which the weights absorb, and with a power for exp(k), which it comes close to. Without
-    AVX-512 an exponential takes as long as twenty multiplications, and was a fifth of an update.
-    Cheaper curves with algebraic tails, sqrt(1 + k^2) for one, cost likelihood (measured).
+    The activation is ``a(k) = k / (1 + (1 + k / 16)^16)``: SiLU at -k with its sign changed, which
+    the weights absorb, and with a sixteenth power in place of exp(k). Without AVX-512 an
+    exponential takes as long as twenty multiplications, and was a fifth of the time of an update.
+    Cheaper curves with algebraic tails, such as sqrt(1 + k^2), cost likelihood (measured).
     """
 
     def __init__(self, architecture: Architecture, flat: np.ndarray) -> None:
@@ -157,7 +162,7 @@ class Network:
         return self.flat.dtype
 
     def _buffer(self, name: str, index: int, *shape: int) -> np.ndarray:
-        """Return an array in memory kept for this use, which grows and never shrinks."""
+        """Return an array in memory that is reserved for this use and only grows."""
         size = math.prod(shape)
         held = self._buffers.get((name, index))
         if held is None or held.size < size:
@@ -169,10 +174,10 @@ class Network:
         return 0 < index < len(hidden) and hidden[index] == hidden[index - 1]
 
     def evaluate(self, rows: np.ndarray, shared: np.ndarray) -> np.ndarray:
-        """Return F, (n, d), of squashed rows that share one row of context, for no derivatives.
+        """Return F, (n, d), of squashed rows that share one row of context, without derivatives.
 
-        Few buffers, in the order of the rows, in which products are faster; the next call
-        overwrites the result.
+        It uses few buffers, in row order, for which products are faster. The next call overwrites
+        the result.
         """
         n_rows, value, k = len(rows), rows, rows
         last = len(self._views) - 1
@@ -192,8 +197,8 @@ class Network:
     def forward(self, inputs: np.ndarray) -> np.ndarray:
         """Return F, (n, d), in a buffer that the next call overwrites.
 
-        `inputs` are from `Architecture.inputs`. Slopes are left behind, which the other methods
-        need. A residual layer adds to its input in place.
+        `inputs` are from `Architecture.inputs`. The slopes of the activations stay in buffers, for
+        the other methods. A residual layer adds to its input in place.
         """
         n_rows = len(inputs)
         value = k = inputs.T
@@ -238,7 +243,7 @@ class Network:
             np.divide(change, power, out=slope)
 
     def _least(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an array of the least base: four times as fast in a maximum as a number."""
+        """Return an array of the least base, with which a maximum is four times as fast."""
         size = math.prod(shape)
         if self._floor.size < size:
             self._floor = np.full(size, _LEAST_BASE, self.dtype)
@@ -280,8 +285,8 @@ class Network:
     def divergence(self, slope: np.ndarray) -> np.ndarray:
         """Return the trace of the Jacobian, (n,), at the rows of the last `forward`.
 
-        `slope`, (n, d), is the derivative of the squashed inputs. The first product of each of
-        the d tangents is with a unit vector, the last is needed in one column only.
+        `slope`, (n, d), is the derivative of the squashed inputs. For each of the d tangents the
+        first product is with a unit vector, and one column of the last product suffices.
         """
         n_rows, last = len(slope), len(self._views) - 1
         trace = np.zeros(n_rows, self.dtype)
@@ -306,10 +311,39 @@ class Network:
         return trace
 
 
-# Our network as the thing that is trained, and as the denoiser that it becomes.
+# The network as a learner, as a denoiser, and as a kind of denoiser.
 
-_BLOCK = 1 << 18  # bytes of a hidden layer of one block of rows: they stay in cache
+_BLOCK = 1 << 18  # bytes of a hidden layer for one block of rows, so that they stay in cache
 _WIDE = 512  # hidden units from which products are large enough for several threads
+_DEPTH = 4  # on toys with known densities, better than more updates of three wider layers
+_STREAM_ROWS = 1000.0  # assumed for the width of a network that partial_fit begins
+
+
+def automatic_width(n_rows: float, n_features: int) -> int:
+    """Return the width of the hidden layers: a power of two, 16 to 256 (512 for many columns).
+
+    It is at least the square root of four times the number of rows, so that there are a dozen
+    weights per row, and at least twice the number of columns.
+    """
+    wanted = max(np.sqrt(4 * n_rows), 2 * n_features, 16)
+    return min(2 ** int(np.ceil(np.log2(wanted))), 512 if n_features > 128 else 256)
+
+
+def as_widths(sizes: Any, n_rows: float | None, n_features: int) -> tuple[int, ...]:
+    """Return the widths of the hidden layers from a parameter; "auto" goes by the table's size.
+
+    `n_rows` is None for a stream of unknown length.
+    """
+    if isinstance(sizes, str):
+        n_rows = _STREAM_ROWS if n_rows is None else n_rows
+        return (automatic_width(n_rows, n_features),) * _DEPTH
+    widths = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
+    if not all(isinstance(width, numbers.Integral) and int(width) >= 1 for width in widths):
+        raise ValueError(
+            "hidden_layer_sizes must be 'auto' or the widths of the layers, integers >= 1; got "
+            f"{sizes!r}."
+        )
+    return tuple(int(width) for width in widths)
 
 
 @lru_cache(maxsize=1)
@@ -324,13 +358,10 @@ def one_blas_thread(hidden: tuple[int, ...]) -> Any:
 
 
 class NetworkLearner:
-    """A :class:`Learner`: mean squared error, Adam, and the averaged weights as the result."""
+    """A :class:`Learner` of mean squared error by Adam; it returns averaged weights."""
 
-    def __init__(
-        self, network: Network, optimizer: Adam, rate: float, decay: Callable[[int], float]
-    ) -> None:
-        self.network, self._optimizer = network, optimizer
-        self._rate, self._decay = rate, decay
+    def __init__(self, network: Network, optimizer: Adam, options: OptimizerOptions) -> None:
+        self.network, self._optimizer, self._options = network, optimizer, options
         self._gradient = np.empty_like(network.flat)
         self._parts = network.architecture.views(self._gradient)
 
@@ -351,7 +382,8 @@ class NetworkLearner:
         loss = float(np.vdot(residual, residual)) / residual.size
         if math.isfinite(loss):
             residual *= 2 / residual.size
-            rate = self._rate * self._decay(self._optimizer.n_updates)  # of all calls, not k
+            options = self._options
+            rate = options.rate * options.decay(self._optimizer.n_updates)  # of all calls, not k
             network.backward(inputs, residual, self._parts)
             self._optimizer.step(self._gradient, rate)
         return loss
@@ -369,6 +401,11 @@ class NetworkLearner:
         """Return a copy of the averaged weights."""
         return self._optimizer.average.copy()
 
+    @property
+    def learned(self) -> np.ndarray:
+        """What the fit would keep now: a copy of the averaged weights."""
+        return self.snapshot()
+
     def state(self) -> dict[str, np.ndarray | int]:
         """Return the state of the optimizer, to go on with more rows."""
         return self._optimizer.state()
@@ -382,8 +419,8 @@ class NetworkLearner:
 class NetworkDenoiser:
     """F(u, phi) and its derivatives from a trained network, in the dtype of its weights.
 
-    Rows go through in blocks that stay in cache. A block shares its buffers with the next, and
-    one `NetworkDenoiser` must not serve two threads at once.
+    Rows are evaluated in blocks that stay in cache. All blocks share their buffers, so that one
+    `NetworkDenoiser` must not serve two threads at once.
     """
 
     def __init__(self, architecture: Architecture, flat: np.ndarray, prediction: str) -> None:
@@ -468,3 +505,45 @@ class NetworkDenoiser:
 
     def _cast(self, u: np.ndarray) -> np.ndarray:
         return np.clip(u, -1e12, 1e12).astype(self._network.dtype, copy=False)  # squares are finite
+
+
+class NoColumns:
+    """The denoiser of a table in which nothing varies: its scaled rows have no columns."""
+
+    def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
+        """Return F(u, phi), (n, 0)."""
+        return np.zeros_like(u)
+
+
+class NetworkKind(DenoiserKind):
+    """A :class:`DenoiserKind`: the network of this module, kept as a flat vector of weights."""
+
+    name, attribute = "mlp", "weights_"
+    has_trial = True
+
+    def learner(
+        self,
+        shape: Architecture,
+        options: OptimizerOptions,
+        rng: np.random.Generator,
+        *,
+        start: Any = None,
+        state: Any = None,
+    ) -> NetworkLearner:
+        """Return a learner; weights of another architecture are no start."""
+        fits = start is not None and len(start) == shape.n_weights
+        flat = start if fits else shape.initial(rng)
+        optimizer = Adam(
+            flat.astype(np.float32),
+            average_decay=options.average_decay,
+            weight_decay=options.weight_decay,
+        )
+        if state is not None:
+            optimizer.resume(**state)
+        return NetworkLearner(Network(shape, optimizer.weights), optimizer, options)
+
+    def denoiser(
+        self, learned: Any, shape: Architecture, prediction: str, dtype: Any
+    ) -> NetworkDenoiser:
+        """Return the denoiser with these weights, which computes in the given dtype."""
+        return NetworkDenoiser(shape, learned.astype(dtype, copy=False), prediction)

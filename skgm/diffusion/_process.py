@@ -1,4 +1,4 @@
-"""The forward process: what noise does to a row, in one step and in many."""
+"""Computes the forward process, its posterior and its parameterizations in closed form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ __all__ = [
     "forward_step",
     "gaussian_product",
     "gaussian_quotient",
+    "log_normal",
     "noisy_pairs",
     "posterior_mean",
     "posterior_variance",
     "posterior_weights",
     "prediction_gain",
+    "turned",
 ]
 
 
@@ -102,7 +104,7 @@ def as_columns(value: Any) -> np.ndarray:
     return array[:, None] if array.ndim == 1 else array
 
 
-# The posterior of one denoising step: where x_{t-1} lies, given x_t and the data x_0.
+# The posterior of one denoising step: the distribution of x_{t-1} given x_t and the data x_0.
 
 
 def posterior_mean(x_t: Any, x_0: Any, t: Any, schedule: NoiseSchedule) -> np.ndarray:
@@ -148,7 +150,7 @@ def posterior_variance(t: Any, schedule: NoiseSchedule) -> np.ndarray:
     .. math::
         \tilde\beta_t = \frac{(1 - \alpha_t)(1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}
 
-    Zero at t = 1: given x_0, nothing is left to be known.
+    It is zero at t = 1, where x_{t-1} is x_0.
 
     Parameters
     ----------
@@ -173,8 +175,8 @@ def posterior_variance(t: Any, schedule: NoiseSchedule) -> np.ndarray:
 def posterior_weights(alpha_bar_t: Any, alpha_bar_s: Any) -> tuple[Any, Any, Any]:
     """Return the weights of x_t and x_0 in the posterior mean at level s < t, and the variance.
 
-    The levels need not be neighbors of one schedule: alpha is the ratio of the two alpha_bar, as
-    for strided steps it must be.
+    The levels need not be neighbors of one schedule: alpha is the ratio of the two alpha_bar, which
+    is also correct for strided steps.
     """
     alpha_bar_t, alpha_bar_s = np.asarray(alpha_bar_t), np.asarray(alpha_bar_s)
     alpha = alpha_bar_t / alpha_bar_s
@@ -283,7 +285,7 @@ def _combine(
         )
     variance = 1.0 / precision
     mean = variance * sum(sign * m / v for m, v, sign in signed)  # eq. gaussian-quotient
-    log_scale = sum(sign * _log_normal(mean, m, v) for m, v, sign in signed)
+    log_scale = sum(sign * log_normal(mean, m, v) for m, v, sign in signed)
     log_scale = log_scale + 0.5 * np.log(2 * np.pi * variance)
     return np.asarray(mean), np.asarray(variance), np.asarray(log_scale)
 
@@ -295,15 +297,19 @@ def _checked(factor: Normal) -> tuple[np.ndarray, np.ndarray]:
     return mean, variance
 
 
-def _log_normal(x: Any, mean: Any, variance: Any) -> np.ndarray:
+def log_normal(x: Any, mean: Any, variance: Any) -> Any:
+    """Return the log-density of a normal distribution, elementwise."""
     return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
 
 
-# What a network may predict: the noise, the data, the velocity or the score, each from the other.
+# Conversions between the predictions of a network: noise, data, velocity and score.
 #
-# With x_t = a x_0 + s eps, a^2 = alpha_bar, a^2 + s^2 = 1, the pair (x_t, v) with v = a eps - s x_0
-# is the pair (x_0, eps) turned by the angle of the level: hence v is the one prediction from which
-# the others follow without a division.
+# With x_t = a x_0 + s eps, a^2 = alpha_bar, a^2 + s^2 = 1 and F = -v = s x_0 - a eps, the map
+#
+#     (x_0, eps) -> (x_t, F) = (a x_0 + s eps, s x_0 - a eps)
+#
+# is an orthogonal reflection, hence its own inverse: the data and the noise follow from x_t and F
+# (or v) without a division, by `turned`, which training and sampling use too.
 
 PREDICTIONS = ("eps", "x0", "v", "score")
 
@@ -361,7 +367,8 @@ def convert_prediction(
     elif source == "x0":
         data, noise = (lambda: known), (lambda: (noisy - a * known) / s)
     else:
-        data, noise = (lambda: a * noisy - s * known), (lambda: s * noisy + a * known)
+        of_v = turned(noisy, -known, a, s)
+        data, noise = (lambda: of_v[0]), (lambda: of_v[1])
     wanted = {
         "eps": noise,
         "x0": data,
@@ -389,9 +396,9 @@ def _check_undetermined(share: np.ndarray, source: str, target: str) -> None:
         )
 
 
-# Which noise levels training visits, and the one pair (noisy row, target) that it learns from.
+# Noise levels of training, and the pair (noisy row, target) that a network learns from.
 
-# At its far end a prediction other than "v" says little of F: no gain grows beyond 1 / this.
+# Close to one end of the angles a prediction other than "v" determines F badly: its gain is capped.
 _LEAST = 0.1
 
 
@@ -399,7 +406,7 @@ _LEAST = 0.1
 class NoiseLevels:
     """A distribution over angles phi, whose tangent is the standard deviation of the noise.
 
-    "lognormal": log tan(phi) is normal, cut off at both ends; "uniform": phi is uniform.
+    "lognormal": log tan(phi) is normal, truncated to the range; "uniform": phi is uniform.
     """
 
     phi_min: float
@@ -427,12 +434,25 @@ class NoiseLevels:
         return self.angles(np.concatenate(strata) + rng.random(len(widths)) * widths)
 
 
-def noisy_pairs(z: np.ndarray, noise: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return u = cos(phi) z + sin(phi) e and the target F = sin(phi) z - cos(phi) e, (n, d)."""
+def turned(first: Any, second: Any, cos: Any, sin: Any) -> tuple[Any, Any]:
+    """Return cos first + sin second and sin first - cos second (eq. ddpm-parameterizations).
+
+    Takes data and noise to the noisy row u and F, and u and F back to data and noise.
+    """
+    return cos * first + sin * second, sin * first - cos * second
+
+
+def noisy_pairs(z: np.ndarray, noise: np.ndarray, phi: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return u = cos(phi) z + sin(phi) e and the target F = sin(phi) z - cos(phi) e, (n, d).
+
+    `phi` is one angle, or one for each row, (n,).
+    """
+    if np.ndim(phi) == 0:
+        return turned(z, noise, z.dtype.type(np.cos(phi)), z.dtype.type(np.sin(phi)))
     phi = phi.astype(z.dtype)
-    # of the shape of z: faster than broadcasting along few columns
+    # arrays of the shape of z are faster than broadcasting along few columns
     cos, sin = (np.repeat(f(phi), z.shape[1]).reshape(z.shape) for f in (np.cos, np.sin))
-    return cos * z + sin * noise, sin * z - cos * noise
+    return turned(z, noise, cos, sin)
 
 
 def prediction_gain(prediction: str, phi: np.ndarray) -> np.ndarray:

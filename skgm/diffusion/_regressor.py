@@ -1,4 +1,4 @@
-"""Any scikit-learn regressor as the denoiser: noise level and class are columns like the others."""
+"""Trains any scikit-learn regressor as the denoiser, with noise level and class as columns."""
 
 import warnings
 from copy import deepcopy
@@ -11,10 +11,11 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import MinibatchSampler
+from skgm.diffusion._network import Architecture
 from skgm.diffusion._process import prediction_gain
-from skgm.diffusion._training import Plan, Table, make_pairs
+from skgm.diffusion._training import DenoiserKind, OptimizerOptions, Plan, Table, make_pairs
 
-__all__ = ["RegressorDenoiser", "RegressorLearner", "fit_regressor"]
+__all__ = ["RegressorDenoiser", "RegressorKind", "RegressorLearner", "fit_regressor"]
 
 _MOST_COPIES = 2**27
 
@@ -29,7 +30,7 @@ def _design(u: np.ndarray, phi: Any, codes: np.ndarray | None, n_classes: int) -
 
 
 def _checked(output: Any, shape: tuple[int, int], regressor: Any) -> np.ndarray:
-    """Return predictions as (n, d) float64, or say what is wrong with them."""
+    """Return predictions as (n, d) float64; raise if they have another shape or are not finite."""
     output = np.asarray(output, dtype=np.float64).reshape(len(output), -1)
     if output.shape != shape:
         raise ValueError(
@@ -46,7 +47,7 @@ def _checked(output: Any, shape: tuple[int, int], regressor: Any) -> np.ndarray:
 
 
 def _takes_several_targets(regressor: Any, design: np.ndarray, target: np.ndarray) -> bool:
-    """Find out by fitting a clone to a few rows: no tag says so in every version."""
+    """Return whether a clone can be fitted to a few rows: no tag says so in every version."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -61,7 +62,7 @@ def fit_regressor(
 ) -> Any:
     """Return a clone of the regressor fitted once, to `n_noise` noisy copies of every row.
 
-    Weights decide how often a row is copied, so the regressor need not know of weights.
+    Weights decide how often a row is copied, so the regressor need not accept weights.
     """
     sampler = MinibatchSampler(table.rows, table.weight, 2**31)
     if table.weight is not None and sampler.n_slots * n_noise > _MOST_COPIES:
@@ -84,12 +85,12 @@ def fit_regressor(
 
 
 class RegressorLearner:
-    """A :class:`Learner` around a regressor with `partial_fit`, fed fresh noise at each update."""
+    """A :class:`Learner` around a regressor with `partial_fit`; each update has fresh noise."""
 
     starts_anywhere = True  # not at F = 0
 
     def __init__(self, regressor: Any, n_classes: int) -> None:
-        self.fitted = clone(regressor)
+        self.learned = clone(regressor)
         self._regressor, self._n_classes = regressor, n_classes
         self._is_new = True
 
@@ -106,14 +107,14 @@ class RegressorLearner:
         if not self._is_new:
             loss = float(np.mean((self._predict(design, target.shape) - target) ** 2))
         elif target.shape[1] > 1 and not _takes_several_targets(self._regressor, design, target):
-            self.fitted = MultiOutputRegressor(self.fitted)
+            self.learned = MultiOutputRegressor(self.learned)
         self._is_new = False
-        self.fitted.partial_fit(design, target[:, 0] if target.shape[1] == 1 else target)
+        self.learned.partial_fit(design, target[:, 0] if target.shape[1] == 1 else target)
         return loss
 
     def resume(self, fitted: Any) -> None:
         """Go on with a copy of a fitted regressor."""
-        self.fitted, self._is_new = deepcopy(fitted), False
+        self.learned, self._is_new = deepcopy(fitted), False
 
     def loss(
         self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
@@ -123,11 +124,14 @@ class RegressorLearner:
         return np.asarray(np.mean((output - target) ** 2, axis=1))
 
     def _predict(self, design: np.ndarray, shape: Any) -> np.ndarray:
-        return _checked(self.fitted.predict(design), shape, self._regressor)
+        return _checked(self.learned.predict(design), shape, self._regressor)
+
+    def state(self) -> None:
+        """Return nothing: the regressor is its own state."""
 
     def snapshot(self) -> Any:
         """Return a copy of the regressor."""
-        return deepcopy(self.fitted)
+        return deepcopy(self.learned)
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a copy, unless it was taken before the first update."""
@@ -135,7 +139,7 @@ class RegressorLearner:
             check_is_fitted(snapshot)
         except NotFittedError:
             return
-        self.fitted = snapshot
+        self.learned = snapshot
 
 
 class RegressorDenoiser:
@@ -150,3 +154,41 @@ class RegressorDenoiser:
         output = _checked(self._fitted.predict(design), u.shape, self._fitted)
         phi = np.asarray(phi, dtype=np.float64)
         return output * np.atleast_1d(prediction_gain(self._prediction, phi))[:, None]
+
+
+class RegressorKind(DenoiserKind):
+    """A :class:`DenoiserKind`: a scikit-learn regressor, updated if it has `partial_fit`."""
+
+    name, attribute = "regressor", "denoiser_"
+    is_smooth = can_start = False
+
+    def __init__(self, regressor: Any) -> None:
+        self._regressor = regressor
+        self.is_iterative = hasattr(regressor, "partial_fit")
+
+    def learner(
+        self,
+        shape: Architecture,
+        options: OptimizerOptions,
+        rng: np.random.Generator,
+        *,
+        start: Any = None,
+        state: Any = None,
+    ) -> RegressorLearner:
+        """Return a learner; the regressor has its own optimizer."""
+        learner = RegressorLearner(self._regressor, shape.n_classes)
+        if start is not None:
+            learner.resume(start)
+        return learner
+
+    def fit_once(
+        self, table: Table, plan: Plan, n_noise: int, shape: Architecture, rng: np.random.Generator
+    ) -> tuple[Any, Table]:
+        """Return a clone fitted to noisy copies of all rows, and the rows."""
+        return fit_regressor(self._regressor, table, plan, n_noise, shape.n_classes, rng), table
+
+    def denoiser(
+        self, learned: Any, shape: Architecture, prediction: str, dtype: Any
+    ) -> RegressorDenoiser:
+        """Return the denoiser, which computes in float64 whatever the dtype."""
+        return RegressorDenoiser(learned, prediction, shape.n_classes)

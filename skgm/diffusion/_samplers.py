@@ -1,7 +1,7 @@
-"""Ways from noise to data: along the probability flow, by DDIM, down the ancestral chain.
+"""Draws rows from noise: by the probability flow, by DDIM, or by the ancestral chain.
 
-A denoiser is any object with ``velocity(u, phi, condition)``. Start with rows from N(0, I). Every
-sampler returns positions (n_positions, n, d): all of them or only the last, which is data.
+A denoiser is any object with ``velocity(u, phi, condition)``. Sampling starts with rows from
+N(0, I). Every sampler returns positions (n_positions, n, d): all, or only the last, which is data.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import get_blas_funcs
 
-from skgm.diffusion._process import posterior_weights
-from skgm.diffusion._schedule import NoiseSchedule
+from skgm.diffusion._process import posterior_weights, turned
+from skgm.diffusion._schedule import SCHEDULES, NoiseSchedule
 
-__all__ = ["FLOW_METHODS", "flow_angles", "sample_ancestral", "sample_ddim", "sample_flow"]
+__all__ = [
+    "FLOW_METHODS",
+    "flow_angles",
+    "sample_ancestral",
+    "sample_ddim",
+    "sample_flow",
+    "schedule_of",
+]
 
 FLOW_METHODS = ("adams", "heun", "rk4", "euler")
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -27,6 +34,14 @@ def flow_angles(phi_min: float, n_steps: int) -> np.ndarray:
     on eight normals the square root had the smallest error, or nearly, with every method.
     """
     return np.linspace(np.sqrt(np.pi / 2), np.sqrt(phi_min), n_steps + 1) ** 2
+
+
+def schedule_of(kind: str, n_timesteps: int, phi_min: float) -> NoiseSchedule:
+    """Return the levels of the chain; those of kind "angle" are spaced as in `flow_angles`."""
+    if kind != "angle":
+        return SCHEDULES[kind](n_timesteps)
+    levels = flow_angles(phi_min, max(n_timesteps - 1, 1))[::-1]
+    return NoiseSchedule.from_angles(np.minimum(levels[-n_timesteps:], np.pi / 2))
 
 
 def sample_flow(
@@ -261,10 +276,9 @@ def _predicted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted data and noise; with clipping, the noise that goes with the clipped data."""
     cos, sin = u.dtype.type(np.cos(phi)), u.dtype.type(np.sin(phi))
-    velocity = denoiser.velocity(u, phi, condition)
-    data = cos * u + sin * velocity
+    data, noise = turned(u, denoiser.velocity(u, phi, condition), cos, sin)
     if clip is None:
-        return data, sin * u - cos * velocity
+        return data, noise
     data = np.clip(data, *clip).astype(u.dtype, copy=False)
     return data, (u - cos * data) / sin
 

@@ -1,11 +1,12 @@
-"""Scaled rows: columns bent, then one affine map per class: every class is about N(0, I).
+"""Scales rows: transforms skewed columns, then maps every class to about N(0, I).
 
 Directions in which the table does not vary (constant columns, columns determined by others) are
-split off: no network sees them, and they keep a very narrow normal distribution.
+separated. The network does not see them, and they keep a very narrow normal distribution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from skgm._numerics.moments import Moments
 
 __all__ = [
     "Scaler",
+    "Summary",
     "bend",
     "choose_bends",
     "fit_scaler",
@@ -88,8 +90,9 @@ class Scaler:
         return _each(self.unscale, u, codes)
 
 
-def _each(function: object, rows: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
-    assert callable(function)
+def _each(
+    function: Callable[..., np.ndarray], rows: np.ndarray, codes: np.ndarray | None
+) -> np.ndarray:
     if codes is None:
         return np.asarray(function(rows))
     result = np.empty(rows.shape)
@@ -99,15 +102,74 @@ def _each(function: object, rows: np.ndarray, codes: np.ndarray | None) -> np.nd
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a fit keeps of its rows: the moments of each class and the range of the columns.
+
+    Attributes
+    ----------
+    moments : tuple of Moments
+        Of each class, of bent rows with the noise of discrete values; one without classes.
+    bounds : ndarray of shape (2, d)
+        Smallest and largest value of each column, not bent.
+    """
+
+    moments: tuple[Moments, ...]
+    bounds: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        rows: np.ndarray,
+        codes: np.ndarray | None,
+        weight: np.ndarray | None,
+        n_classes: int,
+        bends: np.ndarray | None,
+        noise_variance: np.ndarray | None,
+    ) -> "Summary":
+        """Summarize rows with these codes of classes and weights.
+
+        A class without rows, which `partial_fit` may see later, counts for next to nothing.
+        """
+
+        def moments(mine: Any) -> Moments:
+            part = None if weight is None else weight[mine]
+            found = Moments.from_chunk(bend(rows[mine], bends), part, joint=True)
+            if noise_variance is None:
+                return found
+            scatter = found.scatter + found.n * np.diag(noise_variance)
+            return Moments(found.n, found.mean, found.mean_error, scatter)
+
+        every = moments(slice(None))
+        bounds = np.array([rows.min(axis=0), rows.max(axis=0)])
+        if codes is None:
+            return cls((every,), bounds)
+        tiny = 1e-9 / every.n
+        absent = Moments(1e-9, every.mean, every.mean_error, every.scatter * tiny)
+        masks = [codes == code for code in range(n_classes)]
+        return cls(tuple(moments(mine) if mine.any() else absent for mine in masks), bounds)
+
+    def __add__(self, other: "Summary") -> "Summary":
+        """Return the summary of both sets of rows together."""
+        moments = tuple(mine + theirs for mine, theirs in zip(self.moments, other.moments))
+        (low, high), (low_2, high_2) = self.bounds, other.bounds
+        return Summary(moments, np.array([np.minimum(low, low_2), np.maximum(high, high_2)]))
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of each class in the rows."""
+        mass = np.array([part.n for part in self.moments])
+        return mass / mass.sum()
+
+
 def fit_scaler(classes: Sequence[Moments], kind: str, bends: np.ndarray | None = None) -> Scaler:
     """Return the maps for the moments of each class, of bent rows.
 
     "standard" divides every column by its standard deviation. "whiten" also removes the
-    correlations. "shrink" and "auto" whiten by a covariance shrunk towards
-    uncorrelated columns by as much as the sampling error of its estimate asks (the oracle
-    approximating shrinkage): all the way from "standard" in short tables to "whiten" in long ones.
-    A class of n rows borrows a share
-    d / (d + n) of its covariance from the other classes.
+    correlations. "shrink" and "auto" whiten by a covariance that is shrunk towards uncorrelated
+    columns according to the sampling error of its estimate (oracle approximating shrinkage), and so
+    lie between "standard" (short tables) and "whiten" (long ones). A class of n rows takes a share
+    d / (d + n) of its covariance from all classes together.
     """
     n = sum(moments.n for moments in classes)
     within = np.sum([moments.scatter for moments in classes], axis=0) / n
@@ -180,30 +242,30 @@ def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
 
 
-# Bent columns: one smooth increasing map per column, under which a table is nearer to normal.
+# Bent columns: one smooth increasing map per column, after which the table is closer to normal.
 #
-# Skewed columns, and columns tied by curved relations (an area and a radius), leave a whitened
-# table far from N(0, I): the Gaussian spreads mass off the curve, and a short table is too short
-# for the network to take it back. The map is the inverse hyperbolic sine about a center c with
+# A whitened table with skewed columns, or columns in curved relations (an area and a radius), is
+# far from N(0, I): the Gaussian has mass away from the curve, and a short table does not suffice
+# for the network to correct that. The map is the inverse hyperbolic sine about a center c with
 # width w,
 #
 #     v = c + w asinh((x - c) / w),    log dv/dx = -log(1 + ((x - c) / w)^2) / 2,
 #
 # (Johnson, "Systems of frequency curves generated by methods of translation", 1949), a logarithm
-# away from c and the identity for wide w. Beyond the range of the training table it goes on as a
-# straight line, so that no sample explodes.
+# away from c and the identity for wide w. Beyond the range of the training table it continues along
+# its tangent, so that samples do not overflow.
 #
-# Centers and widths maximize the likelihood of the Gaussian that a network of zeros is, column by
-# column given the others; a column is bent where that gains more than two parameters cost in the
-# Bayesian information criterion, and a twentieth of a nat a row beyond it: less the network
-# learns by itself, and better. Columns in which one value is frequent are left as they are: a
-# density can be raised at will where a value has a probability.
+# Centers and widths maximize the likelihood of the Gaussian model (a network of zeros), column by
+# column given the others. A column is bent if that gains .05 nats per row more than two parameters
+# cost in the Bayesian information criterion; smaller gains the network learns better by itself.
+# Columns in which one value is frequent are not bent, as the density at such a value can be raised
+# without limit.
 
-_FEWEST = 50  # rows: shorter tables are left as they are
-_VALUES, _MOST_ROWS, _LEAST_ROWS = 128_000, 2000, 500  # looked at, in long tables
+_FEWEST = 50  # rows: shorter tables are not bent
+_VALUES, _MOST_ROWS, _LEAST_ROWS = 128_000, 2000, 500  # used of long tables
 _POINT_MASS = 0.1  # share of the rows with one value, beyond which a column is not bent
 _SWEEPS = 3
-_LEAST_GAIN = 0.05  # nats a row, beyond the criterion: a choice made on a table of power plants
+_LEAST_GAIN = 0.05  # nats per row beyond the criterion; chosen on a table of power plants
 _WIDTHS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # both in robust standard deviations of a column
 _CENTERS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 

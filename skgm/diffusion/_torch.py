@@ -1,10 +1,10 @@
-"""A torch module as the denoiser: trained by the same loop, asked by the same samplers.
+"""Trains a torch module as the denoiser, in the same loop as the network.
 
-Torch is an extra, and is imported only where a module is at hand.
+Torch is an extra, and is imported only when a module is used.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -14,20 +14,16 @@ import numpy as np
 from skgm._numerics.optimizers import AVERAGE_EVERY, average_decay_at
 from skgm.diffusion._network import REACH, Architecture
 from skgm.diffusion._process import prediction_gain
+from skgm.diffusion._training import DenoiserKind, OptimizerOptions
 
-__all__ = ["TorchDenoiser", "TorchLearner", "is_torch_denoiser", "new_module", "seeded"]
+__all__ = ["TorchDenoiser", "TorchKind", "TorchLearner", "new_module", "seeded"]
 
 _BLOCK = 1 << 13  # rows of one call
 
 
-def is_torch_denoiser(denoiser: Any) -> bool:
-    """Whether it is a module or what makes one: anything callable that is no estimator."""
-    return callable(denoiser) and not hasattr(denoiser, "fit")
-
-
 @contextmanager
 def seeded(rng: np.random.Generator) -> Iterator[None]:
-    """Seed torch from `rng`, and put its own state back afterwards."""
+    """Seed torch from `rng`, and restore its own state afterwards."""
     try:
         import torch  # an extra
     except ImportError as error:
@@ -45,7 +41,7 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
 def new_module(denoiser: Any, architecture: Architecture, *, start: Any = None) -> Any:
     """Return a module to train: a copy of the one given, or what the factory makes.
 
-    It takes its parameters from `start`, a module trained before, where they fit.
+    It takes its parameters from `start`, a module trained before, if they have the same shapes.
     """
     import torch  # an extra
 
@@ -72,7 +68,7 @@ def _shapes(module: Any) -> Any:
 
 
 class _Caller:
-    """A module called with numpy arrays: on its device, in its dtype."""
+    """Calls a module with numpy arrays, on its device and in its dtype."""
 
     def __init__(self, module: Any, architecture: Architecture) -> None:
         self.module, self._architecture = module, architecture
@@ -107,32 +103,26 @@ def _shape_of(output: Any) -> str:
 
 
 class TorchLearner:
-    """A :class:`Learner`: mean squared error, Adam, and the averaged parameters as the result."""
+    """A :class:`Learner` of mean squared error by Adam; it returns averaged parameters."""
 
     starts_anywhere = True  # with the module's own parameters, not at F = 0
 
-    def __init__(
-        self,
-        module: Any,
-        architecture: Architecture,
-        rate: float,
-        decay: Callable[[int], float],
-        *,
-        average_decay: float,
-        weight_decay: float,
-    ) -> None:
+    def __init__(self, module: Any, architecture: Architecture, options: OptimizerOptions) -> None:
         import torch  # an extra
 
         self._trained = _Caller(module.train(), architecture)
         self._averaged = _Caller(deepcopy(module).requires_grad_(False).eval(), architecture)
-        self._rate, self._decay, self._average_decay = rate, decay, average_decay
+        self._options = options
         self._optimizer = torch.optim.AdamW(
-            module.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay
+            module.parameters(),
+            lr=options.rate,
+            betas=(0.9, 0.99),
+            weight_decay=options.weight_decay,
         )
         self._n_updates = 0
 
     @property
-    def fitted(self) -> Any:
+    def learned(self) -> Any:
         """A copy of the module with the averaged parameters, ready to be evaluated."""
         return deepcopy(self._averaged.module)
 
@@ -152,7 +142,9 @@ class TorchLearner:
         if np.isfinite(value):
             self._optimizer.zero_grad()
             loss.backward()
-            self._optimizer.param_groups[0]["lr"] = self._rate * self._decay(self._n_updates)
+            options = self._options
+            rate = options.rate * options.decay(self._n_updates)  # of all calls, not k
+            self._optimizer.param_groups[0]["lr"] = rate
             self._optimizer.step()
             self._n_updates += 1
             if self._n_updates % AVERAGE_EVERY == 0:
@@ -162,7 +154,7 @@ class TorchLearner:
     def _move_average(self) -> None:
         import torch  # an extra
 
-        share = 1 - average_decay_at(self._n_updates, self._average_decay)
+        share = 1 - average_decay_at(self._n_updates, self._options.average_decay)
         averaged, trained = self._averaged.module, self._trained.module
         with torch.no_grad():
             for mean, parameter in zip(averaged.parameters(), trained.parameters()):
@@ -280,3 +272,37 @@ class TorchDenoiser:
 
 def _bounded(u: np.ndarray) -> np.ndarray:
     return np.clip(u, -1e12, 1e12)  # squares are finite
+
+
+class TorchKind(DenoiserKind):
+    """A :class:`DenoiserKind`: a torch module, or a callable that makes one."""
+
+    name, attribute = "torch", "denoiser_"
+
+    def __init__(self, denoiser: Any) -> None:
+        self._denoiser = denoiser
+
+    def seeded(self, rng: np.random.Generator) -> Any:
+        """Return a context in which torch draws from `rng`."""
+        return seeded(rng)
+
+    def learner(
+        self,
+        shape: Architecture,
+        options: OptimizerOptions,
+        rng: np.random.Generator,
+        *,
+        start: Any = None,
+        state: Any = None,
+    ) -> TorchLearner:
+        """Return a learner of a copy of the module."""
+        learner = TorchLearner(new_module(self._denoiser, shape, start=start), shape, options)
+        if state is not None:
+            learner.resume(**state)
+        return learner
+
+    def denoiser(
+        self, learned: Any, shape: Architecture, prediction: str, dtype: Any
+    ) -> TorchDenoiser:
+        """Return the denoiser of this module, which computes in the given dtype."""
+        return TorchDenoiser(learned, shape, prediction, dtype)

@@ -1,7 +1,8 @@
-"""The training loop: any learner, mini-batches, early stopping, divergence."""
+"""Trains a denoiser on mini-batches of noisy rows, and measures the error it ends with."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Any, Protocol
@@ -9,25 +10,114 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._numerics.optimizers import learning_rate_decay
 from skgm._random import MinibatchSampler
 from skgm._warnings import warn_user
-from skgm.diffusion._network import N_TIME
 from skgm.diffusion._process import NoiseLevels, noisy_pairs, prediction_gain
 
-__all__ = ["Batches", "History", "Learner", "Plan", "Table", "make_pairs", "train"]
+__all__ = [
+    "ERROR_LEVELS",
+    "N_TIME",
+    "Batches",
+    "DenoiserKind",
+    "History",
+    "Learner",
+    "OptimizerOptions",
+    "Plan",
+    "Table",
+    "fitted_errors",
+    "level_errors",
+    "make_pairs",
+    "split_rows",
+    "train",
+    "updates_for",
+]
 
-# The loss in units of that of the fitted Gaussian: one that grows beyond this does not come back,
-# and one that ends above the second is worse than no network at all. One epoch of a learner that
-# `starts_anywhere` (random weights) may be that, and get better with the next: only the first then.
+N_TIME = 8  # smooth functions of the noise level that a network sees, with the constant
+
+# Losses are in units of the loss of the fitted Gaussian. Training whose loss rises above the first
+# limit has diverged. A fit that ends above the second is worse than no network at all; that is no
+# fault after a single epoch of a learner that `starts_anywhere` (with random weights).
 _DIVERGED, _WORSE_THAN_GAUSSIAN = 10.0, 1.2
-_LAST = 10  # epochs to judge the end by: single ones are noisy in short tables
+_SIGMA_MAX = 80.0  # largest noise of training, in standard deviations of the data
+_PER_ROW, _FEWEST, _MOST = 2.5, 50, 4000  # updates, if max_iter is "auto"
+_MOST_REPETITIONS = 2.0**53
+_LAST = 10  # epochs averaged to judge the end: single ones are noisy in short tables
 _VALIDATION_PAIRS = 1024
-_LOOKS = 100  # at most, at the held-out loss
+_LOOKS = 100  # evaluations of the held-out loss, at most
 _AT_ONCE = 1 << 17  # values of noisy rows, with their features, that are drawn at once
+ERROR_LEVELS, _ERROR_ROWS = 24, 512  # angles and rows at which the fitted error is measured
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """Learning rate, its decay with the number of updates, and the decays of Adam."""
+
+    rate: float
+    decay: Callable[[int], float]
+    average_decay: float = 0.999
+    weight_decay: float = 0.0
+
+    @classmethod
+    def of(cls, estimator: Any, plan: "Plan") -> "OptimizerOptions":
+        """Return the options that the parameters of a `DDPM` ask for."""
+        kind = "constant" if plan.one_epoch else estimator.learning_rate_decay
+        decay = learning_rate_decay(kind, plan.n_updates)
+        decays = (estimator.average_decay, estimator.weight_decay)
+        return cls(estimator.learning_rate, decay, *decays)
+
+
+class DenoiserKind:
+    """A way to learn F: how it is trained, what is kept of it, and the denoiser made of that.
+
+    `attribute` names the fitted attribute with what was learned. `is_smooth` says whether its
+    denoisers have derivatives. `is_iterative` says whether it is trained by updates of a learner
+    (and so by `partial_fit`) or by `fit_once`; `can_start` whether a fit can start from another;
+    `has_trial` whether a trial run chooses its number of updates.
+    """
+
+    name = attribute = ""
+    is_smooth = is_iterative = can_start = True
+    has_trial = False
+
+    def by_elbo(self, score_method: str) -> bool:
+        """Return whether log-densities are lower bounds, with this `score_method`."""
+        if score_method == "ode" and not self.is_smooth:
+            raise ValueError(
+                "score_method='ode' needs a denoiser with derivatives: 'mlp', 'empirical' or a "
+                f"torch module; this one is a {self.name}. Use score_method='auto' or 'elbo'."
+            )
+        return score_method == "elbo" or not self.is_smooth
+
+    def seeded(self, rng: np.random.Generator) -> Any:
+        """Return a context in which the library behind the denoiser draws from `rng`."""
+        return nullcontext()
+
+    def learner(
+        self,
+        shape: Any,
+        options: OptimizerOptions,
+        rng: np.random.Generator,
+        *,
+        start: Any = None,
+        state: Any = None,
+    ) -> Any:
+        """Return a :class:`Learner`, from what was learned before and the optimizer's state."""
+        raise NotImplementedError
+
+    def fit_once(
+        self, table: "Table", plan: "Plan", n_noise: int, shape: Any, rng: np.random.Generator
+    ) -> tuple[Any, "Table"]:
+        """Return what is learned from the rows at once, and the rows that it has seen."""
+        raise NotImplementedError
+
+    def denoiser(self, learned: Any, shape: Any, prediction: str, dtype: Any) -> Any:
+        """Return the denoiser of scaled rows, with ``velocity(u, phi, condition)``."""
+        raise NotImplementedError
 
 
 class Learner(Protocol):
-    """What the loop trains: our network, or a regressor with `partial_fit`."""
+    """What the loop trains: a network, a torch module, or a regressor with `partial_fit`."""
 
     def prepare(
         self, u: np.ndarray, phi: np.ndarray, codes: np.ndarray | None, target: np.ndarray
@@ -48,12 +138,15 @@ class Learner(Protocol):
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
 
+    def state(self) -> Any:
+        """Return the state of the optimizer, to go on with more rows."""
+
 
 @dataclass(frozen=True)
 class Table:
-    """Scaled rows, (n, d), with the code of each row's class and its weight, or None.
+    """Rows, (n, d), with the code of each row's class and its weight, or None.
 
-    `jitter`, with ``draw(n, codes, rng)``, is noise that the data have, fresh at every look.
+    `jitter`, with ``draw(n, codes, rng)``, draws noise that is added to the rows at every use.
     """
 
     rows: np.ndarray
@@ -72,12 +165,26 @@ class Table:
         codes, weight = parts
         return Table(self.rows[index], codes, weight, self.jitter)
 
+    def of_positive_weight(self) -> "Table":
+        """Return the table without its rows of weight zero."""
+        if self.weight is None or self.weight.all():
+            return self
+        return self.take(np.flatnonzero(self.weight > 0))
+
     def jittered(self, rng: np.random.Generator) -> "Table":
-        """Return the rows with noise of their own, if they have any."""
+        """Return the rows with noise added, if they have any."""
         if self.jitter is None:
             return self
         noise = self.jitter.draw(len(self.rows), self.codes, rng).astype(self.rows.dtype)
         return Table(self.rows + noise, self.codes, self.weight)
+
+
+def split_rows(data: Table, fraction: float, rng: np.random.Generator) -> tuple[Table, Table]:
+    """Return the rows to train on and those to hold out, at least one of each."""
+    n = len(data.rows)
+    n_held_out = min(max(1, round(fraction * n)), n - 1)
+    order = rng.permutation(n)
+    return data.take(order[n_held_out:]), data.take(order[:n_held_out])
 
 
 @dataclass(frozen=True)
@@ -89,13 +196,41 @@ class Plan:
     batch_size: int
     one_epoch: bool = False
     prediction: str = "v"
-    patience: int | None = None  # looks without a better held-out loss; None: no early stopping
+    patience: int | None = None  # looks without a lower held-out loss; None: no early stopping
     tolerance: float = 1e-4
+
+    @classmethod
+    def of(cls, estimator: Any, data: Table, *, one_epoch: bool = False) -> "Plan":
+        """Return the plan that the parameters of a `DDPM` ask for."""
+        if not data.n_rows <= _MOST_REPETITIONS:
+            raise ValueError(
+                f"sample_weight sums to {data.n_rows:.3g}; a weight counts repetitions of its row, "
+                "and there can be no more than 2**53 in all. Divide sample_weight by its mean."
+            )
+        n_updates = estimator.max_iter
+        if isinstance(n_updates, str):
+            n_updates = updates_for(data, _PER_ROW)
+        stops = estimator.early_stopping and not one_epoch
+        ends = (np.arctan(estimator.sigma_min), np.arctan(_SIGMA_MAX))
+        return cls(
+            NoiseLevels(*ends, estimator.noise_distribution),
+            n_updates=n_updates,
+            one_epoch=one_epoch,
+            batch_size=estimator.batch_size,
+            prediction=estimator.prediction,
+            patience=estimator.n_iter_no_change if stops else None,
+            tolerance=estimator.tol,
+        )
+
+
+def updates_for(data: Table, per_row: float) -> int:
+    """Return the number of updates for a table, within limits."""
+    return int(min(max(per_row * data.n_rows, _FEWEST), _MOST))
 
 
 @dataclass
 class History:
-    """What happened: mean loss per epoch, held-out loss per look, updates made, how it ended."""
+    """Mean loss per epoch, held-out loss per look, number of updates, whether training diverged."""
 
     losses: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
@@ -104,7 +239,7 @@ class History:
 
 
 class Batches:
-    """Noisy rows and targets, epoch by epoch; several batches are drawn and prepared at once."""
+    """Draws noisy rows and targets epoch by epoch, several batches at once."""
 
     def __init__(self, table: Table, plan: Plan, rng: np.random.Generator) -> None:
         parts = [table.rows] if table.codes is None else [table.rows, table.codes[:, None]]
@@ -114,7 +249,7 @@ class Batches:
     def epoch(self, learner: Learner) -> Iterator[tuple[tuple[Any, ...], float]]:
         """Yield batches for `learner.update`, and the loss that F = 0 has on each.
 
-        A small table is repeated, under fresh noise.
+        A small table is repeated with fresh noise.
         """
         most = max(1, _AT_ONCE // (self._plan.batch_size * (self._table.rows.shape[1] + N_TIME)))
         batches = self._sampler.epoch(self._rng)
@@ -138,7 +273,7 @@ def make_pairs(
 ) -> tuple[Any, ...]:
     """Return (u, phi, codes, target) for the rows of a table: fresh noise, stratified levels.
 
-    `sizes` of batches, if these are several: levels are stratified in each.
+    `sizes` are those of several batches; levels are stratified in each.
     """
     table = table.jittered(rng)
     sizes = [len(table.rows)] if sizes is None else sizes
@@ -151,7 +286,7 @@ def make_pairs(
 
 
 class _Validation:
-    """The loss on held-out rows under noise drawn once; the best learner so far."""
+    """Evaluates the loss on held-out rows, with noise drawn once; keeps the best learner."""
 
     def __init__(self, held_out: Table, plan: Plan, rng: np.random.Generator) -> None:
         copies = max(1, _VALIDATION_PAIRS // len(held_out.rows))
@@ -163,7 +298,7 @@ class _Validation:
         self.snapshot: Any = None
 
     def is_time_to_stop(self, learner: Learner, history: History) -> bool:
-        """Look at the held-out loss, unless the last look was a few updates ago."""
+        """Evaluate the held-out loss, unless the last evaluation was a few updates ago."""
         if history.n_updates < self._next:
             return False
         self._next = history.n_updates + self._every
@@ -188,8 +323,8 @@ def train(
     """Train the learner in place.
 
     `on_epoch(run, history)` is called for each epoch; it calls `run` and returns whether to stop.
-    The weights that a fit ends with are those of the best epoch on the held-out rows, if there
-    are any, and those of the best epoch of all after a divergence, which warns.
+    With held-out rows the learner ends with the weights of the best evaluation on them. After a
+    divergence, which warns, it ends with the weights of the epoch of lowest training loss.
     """
     history = History()
     batches = Batches(table, plan, rng)
@@ -238,3 +373,43 @@ def _finish(learner: Learner, history: History, safe: Any, watch: _Validation | 
             history.losses.pop()
     elif watch is not None and watch.snapshot is not None:
         learner.restore(watch.snapshot)
+
+
+def level_errors(
+    denoiser: Any,
+    rows: np.ndarray,
+    angles: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    sample_weight: np.ndarray | None = None,
+    condition: np.ndarray | None = None,
+    n_noise: int = 4,
+) -> np.ndarray:
+    """Return the mean squared error of the predicted data per angle and column, (T, d).
+
+    The noise comes in pairs of opposite sign, `n_noise` draws for each row and angle. Errors are
+    never zero: at least the rounding error of the data's unit variance.
+    """
+    errors = np.zeros((len(angles), rows.shape[1]))
+    pairs = max(1, n_noise // 2)
+    for index, phi in enumerate(angles):
+        for _ in range(pairs):
+            noise = rng.standard_normal(rows.shape)
+            for signed in (noise, -noise):
+                u, target = noisy_pairs(rows, signed, phi)
+                residual = np.sin(phi) * (target - denoiser.velocity(u, phi, condition))
+                errors[index] += np.average(residual**2, axis=0, weights=sample_weight)
+    return np.maximum(errors / (2 * pairs), np.finfo(np.float64).eps)
+
+
+def fitted_errors(
+    denoiser: Any, data: Table, phi_min: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the mean squared error of F at evenly spaced angles, (ERROR_LEVELS, d)."""
+    index = rng.permutation(len(data.rows))[:_ERROR_ROWS]
+    part = data.take(index).jittered(rng)
+    angles = np.linspace(phi_min, np.pi / 2, ERROR_LEVELS)
+    errors = level_errors(
+        denoiser, part.rows, angles, rng, sample_weight=part.weight, condition=part.codes, n_noise=2
+    )
+    return errors / np.sin(angles)[:, None] ** 2

@@ -1,4 +1,4 @@
-"""The way between data and noise, as a picture."""
+"""Draws the rows of a diffusion model between noise and data."""
 
 import numbers
 from typing import Any
@@ -24,17 +24,17 @@ _KINDS = ("reverse", "forward", "trajectory", "score")
 
 
 class DiffusionDisplay:
-    r"""Rows between noise and data, and the field that leads from one to the other.
+    r"""Rows between noise and data, and the score of the model there.
 
-    On the way a row stands at an angle :math:`\varphi`, where it is
-    :math:`\cos\varphi\,z + \sin\varphi\,e` of scaled data z and noise e, shown in the units of the
-    table. The score, the gradient of the log-density of such rows, points to where they are
-    denser.
+    At an angle :math:`\varphi` of its trajectory a row is
+    :math:`\cos\varphi\,z + \sin\varphi\,e`, with scaled data z and noise e. It is shown in the
+    units of the table. The score, the gradient of the log-density of such rows, points to where
+    they are denser.
 
-    - "reverse": drawn rows at some angles on the way from noise to data and, in tables of two
-      columns, the score of the model there;
-    - "forward": the rows of a table at the same angles, each with one noise throughout;
-    - "trajectory": the way of each drawn row as a line; of one column, against the angle;
+    - "reverse": drawn rows at some angles from noise to data and, for tables of two columns, the
+      score of the model there;
+    - "forward": the rows of a table at the same angles, each with the same noise throughout;
+    - "trajectory": the trajectory of each drawn row as a line; with one column, against the angle;
     - "score": the score at one angle, by default at the data, and the rows of a table.
 
     Create it with :meth:`from_estimator`.
@@ -114,20 +114,20 @@ class DiffusionDisplay:
         random_state: Any = None,
         ax: Any = None,
     ) -> "DiffusionDisplay":
-        """Follow rows of a fitted diffusion model, and draw them.
+        """Compute trajectories of a fitted diffusion model, and draw them.
 
         Parameters
         ----------
         estimator : fitted DDPM
             The model.
         X : array-like or data frame of shape (n_rows, n_features), default=None
-            The rows of "forward", or of "score", which draws some where it gets none.
+            The rows of "forward", or of "score", which draws rows if it gets none.
         kind : {"reverse", "forward", "trajectory", "score"}, default="reverse"
             What to show.
         columns : pair of int or str, default=(0, 1)
             The columns of the axes, in tables of more than two.
         y : label, default=None
-            With `class_conditional`, the class to show. Where it is None, drawn rows are of all
+            With `class_conditional`, the class to show. If it is None, drawn rows are of all
             classes, and "reverse" has no score; "forward" and "score" need it.
         n_samples : int, default=200
             Number of rows drawn.
@@ -168,15 +168,16 @@ class DiffusionDisplay:
         names = column_names(estimator, estimator.n_features_in_)
         chosen = _check_columns(columns, names)
         labels = None if y is None else np.repeat(np.asarray(y), n_samples)
-        angles = estimator._way_angles(n_steps)
+        model = estimator._model()
+        angles = model.flow_angles(n_steps)
         some = np.unique(np.linspace(0, n_steps, n_angles).round().astype(int))
         if kind == "score":
             angles = np.array([angles[-1] if angle is None else _check_angle(angle)])
             rows = estimator.sample(n_samples, rng, y=labels) if X is None else X
-            positions = estimator._way_of(rows, np.zeros(1), rng, code)
+            positions = model.noised(estimator._rows(rows), np.zeros(1), rng, code)
         elif kind == "forward":
             angles = angles[some]
-            positions = estimator._way_of(X, angles, rng, code)
+            positions = model.noised(estimator._rows(X), angles, rng, code)
         else:
             positions = estimator.sample(
                 n_samples, rng, y=labels, sampler="ode", n_steps=n_steps, return_trajectory=True
@@ -186,7 +187,7 @@ class DiffusionDisplay:
         grid, score = None, None
         if kind in ("reverse", "score") and len(names) == 2 and code is not None:
             grid = field_grid(positions)
-            score = np.stack([estimator._way_score(grid, phi, code) for phi in angles])
+            score = np.stack([model.trajectory_score(grid, phi, code) for phi in angles])
             grid, score = grid[:, chosen], score[..., chosen]
         display = cls(
             kind=kind,
@@ -199,7 +200,7 @@ class DiffusionDisplay:
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> "DiffusionDisplay":
-        """Draw the rows and, where it is known, the score.
+        """Draw the rows and, if it is known, the score.
 
         Arrows have the direction of the score; their lengths are compressed, so that the longest
         do not hide the others.
@@ -241,7 +242,7 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
     check_is_fitted(estimator)
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {[*_KINDS]}; got {kind!r}.")
-    estimator._check_not_mixed("way from noise to rows that can be drawn")
+    estimator._check_not_mixed("trajectories that can be drawn")
     if kind == "forward" and X is None:
         raise ValueError("kind='forward' follows rows of a table: give them as X.")
     if kind == "score" and estimator.n_features_in_ != 2:
@@ -249,7 +250,7 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
             f"kind='score' needs a table of two columns; this one has {estimator.n_features_in_}. "
             "Use kind='trajectory' with two of its columns."
         )
-    code = estimator._way_code(y)
+    code = estimator._class_code(y)
     if code is None and kind in ("forward", "score"):
         raise ValueError(
             f"kind={kind!r} shows one class of a class-conditional model: give its label as y, "
@@ -277,7 +278,7 @@ def _check_angle(angle: Any) -> float:
     return float(angle)
 
 
-# Rows on the way between noise and data, drawn: points, lines, arrows.
+# Drawing of rows, trajectories and scores: points, lines, arrows.
 
 _ARROWS = 17  # along an axis
 _MARGIN = 0.05
@@ -317,7 +318,7 @@ def draw_rows(ax: Any, rows: np.ndarray, names: list[str]) -> None:
 
 
 def draw_lines(ax: Any, path: np.ndarray, angles: np.ndarray, names: list[str]) -> None:
-    """Draw the way of every row, (n_angles, n, 1 or 2), and where it ends."""
+    """Draw the trajectory of every row, (n_angles, n, 1 or 2), and its two ends."""
     if len(names) == 1:
         across, up, labels = np.broadcast_to(angles[:, None], path.shape[:2]), path[..., 0], names
         ax.invert_xaxis()

@@ -39,7 +39,7 @@ def column_kinds(X: Any, categorical: Any, integer: Any) -> list[str] | None:
     """
     by_dtype = all(spec is None or _is_by_dtype(spec) for spec in (categorical, integer))
     if by_dtype and (isinstance(X, np.ndarray) or frame_fault(X) is not None):
-        return None  # the validation of plain tables judges it
+        return None  # the validation of real tables reports it
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         names, found = list(frame.columns), [_kind(column) for column in frame.iter_columns()]

@@ -6,8 +6,8 @@ from sklearn.datasets import load_iris
 
 from skgm.diffusion import DDPM, NoiseSchedule
 from skgm.diffusion._conditional import constraints, draw_given
-from skgm.diffusion._elbo import level_errors
 from skgm.diffusion._scaling import Scaler
+from skgm.diffusion._training import level_errors
 from tests.diffusion.denoisers import GaussianDenoiser, MixtureDenoiser
 
 RNG = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_clusters_come_in_the_right_shares():
     centers = np.array([[-1.0, -1.0], [0.0, 1.2], [1.0, -0.5]])
     mixture = MixtureDenoiser(centers, 0.35)
     rng, n = np.random.default_rng(3), 3000
-    errors = level_errors(mixture, mixture.draw(4000, rng), SCHEDULE, rng)
+    errors = level_errors(mixture, mixture.draw(4000, rng), SCHEDULE.angles, rng)
     unit = Scaler(np.zeros((1, 2)), np.eye(2)[None], np.eye(2)[None], 2)
     for x in (0.2, 0.6):
         rows = draw_given(mixture, unit, np.array([[x, NAN]]), n, rng, SCHEDULE, errors)

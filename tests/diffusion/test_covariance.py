@@ -5,13 +5,13 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm.diffusion._by_class import EmpiricalDenoiser
 from skgm.diffusion._elbo import (
     has_jacobian,
     posterior_spectrum,
     step_divergence,
     velocity_jacobian,
 )
+from skgm.diffusion._empirical import EmpiricalDenoiser
 from tests.diffusion.denoisers import GaussianDenoiser, MixtureDenoiser, SmoothMixtureDenoiser
 
 MIXTURE = SmoothMixtureDenoiser([[-1.0, 0.0], [1.0, 0.3], [0.2, -1.1]], 0.4)

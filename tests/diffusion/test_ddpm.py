@@ -1,5 +1,6 @@
 """DDPM: what the check suites do not see."""
 
+import copy
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_moons
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.neighbors import KernelDensity
 from sklearn.neural_network import MLPRegressor
 
@@ -79,9 +80,9 @@ def test_score_function_at_the_last_level_is_that_of_a_wide_gaussian(moons):
     """With noise of many deviations the data no longer matter: -(x - mean) / sigma^2, whitened."""
     X = MOONS[:5] + 1000 * np.array([[1.0, -2.0]])
     level = 950
-    schedule = moons._schedule()
+    schedule = moons._model().schedule
     variance = (1 - schedule.alpha_bar[level - 1]) / schedule.alpha_bar[level - 1]
-    forward = moons._scaling["forward"][0]
+    forward = moons._scaler.forward[0]
     precision = forward.T @ forward / (1 + variance)
     assert_allclose(
         moons.score_function(X, t=level), -(X - MOONS.mean(axis=0)) @ precision, rtol=0.02
@@ -101,7 +102,7 @@ def test_many_columns_are_scored_along_fixed_directions():
     values = model.score_samples(X)
     assert_allclose(model.score_samples(X[[7]]), values[7], rtol=1e-9)
     exact = clone(model).fit(X)
-    exact._signs = None
+    exact._probes = None
     gap = values - exact.score_samples(X)
     assert abs(gap.mean()) < 4 * gap.std() / 10 + 0.05
 
@@ -132,7 +133,7 @@ def test_labels(iris):
 
 
 def test_marginal_density_is_the_mixture_of_the_classes(iris):
-    joint = iris._class_log_density(IRIS)
+    joint = iris._model().class_log_density(IRIS)
     mixture = np.log((np.exp(joint) / 3).sum(axis=1))
     assert_allclose(iris.score_samples(IRIS), mixture, rtol=1e-10)
     probability = iris.predict_proba(IRIS)
@@ -143,7 +144,8 @@ def test_marginal_density_is_the_mixture_of_the_classes(iris):
 
 def test_score_function_of_classes_is_that_of_the_mixture(iris):
     probability = iris.predict_proba(IRIS[:9])
-    parts = np.stack([iris._class_score(IRIS[:9], iris._phi_min, k) for k in range(3)])
+    model = iris._model()
+    parts = np.stack([model.class_score(IRIS[:9], model.phi_min, k) for k in range(3)])
     expected = np.einsum("nk,knd->nd", probability, parts)
     assert_allclose(iris.score_function(IRIS[:9]), expected, rtol=1e-6, atol=1e-6)
 
@@ -409,3 +411,37 @@ def test_a_factory_without_torch_names_the_extra(monkeypatch):
 def test_completions_ignore_no_option(iris, options):
     with pytest.raises(ValueError, match=rf"no {next(iter(options))} with given"):
         iris.sample(given=[[np.nan, 3.0, 1.0, 0.2]], **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("class_conditional", True),
+        ("prediction", "x0"),
+        ("sigma_min", 0.5),
+        ("denoiser", "empirical"),
+        ("denoiser", ExtraTreesRegressor()),
+    ],
+    ids=lambda value: str(value).split("(")[0],
+)
+def test_parameters_that_fix_the_model_need_a_new_fit(moons, name, value):
+    model = copy.deepcopy(moons)
+    before = model.score_samples(MOONS[:3])
+    model.set_params(**{name: value})
+    calls = [model.score_samples, model.score_function, model.elbo, model.impute]
+    for call in [*calls, lambda X: model.sample(2)]:
+        with pytest.raises(NotFittedError, match=f"{name}=.* fit again"):
+            call(MOONS[:3])
+    model.set_params(**{name: getattr(moons, name)})
+    assert_array_equal(model.score_samples(MOONS[:3]), before)
+
+
+def test_score_function_of_classes_by_a_regressor_weights_them_by_their_bounds():
+    regressor = ExtraTreesRegressor(5, min_samples_leaf=5, random_state=0)
+    model = DDPM(regressor, n_noise=5, class_conditional=True, random_state=0).fit(IRIS, NAMES)
+    share, fitted = model.predict_proba(IRIS[:4]), model._model()
+    parts = [fitted.class_score(IRIS[:4], fitted.phi_min, k) for k in range(3)]
+    expected = np.einsum("nk,knd->nd", share, np.stack(parts))
+    assert_allclose(model.score_function(IRIS[:4]), expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="needs a denoiser with derivatives"):
+        model.score_function(IRIS[:4], t=500)

@@ -6,7 +6,8 @@ from sklearn.datasets import make_moons
 
 from skgm._numerics.qmc import normal_nodes, row_keys
 from skgm.diffusion import NoiseSchedule
-from skgm.diffusion._elbo import evidence_lower_bound, level_errors, step_variances
+from skgm.diffusion._elbo import evidence_lower_bound, step_variances
+from skgm.diffusion._training import level_errors
 from tests.diffusion.denoisers import GaussianDenoiser, MixtureDenoiser, SmoothMixtureDenoiser
 
 COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.5]])
@@ -82,7 +83,7 @@ def test_never_above_the_exact_likelihood_of_a_linear_chain(
     covariance = COVARIANCE if denoiser == "exact" else [[2.0, 0.0], [0.0, 0.5]]
     denoiser = GaussianDenoiser(MEAN, covariance)
     schedule = NoiseSchedule.cosine(n_steps)
-    errors = level_errors(denoiser, normal_rows, schedule, np.random.default_rng(1))
+    errors = level_errors(denoiser, normal_rows, schedule.angles, np.random.default_rng(1))
     variances = {
         True: linear_step_covariances(schedule, errors, denoiser.covariance),
         False: step_variances(schedule, errors, "analytic"),
@@ -167,7 +168,7 @@ def test_close_to_the_true_density_of_moons(derivatives):
     rows, others = denoiser.draw(100 if derivatives else 400, rng), denoiser.draw(1500, rng)
     angles = 2 * np.arctan(np.exp(np.linspace(np.log(np.tan(0.05 / 2)), 0, 50)))
     schedule = NoiseSchedule.from_angles(angles)
-    errors = level_errors(denoiser, others, schedule, rng, n_noise=2)
+    errors = level_errors(denoiser, others, schedule.angles, rng, n_noise=2)
     bound, error = of_bounds(evidence_lower_bound(denoiser, rows, schedule, errors))
     gap = denoiser.log_density(rows).mean() - bound
     assert -3 * error < gap < (0.02 if derivatives else 0.05) + 3 * error
@@ -220,8 +221,8 @@ def test_level_errors_are_posterior_variances(normal_rows):
     rng = np.random.default_rng(6)
     rows = rng.multivariate_normal(MEAN, COVARIANCE, size=4000)
     weight = np.r_[np.ones(2000), np.zeros(2000)]
-    whole = level_errors(denoiser, rows, schedule, rng)
-    half = level_errors(denoiser, rows, schedule, rng, sample_weight=weight)
+    whole = level_errors(denoiser, rows, schedule.angles, rng)
+    half = level_errors(denoiser, rows, schedule.angles, rng, sample_weight=weight)
     for errors, n in ((whole, 8000), (half, 4000)):
         for t, phi in enumerate(schedule.angles):
             precision = np.linalg.inv(COVARIANCE) + np.eye(2) / np.tan(phi) ** 2
@@ -232,7 +233,7 @@ def test_level_errors_are_posterior_variances(normal_rows):
 def test_errors_are_never_zero():
     schedule = NoiseSchedule.from_angles([0.1, 1.0])
     perfect = GaussianDenoiser(np.zeros(1), np.zeros((1, 1)))
-    errors = level_errors(perfect, np.zeros((5, 1)), schedule, np.random.default_rng(0))
+    errors = level_errors(perfect, np.zeros((5, 1)), schedule.angles, np.random.default_rng(0))
     assert np.all(errors > 0)
     assert np.all(np.isfinite(evidence_lower_bound(perfect, np.zeros((1, 1)), schedule, errors)))
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 
-from skgm.diffusion._mixed import combine_bounds
+from skgm.diffusion._model import combine_bounds
 from skgm.tables._encoding import (
     NOISE,
     Encoding,

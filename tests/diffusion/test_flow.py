@@ -5,7 +5,7 @@ from scipy import stats
 from sklearn.datasets import make_moons
 from sklearn.neighbors import KernelDensity
 
-from skgm.diffusion._by_class import EmpiricalDenoiser
+from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import Probes, flow_log_density, trace_of_jacobian
 from tests.diffusion.denoisers import GaussianDenoiser
 
@@ -115,7 +115,7 @@ def test_directional_derivative_is_that_of_finite_differences(moons):
 def test_empirical_denoiser_in_blocks(moons, monkeypatch):
     denoiser, u = EmpiricalDenoiser(moons), near(moons, 0.3, n=30)
     whole = denoiser.velocity_divergence(u, 0.3)
-    monkeypatch.setattr("skgm.diffusion._by_class._BLOCK", 1000)
+    monkeypatch.setattr("skgm.diffusion._empirical._BLOCK", 1000)
     for got, expected in zip(denoiser.velocity_divergence(u, 0.3), whole):
         assert_allclose(got, expected, rtol=1e-12)
     monkeypatch.setattr("skgm.diffusion._flow._BLOCK", 7)

@@ -179,7 +179,7 @@ def test_density_integrates_to_one(options):
     """By trapezia, with the ends of the range, where the slope has kinks, among the nodes."""
     X = skewed(120)[:, :1]
     model = DDPM(**{"random_state": 0, **options}).fit(X)
-    assert model._bends is not None
+    assert model._scaler.bends is not None
     ends = np.array([X.min() - 30, X.min(), X.max(), X.max() + 300])
     total = 0.0
     for low, high in pairwise(ends):
@@ -207,9 +207,9 @@ def test_samples_follow_the_density(untrained, sampler):
     """The logarithms of lognormal columns come back; tests at 1 in 10,000."""
     rows = untrained.sample(3000, random_state=0, sampler=sampler)
     assert np.isfinite(rows).all()
-    scaled = bend(rows, untrained._bends) - untrained.location_
+    scaled = bend(rows, untrained._scaler.bends) - untrained.location_
     root = np.linalg.cholesky(
-        np.linalg.inv(untrained._scaling["forward"][0].T @ untrained._scaling["forward"][0])
+        np.linalg.inv(untrained._scaler.forward[0].T @ untrained._scaler.forward[0])
     )
     for column in np.linalg.solve(root, scaled.T):
         assert stats.kstest(column, "norm").pvalue > 1e-4
@@ -222,11 +222,11 @@ def test_completions_follow_the_conditional_density(untrained):
     given = np.array([[2.0, np.nan, 0.3]])
     rows = untrained.sample(500, random_state=0, given=given)
     assert_array_equal(rows[:, [0, 2]], np.repeat(given[:, [0, 2]], 500, axis=0))
-    forward = untrained._scaling["forward"][0]
+    forward = untrained._scaler.forward[0]
     precision = forward.T @ forward
-    known = bend(np.array([[2.0, 1.0, 0.3]]), untrained._bends)[0] - untrained.location_[0]
+    known = bend(np.array([[2.0, 1.0, 0.3]]), untrained._scaler.bends)[0] - untrained.location_[0]
     mean = -(precision[1, [0, 2]] @ known[[0, 2]]) / precision[1, 1]
-    bent = bend(rows, untrained._bends)[:, 1] - untrained.location_[0, 1]
+    bent = bend(rows, untrained._scaler.bends)[:, 1] - untrained.location_[0, 1]
     assert stats.kstest((bent - mean) * np.sqrt(precision[1, 1]), "norm").pvalue > 1e-4
     X = skewed(5)
     X[0, 1] = X[3, 0] = np.nan
@@ -261,15 +261,15 @@ def test_bending_pays_on_rows_held_out():
 
 def test_other_scalings_bend_nothing():
     for kind in ("shrink", "whiten", "standard"):
-        assert DDPM(scaling=kind, **NO_TRAINING).fit(skewed())._bends is None
+        assert DDPM(scaling=kind, **NO_TRAINING).fit(skewed())._scaler.bends is None
 
 
 def test_partial_fit_keeps_the_bends_of_fit():
     X = skewed(100)
     model = DDPM(max_iter=50, random_state=0).fit(X)
-    before = model._bends.copy()
+    before = model._scaler.bends.copy()
     model.partial_fit(2 * X)
-    assert_array_equal(model._bends, before)
+    assert_array_equal(model._scaler.bends, before)
     assert_allclose(
         model.location_[0],
         np.vstack([bend(X, before), bend(2 * X, before)]).mean(axis=0),
@@ -277,17 +277,17 @@ def test_partial_fit_keeps_the_bends_of_fit():
     )
     assert np.isfinite(model.score_samples(X)).all()
     fresh = DDPM(random_state=0).partial_fit(X)
-    assert fresh._bends is None
+    assert fresh._scaler.bends is None
     fresh.set_params(max_iter=50)
-    assert fresh.fit(X)._bends is not None
-    assert fresh.set_params(scaling="shrink").fit(X)._bends is None
+    assert fresh.fit(X)._scaler.bends is not None
+    assert fresh.set_params(scaling="shrink").fit(X)._scaler.bends is None
 
 
 def test_classes_share_the_bends():
     X = np.vstack([skewed(150), 3 * skewed(150, 1)])
     y = np.repeat(["small", "large"], 150)
     model = DDPM(class_conditional=True, max_iter=50, random_state=0).fit(X, y)
-    assert model._bends.shape == (4, 3)
+    assert model._scaler.bends.shape == (4, 3)
     assert_allclose(model.predict_proba(X).sum(axis=1), 1)
     assert (model.predict(X) == y).mean() > 0.8
     rows, labels = model.sample(200, random_state=0, return_labels=True)
@@ -305,7 +305,7 @@ def test_whole_numbers_and_categories_are_left_alone():
     )
     X["kind"] = np.where(X["radius"] > 1, "a", "b")
     model = DDPM(max_iter=50, random_state=0).fit(X)
-    assert_array_equal(np.isfinite(model._bends[1]), [True, True, False, False, False])
+    assert_array_equal(np.isfinite(model._scaler.bends[1]), [True, True, False, False, False])
     rows = model.sample(50, random_state=0)
     assert_array_equal(rows.dtypes, X.dtypes)
     assert np.isfinite(model.score_samples(X)).all()

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skgm import DDPM
 from skgm._numerics.qmc import row_keys
-from skgm.diffusion import _mixed
+from skgm.diffusion import _model
 
 QUICK = {"max_iter": 60, "random_state": 0}
 LEVELS = ["low", "mid", "high", "never"]
@@ -132,10 +132,10 @@ def test_scores_are_log_probabilities_of_what_sample_draws(monkeypatch):
     frame = pd.DataFrame({"a": np.array(["u", "v", "w"])[a], "b": b})
     model = DDPM(random_state=0).fit(frame)
     cells = pd.DataFrame({"a": np.repeat(["u", "v", "w"], 2), "b": [False, True] * 3})
-    monkeypatch.setattr(_mixed, "_PAIRS", 32)
+    monkeypatch.setattr(_model, "_PAIRS", 32)
     probability = np.empty((repeats, 6))
     for r in range(repeats):
-        monkeypatch.setattr(_mixed, "row_keys", lambda rows, seed, r=r: row_keys(rows, seed + r))
+        monkeypatch.setattr(_model, "row_keys", lambda rows, seed, r=r: row_keys(rows, seed + r))
         probability[r] = np.exp(model.score_samples(cells))
     total = probability.sum(axis=1)
     error = total.std(ddof=1) / np.sqrt(repeats)

@@ -4,8 +4,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm.diffusion import NoiseSchedule
-from skgm.diffusion._by_class import EmpiricalDenoiser
 from skgm.diffusion._elbo import step_variances
+from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import flow_log_density
 from skgm.diffusion._samplers import (
     FLOW_METHODS,

@@ -14,8 +14,8 @@ from skgm.diffusion import (
     posterior_mean,
     posterior_variance,
 )
-from skgm.diffusion._by_class import EmpiricalDenoiser
 from skgm.diffusion._elbo import evidence_lower_bound, step_variances
+from skgm.diffusion._empirical import EmpiricalDenoiser
 from skgm.diffusion._flow import flow_log_density
 from skgm.diffusion._samplers import flow_angles, sample_ancestral, sample_ddim, sample_flow
 from tests.equations import equation, mistake

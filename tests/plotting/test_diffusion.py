@@ -59,7 +59,7 @@ def test_at_pure_noise_the_score_is_that_of_the_gaussian_that_sampling_starts_fr
     """Whitened rows start as N(0, I), and so rows in the table's units as a known normal."""
     axes = Figure().subplots(1, 5)
     display = DiffusionDisplay.from_estimator(model, random_state=0, ax=axes)
-    forward = model._scaling["forward"][0]
+    forward = model._scaler.forward[0]
     precision = forward.T @ forward
     assert_allclose(display.score_[0], (model.location_[0] - display.grid_) @ precision, rtol=1e-9)
     assert_allclose(np.linalg.inv(precision), np.cov(X.T, bias=True), rtol=0.05)
@@ -102,7 +102,7 @@ def test_forward_adds_noise_as_the_angle_says(model):
     )
     assert display.positions_.shape == (4, 300, 2)
     assert_allclose(display.positions_[-1], X, atol=5 * 0.02 * X.std(axis=0).max())
-    scale = np.linalg.inv(model._scaling["forward"][0])
+    scale = np.linalg.inv(model._scaler.forward[0])
     for phi, rows in zip(display.angles_, display.positions_, strict=True):
         noise = (rows - model.location_[0]) - np.cos(phi) * (X - model.location_[0])
         unit = noise @ np.linalg.inv(scale).T / np.sin(phi)
@@ -198,7 +198,7 @@ def test_wrong_input_is_refused_by_name(model, ax, options, match):
 
 def test_mixed_tables_are_refused(ax):
     model = DDPM(**SHORT).fit(FRAME.assign(c=pd.Categorical(["u", "v"] * 150)))
-    with pytest.raises(ValueError, match=r"no way from noise to rows .*\['c'\]"):
+    with pytest.raises(ValueError, match=r"no trajectories .*\['c'\]"):
         DiffusionDisplay.from_estimator(model, kind="trajectory", ax=ax)
 
 

@@ -1,0 +1,83 @@
+"""Codes class labels, checks them, and draws them."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+__all__ = [
+    "check_same_classes",
+    "coded_classes",
+    "encode_labels",
+    "stratified_codes",
+]
+
+
+def _class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted classes of the labels y and the code of each row."""
+    if y is None:
+        raise ValueError(
+            "class_conditional=True requires y to be passed, but the target y is None: give one "
+            "class label per row."
+        )
+    labels = column_or_1d(y)
+    if len(labels) != n_rows:
+        raise ValueError(f"y has {len(labels)} labels for {n_rows} rows of X; give one per row.")
+    missing = np.array([label is None or label != label for label in labels.tolist()], dtype=bool)
+    if missing.any():
+        raise ValueError(
+            f"y has a missing label at row {int(np.argmax(missing))}. Drop that row, or give the "
+            "missing labels a class of their own."
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes
+
+
+def coded_classes(
+    y: Any, weight: np.ndarray | None, n_rows: int, wanted: Any, known: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of a fit and the code of each row; rows of weight zero have any code.
+
+    The classes are those `known` from before, else those `wanted`, else those of `y`.
+    """
+    found, codes = _class_codes(y, n_rows)
+    counted = slice(None) if weight is None else weight > 0
+    classes = known
+    if classes is None:
+        classes = found[np.unique(codes[counted])] if wanted is None else np.unique(wanted)
+    coded = np.zeros(n_rows, dtype=np.intp)
+    coded[counted] = encode_labels(found[codes[counted]], classes)
+    return classes, coded
+
+
+def check_same_classes(fitted: np.ndarray | None, classes: Any) -> None:
+    """Raise if `classes`, which a later `partial_fit` names, are not those of the first call."""
+    if fitted is None or classes is None or np.array_equal(np.unique(classes), fitted):
+        return
+    raise ValueError(
+        f"classes={classes!r} are not those of the first call, which were "
+        f"{fitted.tolist()}. Give the same or None, or call fit again, with all rows."
+    )
+
+
+def encode_labels(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Return the codes of labels among known classes; raise for others."""
+    labels = column_or_1d(y)
+    lookup = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = [label for label in labels.tolist() if label not in lookup]
+    if unknown:
+        raise ValueError(
+            f"y contains the label {unknown[0]!r}, which fit has not seen; its classes are "
+            f"{classes.tolist()}."
+        )
+    return np.array([lookup[label] for label in labels.tolist()], dtype=np.intp)
+
+
+def stratified_codes(prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n class codes in random order, each class as often as n * prior says, to within one.
+
+    Systematic sampling is unbiased and has less variance than independent draws.
+    """
+    points = (np.arange(n) + rng.random()) / n
+    codes = np.searchsorted(np.cumsum(prior), points, side="right")
+    return rng.permutation(np.minimum(codes, len(prior) - 1))

@@ -1,0 +1,347 @@
+"""Answers questions about rows with a fitted diffusion model: densities, scores, draws, classes."""
+
+import numbers
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skgm._random import as_generator
+from skgm._validation import check_n_samples
+from skgm.base import DensityEstimator, DensityTags
+from skgm.diffusion._classes import encode_labels
+from skgm.diffusion._coding import MixedTable, TableCoding
+from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean
+from skgm.diffusion._model import DiffusionModel
+from skgm.diffusion._scaling import Summary
+
+__all__ = ["SAMPLERS", "DiffusionDensity"]
+
+SAMPLERS = ("ode", "ddim", "ancestral")
+
+
+def _with_classes(estimator: "DiffusionDensity") -> bool:
+    if estimator.class_conditional:
+        return True
+    raise AttributeError("Only a DDPM with class_conditional=True has class probabilities.")
+
+
+class DiffusionDensity(DensityEstimator):
+    """The methods of a fitted `DDPM`, which asks its :class:`DiffusionModel`."""
+
+    # parameters and fitted attributes of DDPM that are read here
+    class_conditional: bool
+    clip: bool
+    n_steps: int
+    sampler: str
+    variance: str
+    classes_: np.ndarray
+    _coding: TableCoding
+    _summary: Summary
+
+    @abstractmethod
+    def _model(self) -> DiffusionModel:
+        """Return the fitted model."""
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises that decide which density checks apply."""
+        return DensityTags(
+            deterministic_fit=False, score_function_is_gradient=False, mixed_columns=True
+        )
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row, the marginal over classes if there are any.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats, float64, including the log-determinant of the scaling. It is the log-density of
+            the probability flow (eq. ddpm-probability-flow), or with `score_method` "elbo" an
+            estimate of a lower bound of the log-density of the chain of :meth:`elbo` (eq.
+            ddpm-elbo). -inf for rows so far away that squares overflow.
+        """
+        rows = self._rows(X)
+        model = self._model()
+        return model.marginal(model.class_log_mass(rows))
+
+    def elbo(
+        self, X: Any, n_steps: int | None = None, *, return_se: bool = False, random_state: Any = 0
+    ) -> Any:
+        """Return the mean evidence lower bound of the ancestral chain over the rows.
+
+        With up to 10 varying columns, and a denoiser with derivatives, the steps of the chain have
+        the covariance of the data given each noisy row, from the Jacobian of the denoiser.
+        Otherwise they have one variance per level and column, as in the chain that `sample` draws
+        from with `sampler` "ancestral" and `variance` "analytic".
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        n_steps : int, default=None
+            Steps of the chain, at most `n_timesteps`; by default 50 or `n_timesteps`.
+        return_se : bool, default=False
+            Return the standard error that the noise causes in the mean as well.
+        random_state : int, RandomState, Generator or None, default=0
+            Seed of the noise, which depends on nothing else. None: fresh noise at each call.
+
+        Returns
+        -------
+        bound : float
+            In nats per row (eq. ddpm-elbo).
+        standard_error : float
+            Only with `return_se`.
+        """
+        rows = self._rows(X)
+        model = self._model()
+        parts = model.replicated_bounds(rows, n_steps, as_seed(random_state))
+        bounds = jackknifed(parts, model.marginal)  # (n_replicates, n)
+        mean = float(bounds.mean())
+        return (mean, standard_error_of_mean(bounds, rows)) if return_se else mean
+
+    def score_function(self, X: Any, t: int | None = None) -> np.ndarray:
+        r"""Return the gradient of the log-density with respect to x, from the denoiser.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; with `t`, rows with noise added, in the units of the training table.
+        t : int, default=None
+            Noise level, 1 to `n_timesteps`: the score of the data to which noise with standard
+            deviation :math:`\sqrt{(1 - \bar\alpha_t) / \bar\alpha_t}` (in units of the scaled
+            data) has been added. None is the data end, noise `sigma_min`.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features)
+            Float64. It is learned, not differentiated, so it is close to the gradient of
+            :meth:`score_samples` but not equal to it.
+        """
+        self._check_not_mixed("score_function, because discrete values have no gradient")
+        rows = self._rows(X)
+        model = self._model()
+        return model.score(rows, model.phi_min if t is None else _angle_of_level(model, t))
+
+    @available_if(_with_classes)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, by Bayes' rule from the densities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        rows = self._rows(X)
+        model = self._model()
+        return model.shares(model.class_log_mass(rows))
+
+    @available_if(_with_classes)
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Among `classes_`.
+        """
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: Any = None,
+        *,
+        given: Any = None,
+        y: Any = None,
+        return_labels: bool = False,
+        sampler: str | None = None,
+        n_steps: int | None = None,
+        return_trajectory: bool = False,
+    ) -> Any:
+        """Draw rows from the fitted density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows; with `given`, number of completions of each of its rows.
+        random_state : None, int, RandomState or Generator, default=None
+            None draws fresh rows at each call; an int reproduces. The estimator never changes.
+        given : array-like or data frame of shape (m, n_features), default=None
+            Observed values, NaN where values are to be drawn.
+        y : array-like of shape (n,), default=None
+            With `class_conditional`: one row of each of these classes, in their order, instead of
+            `n_samples` rows.
+        return_labels : bool, default=False
+            With `class_conditional`: return the label of each row as well. Without `y`, labels
+            are drawn stratified: each class as often as its share says, to within one row.
+        sampler : {"ode", "ddim", "ancestral"}, default=None
+            Replaces the constructor's.
+        n_steps : int, default=None
+            Replaces the constructor's.
+        return_trajectory : bool, default=False
+            Return all positions from noise to data, in the units of the table.
+
+        Returns
+        -------
+        rows : ndarray or data frame of shape (n_samples, n_features)
+            In random order, with the dtypes of the training data; a data frame with the same
+            columns if `fit` saw one. With `given`: (m * n_samples, n_features), grouped by row of
+            `given`. With `return_trajectory`, an array (n_steps + 1, n_samples, n_features), the
+            rows last.
+        labels : ndarray of shape (n_samples,)
+            Only with `return_labels`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            `n_samples` < 1; labels that `fit` has not seen; `y` or `return_labels` without
+            `class_conditional`; an unknown `sampler`; any of the other options with `given`.
+        """
+        check_is_fitted(self)
+        n_samples = check_n_samples(n_samples)
+        options: dict[str, Any] = {"sampler": sampler, "n_steps": n_steps}
+        if given is not None:
+            _check_with_given(
+                y=y, return_labels=return_labels, return_trajectory=return_trajectory, **options
+            )
+            return self._complete(given, n_samples, as_generator(random_state))
+        if return_trajectory:
+            self._check_not_mixed("return_trajectory, because positions before the last are no row")
+        if not self.class_conditional and (y is not None or return_labels):
+            raise ValueError(
+                "sample takes y and return_labels only with class_conditional=True in the fit."
+            )
+        _check_sampling(sampler, n_steps)
+        model, rng = self._model(), as_generator(random_state)
+        if y is None:
+            codes = model.random_codes(n_samples, rng)
+        else:
+            codes = encode_labels(y, self.classes_)
+            n_samples = len(codes)
+        if not n_samples:
+            raise ValueError("y is empty; give at least one label, one for each row to draw.")
+        path = self._draw_path(model, n_samples, codes, rng, every=return_trajectory, **options)
+        rows = self._restored(path[-1]) if not return_trajectory else self._as_drawn(path)
+        return (rows, self.classes_[codes]) if return_labels else rows
+
+    def _rows(self, X: Any) -> np.ndarray:
+        """Return X validated and encoded."""
+        check_is_fitted(self)
+        return self._coding.rows(self, X)
+
+    def _class_code(self, y: Any) -> int | None:
+        """Return the code of the class with label y: 0 without classes, None for all of them."""
+        if y is not None and not self.class_conditional:
+            raise ValueError("y is a class only with class_conditional=True in the fit.")
+        if not self.class_conditional:
+            return 0
+        return None if y is None else int(encode_labels(np.atleast_1d(y), self.classes_)[0])
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        model = self._model()
+        return self._draw_path(model, n_samples, model.random_codes(n_samples, rng), rng)[-1]
+
+    def _draw_path(
+        self,
+        model: DiffusionModel,
+        n_samples: int,
+        codes: np.ndarray | None,
+        rng: np.random.Generator,
+        *,
+        sampler: str | None = None,
+        n_steps: int | None = None,
+        every: bool = False,
+    ) -> np.ndarray:
+        path = model.draw(
+            n_samples,
+            codes,
+            rng,
+            sampler=self.sampler if sampler is None else sampler,
+            n_steps=self.n_steps if n_steps is None else n_steps,
+            variance=self.variance,
+            every=every,
+        )
+        path[-1] = self._clipped(path[-1])
+        return path
+
+    def _clipped(self, rows: np.ndarray) -> np.ndarray:
+        """Return encoded rows, with `clip` within the range of the training rows."""
+        return np.clip(rows, *self._coding.clip_bounds(self._summary.bounds)) if self.clip else rows
+
+    def _as_drawn(self, path: np.ndarray) -> np.ndarray:
+        """Return positions as an array with the dtype of drawn rows."""
+        path = path.astype(self._coding.dtype, copy=False)
+        return self._to_container(path.reshape(-1, path.shape[-1]), None).reshape(path.shape)
+
+    def _restored(self, rows: np.ndarray) -> Any:
+        """Return encoded rows in the kind of table that `fit` saw."""
+        with np.errstate(over="ignore"):  # an overflow is reported by _to_container
+            self._to_container(rows.astype(self._coding.dtype, copy=False), None)
+        return self._coding.restored(self._coding.decoded(rows, self._summary.bounds))
+
+    def _can_condition(self) -> bool:
+        return True
+
+    def _complete(self, given: Any, n_samples: int, rng: np.random.Generator) -> Any:
+        """Return completions of rows: missing values drawn, the others unchanged."""
+        coding = self._coding
+        rows = np.repeat(coding.coded(self, given), n_samples, axis=0)
+        hole = np.isnan(rows)
+        drawn = self._clipped(self._model().complete(coding.encoded(rows, rng), 1, rng))
+        rows[hole] = coding.decoded(drawn, self._summary.bounds)[hole]
+        return coding.completed(self._to_container(rows, None), given, n_samples)
+
+    def _check_not_mixed(self, what: str) -> None:
+        check_is_fitted(self)
+        if not isinstance(self._coding, MixedTable):
+            return
+        named = [about["name"] for about in self._coding.columns if about["kind"] != "real"]
+        raise ValueError(
+            f"This fit has no {what}. Columns {named} are categories or integers; fit to the "
+            "others alone, or with categorical_features=None and integer_features=None."
+        )
+
+
+def _angle_of_level(model: DiffusionModel, t: int) -> float:
+    schedule = model.schedule
+    schedule.alpha_bar_at(t)  # raises for what is no level
+    if np.ndim(t) or t < 1:
+        raise ValueError(f"t must be one level, 1 to {schedule.n_timesteps}; got {t!r}.")
+    return float(schedule.angles[t - 1])
+
+
+def _check_sampling(sampler: str | None, n_steps: int | None) -> None:
+    if sampler is not None and sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {[*SAMPLERS]}; got {sampler!r}.")
+    whole = isinstance(n_steps, numbers.Integral) and not isinstance(n_steps, bool)
+    if n_steps is not None and (not whole or n_steps < 1):
+        raise ValueError(f"n_steps must be an integer >= 1; got {n_steps!r}.")
+
+
+def _check_with_given(**options: Any) -> None:
+    named = [name for name, value in options.items() if value is not None and value is not False]
+    if named:
+        raise ValueError(
+            f"sample takes no {' or '.join(named)} with given: completions are drawn by another "
+            "sampler, from all classes. To complete rows of one class, put the labels into X as a "
+            "column of categories."
+        )
