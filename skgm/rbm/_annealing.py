@@ -1,4 +1,4 @@
-"""Annealed importance sampling between a machine without weights and the machine itself.
+"""Makes annealed importance sampling between a machine without weights and the machine itself.
 
 At inverse temperature beta the path has the unnormalized marginal
 log f(v) = v'a + beta v'(b - a) + sum_j softplus(beta (c_j + W_j'v)), a the base's log-odds: that of
@@ -100,11 +100,17 @@ class Path:
         self, activation: np.ndarray, beta: float | np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Return new rows v, (n, m), after new hidden units given `activation`, (n, k)."""
-        components, _, base, slope = self._arrays
         column = self._column(beta)
-        pull = draw_bits(column * activation, rng) @ components
+        return self.draw_given_hidden(draw_bits(column * activation, rng), rng, column)
+
+    def draw_given_hidden(
+        self, h: np.ndarray, rng: np.random.Generator, beta: float | np.ndarray = 1.0
+    ) -> np.ndarray:
+        """Return rows v, (n, m), given hidden units (n, k), at beta, a number or (n, 1)."""
+        components, _, base, slope = self._arrays
+        pull = np.asarray(h, dtype=self.dtype) @ components
         pull += slope
-        pull *= column
+        pull *= beta
         pull += base
         return draw_bits(pull, rng)
 

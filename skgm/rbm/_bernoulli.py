@@ -1,4 +1,4 @@
-"""The restricted Boltzmann machine of units that are 0 or 1."""
+"""Fits the restricted Boltzmann machine of units that are 0 or 1, from a table or a stream."""
 
 from dataclasses import fields
 from numbers import Integral, Real
@@ -20,17 +20,19 @@ from skgm._sklearn import (
 )
 from skgm._validation import validate_table
 from skgm.base import DensityTags
-from skgm.rbm import _fitting
 from skgm.rbm._energy import RBMParameters
-from skgm.rbm._fitting import Fitted, Settings
+from skgm.rbm._exact import fit_by_enumeration
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
 from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
 from skgm.rbm._stream import Stream, new_stream
+from skgm.rbm._training import Fitted, Settings, fit_contrastive
 
 __all__ = ["BernoulliRBMCD"]
 
-_MAX_EXACT_TRAINING = 20  # units of the smaller layer: a gradient takes half a second or so
+# What a new fit deletes first; the other attributes are overwritten.
+_OF_ONE_FIT = {"components_", "intercept_hidden_", "intercept_visible_", "h_samples_"}
+_OF_ONE_FIT |= {"n_iter_", "loss_curve_", "validation_curve_", "free_energy_gap_"}
 
 
 def _learns_from_batches(estimator: "BernoulliRBMCD") -> bool:
@@ -216,7 +218,7 @@ class BernoulliRBMCD(FittedMachine):
         verbose: int = 0,
         random_state: Any = None,
         method: str = "pcd",
-        n_gibbs_steps: int = 1,
+        n_gibbs_steps: int = 2,
         n_chains: int | None = None,
         schedule: str = "linear",
         average: bool = True,
@@ -290,10 +292,13 @@ class BernoulliRBMCD(FittedMachine):
             check_complete(table, self)
             self._threshold = choose_threshold(table, self.binarize)
             rng = as_generator(self.random_state)
-            self._start_over(rng)
-            rows = TrainingRows(as_units(table, self._threshold), weight)
+            for name in _OF_ONE_FIT & vars(self).keys():
+                delattr(self, name)
+            self._open_stream(rng)
+            rows = TrainingRows(as_units(table, self._threshold), weight).bounded()
             self._mean = rows.mean()
-            fitted = self._training_function()(
+            train = fit_by_enumeration if self.method == "exact" else fit_contrastive
+            fitted = train(
                 self._settings(),
                 rows,
                 rng,
@@ -328,33 +333,48 @@ class BernoulliRBMCD(FittedMachine):
             The updated estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            if hasattr(self, "components_"):
+            if hasattr(self, "_stream"):
                 table = validate_table(self, X, reset=False, accept_sparse=True, finite=False)
                 weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
             else:
                 table, weight = self._begin_fit(X, sample_weight, accept_sparse=True, finite=False)
                 self._threshold = None
-                self._start_over(as_generator(self.random_state))
+                self._open_stream(as_generator(self.random_state))
             check_complete(table, self)
             if self._threshold is None:
                 self._threshold = choose_threshold(table, self.binarize)
-            stream = Stream(self._settings().stream_options, self._stream)
-            if self._stream["kernel"] is None and hasattr(self, "n_iter_"):  # after `fit`
-                start = self._parameters, self.h_samples_
-                stream.begin(self._mean, *start, n_updates=self._n_updates)
-            stream.feed(dense(as_units(table, self._threshold)), weight)
-            self._stream = stream.state
+            table = as_units(table, self._threshold)
+            stream = Stream(self._settings(), self._stream)
+            if self._fingerprint() != self._stream["shown"]:  # after `fit`, or assigned
+                if not hasattr(self, "_mean"):
+                    self._mean = TrainingRows(table, weight).mean()
+                stream.begin(self._mean, self._found())
+            stream.feed(dense(table), weight)
             self._publish(*stream.result())
+            self._stream = stream.state | {"shown": self._fingerprint()}
             return self
 
-    def _start_over(self, rng: np.random.Generator) -> None:
-        for name in ("components_", "n_iter_", "loss_curve_", "validation_curve_"):
-            if hasattr(self, name):
-                delattr(self, name)
+    def _found(self) -> dict[str, np.ndarray]:
+        """Return those of the fitted arrays that there are; `partial_fit` starts from them."""
+        shapes = {
+            "components_": (self._settings().n_components, self.n_features_in_),
+            "intercept_hidden_": (self._settings().n_components,),
+            "intercept_visible_": (self.n_features_in_,),
+        }
+        found = {name: np.asarray(getattr(self, name)) for name in shapes if hasattr(self, name)}
+        for name, array in found.items():
+            if array.shape != shapes[name] or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{name} must be finite, of shape {shapes[name]}, for partial_fit to go on "
+                    f"from; it has shape {array.shape}."
+                )
+        return found | {"h_samples_": getattr(self, "h_samples_", np.empty((0, 0)))}
+
+    def _open_stream(self, rng: np.random.Generator) -> None:
         self._seed = int(rng.integers(2**63))
         self._stream = new_stream(self._seed, self.n_features_in_)
         self._log_partition_cache = None
-        smaller = min(self.n_components, self.n_features_in_)
+        smaller = min(self._settings().n_components, self.n_features_in_)
         self.log_density_kind_ = "exact" if smaller <= MAX_ENUMERATED_UNITS else "estimate"
 
     def _settings(self) -> Settings:
@@ -363,24 +383,12 @@ class BernoulliRBMCD(FittedMachine):
             chosen["n_components"] = self.components_.shape[0]
         return Settings(**chosen)
 
-    def _training_function(self) -> Any:
-        if self.method != "exact":
-            return _fitting.fit_contrastive
-        if min(self.n_components, self.n_features_in_) > _MAX_EXACT_TRAINING:
-            raise ValueError(
-                "method='exact' enumerates the smaller layer: at most "
-                f"{_MAX_EXACT_TRAINING} units, got n_components={self.n_components} and "
-                f"{self.n_features_in_} features. Use method='pcd', or fewer components."
-            )
-        return _fitting.fit_by_enumeration
-
     def _finish(self, fitted: Fitted) -> "BernoulliRBMCD":
-        if not fitted.converged:
-            _fitting.warn_unfinished(fitted.n_iter)
-        self.n_iter_, self._n_updates = fitted.n_iter, fitted.n_updates
-        self.loss_curve_ = fitted.loss_curve
+        self.n_iter_, self.loss_curve_ = fitted.n_iter, fitted.loss_curve
         if self.early_stopping:
             self.validation_curve_ = fitted.validation_curve
+            self.free_energy_gap_ = fitted.free_energy_gap
+        self._stream |= {"n_updates": fitted.n_updates, "n_rows": fitted.n_rows}
         return self._publish(fitted.parameters, fitted.chains, fitted.mean)
 
     def _publish(
@@ -390,7 +398,6 @@ class BernoulliRBMCD(FittedMachine):
             setattr(self, name, array)
         self.h_samples_ = chains.astype(self._sample_dtype)
         self._mean = mean
-        self._log_partition_cache = None
         return self
 
     def _public(self, parameters: RBMParameters) -> dict[str, np.ndarray]:

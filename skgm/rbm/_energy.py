@@ -1,16 +1,18 @@
-"""Energy, free energy and what follows from them row by row, in float64.
+"""Computes energy, free energy and what follows from them row by row, in float64.
 
-A row's value does not depend on the rows beside it. Large tables are taken in blocks.
+A row's value does not depend on the rows beside it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 __all__ = [
     "RBMParameters",
+    "by_blocks",
     "energy",
     "free_energy",
     "hidden_probabilities",
@@ -19,8 +21,7 @@ __all__ = [
     "visible_probabilities",
 ]
 
-
-# The three arrays of a restricted Boltzmann machine, and the machines derived from them.
+_BLOCK = 2**18  # elements of a temporary array: 2 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +85,6 @@ class RBMParameters:
         )
 
 
-_BLOCK = 2**18  # elements of a temporary array: 2 MB
-
-
 def softplus(x: np.ndarray) -> np.ndarray:
     """Return log(1 + exp(x)); ten times faster than numpy.logaddexp(0, x)."""
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
@@ -130,10 +128,11 @@ def free_energy(v: np.ndarray, parameters: RBMParameters) -> np.ndarray:
     p = parameters.as_float64()
 
     def of(rows: np.ndarray) -> np.ndarray:
+        rows = _float64(rows)
         activation = rows @ p.components.T + p.intercept_hidden  # (n, k)
         return -(rows @ p.intercept_visible) - softplus(activation).sum(axis=1)
 
-    return _by_blocks(of, v, p.n_hidden)
+    return by_blocks(of, v, p.n_hidden)
 
 
 def hidden_probabilities(v: np.ndarray, parameters: RBMParameters) -> np.ndarray:
@@ -165,6 +164,7 @@ def pseudo_log_likelihood(v: np.ndarray, parameters: RBMParameters) -> np.ndarra
     weights = np.ascontiguousarray(p.components.T)  # (m, k)
 
     def of(rows: np.ndarray) -> np.ndarray:
+        rows = _float64(rows)
         activation = rows @ p.components.T + p.intercept_hidden  # (n, k)
         change = 1 - 2 * rows  # (n, m), what a flip adds
         flipped = activation[:, None, :] + change[:, :, None] * weights  # (n, m, k)
@@ -172,17 +172,22 @@ def pseudo_log_likelihood(v: np.ndarray, parameters: RBMParameters) -> np.ndarra
         gain += change * p.intercept_visible  # F(v) - F(v with unit i flipped)
         return -softplus(gain).sum(axis=1)
 
-    return _by_blocks(of, v, p.n_hidden * p.n_visible)
+    return by_blocks(of, v, p.n_hidden * p.n_visible)
 
 
 def _float64(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, dtype=np.float64)
 
 
-def _by_blocks(
-    function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, width: int
-) -> np.ndarray:
-    """Apply a function of float64 rows, whose temporaries have `width` values per row."""
+def by_blocks(function: Callable[[Any], np.ndarray], rows: Any, width: int) -> np.ndarray:
+    """Return what a function makes of the rows of a table, dense or sparse, block by block.
+
+    The temporaries of the function have `width` values per row.
+    """
     size = max(1, _BLOCK // width)
-    blocks = [function(_float64(rows[i : i + size])) for i in range(0, len(rows), size)]
-    return np.concatenate(blocks) if blocks else np.empty(0)
+    first = function(rows[:size])
+    result = np.empty((rows.shape[0], *first.shape[1:]), dtype=first.dtype)
+    result[:size] = first
+    for start in range(size, rows.shape[0], size):
+        result[start : start + size] = function(rows[start : start + size])
+    return result

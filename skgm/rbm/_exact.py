@@ -1,4 +1,4 @@
-"""Maximum likelihood by the exact gradient, for machines whose smaller layer can be enumerated."""
+"""Maximizes the likelihood by its exact gradient, where the smaller layer can be enumerated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,13 +7,93 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 
+from skgm._random import MinibatchSampler
+from skgm._warnings import warn_user
 from skgm.rbm._energy import RBMParameters, free_energy, softplus
 from skgm.rbm._partition import exact_log_partition, exact_moments
+from skgm.rbm._rows import TrainingRows
+from skgm.rbm._training import (
+    Fitted,
+    Settings,
+    chains_at,
+    free_energy_gap,
+    hold_out,
+    initial_parameters,
+)
 
-__all__ = ["ExactFit", "fit_exact", "merge_rows"]
+__all__ = ["ExactFit", "fit_by_enumeration", "fit_exact", "merge_rows"]
 
 _MEMORY = 20  # curvature pairs of L-BFGS
+_MAX_UNITS = 20  # of the smaller layer: a gradient takes half a second or so
+_DRAWS, _MOST_DRAWS = 20_000, 100  # rows drawn from gray values: in all or so, and of each at most
+
+
+def fit_by_enumeration(
+    settings: Settings,
+    rows: TrainingRows,
+    rng: np.random.Generator,
+    *,
+    begin: Callable[[], Any],
+    end: Callable[[Any, RBMParameters], bool],
+) -> Fitted:
+    """Maximize the likelihood itself; an iteration is one of L-BFGS.
+
+    The weight decay "auto" is a standard normal prior on each weight: exact gradients need no more.
+    """
+    _check_layer(settings.n_components, rows.n_units)
+    rows, held_out = hold_out(settings, rows, rng)
+    sampler = MinibatchSampler(rows.keys, rows.weight, 1)
+    decay = 1 / sampler.n_slots if settings.weight_decay == "auto" else settings.weight_decay
+    start = initial_parameters(rows.mean(), settings.n_components, rng)
+    fit = fit_exact(
+        *_drawn(rows, rng),
+        start,
+        max_iter=400 if settings.n_iter == "auto" else int(settings.n_iter),
+        weight_decay=float(decay),
+        validation=None if held_out is None else (held_out.rows, None),
+        patience=settings.n_iter_no_change,
+        on_iteration=lambda number, parameters, loss: end(begin(), parameters),
+    )
+    if not fit.converged:
+        warn_user(
+            f"The likelihood was still rising after {fit.n_iter} iterations of L-BFGS. Raise "
+            "n_iter, or stop at the best held-out likelihood with early_stopping=True.",
+            ConvergenceWarning,
+        )
+    data = rows.draw(sampler.draw(settings.chains, rng), rng)
+    return Fitted(
+        fit.parameters,
+        chains_at(data, fit.parameters, settings.chains, rng),
+        rows.mean(),
+        n_iter=fit.n_iter,
+        n_updates=fit.n_iter,
+        n_rows=sampler.n_slots,
+        loss_curve=fit.loss_curve,
+        validation_curve=fit.validation_curve,
+        free_energy_gap=free_energy_gap(held_out, rows, sampler, fit.parameters, rng),
+    )
+
+
+def _check_layer(n_components: int, n_features: int) -> None:
+    if min(n_components, n_features) > _MAX_UNITS:
+        raise ValueError(
+            f"method='exact' enumerates the smaller layer: at most {_MAX_UNITS} units, got "
+            f"n_components={n_components} and {n_features} features. Use method='pcd', or fewer "
+            "components."
+        )
+
+
+def _drawn(rows: TrainingRows, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a table of 0 and 1 and its weights; several draws of each row of gray values."""
+    if not rows.gray:
+        return rows.all(), rows.weight
+    distinct, share = merge_rows(rows.all(), rows.weight)
+    n_draws = min(-(-_DRAWS // len(distinct)), _MOST_DRAWS)
+    repeated = np.repeat(distinct, n_draws, axis=0)
+    drawn = (rng.random(repeated.shape) < repeated).astype(np.float64)
+    return drawn, np.repeat(share / n_draws, n_draws)
 
 
 @dataclass(frozen=True, eq=False)

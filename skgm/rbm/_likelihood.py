@@ -1,5 +1,7 @@
-"""What a fitted machine can tell and do: energies, likelihoods, samples."""
+"""Gives energies, likelihoods and samples of a fitted machine."""
 
+import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
 from skgm.base import DensityEstimator
-from skgm.rbm import _energy
-from skgm.rbm._energy import RBMParameters
+from skgm.rbm._energy import (
+    RBMParameters,
+    by_blocks,
+    energy,
+    free_energy,
+    hidden_probabilities,
+    pseudo_log_likelihood,
+    visible_probabilities,
+)
 from skgm.rbm._log_partition import LogPartition
 from skgm.rbm._log_partition import log_partition as estimate_log_partition
 from skgm.rbm._rows import as_units, dense
@@ -24,10 +33,11 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
     components_: np.ndarray
     intercept_hidden_: np.ndarray
     intercept_visible_: np.ndarray
+    h_samples_: np.ndarray
     _threshold: float | None
     _mean: np.ndarray
     _seed: int
-    _log_partition_cache: LogPartition | None
+    _log_partition_cache: tuple[str, LogPartition] | None
 
     @property
     def _parameters(self) -> RBMParameters:
@@ -37,9 +47,33 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
     def _n_features_out(self) -> int:
         return self.components_.shape[0]
 
-    def _units(self, X: Any) -> Any:
-        """Return a table of visible units, validated and thresholded as in `fit`; maybe sparse."""
-        return as_units(self._begin_scoring(X, accept_sparse=True), self._threshold)
+    def _fingerprint(self) -> str | None:
+        """Return what changes when a fitted array does, also by hand; None if there is none."""
+        names = ("components_", "intercept_hidden_", "intercept_visible_", "h_samples_")
+        found = [getattr(self, name) for name in names if hasattr(self, name)]
+        digest = hashlib.blake2b(digest_size=16)
+        for array in found:
+            digest.update(np.asarray(array).tobytes())
+        return digest.hexdigest() if found else None
+
+    def _by_rows(self, X: Any, function: Callable[[Any], np.ndarray]) -> np.ndarray:
+        """Return what a function makes of the units of each row, thresholded as in `fit`."""
+        X = self._begin_scoring(X, accept_sparse=True)
+        width = sum(self.components_.shape)
+        return by_blocks(lambda rows: function(as_units(rows, self._threshold)), X, width)
+
+    def _by_binary_rows(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return the same, but -inf for rows with values other than 0 and 1 after thresholding."""
+
+        def of(rows: Any) -> np.ndarray:
+            rows = dense(rows)
+            units = as_units(rows, self._threshold)
+            values = rows if self._threshold is None else units
+            binary = ((values == 0) | (values == 1)).all(axis=1)
+            return np.where(binary, function(np.rint(units)), -np.inf)
+
+        X = self._begin_scoring(X, accept_sparse=True)
+        return by_blocks(of, X, sum(self.components_.shape))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the probability of each hidden unit given each row.
@@ -54,9 +88,12 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         h : ndarray of shape (n_samples, n_components)
             Eq. rbm-conditionals, in the floating dtype of X.
         """
-        X = self._units(X)
-        arrays = [a.astype(X.dtype, copy=False) for a in vars(self._parameters).values()]
-        return _energy.hidden_probabilities(X, RBMParameters(*arrays))
+
+        def of(units: Any) -> np.ndarray:
+            arrays = [a.astype(units.dtype, copy=False) for a in vars(self._parameters).values()]
+            return hidden_probabilities(units, RBMParameters(*arrays))
+
+        return self._by_rows(X, of)
 
     def log_partition(self) -> LogPartition:
         """Return log Z, exactly or with its uncertainty.
@@ -76,11 +113,14 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
             The estimates from both directions disagree, or rest on too few effective chains.
         """
         check_is_fitted(self)
-        if self._log_partition_cache is None:
+        cache, fingerprint = self._log_partition_cache, self._fingerprint()
+        if cache is None or cache[0] != fingerprint:
             rng = np.random.default_rng(self._seed)
-            found = estimate_log_partition(self._parameters, self._mean, rng)
-            self._log_partition_cache = found
-        return self._log_partition_cache
+            found = estimate_log_partition(
+                self._parameters, self._mean, rng, chains=self.h_samples_
+            )
+            self._log_partition_cache = cache = (str(fingerprint), found)
+        return cache[1]
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-probability of each row, -F(v) - log Z.
@@ -96,8 +136,11 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
             In nats; -inf for rows with any other value. Exact, or as good as
             :meth:`log_partition`, whose error is the same for all rows.
         """
-        X = self._begin_scoring(X, accept_sparse=True)
-        return -self._free_energy(X) - self.log_partition().value
+        log_mass = self._by_binary_rows(X, self._log_mass)
+        return log_mass - self.log_partition().value
+
+    def _log_mass(self, units: np.ndarray) -> np.ndarray:
+        return -free_energy(units, self._parameters)
 
     def score_interval(self, X: Any) -> np.ndarray:
         """Return the 95% interval that the uncertainty of log Z leaves to :meth:`score_samples`.
@@ -113,18 +156,9 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
             Lower and upper ends; equal where log Z is exact. The error is shared: differences
             between rows are exact.
         """
-        X = self._begin_scoring(X, accept_sparse=True)
+        log_mass = self._by_binary_rows(X, self._log_mass)
         low, high = self.log_partition().interval
-        return -self._free_energy(X)[:, None] - np.array([high, low])
-
-    def _free_energy(self, X: Any) -> np.ndarray:
-        """Return F of rows of 0 and 1, infinite for others."""
-        units = dense(as_units(X, self._threshold))
-        F = _energy.free_energy(units, self._parameters)
-        if self._threshold is None:
-            X = dense(X)
-            F[~((X == 0) | (X == 1)).all(axis=1)] = np.inf
-        return F
+        return log_mass[:, None] - np.array([high, low])
 
     def free_energy(self, X: Any) -> np.ndarray:
         """Return F(v), the energy of each row with the hidden units summed out.
@@ -142,7 +176,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         free_energy : ndarray of shape (n_samples,)
             Eq. rbm-free-energy, in nats.
         """
-        return _energy.free_energy(dense(self._units(X)), self._parameters)
+        return self._by_rows(X, lambda units: free_energy(dense(units), self._parameters))
 
     def energy(self, v: Any, h: Any) -> np.ndarray:
         """Return E(v, h) of pairs of visible and hidden rows.
@@ -164,12 +198,12 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         ValueError
             `h` of another shape.
         """
-        v = dense(self._units(v))
+        v = dense(as_units(self._begin_scoring(v, accept_sparse=True), self._threshold))
         h = np.asarray(h, dtype=np.float64)
         expected = (len(v), self._n_features_out)
         if h.shape != expected:
             raise ValueError(f"h must have shape {expected}, a row for each of v; got {h.shape}.")
-        return _energy.energy(v, h, self._parameters)
+        return energy(v, h, self._parameters)
 
     def pseudo_log_likelihood(self, X: Any) -> np.ndarray:
         """Return the sum over units of log p(unit | all others), for each row.
@@ -186,10 +220,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         pseudo_log_likelihood : ndarray of shape (n_samples,)
             Eq. rbm-pseudolikelihood, in nats; -inf for rows with values other than 0 and 1.
         """
-        X = self._begin_scoring(X, accept_sparse=True)
-        outside = np.isinf(self._free_energy(X))
-        units = np.rint(dense(as_units(X, self._threshold)))
-        return np.where(outside, -np.inf, _energy.pseudo_log_likelihood(units, self._parameters))
+        return self._by_binary_rows(X, lambda units: pseudo_log_likelihood(units, self._parameters))
 
     def gibbs(self, v: Any, random_state: Any = None) -> np.ndarray:
         """Make one Gibbs step from each row: hidden units given it, new visible units given them.
@@ -206,11 +237,15 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         v_new : ndarray of shape (n_samples, n_features)
             Booleans, as in scikit-learn.
         """
-        v, rng = self._units(v), as_generator(random_state)
-        p_h = _energy.hidden_probabilities(v, self._parameters)
-        h = (rng.random(p_h.shape) < p_h).astype(p_h.dtype)
-        p_v = _energy.visible_probabilities(h, self._parameters)
-        return rng.random(p_v.shape) < p_v
+        rng = as_generator(random_state)
+
+        def of(units: Any) -> np.ndarray:
+            p_h = hidden_probabilities(units, self._parameters)
+            h = (rng.random(p_h.shape) < p_h).astype(p_h.dtype)
+            p_v = visible_probabilities(h, self._parameters)
+            return rng.random(p_v.shape) < p_v
+
+        return self._by_rows(v, of)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return sample_rows(self._parameters, n_samples, rng)[0]

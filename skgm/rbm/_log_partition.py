@@ -1,6 +1,6 @@
-"""The log-partition function with its uncertainty: exact, or from annealing in both directions."""
+"""Finds the log-partition function: exactly, or with its uncertainty by annealing both ways."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -26,6 +26,7 @@ _WORK = 2e11  # multiply-adds of annealing: five seconds of one core, or so
 _SINGLE = 2**14  # weights: rounding to float32 is then far below the error of the estimate
 _NOT_MIXED = 1.2  # R-hat of the rows that the way down starts from
 _PATIENCE = 4  # log Z is found once: its chains may run longer than those of `sample`
+_FROM_CHAINS, _SWEEPS = 64, 20  # rows near the training chains, Gibbs steps that make them
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class LogPartition:
         Of these chains; near 1 if they have mixed.
     level : float
         Of `interval`.
+    near_chains : float or None
+        Logarithm of the sum over the region where the training chains are, from annealing down
+        from there; None where log Z is exact.
     """
 
     value: float
@@ -67,6 +71,16 @@ class LogPartition:
     upper: float
     r_hat: float = 1.0
     level: float = 0.95
+    near_chains: float | None = None
+
+    @property
+    def gap(self) -> float:
+        """`value` - `near_chains`: the share exp(-gap) of the mass lies near the training chains.
+
+        Training sees no other mass, and cannot lower it: of a machine that is well trained the gap
+        is near 0. It is 0 where log Z is exact, because `near_chains` is then not looked for.
+        """
+        return 0.0 if self.near_chains is None else self.value - self.near_chains
 
     @property
     def ess(self) -> float:
@@ -75,7 +89,15 @@ class LogPartition:
 
     @property
     def reliable(self) -> bool:
-        """Whether the directions agree within a nat, on enough chains, from rows that mixed."""
+        """Whether log Z is certain, and the training chains know nearly all of it.
+
+        The directions agree within a nat, on enough chains, from rows that mixed; and `gap` is at
+        most a nat.
+        """
+        return self._certain and self.gap <= _WIDE
+
+    @property
+    def _certain(self) -> bool:
         bracket = abs(self.upper - self.lower)
         return bool(bracket <= _WIDE and self.ess >= _LOW_ESS and self.r_hat <= _NOT_MIXED)
 
@@ -87,6 +109,7 @@ def log_partition(
     *,
     level: float = 0.95,
     max_exact_units: int = MAX_ENUMERATED_UNITS,
+    chains: np.ndarray | None = None,
 ) -> LogPartition:
     """Return log Z: exact if the smaller layer is small, else an estimate with its error.
 
@@ -104,6 +127,8 @@ def log_partition(
         Of the interval.
     max_exact_units : int, default=25
         Largest smaller layer that is enumerated.
+    chains : ndarray of shape (n_chains, k), default=None
+        Hidden units where training has left its chains.
 
     Returns
     -------
@@ -113,7 +138,8 @@ def log_partition(
     -----
     ConvergenceWarning
         Where the two directions differ by more than a nat, or rest on fewer than 10 effective
-        chains, or the tempered chains did not mix: the interval may then miss log Z.
+        chains, or the tempered chains did not mix: the interval may then miss log Z. Or where most
+        of the model's mass lies far from the training chains.
     """
     p = parameters.as_float64()
     if min(p.n_hidden, p.n_visible) <= max_exact_units:
@@ -135,9 +161,22 @@ def log_partition(
         result = _joined(path, up, down.reshape(_GROUPS, -1), diagnostics.r_hat, level)
         if abs(result.upper - result.lower) <= _WIDE / 2 and result.ess >= 2 * _LOW_ESS:
             break
-    if not result.reliable:
-        _warn(result)
+    if chains is not None and chains.shape[1] == p.n_hidden:
+        result = replace(result, near_chains=_near_chains(path, chains, betas, rng))
+    _warn(result)
     return result
+
+
+def _near_chains(
+    path: Path, chains: np.ndarray, betas: np.ndarray, rng: np.random.Generator
+) -> float:
+    """Return log Z of the region around hidden units, by annealing down from there."""
+    h = np.resize(chains, (_FROM_CHAINS, chains.shape[1]))
+    v = path.draw_given_hidden(h, rng)
+    with limit_blas_threads(1):
+        for _ in range(_SWEEPS):
+            v = path.gibbs(path.activation(v), 1.0, rng)
+        return path.log_partition_base - _log_mean(path.log_weights(v, betas[::-1], rng))
 
 
 def acceptance_ratio(up: np.ndarray, down: np.ndarray) -> float:
@@ -200,12 +239,21 @@ def _effective(log_weights: np.ndarray) -> float:
 
 
 def _warn(result: LogPartition) -> None:
-    warn_user(
-        f"log Z is uncertain: annealing gives {result.lower:.2f} from below and "
-        f"{result.upper:.2f} from above, on {result.ess:.0f} effective chains of "
-        f"{_GROUPS * _PER_GROUP}, R-hat {result.r_hat:.2f}; the interval "
-        f"{result.interval[0]:.2f} to {result.interval[1]:.2f} may miss it. Compare models by "
-        "pseudo_log_likelihood, or train with weight decay or a smaller learning rate, which give "
-        "models whose chains mix.",
-        ConvergenceWarning,
-    )
+    if not result._certain:
+        warn_user(
+            f"log Z is uncertain: annealing gives {result.lower:.2f} from below and "
+            f"{result.upper:.2f} from above, on {result.ess:.0f} effective chains of "
+            f"{_GROUPS * _PER_GROUP}, R-hat {result.r_hat:.2f}; the interval "
+            f"{result.interval[0]:.2f} to {result.interval[1]:.2f} may miss it. Compare models by "
+            "pseudo_log_likelihood, or train with weight decay or a smaller learning rate, which "
+            "give models whose chains mix.",
+            ConvergenceWarning,
+        )
+    if result.gap > _WIDE:
+        warn_user(
+            f"Only a share of {np.exp(-result.gap):.2g} of the model's mass lies where the "
+            f"training chains are (gap {result.gap:.2f} nats): training did not see the rest, "
+            "which costs the likelihood of the data about as much. Train with more weight decay, "
+            "more n_gibbs_steps, a smaller learning_rate with more n_iter, or fewer n_components.",
+            ConvergenceWarning,
+        )

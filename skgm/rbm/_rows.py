@@ -1,4 +1,4 @@
-"""Tables of visible units: thresholding, and mini-batches from dense or sparse rows."""
+"""Reads tables of visible units: thresholds them, and writes dense or sparse rows into batches."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = ["TrainingRows", "as_units", "check_complete", "choose_threshold", "de
 
 _ROUNDING = 1e-5  # what rescaling to [0, 1] in float32 may overshoot by
 _DEFAULT_THRESHOLD = 0.5
+_LONG_EPOCH = 25_000  # rows: weights may make an epoch as long as this, whatever the table
 
 
 def check_complete(table: Any, estimator: Any) -> None:
@@ -71,12 +72,21 @@ def dense(X: Any) -> np.ndarray:
 class TrainingRows:
     """The rows of a table of units, ready to be written into mini-batches.
 
+    A gray value, strictly between 0 and 1, is the probability that the unit is on: rows with gray
+    values are drawn afresh at each presentation. (With the probabilities themselves in place of
+    draws the columns would vary less than 0 and 1 do, and no weights at all could be the optimum.)
+
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, m)
         Values in [0, 1].
     weight : ndarray of shape (n,) or None
         Weights of the rows.
+
+    Attributes
+    ----------
+    gray : bool
+        Whether there are gray values.
     """
 
     def __init__(self, X: Any, weight: np.ndarray | None) -> None:
@@ -86,6 +96,8 @@ class TrainingRows:
         self._mean: np.ndarray | None = None
         self.weight = weight
         self.n_rows, self.n_units = X.shape
+        values = X.data if self._is_sparse else X
+        self.gray = not bool(((values == 0) | (values == 1)).all())
 
     @property
     def keys(self) -> np.ndarray:
@@ -94,11 +106,31 @@ class TrainingRows:
         Of sparse rows a random projection, which differs between rows that differ almost surely.
         """
         if not self._is_sparse:
-            return _packed(self._rows)
+            return self._rows if self.gray else np.packbits(self._rows == 1, axis=1)
         rows = self._rows.copy()
         rows.sum_duplicates()  # columns in order: equal rows have equal sums
         rows.eliminate_zeros()
         return rows @ np.random.default_rng(0).random((self.n_units, 1))
+
+    def bounded(self) -> "TrainingRows":
+        """Return rows of which an epoch takes a bounded number, however large the weights.
+
+        The sum of the weights is reduced to 25,000, or to the number of distinct rows if that is
+        more. Equal rows become one, so that weights stay repetitions.
+        """
+        total = self.n_rows if self.weight is None else self.weight.sum()
+        if total <= _LONG_EPOCH:
+            return self
+        weight = np.ones(self.n_rows) if self.weight is None else self.weight
+        counted = np.flatnonzero(weight > 0)
+        keys = np.ascontiguousarray(self.keys[counted])
+        keys = keys.view(np.dtype((np.void, keys.itemsize * keys[0].size))).ravel()
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        most = max(_LONG_EPOCH, len(first))
+        if total <= most:
+            return self
+        merged = np.bincount(which.ravel(), weight[counted]) * (most / total)
+        return TrainingRows(self._rows[counted[first]], merged)
 
     def mean(self) -> np.ndarray:
         """Return the mean of each unit, drawn to 1/2 by one row: never 0 nor 1."""
@@ -107,9 +139,10 @@ class TrainingRows:
             self._mean = (weight @ self._rows + 0.5) / (weight.sum() + 1.0)
         return self._mean
 
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        """Return rows as a new dense array."""
-        return dense(self._rows[indices])
+    def draw(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return rows as a new dense array of 0 and 1."""
+        rows = dense(self._rows[indices])
+        return (rng.random(rows.shape) < rows).astype(rows.dtype) if self.gray else rows
 
     def reweighted(self, weight: np.ndarray) -> "TrainingRows":
         """Return the same rows with other weights."""
@@ -122,23 +155,18 @@ class TrainingRows:
     def center(self, center: np.ndarray) -> None:
         """Subtract `center` (m + 1,), whose last entry is zero, from all rows written later."""
         self._center = center
-        if not self._is_sparse:
+        if not (self._is_sparse or self.gray):
             table = np.ones((self.n_rows, self.n_units + 1), dtype=np.float32)
             table[:, :-1] = self._rows
             table -= center
             self._table = table
 
-    def write(self, indices: np.ndarray, out: np.ndarray) -> None:
+    def write(self, indices: np.ndarray, out: np.ndarray, rng: np.random.Generator) -> None:
         """Write centered rows, and a column of ones, into `out`, (len(indices), m + 1) float32."""
         if self._table is not None:
             self._table.take(indices, axis=0, out=out, mode="clip")  # "raise" would buffer
             return
-        out[:, :-1] = self.take(indices)
+        rows = dense(self._rows[indices])
+        out[:, :-1] = rng.random(rows.shape, dtype=np.float32) < rows if self.gray else rows
         out[:, -1] = 1.0
         out -= self._center
-
-
-def _packed(X: np.ndarray) -> np.ndarray:
-    """Return rows of bits, 8 to a byte, which are sorted much faster; others as they are."""
-    on = X == 1
-    return np.packbits(on, axis=1) if bool((on | (X == 0)).all()) else X

@@ -1,4 +1,4 @@
-"""Training by contrastive divergence: schedule, epochs, averages, validation, divergence."""
+"""Trains a machine by contrastive divergence: settings, start, plan, averages, early stopping."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -10,29 +10,114 @@ import numpy as np
 from scipy.linalg.blas import saxpy
 from scipy.special import logit
 
+from skgm._numerics.epochs import train_epochs
 from skgm._random import MinibatchSampler
 from skgm._sklearn import limit_blas_threads
-from skgm.rbm._energy import RBMParameters, softplus
+from skgm.rbm._energy import RBMParameters, free_energy, hidden_probabilities, softplus
 from skgm.rbm._rows import TrainingRows
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 
 __all__ = [
-    "EarlyStopping",
+    "Fitted",
     "IterateAverage",
     "Plan",
     "PseudoLikelihoodMonitor",
+    "Settings",
     "Training",
+    "chains_at",
     "check_finite_parameters",
     "fast_generator",
+    "fit_contrastive",
+    "free_energy_gap",
+    "hold_out",
     "initial_parameters",
     "make_kernel",
     "make_plan",
     "one_thread_where_small",
+    "resolve_decay",
     "resolve_rate",
 ]
 
+_SMALL = 2**22  # multiply-adds of a product that one thread does before a second has woken up
+_POWER = 3  # the t-th iterate weighs t**3: as the mean of the last quarter, without knowing the end
+_AUTO_UPDATES, _AUTO_EPOCHS, _MAX_UPDATES, _LOOK = 5000, (10, 150), 100_000, 200
+_MAX_HELD_OUT = 10_000  # rows that early stopping looks at
+_FLIPS_HELD_OUT = 16  # units per row
 
-# A cheap likelihood to watch training by: the pseudo-likelihood at fixed units of fixed rows.
+
+@dataclass(frozen=True)
+class Settings:
+    """The constructor parameters of the estimator that training depends on."""
+
+    n_components: int
+    learning_rate: float | str
+    batch_size: int
+    n_iter: int | str
+    method: str
+    n_gibbs_steps: int
+    n_chains: int | None
+    schedule: str
+    average: bool
+    momentum: float
+    weight_decay: float | str
+    center: bool
+    sparsity_target: float | None
+    sparsity_cost: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+
+    @property
+    def rule(self) -> UpdateRule:
+        """What an update is, apart from its rate and its weight decay."""
+        return UpdateRule(
+            persistent=self.method != "cd",
+            n_gibbs_steps=self.n_gibbs_steps,
+            momentum=self.momentum,
+            sparsity_target=self.sparsity_target or 0.0,
+            sparsity_cost=0.0 if self.sparsity_target is None else self.sparsity_cost,
+        )
+
+    @property
+    def chains(self) -> int:
+        return self.batch_size if self.n_chains is None else self.n_chains
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit leaves behind.
+
+    Attributes
+    ----------
+    parameters : RBMParameters
+    chains : ndarray of shape (n_chains, k)
+        Hidden units, 0 or 1.
+    mean : ndarray of shape (m,)
+        Mean of the training rows, drawn to 1/2 by one row.
+    n_iter : int
+        Epochs, begun or whole; iterations of an exact fit.
+    n_updates : int
+        Mini-batches; iterations of an exact fit.
+    n_rows : float
+        Rows of an epoch.
+    loss_curve, validation_curve : list of float
+    free_energy_gap : float
+        Mean free energy of held-out rows minus that of training rows; NaN without held-out rows.
+    converged : bool
+        Whether an exact fit has met its tolerance.
+    """
+
+    parameters: RBMParameters
+    chains: np.ndarray
+    mean: np.ndarray
+    n_iter: int
+    n_updates: int
+    n_rows: float
+    loss_curve: list[float]
+    validation_curve: list[float]
+    free_energy_gap: float
+    converged: bool = True
 
 
 class PseudoLikelihoodMonitor:
@@ -44,9 +129,9 @@ class PseudoLikelihoodMonitor:
     Parameters
     ----------
     rows : ndarray of shape (n, m)
-        Rows to watch.
+        Rows of 0 and 1 to watch.
     flips_per_row : int
-        Units per row; all of them where this is m or more.
+        Units per row; all of them if this is m or more.
     rng : numpy Generator
         Chooses the units.
     """
@@ -71,19 +156,18 @@ class PseudoLikelihoodMonitor:
         return float(total.mean()) * m / n_flips
 
 
-_SMALL = 2**22  # multiply-adds of a product that one thread does before a second has woken up
-_POWER = 3  # the t-th iterate weighs t**3: as the mean of the last quarter, without knowing the end
-_AUTO_UPDATES, _AUTO_EPOCHS, _MAX_UPDATES, _LOOK = 5000, (10, 150), 100_000, 200
-
-
 def initial_parameters(
-    mean: np.ndarray, n_components: int, rng: np.random.Generator
+    mean: np.ndarray,
+    n_components: int,
+    rng: np.random.Generator,
+    components: np.ndarray | None = None,
 ) -> RBMParameters:
-    """Return small weights, the visible log-odds of the data, and undecided hidden units.
+    """Return small or given weights, visible log-odds of the data, and undecided hidden units.
 
     Hidden units are on with probability 1/2 at the mean of the data, and then change nothing.
     """
-    components = 0.01 * rng.standard_normal((n_components, len(mean)))
+    if components is None:
+        components = 0.01 * rng.standard_normal((n_components, len(mean)))
     visible = logit(mean) - 0.5 * components.sum(axis=0)
     return RBMParameters(components, -components @ mean, visible)
 
@@ -99,15 +183,33 @@ def one_thread_where_small(n_products: int) -> AbstractContextManager[Any]:
 
 
 def resolve_rate(learning_rate: float | str, mean: np.ndarray) -> float:
-    """Return the learning rate; "auto" is 1, and less where the columns vary a lot in all.
+    """Return the learning rate; "auto" is 1, or 25 / V if the columns' total variance V exceeds 25.
 
-    The curvature in the weights of a hidden unit grows with the mean squared distance of the rows
-    from their mean. Up to 25 a rate of 1 is stable (as on tables of 16 to 100 columns, where it
-    was chosen), beyond that it is lowered in proportion.
+    The curvature in the weights of a hidden unit grows with V, the mean squared distance of the
+    rows from their mean. The rate 1 is stable on tables of 16 to 100 columns, where it was chosen.
     """
     if learning_rate != "auto":
         return float(learning_rate)
-    return min(1.0, 25.0 / float((mean * (1 - mean)).sum()))
+    return min(1.0, 25.0 / _total_variance(mean))
+
+
+def resolve_decay(
+    weight_decay: float | str, n_components: int, mean: np.ndarray, n_rows: float
+) -> float:
+    """Return the weight decay; "auto" is min(1, k / 50) V / (120 sqrt(n)) of k units and n rows.
+
+    V is the total variance of the columns. With much less decay the weights do a random walk in
+    directions that neither rows nor chains constrain, until most of the model's mass lies where
+    no chain goes; with much more, small tables are underfitted. The law is empirical; its units
+    are right, because V scales the variance of a hidden unit's input.
+    """
+    if weight_decay != "auto":
+        return float(weight_decay)
+    return min(1.0, n_components / 50) * _total_variance(mean) / (120 * np.sqrt(n_rows))
+
+
+def _total_variance(mean: np.ndarray) -> float:
+    return float((mean * (1 - mean)).sum())
 
 
 def make_kernel(
@@ -196,44 +298,24 @@ class Plan:
         return self.learning_rate * (1 - done if self.linear else np.ones_like(done))
 
 
-def make_plan(n_iter: int | str, n_batches: int, **options: Any) -> Plan:
+def make_plan(
+    n_iter: int | str, n_batches: int, *, fresh_draws: bool = False, **options: Any
+) -> Plan:
     """Return the plan for so many epochs, or for as many as "auto" stands for.
 
     That is as many as make 5000 updates, but 10 at least (with no more than 100,000 updates) and
-    150 at most: of small tables more would still help a little, in twice the time. With "auto",
-    the loss is looked at after as many epochs as make 200 updates, but 20 times at least;
-    otherwise after each epoch.
+    150 at most: of small tables more would still help a little, in twice the time. If rows are
+    drawn afresh at each presentation (`fresh_draws`) there is no such limit, because every epoch
+    brings other rows. With "auto", the loss is looked at after as many epochs as make 200 updates,
+    but 20 times at least; otherwise after each epoch.
     """
     if n_iter != "auto":
         return Plan(int(n_iter) * n_batches, n_batches, **options)
-    n_epochs = min(max(_AUTO_EPOCHS[0], -(-_AUTO_UPDATES // n_batches)), _AUTO_EPOCHS[1])
+    most = _AUTO_UPDATES if fresh_draws else _AUTO_EPOCHS[1]
+    n_epochs = min(max(_AUTO_EPOCHS[0], -(-_AUTO_UPDATES // n_batches)), most)
     n_updates = min(n_epochs * n_batches, _MAX_UPDATES)
     epochs_per_look = max(1, min(-(-_LOOK // n_batches), n_epochs // 20))
     return Plan(n_updates, min(n_batches * epochs_per_look, n_updates), **options)
-
-
-@dataclass(eq=False)
-class EarlyStopping:
-    """The best parameters on validation rows, and when to stop looking for better ones."""
-
-    monitor: PseudoLikelihoodMonitor
-    n_iter_no_change: int
-    tol: float
-    curve: list[float] = field(default_factory=list)
-    best: np.ndarray | None = None
-    _reference: float = np.inf
-    _waited: int = 0
-
-    def look(self, matrix: np.ndarray, parameters: RBMParameters) -> bool:
-        """Return whether to stop."""
-        loss = self.monitor(parameters)
-        if not self.curve or loss < min(self.curve):
-            self.best = matrix.copy()
-        self.curve.append(loss)
-        improved = loss < self._reference - self.tol
-        self._waited = 0 if improved else self._waited + 1
-        self._reference = loss if improved else self._reference
-        return self._waited >= self.n_iter_no_change
 
 
 @dataclass(eq=False)
@@ -250,11 +332,9 @@ class Training:
     plan : Plan
     monitor : PseudoLikelihoodMonitor
         What the loss is measured by.
-    stopping : EarlyStopping or None
-    result : RBMParameters
-        The average of the iterates so far, the last of them, or (after :meth:`run`) the best on
-        validation rows.
-    loss_curve : list of float
+    held_out : PseudoLikelihoodMonitor or None
+        What early stopping looks at.
+    loss_curve, validation_curve : list of float
         One value per iteration.
     n_updates : int
         Mini-batches made.
@@ -265,8 +345,9 @@ class Training:
     sampler: MinibatchSampler
     plan: Plan
     monitor: PseudoLikelihoodMonitor
-    stopping: EarlyStopping | None = None
+    held_out: PseudoLikelihoodMonitor | None = None
     loss_curve: list[float] = field(default_factory=list)
+    validation_curve: list[float] = field(default_factory=list)
     n_updates: int = 0
 
     def run(
@@ -275,8 +356,9 @@ class Training:
         *,
         begin: Callable[[], Any],
         end: Callable[[Any, RBMParameters], bool],
+        **patience: Any,
     ) -> RBMParameters:
-        """Train and return the result.
+        """Train; return the average of the iterates, or the last, or the best on held-out rows.
 
         Parameters
         ----------
@@ -284,37 +366,167 @@ class Training:
         begin, end : callable
             Called around each iteration; what `begin` returns is given to `end`, with the result
             so far. By returning True, `end` stops the training.
+        **patience : int and float
+            `n_iter_no_change` and `tol` of early stopping.
         """
-        # of the iterates, every eighth is averaged (of fewer than 400, some 50): 1% of the time
-        stride = min(8, max(1, self.plan.n_updates // 50))
-        kernel = self.kernel
+        kernel, batches = self.kernel, self._batches(rng)
         average = IterateAverage(kernel.matrix)
         matrix = average.matrix if self.plan.average else kernel.matrix
-        batches = self._batches(rng)
-        write, batch, update = self.rows.write, kernel.batch, kernel.update
-        for _ in range(self.plan.n_iterations):
+
+        def iterate() -> float:
+            self._updates(batches, average, rng)
+            return self.monitor(kernel.unpack(matrix))
+
+        def on_epoch(run: Callable[[], None]) -> bool:
             task = begin()
-            left = self.plan.n_updates - self.n_updates
-            stretch = islice(batches, min(self.plan.updates_per_iteration, left))
-            rates = self.plan.rates(self.n_updates).tolist()
-            with np.errstate(**QUIET):
-                for number, (indices, rate) in enumerate(zip(stretch, rates), self.n_updates):
-                    n_rows = len(indices)
-                    write(indices, batch(n_rows))
-                    update(n_rows, rate, rng)
-                    if number % stride == stride - 1:
-                        average.include(kernel.matrix)
-            self.n_updates = number + 1
-            check_finite_parameters(kernel.matrix, self.plan.learning_rate)
-            self.result = kernel.unpack(matrix)
-            self.loss_curve.append(self.monitor(self.result))
-            waited = self.stopping is not None and self.stopping.look(matrix, self.result)
-            if end(task, self.result) or waited:
-                break
-        if self.stopping is not None and self.stopping.best is not None:
-            self.result = kernel.unpack(self.stopping.best)
-        return self.result
+            run()
+            return end(task, kernel.unpack(matrix))
+
+        def held_out_loss() -> float:
+            return self.held_out(kernel.unpack(matrix)) if self.held_out else np.nan
+
+        history = train_epochs(
+            iterate,
+            matrix.copy,
+            lambda kept: np.copyto(matrix, kept),
+            max_iter=self.plan.n_iterations,
+            held_out_loss=held_out_loss if self.held_out else None,
+            on_epoch=on_epoch,
+            **patience,
+        )
+        self.loss_curve, self.validation_curve = history.losses, history.validation_losses
+        return kernel.unpack(matrix)
+
+    def _updates(
+        self, batches: Iterator[np.ndarray], average: IterateAverage, rng: np.random.Generator
+    ) -> None:
+        """Make the updates of one iteration."""
+        # of the iterates, every eighth is averaged (of fewer than 400, some 50): 1% of the time
+        stride = min(8, max(1, self.plan.n_updates // 50))
+        kernel, write = self.kernel, self.rows.write
+        left = self.plan.n_updates - self.n_updates
+        stretch = islice(batches, min(self.plan.updates_per_iteration, left))
+        rates = self.plan.rates(self.n_updates).tolist()
+        with np.errstate(**QUIET):
+            for number, (indices, rate) in enumerate(zip(stretch, rates), self.n_updates):
+                n_rows = len(indices)
+                write(indices, kernel.batch(n_rows), rng)
+                kernel.update(n_rows, rate, rng)
+                if number % stride == stride - 1:
+                    average.include(kernel.matrix)
+        self.n_updates = number + 1
+        check_finite_parameters(kernel.matrix, self.plan.learning_rate)
 
     def _batches(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         while True:
             yield from self.sampler.epoch(rng)
+
+
+def fit_contrastive(
+    settings: Settings,
+    rows: TrainingRows,
+    rng: np.random.Generator,
+    *,
+    begin: Callable[[], Any],
+    end: Callable[[Any, RBMParameters], bool],
+) -> Fitted:
+    """Train by (persistent) contrastive divergence; `begin` and `end` surround each iteration."""
+    rows, held_out = hold_out(settings, rows, rng)
+    sampler = MinibatchSampler(rows.keys, rows.weight, settings.batch_size)
+    kernel, plan = _start(settings, rows, sampler, rng)
+    rows.center(kernel.center_visible)
+    n_watched = min(settings.batch_size * plan.updates_per_iteration // 200, 1000)
+    n_watched = max(min(settings.batch_size, sampler.n_slots), n_watched)
+    watched = rows.draw(sampler.draw(n_watched, rng), rng)  # looks cost less than 2% of the updates
+    monitor = PseudoLikelihoodMonitor(watched, 1, rng)
+    training = Training(kernel, rows, sampler, plan, monitor, held_out)
+    patience = {"n_iter_no_change": settings.n_iter_no_change, "tol": settings.tol}
+    largest = max(settings.batch_size, settings.chains) * rows.n_units * settings.n_components
+    with one_thread_where_small(largest):
+        numbers = fast_generator(rng.integers(2**63))
+        parameters = training.run(numbers, begin=begin, end=end, **patience)
+    chains = kernel.chains
+    if settings.method == "cd":
+        data = rows.draw(sampler.draw(settings.chains, rng), rng)
+        chains = chains_at(data, parameters, settings.chains, rng)
+    return Fitted(
+        parameters,
+        chains,
+        rows.mean(),
+        n_iter=-(-training.n_updates // sampler.n_batches),
+        n_updates=training.n_updates,
+        n_rows=sampler.n_slots,
+        loss_curve=training.loss_curve,
+        validation_curve=training.validation_curve,
+        free_energy_gap=free_energy_gap(held_out, rows, sampler, parameters, rng),
+    )
+
+
+def _start(
+    settings: Settings, rows: TrainingRows, sampler: MinibatchSampler, rng: np.random.Generator
+) -> tuple[ContrastiveUpdate, Plan]:
+    """Return what moves, and for how long."""
+    mean, k = rows.mean(), settings.n_components
+    kernel = make_kernel(
+        initial_parameters(mean, k, rng),
+        settings.rule,
+        min(settings.batch_size, sampler.n_slots),
+        rng.integers(0, 2, size=(settings.chains, k)),
+        mean if settings.center else None,
+        draw_ahead=True,
+    )
+    kernel.weight_decay = resolve_decay(settings.weight_decay, k, mean, sampler.n_slots)
+    plan = make_plan(
+        settings.n_iter,
+        sampler.n_batches,
+        fresh_draws=rows.gray,
+        learning_rate=resolve_rate(settings.learning_rate, mean),
+        linear=settings.schedule == "linear",
+        average=settings.average,
+    )
+    return kernel, plan
+
+
+def hold_out(
+    settings: Settings, rows: TrainingRows, rng: np.random.Generator
+) -> tuple[TrainingRows, PseudoLikelihoodMonitor | None]:
+    """Take the validation rows away: of a row of weight w, as many as w rows would have lost."""
+    if not settings.early_stopping:
+        return rows, None
+    weight = np.ones(rows.n_rows) if rows.weight is None else rows.weight
+    sampler = MinibatchSampler(rows.keys, weight, 1)
+    n_slots = sampler.n_slots
+    n_held_out = min(max(1, round(settings.validation_fraction * n_slots)), _MAX_HELD_OUT)
+    taken = sampler.draw(n_held_out, rng)
+    share = np.bincount(taken, minlength=rows.n_rows) * (weight.sum() / n_slots)
+    left = np.maximum(weight - share, 0.0)
+    if n_slots < 2 or not left.any():
+        raise ValueError(
+            f"early_stopping holds out {settings.validation_fraction:g} of the rows, which leaves "
+            f"none of {n_slots} row(s) for training. Give more rows, or set early_stopping=False."
+        )
+    monitor = PseudoLikelihoodMonitor(rows.draw(taken, rng), _FLIPS_HELD_OUT, rng)
+    return rows.reweighted(left), monitor
+
+
+def free_energy_gap(
+    held_out: PseudoLikelihoodMonitor | None,
+    rows: TrainingRows,
+    sampler: MinibatchSampler,
+    parameters: RBMParameters,
+    rng: np.random.Generator,
+) -> float:
+    """Return the mean free energy of held-out rows minus that of training rows: log Z cancels."""
+    if held_out is None:
+        return np.nan
+    training = rows.draw(sampler.draw(_MAX_HELD_OUT, rng), rng)
+    means = [free_energy(v, parameters).mean() for v in (held_out.rows, training)]
+    return float(means[0] - means[1])
+
+
+def chains_at(
+    rows: np.ndarray, parameters: RBMParameters, n_chains: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw hidden units given rows, each as often as it takes to make all chains."""
+    p = hidden_probabilities(np.resize(rows, (n_chains, rows.shape[1])), parameters)
+    return (rng.random(p.shape) < p).astype(np.float64)

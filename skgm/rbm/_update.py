@@ -1,4 +1,4 @@
-"""One update of (persistent) contrastive divergence, at close to the speed of its matrix products.
+"""Makes one update of (persistent) contrastive divergence, in little more than its products' time.
 
 The state is one float32 matrix, -[[W, b], [c, large]], (m + 1, k + 1): with a column of ones
 beside the units of each layer, a single product gives minus the log-odds of the other layer,
@@ -30,7 +30,7 @@ _LEVELS = np.float32(2**16 + 2**-7)
 
 @dataclass(frozen=True)
 class UpdateRule:
-    """What an update is, apart from its learning rate.
+    """What an update is, apart from its learning rate and its weight decay.
 
     Attributes
     ----------
@@ -40,8 +40,6 @@ class UpdateRule:
         Steps of the chains per update.
     momentum : float
         Share of the last step that is added to the next.
-    weight_decay : float
-        Strength of the penalty, half the squared weights (intercepts are left alone).
     sparsity_target, sparsity_cost : float
         The mean probability of each hidden unit is drawn to the target with this strength.
     """
@@ -49,7 +47,6 @@ class UpdateRule:
     persistent: bool = True
     n_gibbs_steps: int = 1
     momentum: float = 0.0
-    weight_decay: float = 0.0
     sparsity_target: float = 0.1
     sparsity_cost: float = 0.0
 
@@ -76,6 +73,11 @@ class ContrastiveUpdate:
     draw_ahead : bool, default=False
         Draw the random numbers of several small updates in one call: the generator given to an
         update is then not only for that update.
+
+    Attributes
+    ----------
+    weight_decay : float
+        Strength of the penalty, half the squared weights (intercepts are left alone); 0 at first.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class ContrastiveUpdate:
         draw_ahead: bool = False,
     ) -> None:
         k, m = parameters.n_hidden, parameters.n_visible
-        self.rule = rule
+        self.rule, self.weight_decay = rule, 0.0
         self._centers = [_augmented(c) for c in (center_visible, center_hidden)]
         self._centered = bool(center_visible.any() or center_hidden.any())
         self._negative = np.empty((m + 1, k + 1), dtype=np.float32)
@@ -302,8 +304,8 @@ class ContrastiveUpdate:
         np.add(data, pull, out=data)
 
     def _apply(self, visible: np.ndarray, hidden: np.ndarray, rate: float, n_rows: int) -> None:
-        if self.rule.weight_decay:
-            weights, kept = self._weights, np.float32(max(0.0, 1 - rate * self.rule.weight_decay))
+        if self.weight_decay:
+            weights, kept = self._weights, np.float32(max(0.0, 1 - rate * self.weight_decay))
             np.multiply(weights, kept, out=weights)
         step = -rate / n_rows  # eq. rbm-gradient: weights and both intercepts in one product
         if self._velocity is not None:
