@@ -25,7 +25,7 @@ from skgm.rbm._exact import fit_by_enumeration
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
 from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
-from skgm.rbm._stream import Stream, new_stream
+from skgm.rbm._stream import Stream
 from skgm.rbm._training import Fitted, Settings, fit_contrastive
 
 __all__ = ["BernoulliRBMCD"]
@@ -344,10 +344,13 @@ class BernoulliRBMCD(FittedMachine):
             if self._threshold is None:
                 self._threshold = choose_threshold(table, self.binarize)
             table = as_units(table, self._threshold)
-            stream = Stream(self._settings(), self._stream)
-            if self._fingerprint() != self._stream["shown"]:  # after `fit`, or assigned
+            if self._fingerprint() == self._stream.get("shown"):
+                stream = Stream(self._settings(), self._stream)
+            else:  # after `fit`, or with assigned parameters
                 if not hasattr(self, "_mean"):
                     self._mean = TrainingRows(table, weight).mean()
+                state = {name: part for name, part in self._stream.items() if name != "kernel"}
+                stream = Stream(self._settings(), state)
                 stream.begin(self._mean, self._found())
             stream.feed(dense(table), weight)
             self._publish(*stream.result())
@@ -372,7 +375,7 @@ class BernoulliRBMCD(FittedMachine):
 
     def _open_stream(self, rng: np.random.Generator) -> None:
         self._seed = int(rng.integers(2**63))
-        self._stream = new_stream(self._seed, self.n_features_in_)
+        self._stream = {"seed": self._seed, "n_updates": 0, "n_rows": 0.0}
         self._log_partition_cache = None
         smaller = min(self._settings().n_components, self.n_features_in_)
         self.log_density_kind_ = "exact" if smaller <= MAX_ENUMERATED_UNITS else "estimate"

@@ -151,13 +151,14 @@ def log_partition(
     with limit_blas_threads(1):
         spacing = Spacing.measured(path, rng)
     rows, diagnostics = sample_tempered(p, _GROUPS, _PER_GROUP, rng, patience=_PATIENCE)
+    rows = rows.reshape(-1, p.n_visible).astype(path.dtype)
     affordable = int(_WORK / (4 * _GROUPS * _PER_GROUP * p.components.size))
     for n_steps in (_STEPS[0], int(np.clip(affordable, *_STEPS))):
         betas = spacing.betas(n_steps)
         start = path.draw_base(_GROUPS * _PER_GROUP, rng)
         with limit_blas_threads(1):
             up = path.log_weights(start, betas, rng).reshape(_GROUPS, -1)
-            down = path.log_weights(rows.reshape(-1, p.n_visible), betas[::-1], rng)
+            down = path.log_weights(rows, betas[::-1], rng)
         result = _joined(path, up, down.reshape(_GROUPS, -1), diagnostics.r_hat, level)
         if abs(result.upper - result.lower) <= _WIDE / 2 and result.ess >= 2 * _LOW_ESS:
             break

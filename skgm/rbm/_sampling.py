@@ -1,4 +1,4 @@
-"""Rows of the model: exact where a layer can be enumerated, else by tempered Gibbs chains.
+"""Draws rows of the model: exactly if a layer can be enumerated, else by tempered Gibbs chains.
 
 An ensemble is one chain at each of several inverse temperatures, from 0 (fair coins) to 1 (the
 model). Neighbors exchange rows, so that rows at 1 come from everywhere, not from one mode. Several
@@ -32,11 +32,20 @@ __all__ = [
 ]
 
 
-# Ensembles of tempered Gibbs chains, and what their history tells about mixing.
-
 _GAP = 1.0  # thermodynamic length between neighbors: about half of all exchanges succeed
 _TEMPERATURES = (3, 40)  # fewest, most
 _MAX_TIME = 32  # sweeps of autocorrelation
+_MAX_ENUMERATED = 20  # units of the smaller layer: 2**20 states are drawn from exactly
+_BURN_IN = (256, 2048)  # fewest, most sweeps
+_SPREAD = 32  # sweeps between kept rows, at most, where few rows are wanted
+_MIXED = 1.05  # R-hat at which burn-in ends
+_NOT_MIXED = 1.2  # R-hat at its end that is worth a warning
+_ENSEMBLES = (16, 64)  # fewest, most
+_WORK = 4e11  # multiply-adds of a burn-in, or of all rows kept: ten seconds of one core, or so
+_FEWEST = 64  # sweeps of burn-in, whatever their work
+_AFFORDABLE = 2**12 * 10  # sweeps times temperatures that more than 16 ensembles leave time for
+_MAX_ENUMERATED_GIVEN = 16  # units, for every distinct row of `given`
+_BLOCK = 2**21  # values of the visible units of all chains: 16 MB
 
 
 class TemperedChains:
@@ -167,17 +176,6 @@ class TemperedChains:
         return recent.reshape(len(recent), -1, self._copies, recent.shape[-1])
 
 
-_MAX_ENUMERATED = 20  # units of the smaller layer: 2**20 states are drawn from exactly
-_BURN_IN = (256, 2048)  # fewest, most sweeps
-_SPREAD = 32  # sweeps between kept rows, at most, where few rows are wanted
-_MIXED = 1.05  # R-hat at which burn-in ends
-_NOT_MIXED = 1.2  # R-hat at its end that is worth a warning
-_ENSEMBLES = (16, 64)  # fewest, most
-_WORK = 4e11  # multiply-adds of a burn-in, or of all rows kept: ten seconds of one core, or so
-_FEWEST = 64  # sweeps of burn-in, whatever their work
-_AFFORDABLE = 2**12 * 10  # sweeps times temperatures that more than 16 ensembles leave time for
-
-
 @dataclass(frozen=True)
 class SamplingDiagnostics:
     """How rows of a restricted Boltzmann machine were drawn.
@@ -238,7 +236,7 @@ def sample_rows(
     rows, diagnostics = sample_tempered(p, n_ensembles, -(-n_samples // n_ensembles), rng)
     warn_unmixed(diagnostics.r_hat, diagnostics.burn_in)
     flat = rows.reshape(-1, p.n_visible)
-    return flat[rng.permutation(len(flat))[:n_samples]], diagnostics
+    return flat[rng.permutation(len(flat))[:n_samples]].astype(np.float64), diagnostics
 
 
 def draw_enumerated(
@@ -251,10 +249,15 @@ def draw_enumerated(
     which = np.searchsorted(cumulative, rng.random(n_samples) * cumulative[-1], side="right")
     which = np.minimum(which, len(cumulative) - 1)  # where rounding reached the very end
     bits = np.arange(plan.n_enumerated)[::-1]
-    states = (which[:, None] >> bits & 1).astype(np.float64)
-    if not plan.hidden_enumerated:
-        return states
-    return draw_bits(states @ parameters.components + parameters.intercept_visible, rng)
+    components, intercept = parameters.components, parameters.intercept_visible
+    rows = np.empty((n_samples, parameters.n_visible))
+    size = max(1, _BLOCK // parameters.n_visible)
+    for start in range(0, n_samples, size):
+        states = (which[start : start + size, None] >> bits & 1).astype(np.float64)
+        if plan.hidden_enumerated:
+            states = draw_bits(states @ components + intercept, rng)
+        rows[start : start + size] = states
+    return rows
 
 
 def sample_tempered(
@@ -281,7 +284,7 @@ def sample_tempered(
     Returns
     -------
     rows : ndarray of shape (n_ensembles, n_kept, m)
-        Rows of different ensembles are independent.
+        0 and 1, a byte each. Rows of different ensembles are independent.
     diagnostics : SamplingDiagnostics
     """
     chains = TemperedChains(parameters.as_float64(), 1, n_ensembles, rng)
@@ -289,7 +292,7 @@ def sample_tempered(
     # Rare modes come and go too slowly to be seen in the autocorrelation: spread the rows out.
     thinning = max(chains.autocorrelation_time(), min(burn_in // n_kept, _SPREAD))
     thinning = max(1, min(thinning, int(_WORK / chains.work) // n_kept))
-    rows = np.empty((n_ensembles, n_kept, parameters.n_visible))
+    rows = np.empty((n_ensembles, n_kept, parameters.n_visible), dtype=np.uint8)
     for i in range(n_kept):
         chains.run(thinning)
         rows[:, i] = chains.top
@@ -329,12 +332,6 @@ def warn_unmixed(r_hat: float, burn_in: int) -> None:
         "weight decay or a smaller learning rate, which give models whose chains mix.",
         ConvergenceWarning,
     )
-
-
-# Rows of the model given some of their visible units.
-
-_MAX_ENUMERATED_GIVEN = 16  # units, for every distinct row of `given`
-_BLOCK = 2**21  # values of the visible units of all chains: 16 MB
 
 
 def draw_given(
@@ -410,9 +407,6 @@ def _chained(
 def _blocks(indices: np.ndarray, width: int) -> list[np.ndarray]:
     size = max(1, _BLOCK // (8 * width))  # eight temperatures, or so
     return [indices[i : i + size] for i in range(0, len(indices), size)]
-
-
-# How well the rows of a fitted machine can be drawn.
 
 
 def sampling_diagnostics(

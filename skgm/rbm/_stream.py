@@ -25,50 +25,42 @@ from skgm.rbm._training import (
 )
 from skgm.rbm._update import QUIET, ContrastiveUpdate
 
-__all__ = ["Stream", "new_stream"]
+__all__ = ["Stream"]
 
 _SLOW = 400  # updates after which the learning rate has fallen to 1 / sqrt(2)
 _MOST_ROWS = 25_000  # that the weights of one call may stand for, if they stand for more than n
 
 
-def new_stream(seed: int, n_features: int) -> dict[str, Any]:
-    """Return the state of a stream without rows: numbers and numpy arrays, easy to persist.
-
-    `carry` is the fraction by which the weights so far exceed a whole number, `waiting` holds the
-    rows that do not fill a batch yet, `n_rows` counts those of full batches, `kernel` is None until
-    the first of these, and `shown` identifies the parameters that the estimator shows. Update t
-    takes its random numbers from a generator of its own, seeded by (seed, t).
-    """
-    waiting = np.empty((0, n_features), dtype=np.float32)
-    state = {"seed": seed, "n_updates": 0, "n_rows": 0.0, "carry": 0.0}
-    return state | {"waiting": waiting, "kernel": None, "shown": None}
-
-
 class Stream:
     """A stream that goes on from a state, which it does not change.
+
+    A state consists of numbers and numpy arrays, which are easy to persist. A new one has a `seed`
+    and the numbers of updates and rows, `n_updates` and `n_rows`, that have led to where the stream
+    starts. Later ones have also `carry`, the fraction by which the weights so far exceed a whole
+    number, `waiting`, the rows that do not fill a batch yet, and from the first full batch on
+    `kernel`. Update t takes its random numbers from a generator of its own, seeded by (seed, t).
 
     Parameters
     ----------
     settings : Settings
     state : dict
-        From :func:`new_stream` or :attr:`state`.
+        A new one, or :attr:`state`.
     """
 
     def __init__(self, settings: Settings, state: dict[str, Any]) -> None:
         self._settings, self._seed = settings, state["seed"]
         self._n_updates, self._n_rows = state["n_updates"], state["n_rows"]
-        self._carry, self._waiting = state["carry"], state["waiting"]
+        self._carry, self._waiting = state.get("carry", 0.0), state.get("waiting", np.empty((0, 0)))
         self._kernel: ContrastiveUpdate | None = None
-        if state["kernel"] is not None:
-            kernel = self.begin(state["mean"])
-            kernel.restore(state["kernel"])
+        if "kernel" in state:
+            self.begin(state["mean"]).restore(state["kernel"])
             self._average = IterateAverage(state["average"], self._n_updates)
 
     @property
     def state(self) -> dict[str, Any]:
         """What a later stream can go on from."""
         state = {"seed": self._seed, "n_updates": self._n_updates, "n_rows": self._n_rows}
-        state |= {"carry": self._carry, "waiting": self._waiting, "kernel": None}
+        state |= {"carry": self._carry, "waiting": self._waiting}
         if self._kernel is not None:
             state["kernel"] = self._kernel.snapshot()
             state |= {"average": self._average.matrix.copy(), "mean": self._mean}
@@ -102,6 +94,8 @@ class Stream:
     def feed(self, rows: np.ndarray, weight: np.ndarray | None) -> None:
         """Take in rows (n, m) in [0, 1]; a row of weight w counts as w rows in its place."""
         weight = np.ones(len(rows)) if weight is None else _bounded(weight)
+        if not len(self._waiting):
+            self._waiting = rows[:0].astype(np.float32)
         ends = self._carry + np.cumsum(weight)
         last_slot = np.ceil(ends) - np.ceil(self._carry)  # a row has the whole numbers it spans
         self._carry = float(ends[-1] - np.floor(ends[-1]))

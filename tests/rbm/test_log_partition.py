@@ -1,6 +1,8 @@
 """Annealing in both directions against enumeration: weights, joint estimate, intervals, warning."""
 
 import dataclasses
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -100,6 +102,16 @@ def test_spacing_is_dense_where_the_path_changes():
 def test_base_log_odds_are_finite_and_right():
     assert_allclose(base_log_odds([0.5, 0.2], 1e9), [0, np.log(0.25)], atol=1e-8)
     assert np.isfinite(base_log_odds([0.0, 1.0])).all()
+
+
+def test_base_has_the_means_of_rows_and_a_row_of_halves():
+    """The mean of the listed 100 rows and of one more that is on in half of the cases."""
+    for n_on in (0, 1, 37, 100):
+        rows = np.append(np.arange(100) < n_on, [0.5])
+        assert_allclose(1 / (1 + np.exp(-base_log_odds([n_on / 100]))), rows.mean(), rtol=1e-12)
+    log_odds = base_log_odds([0.3, 0.8], n_rows=10.0)
+    joint = Joint(RBMParameters(np.zeros((1, 2)), np.zeros(1), log_odds))
+    assert_allclose(joint.p_visible @ joint.v, [3.5 / 11, 8.5 / 11], rtol=1e-12)
 
 
 def test_draw_bits_has_the_right_means():
@@ -208,3 +220,23 @@ def test_chains_that_mix_find_both_modes():
     found = annealed(parameters, 1)
     assert abs(found.value - joint.log_partition) < 4 * found.standard_error
     assert found.standard_error < 0.1
+
+
+@pytest.mark.parametrize("known", ["major", "minor", "both"])
+def test_mass_far_from_the_training_chains_is_warned_of(known):
+    """The gap is minus the logarithm of the share of the modes that training knows, by the list."""
+    joint, parameters, minor = two_modes()
+    rows = {"major": ~minor, "minor": minor, "both": minor | ~minor}[known]
+    share = joint.p_visible[rows].sum()
+    mean = (joint.p_visible * rows) @ joint.v / share
+    both = np.repeat(np.eye(2), [61, 3], axis=0)  # a hidden unit is on in each mode
+    chains = {"major": both[:1], "minor": both[-1:], "both": both}[known]
+    rng = np.random.default_rng(1)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        found = log_partition(parameters, mean, rng, max_exact_units=0, chains=chains)
+    assert found.gap == pytest.approx(-np.log(share), abs=0.5)
+    assert found.value - found.near_chains == found.gap
+    assert found.reliable == (known != "minor")
+    match = r"Only a share of 0\.0\d+ of the model's mass .*more weight decay"
+    assert any(re.match(match, str(w.message)) for w in seen) == (known == "minor")

@@ -15,6 +15,7 @@ from skgm.rbm._training import (
     PseudoLikelihoodMonitor,
     initial_parameters,
     make_plan,
+    resolve_decay,
     resolve_rate,
 )
 from tests.rbm.enumerated import Joint, machine
@@ -50,6 +51,35 @@ def test_the_automatic_plan(n_batches, n_updates, per_iteration):
 def test_the_automatic_rate_falls_with_the_total_variance(n_columns, rate):
     assert_allclose(resolve_rate("auto", np.full(n_columns, 0.5)), rate)
     assert resolve_rate(0.3, np.full(n_columns, 0.5)) == 0.3
+
+
+def test_small_tables_of_gray_rows_are_drawn_5000_times():
+    plan = make_plan("auto", 3, fresh_draws=True, learning_rate=1.0)
+    assert 5000 <= plan.n_updates <= 5002
+
+
+@pytest.mark.parametrize(("k", "decay"), [(10, 0.2), (50, 1.0), (512, 1.0)])
+def test_the_automatic_weight_decay(k, decay):
+    """Total variance 40 / 4 + 20 * .09 = 11.8; min(1, k / 50) V / (120 sqrt(n))."""
+    mean = np.repeat([0.5, 0.1], [40, 20])
+    assert_allclose(resolve_decay("auto", k, mean, 2500), decay * 11.8 / 6000)
+    assert resolve_decay(0.3, k, mean, 2500) == 0.3
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_gray_rows_are_drawn_afresh(make):
+    """4000 draws: 4.5 standard errors of 0.008."""
+    gray = np.array([[0.0, 0.2, 1.0, 0.7]])
+    rows, rng = TrainingRows(make(gray), None), np.random.default_rng(0)
+    assert rows.gray
+    rows.center(np.zeros(5, dtype=np.float32))
+    written = np.empty((4000, 5), dtype=np.float32)
+    rows.write(np.zeros(4000, dtype=int), written, rng)
+    assert_array_equal(written[:, -1], 1)
+    for drawn in (written[:, :-1], rows.draw(np.zeros(4000, dtype=int), rng)):
+        assert set(np.unique(drawn)) == {0, 1}
+        assert_allclose(drawn.mean(axis=0), gray[0], atol=0.036)
+    assert not TrainingRows(make(gray > 0.5), None).gray
 
 
 def test_an_integer_is_epochs():
@@ -174,3 +204,15 @@ def test_verbose_shows_a_bar_and_leaves_no_trace(table, capsys):
     silent = BernoulliRBMCD(3, n_iter=2, random_state=0).fit(table)
     assert not hasattr(model, "_skl_callbacks")
     assert_array_equal(model.components_, silent.components_)
+
+
+def test_the_gap_of_free_energies_is_that_of_log_likelihoods(table):
+    """The log-likelihood of held-out rows is in the curve, that of training rows in the rest."""
+    options = {"method": "exact", "early_stopping": True, "validation_fraction": 0.5}
+    model = BernoulliRBMCD(8, random_state=0, **options).fit(table[:30])
+    held_out = -min(model.validation_curve_)
+    training = 2 * model.score(table[:30]) - held_out
+    assert_allclose(model.free_energy_gap_, training - held_out, rtol=1e-6)
+    contrastive = BernoulliRBMCD(8, early_stopping=True, random_state=0).fit(table)
+    assert abs(contrastive.free_energy_gap_) < 1
+    assert not hasattr(contrastive.set_params(early_stopping=False).fit(table), "free_energy_gap_")
