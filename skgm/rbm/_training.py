@@ -1,16 +1,16 @@
 """Trains a machine by contrastive divergence: settings, start, plan, averages, early stopping."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import saxpy
 from scipy.special import logit
 
-from skgm._numerics.epochs import train_epochs
+from skgm._numerics.epochs import EpochHistory, train_epochs
 from skgm._random import MinibatchSampler
 from skgm._sklearn import limit_blas_threads
 from skgm.rbm._energy import RBMParameters, free_energy, hidden_probabilities, softplus
@@ -318,11 +318,10 @@ def make_plan(
     return Plan(n_updates, min(n_batches * epochs_per_look, n_updates), **options)
 
 
-@dataclass(eq=False)
 class Training:
     """One run of a plan.
 
-    Attributes
+    Parameters
     ----------
     kernel : ContrastiveUpdate
         What moves.
@@ -330,82 +329,52 @@ class Training:
     sampler : MinibatchSampler
         Of the same rows.
     plan : Plan
-    monitor : PseudoLikelihoodMonitor
-        What the loss is measured by.
-    held_out : PseudoLikelihoodMonitor or None
-        What early stopping looks at.
-    loss_curve, validation_curve : list of float
-        One value per iteration.
+    rng : numpy Generator
+
+    Attributes
+    ----------
     n_updates : int
         Mini-batches made.
     """
 
-    kernel: ContrastiveUpdate
-    rows: TrainingRows
-    sampler: MinibatchSampler
-    plan: Plan
-    monitor: PseudoLikelihoodMonitor
-    held_out: PseudoLikelihoodMonitor | None = None
-    loss_curve: list[float] = field(default_factory=list)
-    validation_curve: list[float] = field(default_factory=list)
-    n_updates: int = 0
-
-    def run(
+    def __init__(
         self,
+        kernel: ContrastiveUpdate,
+        rows: TrainingRows,
+        sampler: MinibatchSampler,
+        plan: Plan,
         rng: np.random.Generator,
-        *,
-        begin: Callable[[], Any],
-        end: Callable[[Any, RBMParameters], bool],
-        **patience: Any,
-    ) -> RBMParameters:
-        """Train; return the average of the iterates, or the last, or the best on held-out rows.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-        begin, end : callable
-            Called around each iteration; what `begin` returns is given to `end`, with the result
-            so far. By returning True, `end` stops the training.
-        **patience : int and float
-            `n_iter_no_change` and `tol` of early stopping.
-        """
-        kernel, batches = self.kernel, self._batches(rng)
-        average = IterateAverage(kernel.matrix)
-        matrix = average.matrix if self.plan.average else kernel.matrix
-
-        def iterate() -> float:
-            self._updates(batches, average, rng)
-            return self.monitor(kernel.unpack(matrix))
-
-        def on_epoch(run: Callable[[], None]) -> bool:
-            task = begin()
-            run()
-            return end(task, kernel.unpack(matrix))
-
-        def held_out_loss() -> float:
-            return self.held_out(kernel.unpack(matrix)) if self.held_out else np.nan
-
-        history = train_epochs(
-            iterate,
-            matrix.copy,
-            lambda kept: np.copyto(matrix, kept),
-            max_iter=self.plan.n_iterations,
-            held_out_loss=held_out_loss if self.held_out else None,
-            on_epoch=on_epoch,
-            **patience,
-        )
-        self.loss_curve, self.validation_curve = history.losses, history.validation_losses
-        return kernel.unpack(matrix)
-
-    def _updates(
-        self, batches: Iterator[np.ndarray], average: IterateAverage, rng: np.random.Generator
     ) -> None:
+        self.kernel, self.rows, self.sampler, self.plan, self.rng = kernel, rows, sampler, plan, rng
+        self.n_updates = 0
+        self._batches = chain.from_iterable(sampler.epoch(rng) for _ in count())
+        self._average = IterateAverage(kernel.matrix)
+        self._matrix = self._average.matrix if plan.average else kernel.matrix
+
+    @property
+    def result(self) -> RBMParameters:
+        """The average of the iterates so far, or the last of them."""
+        return self.kernel.unpack(self._matrix)
+
+    def snapshot(self) -> np.ndarray:
+        """Return a copy of the result, for `train_epochs`."""
+        return self._matrix.copy()
+
+    def restore(self, snapshot: np.ndarray) -> None:
+        """Make a snapshot the result."""
+        self._matrix[:] = snapshot
+
+    def is_finite(self) -> bool:
+        """Return True: an iteration that diverges raises an error itself."""
+        return True
+
+    def iterate(self) -> None:
         """Make the updates of one iteration."""
         # of the iterates, every eighth is averaged (of fewer than 400, some 50): 1% of the time
         stride = min(8, max(1, self.plan.n_updates // 50))
-        kernel, write = self.kernel, self.rows.write
+        kernel, write, rng = self.kernel, self.rows.write, self.rng
         left = self.plan.n_updates - self.n_updates
-        stretch = islice(batches, min(self.plan.updates_per_iteration, left))
+        stretch = islice(self._batches, min(self.plan.updates_per_iteration, left))
         rates = self.plan.rates(self.n_updates).tolist()
         with np.errstate(**QUIET):
             for number, (indices, rate) in enumerate(zip(stretch, rates), self.n_updates):
@@ -413,13 +382,9 @@ class Training:
                 write(indices, kernel.batch(n_rows), rng)
                 kernel.update(n_rows, rate, rng)
                 if number % stride == stride - 1:
-                    average.include(kernel.matrix)
+                    self._average.include(kernel.matrix)
         self.n_updates = number + 1
         check_finite_parameters(kernel.matrix, self.plan.learning_rate)
-
-    def _batches(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        while True:
-            yield from self.sampler.epoch(rng)
 
 
 def fit_contrastive(
@@ -439,13 +404,11 @@ def fit_contrastive(
     n_watched = max(min(settings.batch_size, sampler.n_slots), n_watched)
     watched = rows.draw(sampler.draw(n_watched, rng), rng)  # looks cost less than 2% of the updates
     monitor = PseudoLikelihoodMonitor(watched, 1, rng)
-    training = Training(kernel, rows, sampler, plan, monitor, held_out)
-    patience = {"n_iter_no_change": settings.n_iter_no_change, "tol": settings.tol}
+    training = Training(kernel, rows, sampler, plan, fast_generator(rng.integers(2**63)))
     largest = max(settings.batch_size, settings.chains) * rows.n_units * settings.n_components
     with one_thread_where_small(largest):
-        numbers = fast_generator(rng.integers(2**63))
-        parameters = training.run(numbers, begin=begin, end=end, **patience)
-    chains = kernel.chains
+        history = _run(settings, training, monitor, held_out, begin, end)
+    parameters, chains = training.result, kernel.chains
     if settings.method == "cd":
         data = rows.draw(sampler.draw(settings.chains, rng), rng)
         chains = chains_at(data, parameters, settings.chains, rng)
@@ -456,9 +419,39 @@ def fit_contrastive(
         n_iter=-(-training.n_updates // sampler.n_batches),
         n_updates=training.n_updates,
         n_rows=sampler.n_slots,
-        loss_curve=training.loss_curve,
-        validation_curve=training.validation_curve,
+        loss_curve=history.losses,
+        validation_curve=history.validation_losses,
         free_energy_gap=free_energy_gap(held_out, rows, sampler, parameters, rng),
+    )
+
+
+def _run(
+    settings: Settings,
+    training: Training,
+    monitor: PseudoLikelihoodMonitor,
+    held_out: PseudoLikelihoodMonitor | None,
+    begin: Callable[[], Any],
+    end: Callable[[Any, RBMParameters], bool],
+) -> EpochHistory:
+    """Run all iterations, or as many as early stopping wants."""
+
+    def iterate() -> float:
+        training.iterate()
+        return monitor(training.result)
+
+    def on_epoch(run: Callable[[], None]) -> bool:
+        task = begin()
+        run()
+        return end(task, training.result)
+
+    return train_epochs(
+        training,
+        iterate,
+        max_iter=training.plan.n_iterations,
+        held_out_loss=None if held_out is None else lambda: held_out(training.result),
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+        on_epoch=on_epoch,
     )
 
 
