@@ -1,76 +1,27 @@
 """Score, likelihood-ratio and Wald tests of hypotheses about parameters."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
-from skgm.inference._likelihood.statistics import linear_quadratic
+from skgm.inference._likelihood.statistics import Law, WaldNull
 from skgm.inference._mle import MLEDensity
-from skgm.inference._problem import (
-    CORRECTIONS,
-    Problem,
-    check_correction,
-    check_events_given,
-    family_null,
-    mean_ratio,
-    modified_root,
-    side,
-)
-from skgm.inference._results import TestResult, check_alternative, outcome
+from skgm.inference._problem import FamilyNull, check_events_given, family_null
+from skgm.inference._results import TestResult, check_alternative
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
-from skgm.inference._statsmodels.tests import (
-    check_no_event,
-    model_likelihood_ratio_test,
-    model_score_test,
-    model_wald_test,
-)
+from skgm.inference._statsmodels.tests import ModelNull, compare_fits, is_between_fits
 
 __all__ = [
-    "check_no_groups",
+    "EstimatedNull",
     "likelihood_ratio_test",
-    "own_statistics_first",
     "score_test",
     "wald_test",
 ]
 
 
-# Estimators with test statistics of their own, which the public tests hand over to.
-
-Test = TypeVar("Test", bound=Callable[..., Any])
-
-
-def own_statistics_first(name: str) -> Callable[[Test], Test]:
-    """Decorate a public test: estimators with `_hypothesis_test` answer it themselves.
-
-    They get the name of the test, X, null and the keyword arguments that the user gave.
-    """
-
-    def decorate(function: Test) -> Test:
-        @wraps(function)
-        def test(estimator: Any, X: Any = None, null: Any = None, **options: Any) -> Any:
-            if not hasattr(estimator, "_hypothesis_test"):
-                return function(estimator, X, null, **options)
-            check_no_event(options.pop("event", None))
-            check_no_groups(options.pop("groups", None))
-            return estimator._hypothesis_test(name, X, null, **options)
-
-        return cast(Test, test)  # type checkers keep the signature of the test
-
-    return decorate
-
-
-def check_no_groups(groups: Any) -> None:
-    """Raise for clusters of rows, which only statsmodels results take."""
-    if groups is not None:
-        raise ValueError("groups is for statsmodels results; leave it out.")
-
-
-@own_statistics_first("score")
 def score_test(
     estimator: Any,
     X: Any = None,
@@ -152,25 +103,12 @@ def score_test(
     >>> round(result.statistic, 3), result.df
     (16.0, 1)
     """
-    if is_statsmodels_result(estimator):
-        check_no_event(event)
-        options: dict[str, Any] = {"robust": robust, "groups": groups, "alternative": alternative}
-        return model_score_test(estimator, null, X, sample_weight, **options)
-    check_no_groups(groups)
-    problem = Problem(estimator, X, null, sample_weight, "score_test", alternative, event)
-    if problem.on_edge:
-        check_off_edge(problem.null, "A robust score_test", "score_test", refused=robust)
-        return problem.limit_score()
-    params = problem.restricted()
-    if robust:
-        statistic = problem.robust_score_statistic(params)
-    else:
-        statistic = float(np.sum(problem.score_statistic(params)))
-    method = "robust score" if robust else "score"
-    return problem.result(statistic, method, params, sign=problem.direction(params))
+    data = Data(X, sample_weight, event, groups)
+    tested = _null_about(estimator, data, null, "score", alternative, robust)
+    result: TestResult = tested.score(robust=robust)
+    return result
 
 
-@own_statistics_first("likelihood_ratio")
 def likelihood_ratio_test(
     estimator: Any,
     X: Any = None,
@@ -247,38 +185,19 @@ def likelihood_ratio_test(
     >>> round(result.statistic, 3), result.df
     (16.457, 1)
     """
-    if is_statsmodels_result(estimator):
-        check_no_event(event)
-        return model_likelihood_ratio_test(
-            estimator, null, X, sample_weight, correction=correction, alternative=alternative
+    if correction is not None and not isinstance(estimator, MLEDensity):
+        raise ValueError(
+            f"correction must be None for {type(estimator).__name__}; got {correction!r}."
         )
-    if correction not in CORRECTIONS:
-        allowed = ", ".join(map(repr, CORRECTIONS))
-        raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
-    problem = Problem(
-        estimator, X, null, sample_weight, "likelihood_ratio_test", alternative, event
-    )
-    check_correction(correction, event)
-    estimate = problem.estimate()
-    best = problem.family.log_likelihood(problem.statistics, estimate)
-    problem.check_options_on_edge(correction)
-    if problem.on_edge:
-        params, height = problem.limit(estimate, best)
-    else:
-        params = problem.restricted()
-        height = problem.family.log_likelihood(problem.statistics, params)
-    statistic = 2 * float(np.sum(np.maximum(best - height, 0.0)))  # rounding may leave -1e-16
-    sign = problem.distance(estimate)
-    if correction == "bartlett":
-        mean = mean_ratio(problem.family, problem.statistics.n, problem.null, params)
-        statistic *= problem.df / mean
-    elif correction == "rstar":
-        root = modified_root(problem.family, problem.rows, problem.weight, problem.null)
-        statistic, sign = root**2, float(np.sign(root))
-    return problem.result(statistic, "likelihood ratio", params, sign=sign, correction=correction)
+    data, test = Data(X, sample_weight, event, None), "likelihood_ratio"
+    if is_statsmodels_result(null) and is_between_fits(estimator, null):
+        data.check_none()
+        return compare_fits(estimator, null, alternative)
+    tested = _null_about(estimator, data, null, test, alternative, correction=correction)
+    result: TestResult = tested.likelihood_ratio()
+    return result
 
 
-@own_statistics_first("wald")
 def wald_test(
     estimator: Any,
     X: Any = None,
@@ -352,41 +271,118 @@ def wald_test(
     >>> round(result.statistic, 3), result.df
     (19.048, 1)
     """
+    data = Data(X, sample_weight, event, groups)
+    tested = _null_about(estimator, data, null, "wald", alternative, robust)
+    result: TestResult = tested.wald(robust=robust)
+    return result
+
+
+# From what the user passes to the null hypothesis of one kind of model.
+
+
+class Data(NamedTuple):
+    """The data that a test was given; a statsmodels result holds its own."""
+
+    X: Any
+    sample_weight: Any
+    event: Any
+    groups: Any
+
+    def check_none(self) -> None:
+        """Raise where a statsmodels result was given data beside its own."""
+        if self.X is not None or self.sample_weight is not None:
+            raise ValueError(
+                "X and sample_weight must be None for a statsmodels result: its data and weights "
+                "are in it. Write score_test(result, None, null)."
+            )
+        if self.event is not None:
+            raise ValueError("event must be None for a statsmodels result: its data are in it.")
+
+
+def _null_about(
+    estimator: Any,
+    data: Data,
+    null: Any,
+    test: str,
+    alternative: str,
+    robust: bool = False,
+    correction: str | None = None,
+) -> Any:
+    """Return the null hypothesis about an estimator: a WaldNull, or a TestedNull."""
     if is_statsmodels_result(estimator):
-        check_no_event(event)
-        options: dict[str, Any] = {"robust": robust, "groups": groups, "alternative": alternative}
-        return model_wald_test(estimator, null, X, sample_weight, **options)
-    check_no_groups(groups)
-    if not hasattr(estimator, "_estimating_functions"):
-        raise TypeError(
-            f"wald_test needs an estimator with estimating functions (a ParametricDensity that "
-            f"writes _estimating_functions); got {type(estimator).__name__}."
-        )
-    if not robust and not estimator._bread_is_information:
-        raise ValueError(
-            f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
-            "covariance is right: pass robust=True."
-        )
-    given = {"sample_weight": sample_weight, "event": event}
-    weighting = {name: value for name, value in given.items() if value is not None}
-    check_events_given(estimator, event)
-    fitted = clone(estimator).fit(X, **weighting)
-    shapes = fitted._parameter_shapes()
-    if isinstance(fitted, MLEDensity):
-        hypothesis = family_null(fitted, fitted._family(), null, shapes)
-    else:
-        hypothesis = read_null(null, shapes, fitted._column_names())
-    check_off_edge(hypothesis, "wald_test")
-    fitted._check_wald(hypothesis.values)
-    matrix, target = hypothesis.rows
-    check_alternative(alternative, len(matrix))
-    rows, weight = fitted._check_inference_data(X, sample_weight)
-    psi, bread = fitted._estimating_functions(rows)
-    n = total_weight(psi, weight)
-    covariance = sandwich(bread, meat(psi, weight), n) if robust else inverse_information(bread, n)
-    estimate = flat_values(fitted._wald_estimate())
-    statistic = linear_quadratic(matrix @ estimate - target, covariance, matrix)
-    sign = side(hypothesis, estimate) if len(matrix) == 1 else None
-    method = "robust Wald" if robust else "Wald"
-    shown, df = hypothesis.shown, len(matrix)
-    return outcome(statistic, df, method, shown, sign=sign, alternative=alternative)
+        data.check_none()
+        options: dict[str, Any] = {"robust": robust, "groups": data.groups}
+        return ModelNull(estimator, null, test, alternative=alternative, **options)
+    if data.groups is not None:
+        raise ValueError("groups is for statsmodels results; leave it out.")
+    if hasattr(estimator, "_tested_null"):
+        if data.event is not None:
+            raise ValueError(f"event must be None for {type(estimator).__name__}.")
+        return estimator._tested_null(data.X, null, alternative, data.sample_weight)
+    if test == "wald":
+        return EstimatedNull(estimator, data, null, alternative, robust)
+    return FamilyNull(
+        estimator,
+        data.X,
+        null,
+        data.sample_weight,
+        f"{test}_test",
+        alternative,
+        data.event,
+        correction,
+    )
+
+
+class EstimatedNull(WaldNull):
+    """A null hypothesis about an estimator with estimating functions, fitted to data anew."""
+
+    def __init__(
+        self, estimator: Any, data: Data, null: Any, alternative: str, robust: bool
+    ) -> None:
+        if not hasattr(estimator, "_estimating_functions"):
+            raise TypeError(
+                "wald_test needs an estimator with estimating functions (a ParametricDensity that "
+                f"writes _estimating_functions); got {type(estimator).__name__}."
+            )
+        if not robust and not estimator._bread_is_information:
+            raise ValueError(
+                f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
+                "covariance is right: pass robust=True."
+            )
+        given = {"sample_weight": data.sample_weight, "event": data.event}
+        weighting = {name: value for name, value in given.items() if value is not None}
+        check_events_given(estimator, data.event)
+        self.fitted = clone(estimator).fit(data.X, **weighting)
+        shapes = self.fitted._parameter_shapes()
+        if isinstance(self.fitted, MLEDensity):
+            null = family_null(self.fitted, self.fitted._family(), null, shapes)
+        else:
+            null = read_null(null, shapes, self.fitted._column_names())
+        check_off_edge(null, "wald_test")
+        self.fitted._check_wald(null.values)
+        self.null, self.shown = null, null.shown
+        self.df, self.alternative = len(null.rows[0]), alternative
+        check_alternative(alternative, self.df)
+        self.rows, self.weight = self.fitted._check_inference_data(data.X, data.sample_weight)
+
+    @property
+    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,)."""
+        return self.null.rows
+
+    def full(self) -> Any:
+        """Return the fitted estimator."""
+        return self.fitted
+
+    def theta(self, fit: Any) -> np.ndarray:
+        """Return the estimates as one vector; what R leaves out may be infinite."""
+        theta = flat_values(fit._wald_estimate())
+        return np.where((self.restrictions[0] != 0).any(axis=0), theta, 0.0)
+
+    def law(self, fit: Any, *, robust: bool, at_null: bool = False) -> Law:
+        """Return the inverse information, or the sandwich."""
+        psi, bread = fit._estimating_functions(self.rows)
+        n = total_weight(psi, self.weight)
+        if robust:
+            return Law(sandwich(bread, meat(psi, self.weight), n))
+        return Law(inverse_information(bread, n))

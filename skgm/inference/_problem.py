@@ -1,17 +1,19 @@
 """A null hypothesis about a family, and the data it is tested on."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import digamma
 from sklearn.base import clone
 
+from skgm._numerics.sandwich import meat, sandwich, total_weight
 from skgm.inference._family_inference import naming_columns
 from skgm.inference._likelihood.bartlett import check_known_mean, column_means
 from skgm.inference._likelihood.fit import constrained_estimate
 from skgm.inference._likelihood.nulls import (
     Null,
+    check_off_edge,
     check_parameter_space,
     flat_information,
     flat_scores,
@@ -19,17 +21,18 @@ from skgm.inference._likelihood.nulls import (
     read_null,
 )
 from skgm.inference._likelihood.rstar import rstar
-from skgm.inference._likelihood.statistics import newton_step, robust_score_statistic
+from skgm.inference._likelihood.statistics import Law, TestedNull, newton_step
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
-from skgm.inference._results import TestResult, check_alternative, outcome
+from skgm.inference._results import TestResult, check_alternative
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
 from skgm.inference.families._multivariate_normal import independent_groups
 
 __all__ = [
     "CORRECTIONS",
-    "Problem",
+    "FamilyFit",
+    "FamilyNull",
     "check_correction",
     "check_events_given",
     "family_null",
@@ -40,7 +43,6 @@ __all__ = [
     "modified_root",
     "overdispersion_root",
     "rayleigh",
-    "side",
     "uniform_scores",
 ]
 
@@ -66,7 +68,14 @@ def check_events_given(estimator: Any, event: Any) -> None:
         )
 
 
-class Problem:
+class FamilyFit(NamedTuple):
+    """An estimate and its log-likelihood per column."""
+
+    params: Mapping[str, np.ndarray]
+    loglik: np.ndarray
+
+
+class FamilyNull(TestedNull):
     """A null hypothesis about a family, and the data it is tested on."""
 
     def __init__(
@@ -78,6 +87,7 @@ class Problem:
         test: str,
         alternative: str,
         event: Any = None,
+        correction: str | None = None,
     ) -> None:
         if not isinstance(estimator, MLEDensity):
             raise TypeError(
@@ -89,8 +99,9 @@ class Problem:
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
             X, sample_weight, event
         )
-        self.shapes = self.model._parameter_shapes()
-        self.null = family_null(self.model, self.family, null, self.shapes)
+        shapes = self.model._parameter_shapes()
+        self.null = family_null(self.model, self.family, null, shapes)
+        self.shown, self.on_edge = self.null.shown, self.null.on_edge
         self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
         self.uniform = not self.null.is_linear and is_uniform(self.family, self.null.values)
         if self.uniform:
@@ -98,31 +109,47 @@ class Problem:
         elif not self.null.is_linear:
             check_parameter_space(self.family, self.null.values)
             self.family.check_restriction(self.null.values)
-        self.alternative = alternative
+        self.alternative, self.correction = alternative, correction
         check_alternative(alternative, self.df)
+        check_correction(correction, event)
 
     @property
-    def on_edge(self) -> bool:
-        """Whether the null holds a parameter at infinity."""
-        return self.null.on_edge
+    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,); of uniform angles, about kappa (cos mu, sin mu)."""
+        return (np.eye(self.df), np.zeros(self.df)) if self.uniform else self.null.rows
 
-    def estimate(self) -> Any:
+    def full(self) -> FamilyFit:
         """Return the full estimate, or raise where there is none."""
         names = self.model._column_names()
         self.family.check_statistics(self.statistics, names)
         with naming_columns(names):
-            return self.family.estimate(self.statistics)
+            params = self.family.estimate(self.statistics)
+        self._check_options_on_edge()
+        return self._fit(params)
 
-    def restricted(self) -> Any:
-        """Return the restricted estimate, which must lie inside the parameter space."""
+    def _fit(self, params: Mapping[str, np.ndarray]) -> FamilyFit:
+        return FamilyFit(params, self.family.log_likelihood(self.statistics, params))
+
+    def restricted(self, full: FamilyFit | None = None) -> Any:
+        """Return the restricted fit, which must lie inside the parameter space.
+
+        Of a null at infinity its likelihood is that of `full` where that is infinite itself.
+        """
+        if self.on_edge and full is not None:
+            name, params, height = self._limit_case()
+            return FamilyFit(params, np.where(np.isinf(full.params[name]), full.loglik, height))
         if self.null.is_linear:
-            return constrained_estimate(
+            params = constrained_estimate(
                 self.family, self.statistics, self.rows, self.weight, self.null.rows
             )
-        with np.errstate(all="ignore"), naming_columns(self.model._column_names()):
-            params = self.family.restricted_estimate(self.statistics, self.null.values)
-        if self.uniform:
-            return params
+        else:
+            with np.errstate(all="ignore"), naming_columns(self.model._column_names()):
+                params = self.family.restricted_estimate(self.statistics, self.null.values)
+            if not self.uniform:
+                self._check_inside(params)
+        return FamilyFit(params, np.empty(0)) if full is None else self._fit(params)
+
+    def _check_inside(self, params: Mapping[str, np.ndarray]) -> None:
         for parameter in self.family.parameters:
             value = params[parameter.name]
             bad = ~np.isfinite(value) | parameter.on_boundary(value)
@@ -134,39 +161,85 @@ class Problem:
                     "not exist or lies on the edge of the parameter space, so the test does not "
                     "exist. Drop the column, or restrict all of its parameters."
                 )
-        return params
 
-    def check_options_on_edge(self, correction: str | None) -> None:
-        """Raise for what a null at infinity does not have: a second side, and corrections."""
-        if self.uniform and correction is not None:
-            raise ValueError(
-                "No correction is known for the null of uniform angles; leave it out, or use "
-                "score_test, whose size is nearer the nominal one."
-            )
+    def theta(self, fit: FamilyFit) -> np.ndarray:
+        """Return the parameters as one vector; what R leaves out may be infinite."""
+        theta = flat_values(fit.params)
+        return np.where((self.restrictions[0] != 0).any(axis=0), theta, 0.0)
+
+    def loglik(self, fit: FamilyFit) -> np.ndarray:
+        """Return the log-likelihood per column."""
+        return fit.loglik
+
+    def params(self, fit: FamilyFit) -> Mapping[str, Any]:
+        """Return the parameters by name, shaped as in ``params_``."""
+        return self.model._public(fit.params)
+
+    def step(self, fit: FamilyFit, *, robust: bool) -> np.ndarray:
+        """Return A^-1 U at a restricted fit."""
+        return newton_step(*self._scores(fit, robust), self.weight)
+
+    def _scores(self, fit: FamilyFit, robust: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of the rows and the information per observation."""
+        if self.uniform:
+            return uniform_scores(self.rows, self.null.values["kappa"] == 0)
+        psi = flat_scores(self.family, self.rows, fit.params, self.statistics)
+        bread = flat_information(self.family, fit.params, self.statistics, model=not robust)
+        return psi, bread
+
+    def law(self, fit: FamilyFit, *, robust: bool, at_null: bool = False) -> Law:
+        """Return the sandwich at a restricted fit."""
+        psi, bread = self._scores(fit, robust)
+        return Law(sandwich(bread, meat(psi, self.weight), total_weight(psi, self.weight)))
+
+    def information_score(self, fit: FamilyFit) -> float:
+        """Return U' I^-1 U; of censored rows from the statistics, which hold events."""
+        family, params = self.family, fit.params
+        if self.uniform:
+            held = self.null.values["kappa"] == 0
+            lengths = rayleigh(self.statistics.length, self.statistics.n)
+            return float(np.sum(np.where(held, lengths, 0.0)))
+        if family.has_information:
+            return float(np.sum(family.score_statistic(self.rows, self.weight, params)))
+        slope = family.mean_score(self.statistics, params)
+        information = family.model_information(self.statistics, params)
+        solved = np.linalg.solve(information, slope[..., None])[..., 0]
+        return float(self.statistics.n * np.sum(slope * solved))
+
+    def score(self, *, robust: bool = False) -> TestResult:
+        """Return the score test; that of a null at infinity has one side."""
         if not self.on_edge:
-            return
-        if correction is not None or self.alternative != "two-sided":
-            raise ValueError(
-                "A null at infinity has one side only and no known correction; leave alternative "
-                "and correction at their defaults."
-            )
-
-    def limit(self, estimate: Any, best: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return the restricted estimate at infinity and its log-likelihood per column.
-
-        That is `best` where the full estimate is infinite itself.
-        """
-        name, params, height = self._limit_case()
-        return params, np.where(np.isinf(estimate[name]), best, height)
-
-    def limit_score(self) -> TestResult:
-        """Return the score test of a null at infinity, which has one side."""
-        self.check_options_on_edge(None)
+            return super().score(robust=robust)
+        check_off_edge(self.null, "A robust score_test", "score_test", refused=robust)
+        self._check_options_on_edge()
         name, params, _ = self._limit_case()
         root = limit_root(name, self.rows[:, 0], self.weight)
         if not np.isfinite(root):
             raise ValueError("The score statistic does not exist: the column is constant. Drop it.")
-        return self.result(max(root, 0.0) ** 2, "score", params, sign=float(np.sign(root)))
+        fit = FamilyFit(params, np.empty(0))
+        return self.result(max(root, 0.0) ** 2, "score", fit, float(np.sign(root)))
+
+    def corrected(self, statistic: float, method: str, fit: Any, sign: float | None) -> TestResult:
+        """Return the result of the likelihood ratio, corrected for small samples if asked for."""
+        if self.correction == "bartlett":
+            statistic *= self.df / mean_ratio(self.family, self.statistics.n, self.null, fit.params)
+        elif self.correction == "rstar":
+            root = modified_root(self.family, self.rows, self.weight, self.null)
+            statistic, sign = root**2, float(np.sign(root))
+        return self.result(statistic, method, fit, sign, correction=self.correction)
+
+    def _check_options_on_edge(self) -> None:
+        """Raise for what a null at infinity does not have: a second side, and corrections."""
+        if self.uniform and self.correction is not None:
+            raise ValueError(
+                "No correction is known for the null of uniform angles; leave it out, or use "
+                "score_test, whose size is nearer the nominal one."
+            )
+        if self.on_edge and (self.correction is not None or self.alternative != "two-sided"):
+            raise ValueError(
+                "A null at infinity has one side only and no known correction; leave alternative "
+                "and correction at their defaults."
+            )
 
     def _limit_case(self) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
         """Return which parameter is infinite, the estimate of the limit, and its height."""
@@ -185,63 +258,6 @@ class Problem:
         found = small.estimate(statistics)
         params = {key: translate(found[s]) for key, (s, translate) in case.shared.items()}
         return name, params | {name: values[name]}, small.log_likelihood(statistics, found)
-
-    def robust_score_statistic(self, params: Any) -> float:
-        """Return the score statistic with the sandwich covariance."""
-        if self.uniform:
-            psi, bread = uniform_scores(self.rows, self.null.values["kappa"] == 0)
-            return robust_score_statistic(psi, bread, np.eye(len(bread)), self.weight)
-        psi = flat_scores(self.family, self.rows, params, self.statistics)
-        bread = flat_information(self.family, params, self.statistics)
-        return robust_score_statistic(psi, bread, self.null.rows[0], self.weight)
-
-    def score_statistic(self, params: Any) -> np.ndarray:
-        """Return U' I^-1 U per column; of censored rows from the statistics, which hold events."""
-        family = self.family
-        if self.uniform:
-            held = self.null.values["kappa"] == 0
-            return np.where(held, rayleigh(self.statistics.length, self.statistics.n), 0.0)
-        if family.has_information:
-            return family.score_statistic(self.rows, self.weight, params)
-        slope = family.mean_score(self.statistics, params)
-        information = family.model_information(self.statistics, params)
-        solved = np.linalg.solve(information, slope[..., None])[..., 0]
-        return self.statistics.n * np.einsum("dk,dk->d", slope, solved)
-
-    def direction(self, params: Any) -> float | None:
-        """Return the sign in which the score at `params` pulls the one restriction, or None."""
-        if self.df != 1 or self.on_edge:
-            return None
-        bread = flat_information(self.family, params, self.statistics, model=True)
-        psi = flat_scores(self.family, self.rows, params, self.statistics)
-        step = newton_step(psi, bread, self.weight)
-        return float(np.sign(self.null.rows[0] @ step)[0])
-
-    def distance(self, params: Any) -> float | None:
-        """Return the sign of R theta - q, or None for several restrictions."""
-        if self.df != 1 or self.on_edge:
-            return None
-        return side(self.null, flat_values(params))
-
-    def result(self, statistic: float, method: str, params: Any, **details: Any) -> TestResult:
-        """Return the outcome of the test."""
-        return outcome(
-            statistic,
-            self.df,
-            method,
-            self.null.shown,
-            alternative=self.alternative,
-            restricted_params=self.model._public(params),
-            on_edge=self.on_edge,
-            **details,
-        )
-
-
-def side(null: Null, theta: np.ndarray) -> float:
-    """Return the sign of R theta - q, of one restriction; what R leaves out may be infinite."""
-    matrix, target = null.rows
-    used = matrix[0] != 0
-    return float(np.sign(matrix[0, used] @ theta[used] - target[0]))
 
 
 def count_restrictions(family: Family, null: Null, n_features: int) -> int:
@@ -453,7 +469,10 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
 
 
 def check_correction(correction: str | None, event: Any) -> None:
-    """Raise where a small-sample correction is asked for right-censored rows."""
+    """Raise for an unknown small-sample correction, or one of right-censored rows."""
+    if correction not in CORRECTIONS:
+        allowed = ", ".join(map(repr, CORRECTIONS))
+        raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
     if correction is not None and event is not None:
         raise ValueError(
             f"correction={correction!r} needs the law of the censoring times, which is not "

@@ -56,6 +56,11 @@ class Covariance(NamedTuple):
     df_data: float
     df_noise: float
 
+    def mapped(self, matrix: np.ndarray) -> "Covariance":
+        """Return the covariance of linear functions of the estimate, by rows of (r, k)."""
+        whole, data, noise = (matrix @ part @ matrix.T for part in self[:3])
+        return Covariance(whole, data, noise, self.df_data, self.df_noise)
+
     def degrees_of_freedom(self, directions: np.ndarray) -> np.ndarray:
         """Return Satterthwaite's degrees of freedom of the variance along rows of (r, k)."""
         of_data = np.einsum("ij,jk,ik->i", directions, self.data, directions)

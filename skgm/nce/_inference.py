@@ -1,6 +1,6 @@
 """Standard errors, intervals and tests of densities with linear critics."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -9,21 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
-from skgm.inference._likelihood.statistics import chi2_of_f, linear_quadratic
-from skgm.inference._results import ConfidenceIntervals, TestResult, check_alternative, outcome
+from skgm.inference._likelihood.statistics import Law, TestedNull
+from skgm.inference._results import ConfidenceIntervals, check_alternative
 from skgm.nce._covariance import KINDS, Covariance, covariance
-from skgm.nce._newton import maximize
+from skgm.nce._newton import LinearFit, maximize
 from skgm.nce._parametric import LinearCritic
 
-__all__ = [
-    "LinearInference",
-    "Outcome",
-    "critic_test",
-    "restricted_tests",
-]
+__all__ = ["CriticNull", "LinearInference"]
 
 _METHODS = ("auto", "wald", "robust")
-_TITLES = {"wald": "Wald", "score": "score", "likelihood_ratio": "likelihood ratio"}
 
 
 class LinearInference:
@@ -118,146 +112,128 @@ class LinearInference:
         methods = dict.fromkeys(critic.names, used)
         return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
 
-    def _hypothesis_test(
-        self,
-        test: str,
-        X: Any,
-        null: Any,
-        *,
-        robust: bool = False,
-        correction: str | None = None,
-        alternative: str = "two-sided",
-        sample_weight: Any = None,
-    ) -> TestResult:
-        """Answer :func:`skgm.score_test` and its siblings, on a fit of a clone to X."""
-        if correction is not None:
-            raise ValueError(f"correction must be None for {type(self).__name__}.")
-        model = clone(self).fit(X, sample_weight=sample_weight)
-        critic = model._linear_critic()
+    def _tested_null(
+        self, X: Any, null: Any, alternative: str, sample_weight: Any = None
+    ) -> "CriticNull":
+        """Return a null hypothesis for :func:`skgm.score_test` and its siblings, fitted to X."""
+        critic = clone(self).fit(X, sample_weight=sample_weight)._linear_critic()
         hypothesis = read_null(null, dict.fromkeys(critic.names, ()), [])
-        matrix, target = hypothesis.rows
-        check_alternative(alternative, len(matrix))
-        found = critic_test(critic, test, matrix, target, robust=robust)
-        names = critic.names if found.restricted is not None else []
-        restricted = dict(zip(names, [] if found.restricted is None else found.restricted.tolist()))
-        return outcome(
-            found.statistic,
-            len(matrix),
-            f"robust {_TITLES[test]}" if robust else _TITLES[test],
-            hypothesis.shown,
-            sign=float(np.sign(found.sign)) if len(matrix) == 1 else None,
-            alternative=alternative,
-            restricted_params=restricted,
-        )
+        return CriticNull(critic, *hypothesis.rows, hypothesis.shown, alternative)
 
 
-# Wald, score and likelihood-ratio tests of the parameters of a linear critic.
-#
-# With independent noise and a null that leaves c alone, the score and the likelihood-ratio
-# statistic are those of logistic regression. In general the variance of dJ/d theta is not its
-# curvature: the Wald and score statistics use the covariance of eq. nce-covariance, and the
-# likelihood ratio is multiplied by the ratio of the two score statistics, with and without it.
+class CriticNull(TestedNull):
+    """A null hypothesis R theta = q about the reported parameters of a linear critic.
 
-
-class Outcome(NamedTuple):
-    """Statistic, the sign of its root for one restriction, and the restricted estimate."""
-
-    statistic: float
-    sign: float
-    restricted: np.ndarray | None
-
-
-def critic_test(
-    critic: LinearCritic, test: str, matrix: np.ndarray, target: np.ndarray, *, robust: bool
-) -> Outcome:
-    """Test R theta = q about the reported parameters.
+    With independent noise and a null that leaves c alone, the score and the likelihood-ratio
+    statistic are those of logistic regression. In general the variance of dJ/d theta is not its
+    curvature: the Wald and score statistics use the covariance of eq. nce-covariance, and the
+    likelihood ratio is multiplied by the ratio of the two score statistics, with and without it.
 
     Parameters
     ----------
     critic : LinearCritic
         Fitted to the data, in this process (pickles have lost the rows).
-    test : {"wald", "score", "likelihood_ratio"}
-        Which test.
     matrix, target : ndarray of shape (r, k) and (r,)
         R and q.
-    robust : bool
-        Use the sandwich for the variance.
-
-    Returns
-    -------
-    outcome : Outcome
-        Chi-square with r degrees of freedom under the null.
-
-    Raises
-    ------
-    ValueError
-        The critic has no covariance; a score or likelihood-ratio test after telescoping.
+    shown : mapping
+        The null, as the result shows it.
+    alternative : {"two-sided", "greater", "less"}
     """
-    if test == "wald":
-        gap = matrix @ critic.reported - target
-        found = critic.covariance("robust" if robust else "model")
-        return Outcome(_statistic(gap, found, matrix), float(gap[0]), None)
-    kind = "robust" if robust else "observed"
-    critic.covariance(kind)  # refuses where there is none
-    if critic.bridges is not None:
-        raise ValueError(
-            f"The {test.replace('_', ' ')} test needs one objective; this fit is made of "
-            "bridges, because the noise is far from the data. Use wald_test, or nearer noise."
-        )
-    return restricted_tests(critic, matrix, target, kind)[test]
+
+    calibrated = False
+
+    def __init__(
+        self,
+        critic: LinearCritic,
+        matrix: np.ndarray,
+        target: np.ndarray,
+        shown: Any = None,
+        alternative: str = "two-sided",
+    ) -> None:
+        self.critic, self.df = critic, len(matrix)
+        self.matrix, self.target = matrix, target
+        self.shown, self.alternative = {} if shown is None else shown, alternative
+        check_alternative(alternative, self.df)
+
+    @property
+    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,)."""
+        return self.matrix, self.target
+
+    def full(self) -> LinearFit:
+        """Return the fit."""
+        return self.critic.fit
+
+    def restricted(self, full: Any = None) -> LinearFit:
+        """Return the restricted fit.
+
+        Raises
+        ------
+        ValueError
+            The critic has no covariance, or is made of bridges; the estimate was not found.
+        """
+        critic = self.critic
+        critic.covariance("observed")  # refuses where there is none
+        if critic.bridges is not None or critic.contrast is None:
+            raise ValueError(
+                f"The {'score' if full is None else 'likelihood ratio'} test needs one objective; "
+                "this fit is made of bridges, because the noise is far from the data. Use "
+                "wald_test, or nearer noise."
+            )
+        own = self.matrix @ critic.map, self.target  # restrictions of the parameters as fitted
+        fit = maximize(critic.contrast, critic.theta, restriction=own, max_iter=200)
+        if not fit.converged:
+            raise ValueError(
+                "The restricted estimate was not found: the null is too far from the data, or it "
+                "leaves no density. Use wald_test, or test a nearer value."
+            )
+        return fit
+
+    def theta(self, fit: LinearFit) -> np.ndarray:
+        """Return the reported parameters."""
+        return self.critic.reported if fit is self.critic.fit else self.critic.map @ fit.theta
+
+    def loglik(self, fit: LinearFit) -> float:
+        """Return the total objective."""
+        return self.critic.n * fit.objective
+
+    def params(self, fit: LinearFit) -> dict[str, float]:
+        """Return the reported parameters by name."""
+        return dict(zip(self.critic.names, self.theta(fit).tolist()))
+
+    def _newton(self, fit: LinearFit) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradient of J and the Newton step, as fitted."""
+        assert self.critic.contrast is not None
+        gradient, curvature = self.critic.contrast.derivatives(fit.theta)
+        return gradient, np.linalg.solve(curvature, gradient)
+
+    def step(self, fit: LinearFit, *, robust: bool) -> np.ndarray:
+        """Return the Newton step of the reported parameters."""
+        return self.critic.map @ self._newton(fit)[1]
+
+    def information_score(self, fit: LinearFit) -> float:
+        """Return n g' I^-1 g, with the curvature I of J."""
+        gradient, step = self._newton(fit)
+        return self.critic.n * float(gradient @ step)
+
+    def law(self, fit: LinearFit, *, robust: bool, at_null: bool = False) -> Law:
+        """Return the law of the reported parameters."""
+        critic = self.critic
+        if not at_null:
+            found = critic.covariance("robust" if robust else "model")
+        else:
+            assert critic.contrast is not None
+            kind = "robust" if robust else "observed"
+            own = covariance(critic.contrast, fit.theta, kind=kind)
+            found = own.mapped(critic.map)
+        return Law(found.matrix, _degrees_of_freedom(found, self.matrix))
 
 
-def restricted_tests(
-    critic: LinearCritic, matrix: np.ndarray, target: np.ndarray, kind: str
-) -> dict[str, Outcome]:
-    """Return the outcomes of the score and the likelihood-ratio test, of one restricted fit.
-
-    Parameters
-    ----------
-    critic, matrix, target
-        As in :func:`critic_test`.
-    kind : {"observed", "robust"}
-        Which covariance, at the restricted estimate.
-
-    Raises
-    ------
-    ValueError
-        The restricted estimate was not found.
-    """
-    contrast = critic.contrast
-    assert contrast is not None
-    own = matrix @ critic.map  # restrictions of the parameters as fitted
-    fit = maximize(contrast, critic.theta, restriction=(own, target), max_iter=200)
-    if not fit.converged:
-        raise ValueError(
-            "The restricted estimate was not found: the null is too far from the data, or it "
-            "leaves no density. Use wald_test, or test a nearer value."
-        )
-    gradient, curvature = contrast.derivatives(fit.theta)
-    step = np.linalg.solve(curvature, gradient)
-    found = covariance(contrast, fit.theta, kind=kind)
-    score = _statistic(own @ step, found, own)
-    restricted = critic.map @ fit.theta
-    naive = critic.n * float(gradient @ step)
-    fall = 2 * critic.n * max(critic.fit.objective - fit.objective, 0.0)
-    ratio = score / naive if naive > 0 else 1.0
-    gap = matrix @ critic.reported - target
-    return {
-        "score": Outcome(score, float((own @ step)[0]), restricted),
-        "likelihood_ratio": Outcome(fall * ratio, float(gap[0]), restricted),
-    }
-
-
-def _statistic(gap: np.ndarray, found: Covariance, matrix: np.ndarray) -> float:
-    """Return the quadratic form, on the scale of chi-square.
-
-    A variance with few degrees of freedom (scrambles) makes it F; it is moved to the chi-square
-    quantile of the same probability.
-    """
-    statistic, r = linear_quadratic(gap, found.matrix, matrix), len(matrix)
+def _degrees_of_freedom(found: Covariance, matrix: np.ndarray) -> float:
+    """Return those of the variance of R theta, whose parts have few where noise is scrambled."""
     inner = matrix @ found.matrix @ matrix.T
     unit = 1 / np.sqrt(np.diagonal(inner))
     root = np.linalg.cholesky(inner * unit * unit[:, None])
     directions = np.linalg.solve(root, matrix * unit[:, None])
     spread = float(np.mean(1 / found.degrees_of_freedom(directions)))
-    return chi2_of_f(statistic, r, 1 / spread if spread > 0 else np.inf)
+    return 1 / spread if spread > 0 else np.inf

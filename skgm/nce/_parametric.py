@@ -276,8 +276,7 @@ class LinearCritic:
         found = self._covariances[kind]
         if isinstance(found, str):
             raise ValueError(found)
-        data, noise = (self.map @ part @ self.map.T for part in (found.data, found.noise))
-        return Covariance(data + noise, data, noise, found.df_data, found.df_noise)
+        return found.mapped(self.map)
 
     def _find_covariances(self) -> dict[str, Covariance | str]:
         if self.alpha > 0:

@@ -149,16 +149,13 @@ def check_finite(fit: ModelFit, matrix: np.ndarray, what: str) -> None:
 
 
 def finite_part(
-    model: LikelihoodModel, fit: ModelFit, matrix: np.ndarray
+    model: LikelihoodModel, fit: ModelFit
 ) -> tuple[LikelihoodModel, np.ndarray, np.ndarray]:
-    """Return the likelihood of what is finite at the maximum, its maximum, and R for it.
-
-    R theta moves with the coordinates of what is finite alone, where `check_finite` says so.
-    """
+    """Return the likelihood of what is finite at a maximum, its maximum, and its directions."""
     if fit.recession is None:
-        return model, fit.params, matrix
+        return model, fit.params, np.eye(len(fit.params))
     part = Slice(model, fit.params, fit.recession.finite)
-    return part, part.start, matrix @ fit.recession.finite
+    return part, part.start, fit.recession.finite
 
 
 def _units(model: LikelihoodModel, params: np.ndarray) -> np.ndarray:

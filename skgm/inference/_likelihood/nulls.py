@@ -65,8 +65,11 @@ class Null:
         """R (r, k) and q (r,), also of a null that holds entries at values."""
         if self.matrix is not None:
             return self.matrix, self.target
-        fixed = ~np.isnan(self.flat)
-        return np.eye(len(fixed))[fixed], self.flat[fixed]
+        flat = self.flat
+        fixed = np.flatnonzero(~np.isnan(flat))
+        matrix = np.zeros((len(fixed), len(flat)))
+        matrix[np.arange(len(fixed)), fixed] = 1.0
+        return matrix, flat[fixed]
 
 
 def read_null(

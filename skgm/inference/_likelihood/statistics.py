@@ -1,17 +1,199 @@
-"""The three test statistics as formulas on scores, information and estimates."""
+"""Tests a null hypothesis about the parameters of a model: score, likelihood ratio and Wald.
+
+`TestedNull` forms the three statistics, their signed roots and results once. A kind of model
+(families, results of statsmodels, critics of noise-contrastive estimation) says how it is fitted,
+with and without the null, and what its scores and covariances are.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
-from skgm._numerics.sandwich import diagonal_units, meat, sandwich, total_weight
+from skgm._numerics.sandwich import diagonal_units, total_weight
+from skgm.inference._results import TestResult, outcome
 
 __all__ = [
+    "Law",
+    "TestedNull",
+    "WaldNull",
     "chi2_of_f",
     "linear_quadratic",
     "masked_quadratic",
     "newton_step",
-    "robust_score_statistic",
 ]
+
+
+class Law(NamedTuple):
+    """The law of an estimate.
+
+    Attributes
+    ----------
+    covariance : ndarray of shape (k, k)
+    df : float
+        Degrees of freedom with which the variance of what is tested is known.
+    """
+
+    covariance: np.ndarray
+    df: float = np.inf
+
+
+class WaldNull(ABC):
+    """A null hypothesis R theta = q about a model that has a Wald test.
+
+    Attributes
+    ----------
+    df : int
+        Number of restrictions.
+    shown : mapping
+        What the result shows of the null.
+    alternative : {"two-sided", "greater", "less"}
+    on_edge : bool
+        The null lies on the edge of the parameter space.
+    """
+
+    df: int
+    shown: Mapping[str, Any]
+    alternative: str
+    on_edge: bool = False
+
+    @property
+    @abstractmethod
+    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,)."""
+
+    @abstractmethod
+    def full(self) -> Any:
+        """Return the fit without the null, or raise where there is none."""
+
+    @abstractmethod
+    def theta(self, fit: Any) -> np.ndarray:
+        """Return the parameters of a fit as one vector, (k,)."""
+
+    @abstractmethod
+    def law(self, fit: Any, *, robust: bool, at_null: bool = False) -> Law:
+        """Return the law of the full estimate, as estimated at a fit, full or restricted."""
+
+    def params(self, fit: Any) -> Mapping[str, Any]:
+        """Return the parameters of a restricted fit by name."""
+        return {}
+
+    def wald(self, *, robust: bool = False) -> TestResult:
+        """Return the Wald test; eq. wald-test."""
+        fit = self.full()
+        gap = self.distance(fit)
+        statistic = self._quadratic(gap, self.law(fit, robust=robust))
+        sign = self._sign(gap) if self.has_sign else None
+        return self.result(statistic, "robust Wald" if robust else "Wald", None, sign)
+
+    @property
+    def has_sign(self) -> bool:
+        """Whether the null is one restriction with two sides."""
+        return self.df == 1 and not self.on_edge
+
+    def distance(self, fit: Any) -> np.ndarray:
+        """Return R theta - q, (r,)."""
+        matrix, target = self.restrictions
+        return matrix @ self.theta(fit) - target
+
+    def result(
+        self, statistic: float, method: str, fit: Any, sign: float | None, **details: Any
+    ) -> TestResult:
+        """Return the outcome; `fit` is the restricted one, None where the test needs none."""
+        return outcome(
+            statistic,
+            self.df,
+            method,
+            self.shown,
+            sign=sign,
+            alternative=self.alternative,
+            restricted_params=None if fit is None else self.params(fit),
+            on_edge=self.on_edge,
+            **details,
+        )
+
+    def _quadratic(self, gap: np.ndarray, law: Law) -> float:
+        statistic = linear_quadratic(gap, law.covariance, self.restrictions[0])
+        return chi2_of_f(statistic, len(gap), law.df)
+
+    def _sign(self, gap: np.ndarray) -> float:
+        return float(np.sign(gap[0]))
+
+
+class TestedNull(WaldNull):
+    """A null hypothesis R theta = q about a likelihood, which has all three tests.
+
+    Attributes
+    ----------
+    calibrated : bool
+        Whether U' A^-1 U is chi-square if the model is right. It is for likelihoods.
+    """
+
+    __test__ = False  # the name starts with Test; pytest must not collect it
+
+    calibrated: bool = True
+
+    @abstractmethod
+    def restricted(self, full: Any = None) -> Any:
+        """Return the fit under the null; where `full` is known, a search may start there."""
+
+    @abstractmethod
+    def loglik(self, fit: Any) -> Any:
+        """Return the log-likelihood of a fit: a number, or one per independent column."""
+
+    @abstractmethod
+    def step(self, fit: Any, *, robust: bool) -> np.ndarray:
+        """Return A^-1 U, (k,), from a restricted fit towards the full one.
+
+        A is the expected information where there is one, of robust tests the observed one.
+        """
+
+    @abstractmethod
+    def information_score(self, fit: Any) -> float:
+        """Return U' A^-1 U at a restricted fit; eq. score-test."""
+
+    def score(self, *, robust: bool = False) -> TestResult:
+        """Return the score test."""
+        fit = self.restricted()
+        statistic = self.score_statistic(fit, robust=robust)
+        sign = None
+        if self.has_sign:
+            sign = self._sign(self.restrictions[0] @ self.step(fit, robust=robust))
+        return self.result(statistic, "robust score" if robust else "score", fit, sign)
+
+    def score_statistic(self, fit: Any, *, robust: bool) -> float:
+        """Return the score statistic at a restricted fit, robust by the sandwich there.
+
+        That is (R A^-1 U)' (R V R')^-1 (R A^-1 U); under a correct likelihood V = A^-1, and what
+        remains is U' A^-1 U.
+        """
+        if self.calibrated and not robust:
+            return self.information_score(fit)
+        gap = self.restrictions[0] @ self.step(fit, robust=robust)
+        return self._quadratic(gap, self.law(fit, robust=robust, at_null=True))
+
+    def likelihood_ratio(self) -> TestResult:
+        """Return the likelihood-ratio test.
+
+        Where the score statistic U' A^-1 U is not chi-square, neither is the likelihood ratio: it
+        is multiplied by the ratio of the two score statistics, with the right covariance and with
+        A^-1.
+        """
+        full = self.full()
+        fit = self.restricted(full)
+        fall = np.maximum(self.loglik(full) - self.loglik(fit), 0.0)  # rounding may leave -1e-16
+        statistic = 2 * float(np.sum(fall))
+        if not self.calibrated:
+            naive = self.information_score(fit)
+            statistic *= self.score_statistic(fit, robust=False) / naive if naive > 0 else 1.0
+        sign = self._sign(self.distance(full)) if self.has_sign else None
+        return self.corrected(statistic, "likelihood ratio", fit, sign)
+
+    def corrected(self, statistic: float, method: str, fit: Any, sign: float | None) -> TestResult:
+        """Return the result of the likelihood ratio, corrected for small samples if asked for."""
+        return self.result(statistic, method, fit, sign)
 
 
 def masked_quadratic(
@@ -57,36 +239,6 @@ def _check_nonsingular(correlation: np.ndarray) -> None:
             "restrict fewer parameters, or use more rows (robust tests need more rows than "
             "restrictions)."
         )
-
-
-def robust_score_statistic(
-    psi: np.ndarray,
-    bread: np.ndarray,
-    restriction: np.ndarray,
-    sample_weight: np.ndarray | None,
-) -> float:
-    """Return U' A^-1 R' (R A^-1 B A^-T R' n)^-1 R A^-1 U at the restricted estimate.
-
-    Parameters
-    ----------
-    psi : ndarray of shape (n, k)
-        Parameter scores of the rows at the restricted estimate.
-    bread : ndarray of shape (k, k)
-        Information per observation there.
-    restriction : ndarray of shape (r, k)
-        R; rows of the identity where the null fixes entries.
-    sample_weight : ndarray of shape (n,) or None
-        A weight w counts its row w times.
-
-    Returns
-    -------
-    statistic : float
-        Chi-square with one degree of freedom per restriction, also where the model is wrong.
-    """
-    n = total_weight(psi, sample_weight)
-    step = newton_step(psi, bread, sample_weight)
-    covariance = sandwich(bread, meat(psi, sample_weight), n)
-    return linear_quadratic(restriction @ step, covariance, restriction)
 
 
 def newton_step(psi: np.ndarray, bread: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:

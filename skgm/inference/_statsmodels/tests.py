@@ -6,10 +6,10 @@ import numpy as np
 from scipy.linalg import lstsq, null_space
 
 from skgm.inference._likelihood.fit import check_finite, finite_part, full_fit, restricted_fit
-from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, covariance_of
+from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
 from skgm.inference._likelihood.separation import infinite_signs
-from skgm.inference._likelihood.statistics import chi2_of_f
+from skgm.inference._likelihood.statistics import Law, TestedNull
 from skgm.inference._results import TestResult, check_alternative, outcome
 from skgm.inference._statsmodels.adapters import (
     check_unpenalized,
@@ -19,7 +19,6 @@ from skgm.inference._statsmodels.adapters import (
     unwrap,
 )
 from skgm.inference._statsmodels.covariance import (
-    Clusters,
     check_likelihood_holds,
     robust_covariance,
     robust_law,
@@ -28,29 +27,18 @@ from skgm.inference._statsmodels.covariance import (
 from skgm.inference._statsmodels.separated import check_covariance_finite
 
 __all__ = [
+    "ModelNull",
     "check_converged",
     "check_groups",
-    "check_no_event",
+    "compare_fits",
     "is_between_fits",
-    "model_likelihood_ratio_test",
-    "model_score_test",
-    "model_wald_test",
     "nested_loglik",
     "nested_restriction",
 ]
 
 
-def model_score_test(
-    result: Any,
-    null: Any,
-    X: Any = None,
-    sample_weight: Any = None,
-    *,
-    robust: bool = False,
-    groups: Any = None,
-    alternative: str = "two-sided",
-) -> TestResult:
-    """Test a null by the score at the restricted estimate; the full estimate need not exist.
+class ModelNull(TestedNull):
+    """A null hypothesis about a fitted statsmodels result.
 
     Parameters
     ----------
@@ -58,181 +46,157 @@ def model_score_test(
         A fitted model; its data are in it.
     null : dict, (R, q) or statsmodels result
         Values by name, linear restrictions R theta = q, or a nested fitted regression.
-    X, sample_weight : None
-        The data are in the result.
+    test : {"score", "likelihood_ratio", "wald"}
+        Which test it is for.
     robust : bool, default=False
-        Use the sandwich covariance of the score.
+        Use the sandwich covariance.
     groups : array-like of shape (n_rows,), default=None
         Clusters of rows, within which the robust covariance lets the scores depend on each other.
     alternative : {"two-sided", "greater", "less"}, default="two-sided"
         For one restriction: on which side of the null the parameter, or R theta, lies.
-
-    Returns
-    -------
-    outcome : TestResult
     """
-    _check_data(X, sample_weight)
-    model = likelihood_model(result)
-    check_groups(groups, robust)
-    if not robust:
-        check_likelihood_holds(model, "score_test", "Pass robust=True, use wald_test")
-    clusters = score_clusters(model, groups) if robust else None
-    restriction = _restriction(result, model, null)
-    check_alternative(alternative, len(restriction.values))
-    fit = restricted_fit(model, restriction, model.start)
-    if fit.recession is not None:
-        raise ValueError(_SEPARATED_NULL)
-    with np.errstate(all="ignore"):
-        score = model.score(fit.params)
-        if robust:
-            pull, statistic = _robust_score(model, restriction, fit, score, clusters)
+
+    def __init__(
+        self,
+        result: Any,
+        null: Any,
+        test: str,
+        *,
+        robust: bool = False,
+        groups: Any = None,
+        alternative: str = "two-sided",
+    ) -> None:
+        if test != "score":  # which needs no full estimate
+            check_converged(result)
+        self.model, self.groups = likelihood_model(result), groups
+        check_groups(groups, robust)
+        if test == "likelihood_ratio":
+            check_likelihood_holds(self.model, "likelihood_ratio_test", "Use wald_test")
+        elif test == "score" and not robust:
+            check_likelihood_holds(self.model, "score_test", "Pass robust=True, use wald_test")
+        self.clusters = score_clusters(self.model, groups) if test == "score" and robust else None
+        self.restriction = _restriction(result, self.model, null)
+        self.df, self.shown = len(self.restriction.values), self.restriction.null
+        self.alternative = alternative
+        check_alternative(alternative, self.df)
+
+    @property
+    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """R (r, k) and q (r,)."""
+        return self.restriction.matrix, self.restriction.values
+
+    def full(self) -> ModelFit:
+        """Return the unrestricted maximum."""
+        return full_fit(self.model)
+
+    def restricted(self, full: ModelFit | None = None) -> ModelFit:
+        """Return the restricted maximum, which a score test needs to be finite.
+
+        Raises
+        ------
+        ValueError
+            Its likelihood is higher than that of the full fit.
+        """
+        if full is None or full.recession is not None:
+            fit = restricted_fit(self.model, self.restriction, self.model.start)
         else:
-            step = model.covariance(fit.params, expected=True) @ score
-            pull, statistic = restriction.matrix @ step, float(score @ step)
-    method = "robust score" if robust else "score"
-    return _outcome(statistic, method, restriction, pull, alternative, _named(model, fit))
+            fit = restricted_fit(self.model, self.restriction, full.params)
+        if full is None and fit.recession is not None:
+            raise ValueError(
+                "The restricted estimate is infinite: under the null, a combination of the columns "
+                "still separates the outcomes perfectly. Use likelihood_ratio_test, or restrict "
+                "more parameters."
+            )
+        if full is not None and fit.loglik > full.loglik + 1e-7 * max(abs(full.loglik), 1.0):
+            raise ValueError(
+                f"The restricted fit has a higher log-likelihood ({fit.loglik:.6g}) than the full "
+                f"fit ({full.loglik:.6g}), which is at a local maximum only. Refit with other "
+                "start_params."
+            )
+        return fit
+
+    def theta(self, fit: ModelFit) -> np.ndarray:
+        """Return the parameters, (k,)."""
+        return fit.params
+
+    def loglik(self, fit: ModelFit) -> float:
+        """Return the log-likelihood, or what it tends to."""
+        return fit.loglik
+
+    def params(self, fit: ModelFit) -> dict[str, float]:
+        """Return the parameters by name."""
+        return dict(zip(self.model.names, fit.params.tolist()))
+
+    def step(self, fit: ModelFit, *, robust: bool) -> np.ndarray:
+        """Return A^-1 U at a restricted fit."""
+        with np.errstate(all="ignore"):
+            covariance = self.model.covariance(fit.params, expected=not robust)
+            return covariance @ self.model.score(fit.params)
+
+    def information_score(self, fit: ModelFit) -> float:
+        """Return U' A^-1 U at a restricted fit."""
+        with np.errstate(all="ignore"):
+            return float(self.model.score(fit.params) @ self.step(fit, robust=False))
+
+    def law(self, fit: ModelFit, *, robust: bool, at_null: bool = False) -> Law:
+        """Return the law of the estimate: of the model, robust, or what the result came with."""
+        model = self.model
+        with np.errstate(all="ignore"):
+            if at_null:
+                return Law(robust_covariance(model, fit.params, self.clusters))
+            check_covariance_finite(model, fit)
+            check_finite(fit, self.restriction.matrix, "wald_test")
+            part, params, basis = finite_part(model, fit)
+            df = np.inf
+            if self.groups is not None or model.stated is not None:
+                covariance, df = robust_law(part, params, self.groups)
+            else:
+                covariance = robust_covariance(part, params) if robust else part.covariance(params)
+        return Law(basis @ covariance @ basis.T, df)
+
+    def wald(self, *, robust: bool = False) -> TestResult:
+        """Return the Wald test, robust where the result was fitted with `cov_type`."""
+        return super().wald(robust=robust or self.model.stated is not None)
+
+    def distance(self, fit: ModelFit) -> np.ndarray:
+        """Return R theta - q, infinite where one restriction is of something infinite.
+
+        Raises
+        ------
+        ValueError
+            A side is asked for and the likelihood does not determine the sign.
+        """
+        pull, rows = super().distance(fit), self.model.one_sided_rows()
+        if fit.recession is None or rows is None or len(pull) > 1:
+            return pull
+        signs = infinite_signs(fit.recession, *rows, self.restriction.matrix[0])
+        if len(signs) == 2 and self.alternative != "two-sided":
+            raise ValueError(
+                f"alternative={self.alternative!r}: the likelihood does not determine the sign of "
+                "what the null restricts, which is infinite on either side. Use "
+                "alternative='two-sided'."
+            )
+        return np.array([np.inf * max(signs)]) if signs else pull
 
 
-_SEPARATED_NULL = (
-    "The restricted estimate is infinite: under the null, a combination of the columns still "
-    "separates the outcomes perfectly. Use likelihood_ratio_test, or restrict more parameters."
-)
-
-
-def model_likelihood_ratio_test(
-    result: Any,
-    null: Any,
-    X: Any = None,
-    sample_weight: Any = None,
-    *,
-    correction: str | None = None,
-    alternative: str = "two-sided",
-) -> TestResult:
-    """Test a null by the fall of the log-likelihood.
-
-    Parameters
-    ----------
-    result, X, sample_weight, alternative
-        As in `model_score_test`.
-    null : dict, (R, q) or statsmodels result
-        As there; also a nested GenericLikelihoodModel, or Poisson in a negative
-        binomial model, whose overdispersion is then on the edge of its space: the p-value is that
-        of the mixture of chi-squares with 0 and 1 degrees of freedom.
-    correction : None
-        Corrections are not known for these models.
-
-    Returns
-    -------
-    outcome : TestResult
-    """
-    _check_data(X, sample_weight)
-    if correction is not None:
-        raise ValueError(f"correction must be None for a statsmodels result; got {correction!r}.")
+def compare_fits(result: Any, null: Any, alternative: str) -> TestResult:
+    """Return the likelihood ratio of two fits, whose parameters need not be comparable."""
     check_converged(result)
     model = likelihood_model(result)
     check_likelihood_holds(model, "likelihood_ratio_test", "Use wald_test")
     best = full_fit(model)
-    if is_statsmodels_result(null) and is_between_fits(result, null):
-        return _between_fits(best, result, null, alternative)
-    restriction = _restriction(result, model, null)
-    check_alternative(alternative, len(restriction.values))
-    origin = best.params if best.recession is None else model.start
-    fit = restricted_fit(model, restriction, origin)
-    if fit.loglik > best.loglik + 1e-7 * max(abs(best.loglik), 1.0):
+    loglik, df, on_edge = nested_loglik(result, null)
+    if alternative != "two-sided":
+        raise ValueError("alternative must be 'two-sided' where null is a model of this kind.")
+    if loglik > best.loglik + 1e-6 * max(abs(best.loglik), 1.0):
         raise ValueError(
-            f"The restricted fit has a higher log-likelihood ({fit.loglik:.6g}) than the full fit "
-            f"({best.loglik:.6g}), which is at a local maximum only. Refit with other "
-            "start_params."
+            f"The restricted model has a higher log-likelihood ({loglik:.6g}) than the full one "
+            f"({best.loglik:.6g}): it is not nested in it, or the full fit is not the maximum."
         )
-    statistic = 2 * max(best.loglik - fit.loglik, 0.0)  # rounding may leave -1e-16
-    pull = _direction(model, best, restriction, alternative)
-    restricted = _named(model, fit)
-    return _outcome(statistic, "likelihood ratio", restriction, pull, alternative, restricted)
-
-
-def model_wald_test(
-    result: Any,
-    null: Any,
-    X: Any = None,
-    sample_weight: Any = None,
-    *,
-    robust: bool = False,
-    groups: Any = None,
-    alternative: str = "two-sided",
-) -> TestResult:
-    """Test a null by the distance of the estimate, with the observed information.
-
-    A result fitted with `cov_type` is tested with the covariance that it came with, and with its
-    Student's t (as F) where it says `use_t`.
-
-    Parameters
-    ----------
-    result, null, X, sample_weight, alternative
-        As in `model_score_test`.
-    robust : bool, default=False
-        Use the sandwich covariance of the estimate.
-    groups : array-like of shape (n_rows,), default=None
-        Clusters of rows for the robust covariance; the statistic then is F on G - 1 degrees of
-        freedom, moved to the chi-square quantile of the same probability.
-
-    Returns
-    -------
-    outcome : TestResult
-    """
-    _check_data(X, sample_weight)
-    check_converged(result)
-    model = likelihood_model(result)
-    check_groups(groups, robust)
-    restriction = _restriction(result, model, null)
-    check_alternative(alternative, len(restriction.values))
-    fit = full_fit(model)
-    check_covariance_finite(model, fit)
-    check_finite(fit, restriction.matrix, "wald_test")
-    model, params, matrix = finite_part(model, fit, restriction.matrix)
-    robust, df = robust or model.stated is not None, np.inf
-    with np.errstate(all="ignore"):
-        if groups is not None or model.stated is not None:
-            covariance, df = robust_law(model, params, groups)
-        else:
-            covariance = robust_covariance(model, params) if robust else model.covariance(params)
-    difference = restriction.matrix @ fit.params - restriction.values
-    inner = matrix @ covariance @ matrix.T
-    statistic = float(difference @ covariance_of(inner) @ difference)
-    statistic = chi2_of_f(statistic, len(difference), df)
-    method = "robust Wald" if robust else "Wald"
-    return _outcome(statistic, method, restriction, difference, alternative, {})
-
-
-def _direction(
-    model: LikelihoodModel, best: ModelFit, restriction: Restriction, alternative: str
-) -> np.ndarray:
-    """Return R theta - q at the full maximum, infinite where that is."""
-    pull = restriction.matrix @ best.params - restriction.values
-    rows = model.one_sided_rows()
-    if best.recession is None or rows is None or len(pull) > 1:
-        return pull
-    signs = infinite_signs(best.recession, *rows, restriction.matrix[0])
-    if len(signs) == 2 and alternative != "two-sided":
-        raise ValueError(
-            f"alternative={alternative!r}: the likelihood does not determine the sign of what the "
-            "null restricts, which is infinite on either side. Use alternative='two-sided'."
-        )
-    return np.array([np.inf * max(signs)]) if signs else pull
-
-
-def _robust_score(
-    model: LikelihoodModel,
-    restriction: Restriction,
-    fit: ModelFit,
-    score: np.ndarray,
-    clusters: Clusters | None,
-) -> tuple[np.ndarray, float]:
-    """Return R A^-1 U and U'A^-1 R' (R V R')^-1 R A^-1 U, V the sandwich at the restricted fit."""
-    bread = model.covariance(fit.params)
-    step = restriction.matrix @ bread @ score
-    sandwich = robust_covariance(model, fit.params, clusters)
-    inner = restriction.matrix @ sandwich @ restriction.matrix.T
-    return step, float(step @ covariance_of(inner) @ step)
+    statistic = 2 * max(best.loglik - loglik, 0.0)
+    names = parameter_names(result)
+    shown = {names[-1]: 0.0} if on_edge else {"free parameters": float(len(names) - df)}
+    return outcome(statistic, df, "likelihood ratio", shown, on_edge=on_edge)
 
 
 def _restriction(result: Any, model: LikelihoodModel, null: Any) -> Restriction:
@@ -268,64 +232,10 @@ def check_converged(result: Any) -> None:
         )
 
 
-def _between_fits(best: ModelFit, result: Any, null: Any, alternative: str) -> TestResult:
-    """Return the likelihood ratio of two fits, whose parameters need not be comparable."""
-    loglik, df, on_edge = nested_loglik(result, null)
-    if alternative != "two-sided":
-        raise ValueError("alternative must be 'two-sided' where null is a model of this kind.")
-    if loglik > best.loglik + 1e-6 * max(abs(best.loglik), 1.0):
-        raise ValueError(
-            f"The restricted model has a higher log-likelihood ({loglik:.6g}) than the full one "
-            f"({best.loglik:.6g}): it is not nested in it, or the full fit is not the maximum."
-        )
-    statistic = 2 * max(best.loglik - loglik, 0.0)
-    names = parameter_names(result)
-    shown = {names[-1]: 0.0} if on_edge else {"free parameters": float(len(names) - df)}
-    return outcome(statistic, df, "likelihood ratio", shown, on_edge=on_edge)
-
-
-def _outcome(
-    statistic: float,
-    method: str,
-    restriction: Restriction,
-    pull: np.ndarray,
-    alternative: str,
-    restricted: dict[str, float],
-) -> TestResult:
-    """Return the result; `pull` points from the null to the estimate, in R theta."""
-    return outcome(
-        statistic,
-        len(restriction.values),
-        method,
-        restriction.null,
-        sign=float(np.sign(pull[0])) if len(pull) == 1 else None,
-        alternative=alternative,
-        restricted_params=restricted,
-    )
-
-
-def _named(model: LikelihoodModel, fit: ModelFit) -> dict[str, float]:
-    return dict(zip(model.names, fit.params.tolist()))
-
-
-def _check_data(X: Any, sample_weight: Any) -> None:
-    if X is not None or sample_weight is not None:
-        raise ValueError(
-            "X and sample_weight must be None for a statsmodels result: its data and weights are "
-            "in it. Write score_test(result, None, null)."
-        )
-
-
 def check_groups(groups: Any, robust: bool) -> None:
     """Raise where clusters are given and the test would not use them."""
     if groups is not None and not robust:
         raise ValueError("groups is for robust tests: pass robust=True as well.")
-
-
-def check_no_event(event: Any) -> None:
-    """Raise for right-censored rows, which only families have."""
-    if event is not None:
-        raise ValueError("event must be None for a statsmodels result: its data are in it.")
 
 
 # A fitted smaller statsmodels model as the null: checked, and turned into restrictions.
