@@ -1,13 +1,16 @@
-"""What is maximized: data and noise rows under a model of log p, linear in theta or not."""
+"""Evaluates the objective of noise-contrastive estimation on rows of data and noise."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, log_expit
 
+from skgm._numerics.blocks import by_blocks, row_blocks
+
 __all__ = [
+    "Block",
     "Contrast",
     "LinearContrast",
     "ModelContrast",
@@ -32,6 +35,9 @@ class Rows(NamedTuple):
         Weights of the data.
     scramble : ndarray of int, shape (m,), or None
         Which independent scramble each noise row belongs to; None for independent noise.
+    multiplicity : float
+        How many rows of data a weight of one stands for: above one where large weights were
+        divided by a common factor. Only standard errors depend on it.
     """
 
     log_q_data: np.ndarray
@@ -39,6 +45,7 @@ class Rows(NamedTuple):
     log_nu: float
     weight: np.ndarray | None = None
     scramble: np.ndarray | None = None
+    multiplicity: float = 1.0
 
     @property
     def n(self) -> float:
@@ -46,8 +53,28 @@ class Rows(NamedTuple):
         return total_weight(len(self.log_q_data), self.weight)
 
 
+class Block(NamedTuple):
+    """A block of data rows and one of noise rows, either of which may be empty.
+
+    The fields are the arguments of :func:`nce_gradient` and :func:`nce_curvature`.
+    """
+
+    logit_data: np.ndarray
+    logit_noise: np.ndarray
+    gradient_data: np.ndarray
+    gradient_noise: np.ndarray
+    weight: np.ndarray | None
+
+    def pulls(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (1 - h) g at the data, (n, k), and h g at the noise, (m, k)."""
+        of_data = expit(-self.logit_data)[:, None] * self.gradient_data
+        return of_data, expit(self.logit_noise)[:, None] * self.gradient_noise
+
+
 class Contrast(ABC):
     """Noise-contrastive estimation of one model on given rows; theta ends with c.
+
+    Sums over rows are taken block by block, so that no table of gradients of all rows is needed.
 
     Attributes
     ----------
@@ -65,8 +92,8 @@ class Contrast(ABC):
         """Return log p at the data, (n,), and at the noise, (m,)."""
 
     @abstractmethod
-    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return d log p / d theta at the data, (n, k), and at the noise, (m, k)."""
+    def at(self, theta: np.ndarray, of_data: bool, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return log p, (b,), and d log p / d theta, (b, k), at some rows of data or noise."""
 
     def logits(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return log p - log q - log nu at data and noise."""
@@ -74,19 +101,40 @@ class Contrast(ABC):
         rows = self.rows
         return data - rows.log_q_data - rows.log_nu, noise - rows.log_q_noise - rows.log_nu
 
+    def blocks(self, theta: np.ndarray) -> Iterator[Block]:
+        """Yield logits and gradients at the rows, block by block."""
+        rows = self.rows
+        for part in row_blocks(max(len(rows.log_q_data), len(rows.log_q_noise))):
+            logit_data, of_data = self._logit_at(theta, True, part)
+            logit_noise, of_noise = self._logit_at(theta, False, part)
+            weight = None if rows.weight is None else rows.weight[part]
+            yield Block(logit_data, logit_noise, of_data, of_noise, weight)
+
+    def _logit_at(
+        self, theta: np.ndarray, of_data: bool, part: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        log_q = (self.rows.log_q_data if of_data else self.rows.log_q_noise)[part]
+        if not len(log_q):  # a model of the user's need not take an empty table
+            return log_q, np.empty((0, len(theta)))
+        log_p, gradient = self.at(theta, of_data, part)
+        return log_p - log_q - self.rows.log_nu, gradient
+
     def objective(self, theta: np.ndarray) -> float:
         """Return J at theta, (k,)."""
         return nce_objective(*self.logits(theta), self.rows.weight)
 
     def derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return dJ/d theta, (k,), and minus its Hessian, (k, k)."""
-        parts = *self.logits(theta), *self.gradients(theta), self.rows.weight
-        return nce_gradient(*parts), nce_curvature(*parts)
+        gradient, curvature = np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
+        for block in self.blocks(theta):
+            gradient += nce_gradient(*block, n=self.rows.n)
+            curvature += nce_curvature(*block, n=self.rows.n)
+        return gradient, curvature
 
     def pulls(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (1 - h) g at the data, (n, k), and h g at the noise, (m, k)."""
-        (data, noise), (of_data, of_noise) = self.logits(theta), self.gradients(theta)
-        return expit(-data)[:, None] * of_data, expit(noise)[:, None] * of_noise
+        data, noise = zip(*(block.pulls() for block in self.blocks(theta)))
+        return np.concatenate(data), np.concatenate(noise)
 
     def overlap(self, theta: np.ndarray) -> float:
         """Return the sum of h (1 - h), relative to its value for noise like the data, n m/(n + m).
@@ -101,29 +149,52 @@ class Contrast(ABC):
 
 
 class LinearContrast(Contrast):
-    """log p = T(x)'theta + c, from a table of statistics.
+    """log p = T(x)'theta + c, from tables of statistics, kept or computed again for each block.
 
     Parameters
     ----------
     rows : Rows
         The rest.
     data, noise : ndarray of shape (n, p) and (m, p)
-        Statistics at the data and at the noise.
+        Statistics at the data and at the noise; with `transform` the rows, (n, d) and (m, d).
+    transform : callable, default=None
+        From rows, (b, d), to statistics, (b, p), for tables too large to keep their statistics.
     """
 
     concave = True
 
-    def __init__(self, rows: Rows, data: np.ndarray, noise: np.ndarray) -> None:
-        self.rows = rows
-        self.data = np.column_stack([data, np.ones(len(data))])
-        self.noise = np.column_stack([noise, np.ones(len(noise))])
+    def __init__(
+        self,
+        rows: Rows,
+        data: np.ndarray,
+        noise: np.ndarray,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.rows, self._transform = rows, transform
+        self.data, self.noise = data, noise
+        if transform is None:
+            self.data, self.noise = _with_ones(data), _with_ones(noise)
 
     def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.data @ theta, self.noise @ theta
+        if self._transform is None:
+            return self.data @ theta, self.noise @ theta
+        transform = self._transform
+        data, noise = (
+            by_blocks(lambda X: transform(X) @ theta[:-1] + theta[-1], table)
+            for table in (self.data, self.noise)
+        )
+        return data, noise
 
-    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the statistics and a column of ones."""
-        return self.data, self.noise
+    def at(self, theta: np.ndarray, of_data: bool, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return T'theta + c, and the statistics with a column of ones."""
+        table = (self.data if of_data else self.noise)[part]
+        if self._transform is not None:
+            table = _with_ones(self._transform(table))
+        return table @ theta, table
+
+
+def _with_ones(table: np.ndarray) -> np.ndarray:
+    return np.concatenate([table, np.ones((len(table), 1))], axis=1)
 
 
 class ModelContrast(Contrast):
@@ -154,29 +225,31 @@ class ModelContrast(Contrast):
 
     def log_density(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own, c = theta[:-1], theta[-1]
-        return self._log_phi(self.data, own) + c, self._log_phi(self.noise, own) + c
-
-    def gradients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the model's gradients and a column of ones."""
-        own = theta[:-1]
-        data, noise = self._finite_gradient(self.data, own), self._finite_gradient(self.noise, own)
-        return (
-            np.column_stack([data, np.ones(len(data))]),
-            np.column_stack([noise, np.ones(len(noise))]),
+        data, noise = (
+            by_blocks(lambda X: self._log_phi(X, own) + c, table)
+            for table in (self.data, self.noise)
         )
+        return data, noise
 
-    def _finite_gradient(self, X: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    def at(self, theta: np.ndarray, of_data: bool, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return log_phi + c, and the model's gradient with a column of ones."""
+        X = (self.data if of_data else self.noise)[part]
+        value = self._log_phi(X, theta[:-1])
+        gradient = self._finite_gradient(X, theta[:-1], value)
+        return value + theta[-1], _with_ones(gradient)
+
+    def _finite_gradient(self, X: np.ndarray, theta: np.ndarray, value: np.ndarray) -> np.ndarray:
         """Return the gradient, (n, p), zero outside the support of the model."""
         gradient = self._gradient(X, theta)
         bad = ~np.isfinite(gradient).all(axis=1)
         if not bad.any():
             return gradient
-        at = np.flatnonzero(bad)
-        at = at[~np.isneginf(self._log_phi(X[bad], theta))]
-        if len(at):
+        inside = np.flatnonzero(bad & ~np.isneginf(value))
+        if len(inside):
             raise ValueError(
-                f"The gradient of log_phi is not finite at theta = {theta} and the row {X[at[0]]}, "
-                "of the data or of the noise. Correct it, or start elsewhere (theta0)."
+                f"The gradient of log_phi is not finite at theta = {theta} and the row "
+                f"{X[inside[0]]}, of the data or of the noise. Correct it, or start elsewhere "
+                "(theta0)."
             )
         return np.where(bad[:, None], 0.0, gradient)
 
@@ -230,6 +303,8 @@ def nce_gradient(
     gradient_data: np.ndarray,
     gradient_noise: np.ndarray,
     weight: np.ndarray | None = None,
+    *,
+    n: float | None = None,
 ) -> np.ndarray:
     """Return dJ/d theta (eq. nce-gradient).
 
@@ -241,6 +316,8 @@ def nce_gradient(
         Gradients of log p with respect to theta, one for c.
     weight : ndarray of shape (n,), default=None
         Weights of the data.
+    n : float, default=None
+        Total weight of all data rows, where these are a part of them.
 
     Returns
     -------
@@ -248,7 +325,7 @@ def nce_gradient(
     """
     pull = expit(-logit_data) if weight is None else weight * expit(-logit_data)
     total = pull @ gradient_data - expit(logit_noise) @ gradient_noise
-    return total / total_weight(len(logit_data), weight)
+    return total / (total_weight(len(logit_data), weight) if n is None else n)
 
 
 def nce_curvature(
@@ -257,6 +334,8 @@ def nce_curvature(
     gradient_data: np.ndarray,
     gradient_noise: np.ndarray,
     weight: np.ndarray | None = None,
+    *,
+    n: float | None = None,
 ) -> np.ndarray:
     """Return minus the Hessian of J, positive semi-definite (eq. nce-hessian).
 
@@ -265,7 +344,7 @@ def nce_curvature(
 
     Parameters
     ----------
-    logit_data, logit_noise, gradient_data, gradient_noise, weight
+    logit_data, logit_noise, gradient_data, gradient_noise, weight, n
         As in :func:`nce_gradient`.
 
     Returns
@@ -277,4 +356,4 @@ def nce_curvature(
     noise_spread = expit(logit_noise) * expit(-logit_noise)
     total = (gradient_data * spread[:, None]).T @ gradient_data
     total += (gradient_noise * noise_spread[:, None]).T @ gradient_noise
-    return total / total_weight(len(logit_data), weight)
+    return total / (total_weight(len(logit_data), weight) if n is None else n)

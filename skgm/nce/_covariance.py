@@ -27,6 +27,7 @@ __all__ = [
     "KINDS",
     "Covariance",
     "covariance",
+    "covariances",
     "expected_data_part",
     "meat_parts",
     "model_covariance",
@@ -116,18 +117,39 @@ def covariance(
     -------
     covariance : Covariance
     """
+    return covariances(contrast, theta, (kind,), restriction)[kind]
+
+
+def covariances(
+    contrast: Contrast,
+    theta: np.ndarray,
+    kinds: tuple[str, ...] = KINDS,
+    restriction: np.ndarray | None = None,
+) -> dict[str, Covariance]:
+    """Return covariances of several kinds, which share sums over the rows; see `covariance`."""
     rows = contrast.rows
     _, curvature = contrast.derivatives(theta)
-    if kind == "observed" and rows.scramble is None:
+    found: dict[str, Covariance] = {}
+    if "observed" in kinds and rows.scramble is None and rows.multiplicity == 1:
         matrix = model_covariance(curvature, rows.n, len(rows.log_q_noise), restriction)
-        return Covariance(matrix, matrix, np.zeros_like(matrix), np.inf, np.inf)
-    of_data, of_noise, df_noise = meat_parts(contrast, theta)
-    df_data = max(rows.n - 1, 1.0)
-    if kind != "robust":
-        of_data, df_data = expected_data_part(contrast, theta), np.inf
+        found["observed"] = Covariance(matrix, matrix, np.zeros_like(matrix), np.inf, np.inf)
+    if len(found) == len(kinds):
+        return found
     inverse = solve_curvature(curvature, restriction)
-    data, noise = (inverse @ part @ inverse / rows.n for part in (of_data, of_noise))
-    return Covariance(data + noise, data, noise, df_data, df_noise)
+    scatter, of_noise, df_noise = meat_parts(contrast, theta)
+    noise = inverse @ of_noise @ inverse / rows.n
+
+    def put_together(of_data: np.ndarray, df_data: float) -> Covariance:
+        data = inverse @ of_data @ inverse / (rows.n * rows.multiplicity)
+        return Covariance(data + noise, data, noise, df_data, df_noise)
+
+    if "robust" in kinds:
+        found["robust"] = put_together(scatter, max(rows.n - 1, 1.0))
+    expected = [kind for kind in kinds if kind not in found]
+    if expected:
+        model = put_together(expected_data_part(contrast, theta), np.inf)
+        found.update(dict.fromkeys(expected, model))
+    return found
 
 
 def expected_data_part(contrast: Contrast, theta: np.ndarray) -> np.ndarray:
@@ -137,14 +159,17 @@ def expected_data_part(contrast: Contrast, theta: np.ndarray) -> np.ndarray:
     is h / n (the balance heuristic): tails that the data hardly reach are known from the noise, and
     the other way round, where a scatter over the data alone has the error of their eighth powers.
     """
-    n, weight = contrast.rows.n, contrast.rows.weight
-    gradient = np.concatenate(contrast.gradients(theta))
-    logit = np.concatenate(contrast.logits(theta))
-    share, away = expit(logit) / n, expit(-logit)
-    if weight is not None:
-        share[: len(weight)] *= weight
-    mean = (share * away) @ gradient
-    return (gradient * (share * away**2)[:, None]).T @ gradient - np.outer(mean, mean)
+    n, k = contrast.rows.n, len(theta)
+    second, mean = np.zeros((k, k)), np.zeros(k)
+    for block in contrast.blocks(theta):
+        gradient = np.concatenate([block.gradient_data, block.gradient_noise])
+        logit = np.concatenate([block.logit_data, block.logit_noise])
+        share, away = expit(logit) / n, expit(-logit)
+        if block.weight is not None:
+            share[: len(block.weight)] *= block.weight
+        mean += (share * away) @ gradient
+        second += (gradient * (share * away**2)[:, None]).T @ gradient
+    return second - np.outer(mean, mean)
 
 
 def meat_parts(contrast: Contrast, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -162,16 +187,56 @@ def meat_parts(contrast: Contrast, theta: np.ndarray) -> tuple[np.ndarray, np.nd
     of_data, of_noise : ndarray of shape (k, k)
     df_noise : float
     """
-    rows = contrast.rows
-    data, noise = contrast.pulls(theta)
-    of_data = _scatter(data, rows.weight) * (rows.n / max(rows.n - 1, 1.0))
-    if rows.scramble is None:
-        nu, m = np.exp(rows.log_nu), len(noise)
-        return of_data, nu * _scatter(noise, None) * (m / max(m - 1, 1)), float(max(m - 1, 1))
-    n_scrambles = int(rows.scramble[-1]) + 1
-    sums = noise.reshape(n_scrambles, -1, noise.shape[1]).sum(axis=1)
-    between = _scatter(sums, None) * n_scrambles / (n_scrambles - 1)
-    return of_data, between * n_scrambles / rows.n, float(n_scrambles - 1)
+    rows, k = contrast.rows, len(theta)
+    m, scrambled = len(rows.log_q_noise), rows.scramble is not None
+    n_scrambles = int(rows.scramble[-1]) + 1 if rows.scramble is not None else 0
+    data, noise, sums = _Scatter(k), _Scatter(k), np.zeros((n_scrambles, k))
+    start = 0
+    for block in contrast.blocks(theta):
+        of_data, of_noise = block.pulls()
+        data.add(of_data, block.weight)
+        if rows.scramble is None:
+            noise.add(of_noise)
+        else:
+            member = rows.scramble[start : start + len(of_noise)] == np.arange(n_scrambles)[:, None]
+            sums += member.astype(np.float64) @ of_noise
+        start += len(of_noise)
+    scatter = data.value() * (rows.n / max(rows.n - 1, 1.0))
+    if not scrambled:
+        nu = np.exp(rows.log_nu)
+        return scatter, nu * noise.value() * (m / max(m - 1, 1)), float(max(m - 1, 1))
+    noise.add(sums)
+    between = noise.value() * n_scrambles / (n_scrambles - 1)
+    return scatter, between * n_scrambles / rows.n, float(n_scrambles - 1)
+
+
+class _Scatter:
+    """Weighted mean outer product of centered rows, from blocks of rows.
+
+    Rows are taken relative to the mean of the first block, so that little cancels in
+    E[u u'] - E[u] E[u]'.
+    """
+
+    def __init__(self, k: int) -> None:
+        self._shift: np.ndarray | None = None
+        self._total, self._first, self._second = 0.0, np.zeros(k), np.zeros((k, k))
+
+    def add(self, rows: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Take in a block, (b, k), with its weights, (b,)."""
+        if not len(rows):
+            return
+        if self._shift is None:
+            self._shift = np.average(rows, axis=0, weights=weight)
+        centered = rows - self._shift
+        weighted = centered if weight is None else centered * weight[:, None]
+        self._total += float(len(rows) if weight is None else weight.sum())
+        self._first += weighted.sum(axis=0)
+        self._second += weighted.T @ centered
+
+    def value(self) -> np.ndarray:
+        """Return the scatter, (k, k)."""
+        mean = self._first / self._total
+        return self._second / self._total - np.outer(mean, mean)
 
 
 def solve_curvature(curvature: np.ndarray, restriction: np.ndarray | None = None) -> np.ndarray:
@@ -193,13 +258,6 @@ def solve_curvature(curvature: np.ndarray, restriction: np.ndarray | None = None
         raise ValueError(_FLAT)
     inverse = (vectors / values) @ vectors.T * unit * unit[:, None]
     return basis @ inverse @ basis.T
-
-
-def _scatter(pulls: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Return the mean outer product of centered rows."""
-    centered = pulls - np.average(pulls, axis=0, weights=weight)
-    weighted = centered if weight is None else centered * weight[:, None]
-    return weighted.T @ centered / (len(pulls) if weight is None else weight.sum())
 
 
 _FLAT = (

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.linalg import null_space
 
 from skgm._numerics.newton import Damping, Stopping, halve, maximize_within, minimum_norm
-from skgm.nce._contrast import Contrast, LinearContrast, Rows
+from skgm.nce._contrast import Contrast
 
-__all__ = ["LinearFit", "fit_linear", "maximize"]
+__all__ = ["LinearFit", "maximize"]
 
 # Where the log-likelihood could rise by less than this per parameter, a step that does not keep its
 # promise ends the search: at the maximum, statistically.
@@ -106,47 +106,6 @@ def maximize(
     )
     overlap = contrast.overlap(found.point)
     return LinearFit(found.point, found.height, found.n_iter, found.converged, overlap)
-
-
-def fit_linear(
-    T_data: np.ndarray,
-    T_noise: np.ndarray,
-    log_q_data: np.ndarray,
-    log_q_noise: np.ndarray,
-    nu: float,
-    weight: np.ndarray | None = None,
-    *,
-    alpha: float = 0.0,
-    restriction: Restriction | None = None,
-    tol: float = 1e-12,
-    max_iter: int = 100,
-) -> LinearFit:
-    """Fit log p = T'coef + c from statistics at data and noise.
-
-    Parameters
-    ----------
-    T_data, T_noise : ndarray of shape (n, p) and (m, p)
-        Statistics.
-    log_q_data, log_q_noise : ndarray of shape (n,) and (m,)
-        Log-density of the noise.
-    nu : float
-        m over the total weight of the data.
-    weight : ndarray of shape (n,), default=None
-        Weights of the data.
-    alpha, restriction, tol, max_iter
-        As in :func:`maximize`.
-
-    Returns
-    -------
-    fit : LinearFit
-    """
-    contrast = LinearContrast(
-        Rows(log_q_data, log_q_noise, float(np.log(nu)), weight), T_data, T_noise
-    )
-    start = np.zeros(T_data.shape[1] + 1)
-    return maximize(
-        contrast, start, alpha=alpha, restriction=restriction, tol=tol, max_iter=max_iter
-    )
 
 
 def _penalized(contrast: Contrast, ridge: np.ndarray) -> Callable[[np.ndarray], float]:

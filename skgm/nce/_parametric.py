@@ -7,11 +7,18 @@ import numpy as np
 from scipy.linalg import qr
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._numerics.blocks import by_blocks
 from skgm._numerics.distributions import StudentNoise, check_rows_inside, has_inverse_map
 from skgm._numerics.qmc import sobol_uniforms
 from skgm._warnings import warn_user
-from skgm.nce._contrast import Contrast, LinearContrast, ModelContrast, Rows
-from skgm.nce._covariance import KINDS, Covariance, covariance, solve_curvature
+from skgm.nce._contrast import (
+    Contrast,
+    LinearContrast,
+    ModelContrast,
+    Rows,
+    total_weight,
+)
+from skgm.nce._covariance import KINDS, Covariance, covariances, solve_curvature
 from skgm.nce._newton import LinearFit, maximize
 from skgm.nce._own_model import OwnModel
 from skgm.nce._statistics import Form, Statistics
@@ -23,7 +30,6 @@ __all__ = [
     "draw_noise",
     "fit_linear_critic",
     "path_starts",
-    "sum_of_log_ratios",
     "telescope",
     "waymark",
 ]
@@ -40,6 +46,7 @@ __all__ = [
 # (eq. nce-telescoping). Where a pair is still told apart too well, its angle is halved.
 
 MIN_OVERLAP = 0.7  # of neighboring waymarks: normals one standard deviation apart have 0.81
+MOST_PATHS = 20_000
 _MOST_BRIDGES = 100
 _NARROWEST = np.pi / 2**20
 
@@ -78,24 +85,20 @@ def waymark(X: np.ndarray, noise: np.ndarray, angle: float) -> np.ndarray:
     return center + np.cos(angle) * (X - center) + np.sin(angle) * (noise - center)
 
 
-def sum_of_log_ratios(statistics: np.ndarray, bridges: np.ndarray) -> np.ndarray:
-    """Return log p - log q, (n,), from the statistics and all bridges (eq. nce-telescoping)."""
-    return statistics @ bridges[:, :-1].sum(axis=0) + bridges[:, -1].sum()
-
-
 def path_starts(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     """Return the rows at which paths begin, a weight w beginning w of them.
 
-    In lexicographic order, so that a weighted table and one with repeated rows begin the same.
+    Larger weights begin four paths per row on average, and no more than 20,000 paths are begun. In
+    lexicographic order, so that a weighted table and one with repeated rows begin the same.
     """
     order = np.lexsort(X.T[::-1])
-    if weight is None:
-        return X[order]
-    total = weight.sum()
-    whole = np.array_equal(weight, np.round(weight))
-    n_paths = int(total) if whole else max(4 * len(X), 1000)
+    share = np.ones(len(X)) if weight is None else weight[order]
+    total = share.sum()
+    most = max(4 * len(X), 1000)
+    whole = np.array_equal(share, np.round(share)) and total <= most
+    n_paths = min(int(total) if whole else most, MOST_PATHS)
     slots = (np.arange(n_paths) + 0.5) / n_paths * total
-    return X[order[np.searchsorted(np.cumsum(weight[order]), slots)]]
+    return X[order[np.searchsorted(np.cumsum(share), slots)]]
 
 
 def telescope(
@@ -169,6 +172,10 @@ def _bridge(
 CHECKED = 100  # rows at which a gradient is compared with differences
 SEPARATED = 0.02  # overlap below which one regression learns next to nothing
 _RIDGE = 1e-3  # where nothing else bounds the estimate; on the scale of standardized statistics
+
+
+MOST_NOISE = 100_000  # rows of noise for weights of a population; more rows of data get more
+KEPT = 2**23  # statistics of all rows; of larger tables they are computed again block by block
 
 
 class NoiseRows(NamedTuple):
@@ -288,7 +295,7 @@ class LinearCritic:
             return dict.fromkeys(KINDS, found)
         assert self.contrast is not None
         try:
-            return {k: covariance(self.contrast, self.theta, kind=k) for k in KINDS}
+            return {**covariances(self.contrast, self.theta)}
         except ValueError as error:  # kept, to be told when it is asked for
             return dict.fromkeys(KINDS, str(error))
 
@@ -385,13 +392,14 @@ def fit_linear_critic(
     ValueError
         Rows outside the support of the noise; statistics that are not finite.
     """
-    n = float(len(X)) if weight is None else float(weight.sum())
+    n = total_weight(len(X), weight)
+    n_noise = min(noise_ratio * n, max(noise_ratio * len(X), MOST_NOISE))
     alpha = max(alpha, form.ridge)
     options: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "observe": observe}
 
     def tell_from(source: Any, ridge: float) -> tuple[Contrast, LinearFit]:
-        rows = draw_noise(source, noise_ratio * n, noise_sampling, rng)
-        contrast = _contrast(X, weight, source, form, rows)
+        rows = draw_noise(source, n_noise, noise_sampling, rng)
+        contrast = _contrast(X, weight, source, form, rows, noise_ratio * n / n_noise)
         fit = maximize(contrast, _start(contrast, form), alpha=ridge, **options)
         if isinstance(form, OwnModel):  # right where it began does not make a gradient right here
             form.check_gradient(X[:CHECKED], fit.coef)
@@ -409,7 +417,7 @@ def fit_linear_critic(
         elif isinstance(form, Statistics):
             starts = path_starts(X, weight)
             draws = noise.sample(len(starts), rng)
-            bridges = telescope(starts, draws, form, alpha=alpha, n_rows=n)
+            bridges = telescope(starts, draws, form, alpha=alpha, n_rows=min(n, len(starts)))
             found = bridges and LinearCritic(form, noise, contrast, fit, bridges, alpha)
         if found is not None and (found.bridges or found.separation >= SEPARATED):
             found.proposal, found.separation = near, fit.overlap
@@ -441,17 +449,30 @@ def _start(contrast: Contrast, form: Form) -> np.ndarray:
 
 
 def _contrast(
-    X: np.ndarray, weight: np.ndarray | None, noise: Any, form: Form, rows: NoiseRows
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    noise: Any,
+    form: Form,
+    rows: NoiseRows,
+    multiplicity: float,
 ) -> Contrast:
-    n = float(len(X)) if weight is None else float(weight.sum())
-    log_nu = float(np.log(len(rows.X) / n))
+    """Return the objective on data and noise rows, each data row standing for `multiplicity`.
+
+    Dividing the weights by the multiplicity keeps the ratio of noise to data, and with it the
+    objective, at the chosen noise ratio.
+    """
+    if weight is not None:
+        weight = weight / multiplicity
+    log_nu = float(np.log(len(rows.X) / total_weight(len(X), weight)))
     if form.tilts_noise:
         log_q = np.zeros(len(X)), np.zeros(len(rows.X))
     else:
-        log_q = noise.log_density(X), noise.log_density(rows.X)
+        log_q = by_blocks(noise.log_density, X), by_blocks(noise.log_density, rows.X)
     check_rows_inside(log_q[0])
-    known = Rows(*log_q, log_nu, weight, rows.scramble)
+    known = Rows(*log_q, log_nu, weight, rows.scramble, multiplicity)
     if isinstance(form, Statistics):
+        if (len(X) + len(rows.X)) * len(form.names) > KEPT:
+            return LinearContrast(known, X, rows.X, form.transform)
         return LinearContrast(known, form.transform(X), form.transform(rows.X))
     assert isinstance(form, OwnModel)
     form.check_values(rows.X, form.start)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
+from skgm._numerics.epochs import bounded_repetitions
 from skgm._warnings import warn_user
 
 __all__ = [
@@ -140,9 +141,6 @@ def dependent_columns(X: np.ndarray) -> list[int]:
     return np.flatnonzero(loading > 1e-3 * loading.max()).tolist()
 
 
-MAX_REPEATED = 1_000_000  # rows; beyond, whole-number weights stay weights
-
-
 class Prepared(NamedTuple):
     """Rows ready for estimation.
 
@@ -191,10 +189,10 @@ def prepare_rows(
 
 
 def repeat_rows(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Turn whole-number weights into repetitions; others stay as they are."""
+    """Turn whole-number weights into repetitions, where these are few; others stay as they are."""
     if weight is None:
         return X, None
-    if (weight == np.round(weight)).all() and weight.sum() <= MAX_REPEATED:
+    if (weight == np.round(weight)).all() and bounded_repetitions(weight) is weight:
         return np.repeat(X, weight.astype(np.intp), axis=0), None
     return X, weight
 
@@ -203,8 +201,8 @@ def check_no_degenerate_columns(X: np.ndarray, names: list[str]) -> None:
     """Raise a ValueError that names a column that is constant or whose squares overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         spread = X.std(axis=0)
-    constant = (np.ptp(X, axis=0) == 0) | (spread == 0)
-    extreme = ~np.isfinite(spread) | (spread > 1e150)
+    constant = np.ptp(X, axis=0) == 0
+    extreme = ~np.isfinite(spread) | (spread > 1e150) | (~constant & (spread == 0))
     if constant.any():
         j = int(np.argmax(constant))
         raise ValueError(
@@ -213,8 +211,9 @@ def check_no_degenerate_columns(X: np.ndarray, names: list[str]) -> None:
         )
     if extreme.any():
         j = int(np.argmax(extreme))
+        how = "underflows" if spread[j] == 0 else "overflows"
         raise ValueError(
-            f"The variance of column {names[j]!r} overflows. Rescale the columns before fitting."
+            f"The variance of column {names[j]!r} {how}. Rescale the columns before fitting."
         )
 
 

@@ -10,6 +10,8 @@ from scipy.special import comb
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
+from skgm._numerics.blocks import by_blocks
+
 __all__ = [
     "Form",
     "FourierStatistics",
@@ -69,7 +71,7 @@ class Statistics(Form):
 
     def phi(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
         """Return T(x)'coef of each row, (n,)."""
-        return self.transform(X) @ coef
+        return by_blocks(lambda part: self.transform(part) @ coef, X)
 
 
 _DEGREES = {"linear": 1, "quadratic": 2, "poly2": 2, "poly3": 3, "poly4": 4}
@@ -160,7 +162,7 @@ def _fourier(
     X: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
 ) -> FourierStatistics:
     """Features of the kernel exp(-|z|^2 / d) of standardized columns, as in SVC(gamma='scale')."""
-    n = len(X) if weight is None else weight.sum()
+    n = len(X) if weight is None else min(weight.sum(), len(X))
     p = int(np.clip(n // _ROWS_PER_FEATURE, 10, _MOST_FEATURES))
     center = np.average(X, axis=0, weights=weight)
     scale = np.sqrt(np.average((X - center) ** 2, axis=0, weights=weight))
@@ -168,6 +170,9 @@ def _fourier(
     frequency = rng.normal(scale=np.sqrt(2 / X.shape[1]), size=(X.shape[1], p)) / scale[:, None]
     phase = rng.uniform(0, 2 * np.pi, size=p) - center @ frequency
     return FourierStatistics(frequency, phase, 1 / n)
+
+
+LARGEST = 1e140  # of statistics: sums of their squares must not overflow
 
 
 class FunctionStatistics(Statistics):
@@ -193,7 +198,13 @@ class FunctionStatistics(Statistics):
     ) -> None:
         self.function, self.differentiable = function, differentiable
         self.step = 1e-5 * np.where(np.ptp(X, axis=0) > 0, np.ptp(X, axis=0), 1.0)
-        values = self.transform(X)
+        values = by_blocks(self.transform, X)
+        largest = np.abs(values).max(initial=0.0)
+        if largest > LARGEST:
+            raise ValueError(
+                f"critic gives statistics as large as {largest:.1g}, whose squares overflow. "
+                "Rescale the columns or the statistics."
+            )
         self.names = names or [f"T{j}" for j in range(values.shape[1])]
         constant = np.ptp(values, axis=0) == 0
         if constant.any() or not len(self.names):
@@ -270,6 +281,29 @@ def monomials(n_columns: int, degree: int, distinct: np.ndarray) -> np.ndarray:
     return exponents[(exponents < distinct).all(axis=1)]
 
 
+def _recipe(exponents: np.ndarray) -> list[tuple[int, tuple[int, ...]]]:
+    """Return, for each monomial, an earlier one that divides it (-1: none) and columns to times."""
+    place: dict[tuple[int, ...], int] = {}
+    recipe = []
+    for k, powers in enumerate(exponents.tolist()):
+        factors = tuple(j for j, power in enumerate(powers) for _ in range(power))
+        start = place.get(factors[:-1], -1)
+        recipe.append((start, factors if start < 0 else factors[-1:]))
+        place[factors] = k
+    return recipe
+
+
+def _monomials_of(z: np.ndarray, recipe: list[tuple[int, tuple[int, ...]]]) -> np.ndarray:
+    """Return the monomials of the rows of z, (n, p), one after the other."""
+    columns = np.ascontiguousarray(z.T)
+    out = np.empty((len(recipe), len(z)))
+    for value, (start, factors) in zip(out, recipe):
+        value[:] = out[start] if start >= 0 else 1.0
+        for j in factors:
+            value *= columns[j]
+    return out.T
+
+
 class PolynomialStatistics(Statistics):
     """Monomials of z = (x - center) / scale, whose coefficients are told in units of x.
 
@@ -287,20 +321,12 @@ class PolynomialStatistics(Statistics):
         self, exponents: np.ndarray, center: np.ndarray, scale: np.ndarray, columns: list[str]
     ) -> None:
         self.exponents, self.center, self.scale = exponents, center, scale
+        self._recipe = _recipe(exponents)
         self.names = [_name(row, columns) for row in exponents]
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Return the statistics of each row, (n, p), in standardized columns."""
-        return self._values((X - self.center) / self.scale, self.exponents)
-
-    def _values(self, z: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-        out = np.ones((len(z), len(exponents)))
-        for j in range(z.shape[1]):
-            for power in np.unique(exponents[:, j]):
-                chosen = exponents[:, j] == power
-                if power:
-                    out[:, chosen] *= z[:, [j]] ** int(power)
-        return out
+        return _monomials_of((X - self.center) / self.scale, self._recipe)
 
     def slope(self, X: np.ndarray, coef: np.ndarray) -> np.ndarray:
         """Return the gradient of T(x)'coef with respect to x, (n, d)."""
@@ -311,24 +337,38 @@ class PolynomialStatistics(Statistics):
             lower = self.exponents[present].copy()
             factor = lower[:, j] * coef[present]
             lower[:, j] -= 1
-            gradient[:, j] = self._values(z, lower) @ factor / self.scale[j]
+            gradient[:, j] = _monomials_of(z, _recipe(lower)) @ factor / self.scale[j]
         return gradient
 
     def reporting_map(self) -> np.ndarray:
         """Return M, (p + 1, p + 1): M theta are coefficients of monomials of x, and log Z.
 
-        A monomial of x is a combination of those of z by the binomial theorem, T_x = A T_z + b, so
-        the coefficients are A^-T times those of z, and c loses b times them.
+        By the binomial theorem a monomial of z = (x - center) / scale is a combination of those of
+        x, T_z = B (T_x - b) with the monomials b of `center`, so that theta'T_z + c is
+        (B'theta)'T_x + c - b'B'theta.
+
+        Raises
+        ------
+        ValueError
+            Coefficients in units of x that overflow.
         """
         low, high = self.exponents[None, :, :], self.exponents[:, None, :]
         ways = comb(high, low) * (low <= high)
-        shift = self.center ** np.maximum(high - low, 0)
-        A = np.prod(ways * shift * self.scale**low, axis=2)
-        b = np.prod(self.center**self.exponents, axis=1)
-        p = len(A)
-        out = np.zeros((p + 1, p + 1))
-        out[:p, :p] = np.linalg.inv(A).T
-        out[p, :p], out[p, p] = b @ out[:p, :p], -1.0
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            shift = (-self.center) ** np.maximum(high - low, 0)
+            B = np.prod(ways * shift / self.scale**high, axis=2)
+            b = np.prod(self.center**self.exponents, axis=1)
+            p = len(B)
+            out = np.zeros((p + 1, p + 1))
+            out[:p, :p] = B.T
+            out[p, :p], out[p, p] = b @ B.T, -1.0
+        if not np.isfinite(out).all() or not np.diagonal(out).all():
+            raise ValueError(
+                "The coefficients of the polynomial critic, in units of X, are beyond the range of "
+                f"floating-point numbers: columns have standard deviations from "
+                f"{self.scale.min():.1g} to {self.scale.max():.1g}. Standardize the columns, for "
+                "example with sklearn.preprocessing.StandardScaler."
+            )
         return out
 
 

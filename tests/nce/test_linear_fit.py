@@ -8,7 +8,7 @@ from scipy import stats
 from skgm._numerics.qmc import net_sizes, sobol_uniforms
 from skgm.nce._contrast import LinearContrast, Rows
 from skgm.nce._covariance import covariance
-from skgm.nce._newton import fit_linear, maximize
+from skgm.nce._newton import maximize
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,15 @@ def problem():
 
     log_q = [stats.t(5).logpdf(x).sum(axis=1) for x in (X, Y)]
     return statistics(X), statistics(Y), *log_q, 900 / 400
+
+
+def contrast_of(T_data, T_noise, log_q_data, log_q_noise, nu, weight=None):
+    return LinearContrast(Rows(log_q_data, log_q_noise, np.log(nu), weight), T_data, T_noise)
+
+
+def fit_linear(*problem, **options):
+    contrast = contrast_of(*problem)
+    return maximize(contrast, np.zeros(problem[0].shape[1] + 1), **options)
 
 
 def statsmodels_fit(problem, weight=None):
