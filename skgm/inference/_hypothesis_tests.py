@@ -1,5 +1,6 @@
 """Score, likelihood-ratio and Wald tests of hypotheses about parameters."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,10 +257,18 @@ def wald_test(
 
     Notes
     -----
-    eq. wald-test.
+    eq. wald-test. V is the inverse of the observed information, the curvature of the
+    log-likelihood at the estimate, as in ``standard_errors("observed")``: given the data at hand
+    it is the nearer one to the error of the estimate [1]_. ``standard_errors()`` defaults to the
+    expected information, which is what intervals on transformed scales and the score test use.
+    The two are equal in exponential families; elsewhere, and wherever both are estimated, they
+    differ by a share of order 1 / sqrt(n).
 
     References
     ----------
+    .. [1] B. Efron and D. V. Hinkley, "Assessing the accuracy of the maximum likelihood estimator:
+       observed versus expected Fisher information", Biometrika 65, 1978.
+
     A. Wald, "Tests of statistical hypotheses concerning several parameters when the number of
     observations is large", Transactions of the American Mathematical Society 54, 1943.
 
@@ -309,6 +318,7 @@ def _null_about(
     correction: str | None = None,
 ) -> Any:
     """Return the null hypothesis about an estimator: a WaldNull, or a TestedNull."""
+    _check_order(estimator, data.X, null, f"{test}_test")
     if is_statsmodels_result(estimator):
         data.check_none()
         options: dict[str, Any] = {"robust": robust, "groups": data.groups}
@@ -331,6 +341,23 @@ def _null_about(
         data.event,
         correction,
     )
+
+
+def _check_order(estimator: Any, X: Any, null: Any, test: str) -> None:
+    """Raise where arguments were swapped: an estimator has `fit`, a null is a mapping or has it."""
+    order = f"the arguments are {test}(estimator, X, null)"
+    if not hasattr(estimator, "fit") and not is_statsmodels_result(estimator):
+        if hasattr(X, "fit") or hasattr(null, "fit") or is_statsmodels_result(X):
+            raise TypeError(
+                f"{test} got a {type(estimator).__name__} where the estimator belongs, and the "
+                f"estimator after it; {order}."
+            )
+        raise TypeError(f"estimator must be a model to test; got {type(estimator).__name__}.")
+    swapped = isinstance(X, Mapping) or hasattr(X, "fit") or is_statsmodels_result(X)
+    if swapped and not hasattr(X, "columns"):
+        if null is None:
+            raise TypeError(f"{test} got the null where X belongs; {order}. Pass it as null=.")
+        raise TypeError(f"{test} got X and null in the wrong order; {order}.")
 
 
 class EstimatedNull(WaldNull):

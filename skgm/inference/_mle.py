@@ -17,7 +17,7 @@ from skgm.inference._family_inference import (
     check_no_overflow,
     naming_columns,
 )
-from skgm.inference._results import FitSummary, summarize_fit
+from skgm.inference._results import FitSummary, summarize_fit, takes_level
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._limits import warn_edge_estimate
@@ -255,7 +255,13 @@ class MLEDensity(FamilyInference):
         """Set all fitted attributes from the statistics."""
         quiet = np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
         with quiet, naming_columns(self._column_names()):
-            estimate = family.estimate(statistics)
+            try:
+                estimate = family.estimate(statistics)
+            except (np.linalg.LinAlgError, ArithmeticError) as error:
+                raise ValueError(
+                    f"The fit of the {family.name} family overflows or underflows; rescale the "
+                    "columns before fitting."
+                ) from error
             loglik = float(np.sum(family.log_likelihood(statistics, estimate)))
             public = {name: self._cast(v) for name, v in family.full(estimate).items()}
         endless = {p.name for p in family.parameters if p.may_be_infinite}
@@ -338,6 +344,7 @@ class MLEDensity(FamilyInference):
         check_is_fitted(self)
         return self.n_params_ * float(np.log(self.n_observations_)) - 2 * self.loglik_
 
+    @takes_level
     def summary(self, level: float = 0.95) -> FitSummary:
         """Return estimates, standard errors and intervals, made to be printed.
 

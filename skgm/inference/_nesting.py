@@ -139,6 +139,11 @@ def nested_null(big: Any, small: Any, n_features: int) -> NestedNull:
         case = NestedFamilies(family.name, wider.name, {}, {n: (n, _same) for n in shapes})
     else:
         found = find_case(family.name, wider.name)
+        if found is None and find_case(wider.name, family.name) is not None:
+            raise ValueError(
+                f"The null is a {family.name} model, of which the {wider.name} family is a special "
+                "case: pass the larger model first, and the smaller one as null."
+            )
         if found is None:
             raise ValueError(
                 f"The {family.name} family is not known to be nested in the {wider.name} family, "

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight
 from skgm._validation import check_level, column_names
 from skgm.base import DensityEstimator
-from skgm.inference._results import ConfidenceIntervals, parameter_labels
+from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
 
 __all__ = [
     "COVARIANCES",
@@ -102,6 +102,7 @@ class ParametricDensity(DensityEstimator):
         X, sample_weight = self._check_inference_data(X, sample_weight)
         return self._standard_errors(cov, X, sample_weight)
 
+    @takes_level
     def confidence_intervals(
         self,
         level: float = 0.95,

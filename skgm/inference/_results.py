@@ -1,9 +1,11 @@
 """What inference returns: frozen results that print, index and turn into data frames."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from html import escape
-from typing import Any
+from numbers import Real
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from scipy import special
@@ -18,7 +20,29 @@ __all__ = [
     "parameter_labels",
     "summarize_fit",
     "tail_probability",
+    "takes_level",
 ]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def takes_level(function: Function) -> Function:
+    """Decorate a function of `level`: `alpha`, statsmodels' spelling, is answered with the cure."""
+
+    @wraps(function)
+    def checked(*args: Any, **options: Any) -> Any:
+        if "alpha" in options:
+            alpha = options["alpha"]
+            number = isinstance(alpha, Real) and 0 < float(alpha) < 1
+            example = f"level={1 - float(alpha):g}" if number else "level=0.95"
+            raise TypeError(
+                f"{function.__name__} takes the confidence level, level = 1 - alpha, and not "
+                f"alpha={alpha!r}: pass {example}."
+            )
+        return function(*args, **options)
+
+    return cast(Function, checked)  # type checkers keep the signature
 
 
 def parameter_labels(name: str, value: Any, columns: list[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
 from skgm.inference._likelihood.statistics import Law, TestedNull
-from skgm.inference._results import ConfidenceIntervals, check_alternative
+from skgm.inference._results import ConfidenceIntervals, check_alternative, takes_level
 from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._newton import LinearFit, maximize
 from skgm.nce._parametric import LinearCritic
@@ -75,6 +75,7 @@ class LinearInference:
         matrix = critic.covariance(cov).matrix
         return dict(zip(critic.names, np.sqrt(np.diagonal(matrix)).tolist()))
 
+    @takes_level
     def confidence_intervals(
         self, level: float = 0.95, method: str = "auto"
     ) -> ConfidenceIntervals:

@@ -209,6 +209,29 @@ def test_exact_means_of_a_multivariate_normal(kind):
     assert abs(statistics.mean() - results[0].df) < 4 * statistics.std() / np.sqrt(3000)
 
 
+@pytest.mark.parametrize("kind", ["covariance", "covariance and a mean", "everything", "two means"])
+def test_exact_means_of_a_multivariate_normal_by_wishart_matrices(kind):
+    """100,000 tables of 8 rows at once, W by the textbook's determinants and traces."""
+    n, d = 8, 3
+    X = np.random.default_rng(2).standard_normal((100_000, n, d))
+    mean = X.mean(axis=1)
+    S = np.einsum("rni,rnj->rij", X, X) / n - mean[:, :, None] * mean[:, None, :]
+    null = patterns()[kind]
+    held = ~np.isnan(np.asarray(null.get("mean", np.full(d, np.nan))))
+    if "covariance" in null:
+        W = n * (np.trace(S, axis1=1, axis2=2) - d - np.linalg.slogdet(S)[1])
+        W += n * (mean[:, held] ** 2).sum(axis=1)
+    else:  # Hotelling's T^2 of the means held
+        part = np.linalg.solve(S[:, held][:, :, held], mean[:, held, None])[..., 0]
+        W = n * np.log1p((part * mean[:, held]).sum(axis=1))
+    model = MLEDensity("mvn")
+    plain = likelihood_ratio_test(model, X[0], null)
+    fair = likelihood_ratio_test(model, X[0], null, correction="bartlett")
+    assert_allclose(plain.statistic, W[0], rtol=1e-9)
+    error = W.std() / np.sqrt(len(W))
+    assert abs(plain.df * plain.statistic / fair.statistic - W.mean()) < 4 * error
+
+
 def test_columns_with_different_nulls():
     """The mean is summed over columns by what each restricts."""
     X, nan = data("normal", n=9), np.nan

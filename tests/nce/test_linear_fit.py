@@ -7,7 +7,7 @@ from scipy import stats
 
 from skgm._numerics.qmc import net_sizes, sobol_uniforms
 from skgm.nce._contrast import LinearContrast, Rows
-from skgm.nce._covariance import covariance
+from skgm.nce._covariance import covariance, meat_parts
 from skgm.nce._newton import maximize
 
 
@@ -87,6 +87,37 @@ def test_weights_agree_with_statsmodels_and_with_repetition(problem):
         )
     ]
     assert_allclose(*many, rtol=1e-9)
+
+
+def small_contrast(weight=None, scramble=None):
+    rng = np.random.default_rng(7)
+    X, Y = rng.normal(size=(9, 1)), rng.normal(0.2, 1.3, size=(16, 1))
+    log_q = [stats.norm(0.2, 1.3).logpdf(x[:, 0]) for x in (X, Y)]
+    n = 9 if weight is None else weight.sum()
+    rows = Rows(*log_q, float(np.log(16 / n)), weight, scramble)
+    return LinearContrast(rows, np.column_stack([X, X**2]), np.column_stack([Y, Y**2]))
+
+
+def test_scatters_have_the_divisors_of_samples():
+    """numpy.cov with n - 1, of the data and of the noise; of few rows, where it shows."""
+    theta = np.array([0.1, -0.3, -0.9])
+    contrast = small_contrast()
+    data, noise = contrast.pulls(theta)
+    of_data, of_noise, df = meat_parts(contrast, theta)
+    assert_allclose(of_data, np.cov(data.T), rtol=1e-12)
+    assert_allclose(of_noise, 16 / 9 * np.cov(noise.T), rtol=1e-12)
+    assert df == 15
+    weight = np.array([2.0, 1, 1, 3, 1, 1, 1, 2, 1])
+    contrast = small_contrast(weight)
+    data, _ = contrast.pulls(theta)
+    repeated = np.repeat(data, weight.astype(int), axis=0)
+    assert_allclose(meat_parts(contrast, theta)[0], np.cov(repeated.T), rtol=1e-12)
+    contrast = small_contrast(scramble=np.repeat(np.arange(4), 4))
+    _, noise = contrast.pulls(theta)
+    sums = noise.reshape(4, 4, 3).sum(axis=1)
+    _, of_noise, df = meat_parts(contrast, theta)
+    assert_allclose(of_noise, 4 / 9 * np.cov(sums.T), rtol=1e-12)
+    assert df == 3
 
 
 def test_restricted_maximum_is_that_of_the_smaller_model(problem):

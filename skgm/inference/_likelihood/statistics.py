@@ -6,7 +6,8 @@ with and without the null, and what its scores and covariances are.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "TestedNull",
     "WaldNull",
     "chi2_of_f",
+    "in_range",
     "linear_quadratic",
     "masked_quadratic",
     "newton_step",
@@ -38,6 +40,20 @@ class Law(NamedTuple):
 
     covariance: np.ndarray
     df: float = np.inf
+
+
+@contextmanager
+def in_range() -> Iterator[None]:
+    """Turn numerical failures of a test into a ValueError that says what to do."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        raise ValueError(
+            "The information matrix is singular, or overflows in the units of the columns, so the "
+            "test does not exist. Rescale the columns (and the null), or use "
+            "likelihood_ratio_test, which needs no information matrix."
+        ) from error
 
 
 class WaldNull(ABC):
@@ -82,9 +98,10 @@ class WaldNull(ABC):
 
     def wald(self, *, robust: bool = False) -> TestResult:
         """Return the Wald test; eq. wald-test."""
-        fit = self.full()
-        gap = self.distance(fit)
-        statistic = self._quadratic(gap, self.law(fit, robust=robust))
+        with in_range():
+            fit = self.full()
+            gap = self.distance(fit)
+            statistic = self._quadratic(gap, self.law(fit, robust=robust))
         sign = self._sign(gap) if self.has_sign else None
         return self.result(statistic, "robust Wald" if robust else "Wald", None, sign)
 
@@ -156,11 +173,12 @@ class TestedNull(WaldNull):
 
     def score(self, *, robust: bool = False) -> TestResult:
         """Return the score test."""
-        fit = self.restricted()
-        statistic = self.score_statistic(fit, robust=robust)
         sign = None
-        if self.has_sign:
-            sign = self._sign(self.restrictions[0] @ self.step(fit, robust=robust))
+        with in_range():
+            fit = self.restricted()
+            statistic = self.score_statistic(fit, robust=robust)
+            if self.has_sign:
+                sign = self._sign(self.restrictions[0] @ self.step(fit, robust=robust))
         return self.result(statistic, "robust score" if robust else "score", fit, sign)
 
     def score_statistic(self, fit: Any, *, robust: bool) -> float:
@@ -181,13 +199,15 @@ class TestedNull(WaldNull):
         is multiplied by the ratio of the two score statistics, with the right covariance and with
         A^-1.
         """
-        full = self.full()
-        fit = self.restricted(full)
-        fall = np.maximum(self.loglik(full) - self.loglik(fit), 0.0)  # rounding may leave -1e-16
-        statistic = 2 * float(np.sum(fall))
-        if not self.calibrated:
-            naive = self.information_score(fit)
-            statistic *= self.score_statistic(fit, robust=False) / naive if naive > 0 else 1.0
+        with in_range():
+            full = self.full()
+            fit = self.restricted(full)
+            # rounding may leave -1e-16
+            fall = np.maximum(self.loglik(full) - self.loglik(fit), 0.0)
+            statistic = 2 * float(np.sum(fall))
+            if not self.calibrated:
+                naive = self.information_score(fit)
+                statistic *= self.score_statistic(fit, robust=False) / naive if naive > 0 else 1.0
         sign = self._sign(self.distance(full)) if self.has_sign else None
         return self.corrected(statistic, "likelihood ratio", fit, sign)
 

@@ -11,7 +11,7 @@ from skgm.inference._likelihood.functions import LinearTarget, read_targets
 from skgm.inference._likelihood.inversion import IntervalSearch
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.wald import wald_interval
-from skgm.inference._results import ConfidenceIntervals, parameter_labels
+from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
 from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
 from skgm.inference._statsmodels.covariance import check_likelihood_holds, residual_df, robust_law
 from skgm.inference._statsmodels.separated import (
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 
+@takes_level
 def confidence_intervals(
     model: Any,
     level: float = 0.95,

@@ -378,7 +378,13 @@ class Family(ABC):
         """
         n = total_weight(X, weight)
         total = columnwise_total(lambda rows: self.score(rows, restricted), X, weight)
-        solved = np.linalg.solve(self.information(restricted), total[..., None])[..., 0]
+        information = self.information(restricted)
+        diagonal = np.diagonal(information, axis1=1, axis2=2)
+        if not (np.isfinite(diagonal) & (diagonal > np.finfo(np.float64).tiny)).all():
+            raise FloatingPointError("The information is out of range.")  # tests explain it
+        unit = 1 / np.sqrt(diagonal)  # in units of standard errors, which do not overflow
+        total, information = total * unit, information * unit[:, :, None] * unit[:, None, :]
+        solved = np.linalg.solve(information, total[..., None])[..., 0]
         return np.einsum("dk,dk->d", total, solved) / n
 
     def check_restriction(self, null: Params) -> None:  # noqa: B027 (nothing to check is common)
