@@ -18,7 +18,7 @@ import numpy as np
 from _report import header, table
 from nce_density import dequantized, split, tables
 
-from skgm._numerics.importance import estimate_normalizer
+from skgm._numerics.importance import estimate
 from skgm._sklearn import boosting_to_best_iteration
 from skgm.nce._classifiers import boosted_trees, fit_classifier_critic
 from skgm.nce._noise_choice import make_noise
@@ -45,7 +45,7 @@ def log_density(train, noise, choice):
     )
     members = tuple(boosting_to_best_iteration(member) for member in critic.members)
     critic = replace(critic, members=members)
-    found = estimate_normalizer(critic.log_ratio, noise, rng, tol=0.01, max_samples=100_000)
+    found = estimate(critic.log_ratio, noise, rng, tol=0.01, max_rows=100_000)
     return lambda X: noise.log_density(X) + critic.log_ratio(X) - found.log_z
 
 

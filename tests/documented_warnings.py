@@ -28,7 +28,8 @@ DOCUMENTED = {
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
-    KernelExpFamily: [LinAlgWarning, ConvergenceWarning],
+    # the last one: of a density that is no better than the Gaussian alone
+    KernelExpFamily: [LinAlgWarning, ConvergenceWarning, UserWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
     NCEClassifier: [ConvergenceWarning],  # a search that has not ended
     # of rounded and repeated rows, of equal columns, of an uncertain normalizer

@@ -1,10 +1,9 @@
-"""Noise with a closed form: what data are told apart from, with its density and inverse map."""
+"""Draws from distributions with a density in closed form, and most with an inverse map."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import stats
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp, ndtri
 from scipy.stats import chi2
@@ -15,7 +14,6 @@ __all__ = [
     "KernelProposal",
     "Noise",
     "ProductNoise",
-    "Proposal",
     "StudentNoise",
     "UniformNoise",
     "check_rows_inside",
@@ -153,6 +151,16 @@ class StudentNoise:
     location: np.ndarray
     cholesky: np.ndarray
     discrete: bool = False
+
+    @classmethod
+    def around(cls, X: np.ndarray, share: np.ndarray, df: float = 5.0) -> "StudentNoise":
+        """Return Student's t with twice the covariance of rows, (n, d), of shares (n,)."""
+        location = share @ X
+        centered = X - location
+        covariance = (centered * share[:, None]).T @ centered
+        covariance += np.diag(1e-8 * np.diag(covariance) + 1e-12)
+        scale = covariance * (2 * (df - 2) / df)
+        return cls(df, location, np.linalg.cholesky(scale).reshape(scale.shape))
 
     @property
     def n_uniforms(self) -> int:
@@ -298,8 +306,6 @@ class ProductNoise:
         return np.hstack([margin.score_function(X[:, [j]]) for j, margin in columns])
 
 
-# A proposal for kernel families: half the Gaussian base, half kernels at the centers.
-
 SHARE = 0.5  # of the base, which bounds every weight: the kernels may miss a part of the mass
 
 
@@ -307,93 +313,57 @@ SHARE = 0.5  # of the base, which bounds every weight: the kernels may miss a pa
 class KernelProposal:
     """A mixture on whitened columns that is where the rows are, and has the tails of the base.
 
+    Half of it is the standard normal, half are spherical Gaussians of equal weights.
+
     Attributes
     ----------
     centers : ndarray of shape (m, d_active)
         Rows, in the columns that vary.
+    widths : ndarray of shape (m,)
+        Standard deviations of the Gaussians around them.
     active : ndarray of shape (d,), bool
         Those columns; the others are standard normal.
     """
 
     centers: np.ndarray
+    widths: np.ndarray
     active: np.ndarray
-
-    @property
-    def center(self) -> np.ndarray:
-        """The origin, (d,)."""
-        return np.zeros(len(self.active))
-
-    @property
-    def factor(self) -> np.ndarray:
-        """The scale of moves, (d, d)."""
-        return np.eye(len(self.active))
-
-    @property
-    def width(self) -> float:
-        """Standard deviation of the kernels: the rule for m normal rows of unit variance."""
-        m, d = self.centers.shape
-        return float(m ** (-1 / (d + 4)))
-
-    def transform(self, uniforms: np.ndarray) -> np.ndarray:
-        """Return rows from uniforms in the open cube, (n, d + 1); the first one picks the part."""
-        rows = stats.norm.ppf(uniforms[:, 1:])
-        place = (uniforms[:, 0] - SHARE) / (1 - SHARE) * len(self.centers)
-        near = place >= 0
-        picked = self.centers[np.minimum(place[near].astype(int), len(self.centers) - 1)]
-        cells = np.ix_(near, self.active)
-        rows[cells] = picked + self.width * rows[cells]
-        return rows
-
-    def log_density(self, U: np.ndarray) -> np.ndarray:
-        """Return the log-density of rows, (n,)."""
-        inside, d = U[:, self.active], self.centers.shape[1]
-        base = -0.5 * (inside**2).sum(axis=1) + np.log(SHARE)
-        square = cdist(inside, self.centers, "sqeuclidean") / self.width**2
-        near = logsumexp(-0.5 * square, axis=1) - np.log(len(self.centers)) - d * np.log(self.width)
-        rest = -0.5 * (U[:, ~self.active] ** 2).sum(axis=1) - 0.5 * U.shape[1] * np.log(2 * np.pi)
-        return np.logaddexp(base, near + np.log(1 - SHARE)) + rest
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Student's t, or a Gaussian with `df` infinite, around `center` with scale `factor`.
-
-    Attributes
-    ----------
-    center : ndarray of shape (d,)
-    factor : ndarray of shape (d, d)
-        Lower triangular.
-    df : float
-    """
-
-    center: np.ndarray
-    factor: np.ndarray
-    df: float
+    discrete: bool = False
 
     @classmethod
-    def around(cls, U: np.ndarray, share: np.ndarray, df: float = 5.0) -> "Proposal":
-        """Return Student's t with twice the covariance of rows, (n, d), of shares (n,)."""
-        d = U.shape[1]
-        center = share @ U
-        centered = U - center
-        covariance = (centered * share[:, None]).T @ centered
-        covariance += np.diag(1e-8 * np.diag(covariance) + 1e-12)
-        return cls(center, np.linalg.cholesky(covariance * (2 * (df - 2) / df)).reshape(d, d), df)
+    def near(cls, centers: np.ndarray, active: np.ndarray) -> "KernelProposal":
+        """Return Gaussians whose widths follow the distance of the third nearest center."""
+        m, d = centers.shape
+        third = np.partition(cdist(centers, centers), min(3, m - 1), axis=1)[:, min(3, m - 1)]
+        return cls(centers, np.clip(1.3 * third / np.sqrt(d), 1e-8, 1.0), active)
 
-    def transform(self, uniforms: np.ndarray) -> np.ndarray:
-        """Return rows from uniforms in the open cube, (n, d + 1)."""
-        normal = stats.norm.ppf(uniforms[:, 1:])
-        if np.isfinite(self.df):
-            normal /= np.sqrt(stats.chi2.ppf(uniforms[:, :1], self.df) / self.df)
-        return self.center + normal @ self.factor.T
+    @property
+    def n_uniforms(self) -> int:
+        """One number per column, and one that picks the part."""
+        return len(self.active) + 1
 
-    def log_density(self, U: np.ndarray) -> np.ndarray:
-        """Return the log-density of rows, (n,)."""
-        d, df = len(self.center), self.df
-        standard = np.linalg.solve(self.factor, (U - self.center).T)
-        square = (standard**2).sum(axis=0)
-        log_det = np.log(np.diag(self.factor)).sum()
-        if not np.isfinite(df):
-            return -0.5 * (square + d * np.log(2 * np.pi)) - log_det
-        constant = gammaln((df + d) / 2) - gammaln(df / 2) - 0.5 * d * np.log(df * np.pi)
-        return constant - log_det - 0.5 * (df + d) * np.log1p(square / df)
+    def transform(self, u: np.ndarray) -> np.ndarray:
+        """Turn uniforms (m, d + 1) into draws."""
+        rows = ndtri(open_uniform(u[:, 1:]))
+        place = (u[:, 0] - SHARE) / (1 - SHARE) * len(self.centers)
+        near = place >= 0
+        picked = np.minimum(place[near].astype(int), len(self.centers) - 1)
+        cells = np.ix_(near, self.active)
+        rows[cells] = self.centers[picked] + self.widths[picked, None] * rows[cells]
+        return rows
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (n, d) independent draws."""
+        return self.transform(rng.uniform(size=(n, self.n_uniforms)))
+
+    def log_density(self, X: np.ndarray) -> np.ndarray:
+        """Return the log-density of each row, (n,)."""
+        inside, d = X[:, self.active], self.centers.shape[1]
+        near = -0.5 * cdist(inside, self.centers, "sqeuclidean") / self.widths**2
+        near -= d * np.log(self.widths)
+        near -= np.log(len(self.centers)) - np.log((1 - SHARE) / SHARE)
+        base = -0.5 * (inside**2).sum(axis=1)
+        top = np.maximum(near.max(axis=1), base)
+        total = np.exp(near - top[:, None]).sum(axis=1) + np.exp(base - top)
+        rest = -0.5 * (X[:, ~self.active] ** 2).sum(axis=1) - 0.5 * X.shape[1] * LOG_2PI
+        return np.log(total * SHARE) + top + rest

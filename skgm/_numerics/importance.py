@@ -1,42 +1,48 @@
-"""The normalizer of a density known up to it, by importance sampling, with its error."""
+"""Estimates normalizers, and draws rows, by importance sampling from a proposal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import qmc
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from skgm._numerics.distributions import Noise, Proposal
+from skgm._numerics.distributions import Noise
+from skgm._numerics.qmc import MIN_SCRAMBLES, sobol_points
 
 __all__ = [
-    "MAX_ERROR",
+    "TOLERANCE",
     "Normalizer",
     "NotIntegrableError",
-    "SobolNormalizer",
-    "estimate_normalizer",
+    "estimate",
     "importance_resampling",
-    "normalizer",
-    "normalizer_faults",
     "pareto_tail_index",
     "rejection_sampling",
-    "resample",
     "sample_limit",
     "summarize_weights",
     "systematic_picks",
 ]
 
-CHUNK = 10_000  # noise rows at a time
+LogRatio = Callable[[np.ndarray], np.ndarray]
+
+TOLERANCE = 0.005  # standard error of log Z
+CHUNK = 10_000  # rows at a time
+NET = 512  # points of each of the first nets
 PILOT = 20_000  # before giving up
 LONG = 80_000  # before a heavy tail is taken for what it is
-OUT_OF_REACH = 4  # times max_samples
+OUT_OF_REACH = 4  # times max_rows
 FEWEST, MOST = 300_000, 3_000_000  # rows where max_samples is "auto"
 TREE_EVALUATIONS = 250_000_000  # ten to fifteen seconds
 SAFETY = 1.1  # more rows than the variance so far asks for
 OFTEN = 10  # times that the largest weight was met
+FEWEST_OF_TAIL = 50
 MAX_PARETO_K, MAX_WEIGHT, MIN_ESS = 0.7, 0.01, 0.01
+
+
+class NotIntegrableError(ValueError):
+    """There is no normalizer; the message says why, to follow the words "the density"."""
 
 
 @dataclass(frozen=True)
@@ -69,35 +75,87 @@ class Normalizer:
     n_samples: int
     log_bound: float
 
+    def faults(self, tol: float = TOLERANCE) -> list[str]:
+        """Return, in words, why log Z is not certified: error, tail, largest weight, ESS."""
+        found = []
+        if self.se > tol:
+            found.append(f"the standard error of log Z is {self.se:.2g}, above {tol:g}")
+        if self.pareto_k > MAX_PARETO_K:
+            found.append(f"the Pareto tail index of the weights is {self.pareto_k:.2f} (> 0.7)")
+        if self.max_weight > MAX_WEIGHT:
+            found.append(f"one weight makes up {self.max_weight:.1%} of their sum")
+        if self.ess < MIN_ESS:
+            found.append(f"the effective sample size is {self.ess:.2%} of the rows")
+        return found
 
-def estimate_normalizer(
-    log_ratio: Callable[[np.ndarray], np.ndarray],
-    noise: Noise,
-    rng: np.random.Generator,
+
+def estimate(
+    log_ratio: LogRatio,
+    proposal: Noise,
+    rng: np.random.Generator | None = None,
     *,
-    tol: float,
-    max_samples: int,
+    tol: float = TOLERANCE,
+    max_rows: int = FEWEST,
 ) -> Normalizer:
-    """Return log E_q[exp(log_ratio(y))], with y from the noise (eq. nce-normalizer).
+    """Return log E_q[exp(log_ratio(y))], with y from the proposal (eq. nce-normalizer).
 
-    Rows are drawn until the standard error of log Z is at most `tol`, or `max_samples` are used;
+    Rows are drawn until the standard error of log Z is at most `tol`, or `max_rows` are used;
     fewer where even several times as many would not do.
+
+    Parameters
+    ----------
+    log_ratio : callable
+        From rows (n, d) to the log of the target over the proposal, (n,).
+    proposal : Noise
+        Where rows come from; with an inverse map if `rng` is None.
+    rng : numpy.random.Generator, default=None
+        Draws independent rows. None for eight scrambled nets of Sobol points, always the same.
+    tol : float
+        Largest standard error.
+    max_rows : int
+        Most rows.
+
+    Returns
+    -------
+    normalizer : Normalizer
+
+    Raises
+    ------
+    ValueError
+        Weights that are all zero, or not finite.
     """
-    chunks: list[np.ndarray] = []
-    m, wanted = 0, min(CHUNK, max_samples)
+    if rng is None:
+        draws = [_sobol_draws(proposal, k) for k in range(MIN_SCRAMBLES)]
+        wanted, growth = MIN_SCRAMBLES * NET, 2  # nets are balanced in powers of two only
+    else:
+        draws = [partial(proposal.sample, rng=rng)]
+        wanted, growth = min(CHUNK, max_rows), 4
+    log_weights = np.empty((len(draws), 0))
     while True:
-        while m < wanted:
-            rows = noise.sample(min(CHUNK, max_samples - m), rng)
-            chunks.append(log_ratio(rows))
-            m += len(rows)
-        result = summarize_weights(np.concatenate(chunks), atoms=noise.discrete)
+        new = _weighted(log_ratio, draws, wanted // len(draws) - log_weights.shape[1])
+        log_weights = np.concatenate([log_weights, new], axis=1)
+        result = summarize_weights(log_weights, atoms=proposal.discrete)
+        m = result.n_samples
         needed = SAFETY * m * (result.se / tol) ** 2
-        hopeless = m >= PILOT and needed > OUT_OF_REACH * max_samples
+        hopeless = m >= PILOT and needed > OUT_OF_REACH * max_rows
         believable = result.pareto_k <= MAX_PARETO_K or m >= LONG
         certified = result.se <= tol and believable
-        if certified or m >= max_samples or hopeless:
+        if certified or hopeless or m >= max_rows or (rng is None and 2 * m > max_rows):
             return result
-        wanted = int(min(max_samples, max(needed, 2 * m), 4 * m))
+        wanted = int(min(max_rows, max(needed, 2 * m), growth * m))
+
+
+def _sobol_draws(proposal: Any, seed: int) -> Callable[[int], np.ndarray]:
+    points = sobol_points(proposal.n_uniforms, np.random.default_rng(seed))
+    return lambda n: proposal.transform(points(n))
+
+
+def _weighted(
+    log_ratio: LogRatio, draws: Sequence[Callable[[int], np.ndarray]], n: int
+) -> np.ndarray:
+    """Return the log-weights of n rows from each source, (len(draws), n)."""
+    sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
+    return np.array([np.concatenate([log_ratio(draw(s)) for s in sizes]) for draw in draws])
 
 
 def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
@@ -118,29 +176,36 @@ def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
 def summarize_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normalizer:
     """Return log of the mean weight with its diagnostics, from the logs of all weights.
 
-    `atoms` says that noise rows repeat. Their weights are then bounded, and a largest weight that
-    was met often has no tail beyond it; fitted all the same, ties would be taken for a heavy one.
+    Parameters
+    ----------
+    log_weights : ndarray of shape (m,) or (k, m)
+        Of independent rows, or of k scrambles of a net, whose scatter is then the error.
+    atoms : bool
+        Whether rows of the proposal repeat. Their weights are then bounded, and a largest weight
+        that was met often has no tail beyond it; fitted all the same, ties would be taken for a
+        heavy one.
 
     Raises
     ------
     ValueError
         Weights that are all zero, or not finite.
     """
-    m, largest = len(log_weights), log_weights.max()
+    largest = log_weights.max()
     if not np.isfinite(largest):
         raise ValueError(
             f"The ratio of the density to the noise is {np.exp(largest)} at the noise rows, so it "
             "cannot be normalized. Choose noise nearer to the data or a bounded critic."
         )
     weights = np.exp(log_weights - largest)
-    mean = weights.mean()
+    m, mean = weights.size, weights.mean()
+    scattered = weights.mean(axis=1) if len(np.atleast_2d(weights)) > 1 else weights.ravel()
+    relative = scattered.std(ddof=1) / mean if len(scattered) > 1 else 0.0
     reached = atoms and np.count_nonzero(weights == 1.0) >= OFTEN
-    relative = weights.std(ddof=1) / mean if m > 1 else 0.0
     return Normalizer(
-        log_z=float(logsumexp(log_weights) - np.log(m)),
-        se=float(relative / np.sqrt(m)),
+        log_z=float(np.log(mean) + largest),
+        se=float(relative / np.sqrt(len(scattered))),
         ess=float(mean**2 / np.mean(weights**2)),
-        pareto_k=-np.inf if reached else pareto_tail_index(weights),
+        pareto_k=-np.inf if reached else pareto_tail_index(weights.ravel()),
         max_weight=float(1 / weights.sum()),
         n_samples=m,
         log_bound=float(largest),
@@ -151,14 +216,27 @@ def pareto_tail_index(weights: np.ndarray) -> float:
     """Return the shape of a generalized Pareto law fitted to the largest weights; -inf without.
 
     The tail is the largest fifth, or 3 sqrt(m) weights if these are fewer; the estimate is Zhang
-    and Stephens' (2009) posterior mean, shrunk towards 1/2 as in Vehtari et al. (2024).
+    and Stephens' (2009) posterior mean, shrunk towards 1/2 as in Vehtari et al. (2024). A power law
+    is one above any threshold. A plateau of weights with a bump above it looks like one from the
+    plateau only, so that a heavy tail must show in the largest quarter of these weights as well,
+    unless one weight makes up more than 1% of the sum.
     """
     m = len(weights)
     size = int(min(0.2 * m, 3 * np.sqrt(m)))
+    shape = _tail_shape(weights, size)
+    small = weights.max() <= MAX_WEIGHT * weights.sum()
+    if shape > MAX_PARETO_K and small and size >= 4 * FEWEST_OF_TAIL:
+        above = _tail_shape(weights, size // 4)
+        return min(shape, above) if above > -np.inf else shape  # ties say nothing
+    return shape
+
+
+def _tail_shape(weights: np.ndarray, size: int) -> float:
+    """Return the shape of the law of the `size` largest weights, shrunk by ten weights of 1/2."""
     if size < 5:
         return -np.inf
-    ordered = np.partition(weights, m - size - 1)
-    excess = np.sort(ordered[m - size :]) - ordered[m - size - 1]
+    ordered = np.partition(weights, len(weights) - size - 1)
+    excess = np.sort(ordered[-size:]) - ordered[-size - 1]
     if excess[size // 4] <= 0 or excess[-1] <= excess[0]:  # equal weights have no tail
         return -np.inf
     shape = _generalized_pareto_shape(excess)
@@ -177,28 +255,12 @@ def _generalized_pareto_shape(excess: np.ndarray) -> float:
     return float(np.log1p(-(ratio @ share) * excess).mean())
 
 
-def normalizer_faults(result: Normalizer, tol: float) -> list[str]:
-    """Return, in words, why a normalizer is not certified: error, tail, largest weight, ESS."""
-    faults = []
-    if result.se > tol:
-        faults.append(f"the standard error of log Z is {result.se:.2g}, above {tol:g}")
-    if result.pareto_k > MAX_PARETO_K:
-        faults.append(f"the Pareto tail index of the weights is {result.pareto_k:.2f} (> 0.7)")
-    if result.max_weight > MAX_WEIGHT:
-        faults.append(f"one weight makes up {result.max_weight:.1%} of their sum")
-    if result.ess < MIN_ESS:
-        faults.append(f"the effective sample size is {result.ess:.2%} of the noise rows")
-    return faults
-
-
 # Draws from a density known as noise times a ratio: importance resampling and rejection.
 
 POOL_FACTOR = 20  # effective noise rows per draw
 MIN_POOL = 2_000
 MAX_POOL = 100_000
 MAX_DRAWS = 20_000  # from one pool; more draws come from several, so that memory stays bounded
-
-LogRatio = Callable[[np.ndarray], np.ndarray]
 
 
 def importance_resampling(
@@ -286,68 +348,3 @@ def rejection_sampling(
                 "far from the data. Use sampler='resampling', or noise nearer to the data."
             )
     return np.concatenate(kept)[:n]
-
-
-# Importance sampling from a heavy-tailed proposal near the data, and draws moved by chains.
-
-RowFunction = Callable[[np.ndarray], np.ndarray]
-
-SCRAMBLES, FIRST, LAST = 8, 9, 13  # nets of 2^9 points, at most 2^13
-TOLERANCE = 0.005  # standard error of log Z from which on more points are not worth it
-_FEWEST, MAX_ERROR = 0.01, 0.1
-
-
-@dataclass(frozen=True)
-class SobolNormalizer:
-    """Log Z, its standard error, and the effective sample size as a share of the points."""
-
-    log_z: float
-    se: float
-    ess: float
-
-    def faults(self) -> list[str]:
-        """Return what makes it uncertain, in words."""
-        found = []
-        if self.se > MAX_ERROR:
-            found.append(f"the standard error of log Z is {self.se:.2g}")
-        if self.ess < _FEWEST:
-            found.append(f"the effective sample size is {self.ess:.2%} of the points")
-        return found
-
-
-def normalizer(log_kernel: RowFunction, proposal: Proposal) -> SobolNormalizer:
-    """Return log of the integral of exp(log_kernel) over the line, by scrambled Sobol points.
-
-    The points are fixed: the same arguments give the same value. The standard error comes from
-    the scatter of eight scrambles.
-    """
-    for power in range(FIRST, LAST + 1):
-        means, squares = np.empty(SCRAMBLES), np.empty(SCRAMBLES)
-        for k in range(SCRAMBLES):
-            engine = qmc.Sobol(len(proposal.center) + 1, seed=np.random.default_rng(k))
-            U = proposal.transform(engine.random_base2(power) + 2.0**-31)
-            log_weight = log_kernel(U) - proposal.log_density(U)
-            means[k] = logsumexp(log_weight) - power * np.log(2)
-            squares[k] = logsumexp(2 * log_weight) - power * np.log(2)
-        log_z = float(logsumexp(means) - np.log(SCRAMBLES))
-        se = float(np.exp(means - log_z).std(ddof=1) / np.sqrt(SCRAMBLES))
-        ess = float(np.exp(2 * log_z - logsumexp(squares) + np.log(SCRAMBLES)))
-        if not np.isfinite(log_z):
-            raise NotIntegrableError("is not finite at the points of the proposal")
-        if se < TOLERANCE:
-            break
-    return SobolNormalizer(log_z, se, ess)
-
-
-def resample(
-    log_kernel: RowFunction, proposal: Proposal, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return n rows of a pool of twenty times as many, picked by their weights."""
-    pool = max(20 * n, 4000)
-    U = proposal.transform(rng.uniform(2.0**-53, 1.0, size=(pool, len(proposal.center) + 1)))
-    picks = systematic_picks(log_kernel(U) - proposal.log_density(U), n, rng)
-    return U[rng.permutation(picks)]
-
-
-class NotIntegrableError(ValueError):
-    """There is no normalizer; the message says why, to follow the words "the density"."""

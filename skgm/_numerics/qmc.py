@@ -1,10 +1,10 @@
-"""Randomized quasi-Monte-Carlo noise: independent scrambles of Sobol points.
+"""Draws randomized quasi-Monte-Carlo points: independent scrambles of Sobol nets.
 
 The variance of an average over one scrambled net falls faster than 1/m, but a single net does not
 tell it. Several independent scrambles do: each is unbiased, and their scatter is the variance.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import ndtri
@@ -15,6 +15,7 @@ __all__ = [
     "net_sizes",
     "normal_nodes",
     "row_keys",
+    "sobol_points",
     "sobol_uniforms",
 ]
 
@@ -60,16 +61,29 @@ def sobol_uniforms(
     scramble : ndarray of int, shape (m,)
     """
     n_scrambles, size = net_sizes(n_points)
-    parts = [_net(size, n_columns, rng) for _ in range(n_scrambles)]
+    parts = [sobol_points(n_columns, rng)(size) for _ in range(n_scrambles)]
     return np.concatenate(parts), np.repeat(np.arange(n_scrambles), size)
 
 
-def _net(size: int, n_columns: int, rng: np.random.Generator) -> Any:
+def sobol_points(n_columns: int, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
+    """Return a function that gives the next points of one scramble, (n, n_columns).
+
+    Parameters
+    ----------
+    n_columns : int
+        Dimension of the open unit cube.
+    rng : numpy.random.Generator
+        Seed of the scramble.
+
+    Returns
+    -------
+    draw : callable
+        From the number of points, powers of two together, to the points.
+    """
     # an integer seed: scipy has renamed the argument for generators
     engine = qmc.Sobol(n_columns, scramble=True, seed=int(rng.integers(2**31)))
-    points = engine.random_base2(size.bit_length() - 1)
     # the points are multiples of 2^-30, zero among them: the middles of their cells are inside
-    return points + 2.0**-31
+    return lambda n: engine.random(n) + 2.0**-31
 
 
 # Noise that belongs to a row: the same in any batch, independent between rows.
@@ -91,7 +105,7 @@ def row_keys(rows: np.ndarray, seed: int = 0) -> np.ndarray:
     bits = np.ascontiguousarray(rounded).view(np.uint64)
     key = np.full(len(bits), seed, dtype=np.uint64)
     for column in bits.T:
-        key = _mixed(key ^ _mixed(column + _GOLDEN))
+        key = _splitmix64(key ^ _splitmix64(column + _GOLDEN))
     return key
 
 
@@ -101,16 +115,16 @@ def normal_nodes(keys: np.ndarray, d: int, n_nodes: int, stream: int) -> np.ndar
     Every row shifts the same set by its own uniform numbers, so each node is exactly standard
     normal, and the nodes of a row are spread evenly. Streams are independent.
     """
-    start = _mixed(keys + np.array([stream], dtype=np.uint64) * _GOLDEN)
+    start = _splitmix64(keys + np.array([stream], dtype=np.uint64) * _GOLDEN)
     columns = np.arange(1, d + 1, dtype=np.uint64) * _GOLDEN
-    shift = (_mixed(start[:, None] + columns) >> np.uint64(11)) * 2.0**-53
+    shift = (_splitmix64(start[:, None] + columns) >> np.uint64(11)) * 2.0**-53
     sobol = qmc.Sobol(d, scramble=False).random(n_nodes)
     uniform = (sobol[:, None, :] + shift + 2.0**-54) % 1.0
     half = ndtri(np.maximum(uniform, 2.0**-54))
     return np.concatenate([half, -half])
 
 
-def _mixed(z: np.ndarray) -> np.ndarray:
+def _splitmix64(z: np.ndarray) -> np.ndarray:
     """Return splitmix64's finalizer of unsigned 64-bit integers; overflow is intended."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

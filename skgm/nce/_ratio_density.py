@@ -12,13 +12,12 @@ from sklearn.utils.metaestimators import available_if
 from skgm._numerics.distributions import Noise
 from skgm._numerics.importance import (
     Normalizer,
-    estimate_normalizer,
+    estimate,
     importance_resampling,
-    normalizer_faults,
     rejection_sampling,
     sample_limit,
 )
-from skgm._numerics.langevin import langevin_draws
+from skgm._numerics.langevin import langevin
 from skgm._sklearn import check_sample_weight
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator
@@ -213,9 +212,7 @@ class RatioDensity(DensityEstimator):
     def _normalize(self, rng: np.random.Generator) -> None:
         log_ratio, source = self._source()
         limit = sample_limit(self.max_normalizer_samples, self.critics_)
-        result = estimate_normalizer(
-            log_ratio, source, rng, tol=self.normalizer_tol, max_samples=limit
-        )
+        result = estimate(log_ratio, source, rng, tol=self.normalizer_tol, max_rows=limit)
         warn_normalizer(result, self.normalizer_tol)
         self._log_z = result.log_z
         self.log_normalizer_ = result.log_z + getattr(self._critic, "log_normalizer", 0.0)
@@ -332,7 +329,11 @@ class RatioDensity(DensityEstimator):
                 "statistics or log_phi, no classifier, and no zeros and ones. "
                 "Use sampler='resampling'."
             )
-        return langevin_draws(self._critic.log_density, self._critic.score_function, starts, rng)
+
+        def height_and_slope(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self._critic.log_density(X), self._critic.score_function(X)
+
+        return langevin(height_and_slope, starts, rng)
 
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
@@ -341,7 +342,7 @@ def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
 
 def warn_normalizer(result: Normalizer, tol: float) -> None:
     """Warn where the normalizer is not certified."""
-    faults = normalizer_faults(result, tol)
+    faults = result.faults(tol)
     if faults:
         warn_user(
             f"The normalizer is uncertain after {result.n_samples} noise rows: "

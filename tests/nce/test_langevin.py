@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy import stats
 
 from skgm import NCEDensity
-from skgm._numerics.langevin import langevin_draws
+from skgm._numerics.langevin import langevin
 
 COVARIANCE = np.array([[4.0, 1.0], [1.0, 0.5]])
 TARGET = stats.multivariate_normal([1.0, -1.0], COVARIANCE)
@@ -18,12 +18,11 @@ def test_chains_reach_the_target(inflation):
     """Means within five standard errors; variances within five of theirs, sqrt(2 / n)."""
     n = 4000
     starts = stats.multivariate_normal([1.5, -1.0], inflation * COVARIANCE, seed=0).rvs(n)
-    rows = langevin_draws(
-        TARGET.logpdf,
-        lambda X: -(X - [1.0, -1.0]) @ PRECISION,
-        starts,
-        np.random.default_rng(0),
-    )
+
+    def height_and_slope(X):
+        return TARGET.logpdf(X), -(X - [1.0, -1.0]) @ PRECISION
+
+    rows = langevin(height_and_slope, starts, np.random.default_rng(0))
     error = np.sqrt(np.diag(COVARIANCE) / n)
     assert (np.abs(rows.mean(axis=0) - [1.0, -1.0]) < 5 * error).all()
     assert (np.abs(rows.var(axis=0) / np.diag(COVARIANCE) - 1) < 5 * np.sqrt(2 / n)).all()

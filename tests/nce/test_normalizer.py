@@ -9,9 +9,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from skgm._numerics import importance
 from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise
 from skgm._numerics.importance import (
-    estimate_normalizer,
     pareto_tail_index,
     sample_limit,
     summarize_weights,
@@ -28,7 +28,7 @@ def tilt(by):
 
 def estimate(log_ratio, seed=0, tol=0.005, max_samples=1_000_000):
     rng = np.random.default_rng(seed)
-    return estimate_normalizer(log_ratio, STANDARD, rng, tol=tol, max_samples=max_samples)
+    return importance.estimate(log_ratio, STANDARD, rng, tol=tol, max_rows=max_samples)
 
 
 @pytest.mark.parametrize("by", [(0.0, 0.0), (0.5, -0.2), (1.0, 0.5)])

@@ -11,11 +11,12 @@ from scipy.special import digamma, polygamma
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm import ScoreMatchingExpFamily, ScoreMatchingGaussian, wald_test
-from skgm._numerics.distributions import Proposal
-from skgm._numerics.importance import normalizer
+from skgm._numerics.distributions import StudentNoise
+from skgm._numerics.importance import NotIntegrableError, estimate, importance_resampling
 from skgm._numerics.langevin import langevin
 from skgm.score_matching import generalized_loss
 from skgm.score_matching._exp_family.closed_forms import SphereDensity
+from skgm.score_matching._exp_family.density import GenericDensity
 from skgm.score_matching._exp_family.line_map import LineMap
 from skgm.score_matching._exp_family.linear_system import family_of
 from skgm.testing import check_density_estimator
@@ -470,11 +471,14 @@ def test_line_maps_and_their_slopes():
 
 def test_langevin_chains_leave_the_target_in_place():
     """Draws of N(1, 1) in three columns from Student's t: Kolmogorov-Smirnov at level 1e-4."""
-    proposal = Proposal(np.zeros(3), np.eye(3) * 1.5, 5.0)
+    proposal, rng = StudentNoise(5.0, np.zeros(3), np.eye(3) * 1.5), np.random.default_rng(0)
     kernel = lambda U: -0.5 * ((U - 1) ** 2).sum(axis=1)  # noqa: E731
-    found = normalizer(kernel, proposal)
+    log_ratio = lambda U: kernel(U) - proposal.log_density(U)  # noqa: E731
+    found = estimate(log_ratio, proposal)
+    assert found == estimate(log_ratio, proposal)
     assert abs(found.log_z - 1.5 * np.log(2 * np.pi)) < 5 * found.se
-    rows = langevin(kernel, lambda U: 1 - U, proposal, 2000, np.random.default_rng(0))
+    starts = importance_resampling(log_ratio, proposal, 2000, found.ess, rng)
+    rows = langevin(lambda U: (kernel(U), 1 - U), starts, rng, factor=1.5 * np.eye(3), n_steps=60)
     for column in rows.T:
         assert stats.kstest(column, stats.norm(1).cdf).pvalue > 1e-4
     assert len(np.unique(rows[:, 0])) == len(rows)
@@ -496,3 +500,45 @@ def test_reporting_map_and_report_agree_with_the_values_of_the_statistics(name):
     assert_allclose(family.values((X - shift) / scale) @ theta, value, rtol=1e-9, atol=1e-9)
     assert_allclose(family.reporting_map() @ theta, family.report(theta), rtol=1e-9)
     assert len(set(family.names)) == len(family.names) == plain.values(X).shape[1]
+
+
+LONG_TAILED = np.exp(1.5 * np.random.default_rng(0).normal(size=(500, 3)))
+
+
+def with_squares(X):
+    return np.column_stack([X, X**2])
+
+
+@pytest.mark.parametrize(
+    ("statistics", "rows", "bounds"),
+    [
+        (with_squares, LONG_TAILED[:, :1], "positive"),
+        (with_squares, LONG_TAILED[:, :2], "positive"),
+        (with_squares, LONG_TAILED, "positive"),
+        (with_squares, -LONG_TAILED[:, :1], (-np.inf, 0.0)),
+        (with_squares, 5 + LONG_TAILED[:, :1], (5.0, np.inf)),
+        (lambda X: np.column_stack([X, X**2, X**3]), LONG_TAILED[:, :1] ** 0.5, None),
+        (lambda X: np.column_stack([X, X**2, X**3]), LONG_TAILED**0.5, None),
+    ],
+)
+def test_own_statistics_without_an_integral_are_refused(statistics, rows, bounds):
+    """The estimated log-density grows at one end, to infinity or infinity minus infinity."""
+    with pytest.raises(ValueError, match=r"natural parameter space.*does not fall off"):
+        ScoreMatchingExpFamily(statistics, bounds=bounds).fit(rows)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_an_end_where_the_density_is_not_a_number_is_judged_by_what_is_next_to_it(d):
+    """exp(x) - exp(2 x) / 10 is infinity minus infinity far out, and has an integral; not less."""
+    line = LineMap(np.full(d, -np.inf), np.full(d, np.inf))
+    proposal = StudentNoise(5.0, np.zeros(d), np.eye(d))
+
+    class Falling:
+        knows_domain = False
+
+        def kernel(self, Z, theta):
+            return (theta * (np.exp(Z) - np.exp(2 * Z) / 10) - Z**2 / 2).sum(axis=1)
+
+    assert np.isfinite(GenericDensity(Falling(), 1.0, line, proposal).normalize()[0])
+    with pytest.raises(NotIntegrableError, match="does not fall off"):
+        GenericDensity(Falling(), -1.0, line, proposal).normalize()

@@ -1,5 +1,8 @@
 """The kernel exponential family: losses, normalizer, score function, draws, held-out choices."""
 
+import tracemalloc
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,11 +10,13 @@ from scipy import optimize, stats
 from scipy.linalg import LinAlgWarning
 from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from skgm import KernelExpFamily, ScoreMatchingGaussian
 from skgm._numerics.distributions import KernelProposal
 from skgm.score_matching import denoising_loss, implicit_loss
 from skgm.score_matching._kernel.fit import KernelFunction, choose_centers, median_distance, noisy
+from skgm.score_matching._kernel.masses import Pool
 
 
 def moons(n=300, seed=0):
@@ -38,7 +43,9 @@ def test_gradient_of_the_kernel_function():
     rng = np.random.default_rng(0)
     function = KernelFunction(rng.normal(size=(7, 3)), rng.normal(size=7), 0.8)
     Z = rng.normal(size=(20, 3))
-    assert_allclose(function.gradient(Z), differences(function, Z), atol=1e-8)
+    values, gradient = function.with_gradient(Z)
+    assert_allclose(values, function(Z), rtol=1e-12)
+    assert_allclose(gradient, differences(function, Z), atol=1e-8)
 
 
 def test_the_quadratic_form_is_the_implicit_loss():
@@ -48,23 +55,26 @@ def test_the_quadratic_form_is_the_implicit_loss():
     weight = rng.integers(1, 4, 200).astype(float)
     coef = rng.normal(size=6)
     function = KernelFunction(centers, coef, 0.9)
-    G, g = (part / weight.sum() for part in function.system(Z, weight))
-    score = lambda X: function.gradient(X) - X  # noqa: E731
+    mean = function.sums(Z, weight).mean()
+    score = lambda X: function.with_gradient(X)[1] - X  # noqa: E731
     with_kernel = implicit_loss(score, Z, sample_weight=weight)
     without = implicit_loss(lambda X: -X, Z, sample_weight=weight)
     expected = float(with_kernel) - float(without)
-    assert_allclose(0.5 * coef @ G @ coef - g @ coef, expected, rtol=1e-6)
+    assert_allclose(0.5 * coef @ mean.G @ coef - mean.g @ coef, expected, rtol=1e-6)
 
 
 def test_the_fit_minimizes_the_penalized_loss():
     """Optimality by differences of the public loss plus the ridge, in whitened columns."""
-    fitted = KernelExpFamily(8, bandwidth=1.0, alpha=0.01, random_state=0).fit(moons(100))
+    with pytest.warns(UserWarning, match="relative to the Gaussian alone"):
+        fitted = KernelExpFamily(
+            8, bandwidth=1.0, alpha=0.01, correct_masses=False, random_state=0
+        ).fit(moons(100))
     Z, centers = fitted._whiten(moons(100)), fitted._centers
     gram = fitted._function().kernel(centers)
 
     def loss(coef):
         function = KernelFunction(centers, coef, 1.0)
-        value = float(implicit_loss(lambda X: function.gradient(X) - X, Z))
+        value = float(implicit_loss(lambda X: function.with_gradient(X)[1] - X, Z))
         return value + 0.005 * coef @ gram @ coef
 
     slope = optimize.approx_fprime(fitted._coef, loss, 1e-5)
@@ -125,7 +135,7 @@ def test_a_peak_that_the_normalizer_misses_is_warned_of():
 def test_the_proposal_is_what_its_density_says():
     """Moments of its draws against those of its density on a grid; one column has no kernels."""
     centers = np.random.default_rng(0).normal([3.0], 0.5, size=(20, 1))
-    proposal = KernelProposal(centers, np.array([False, True]))
+    proposal = KernelProposal(centers, np.linspace(0.2, 0.6, 20), np.array([False, True]))
     n = 200_000
     U = proposal.transform(np.random.default_rng(1).uniform(size=(n, 3)))
     grid = np.linspace(-8, 8, 401)
@@ -157,38 +167,47 @@ def test_it_beats_the_gaussian_on_moons_and_equals_it_on_gaussian_rows():
     assert gain > 0.5
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(500, 2)), rng.normal(size=(500, 2))
-    fitted = KernelExpFamily(random_state=0).fit(X)
+    with pytest.warns(UserWarning, match="the density is the Gaussian"):
+        fitted = KernelExpFamily(random_state=0).fit(X)
     assert abs(fitted.score(new) - ScoreMatchingGaussian().fit(X).score(new)) < 0.05
     assert fitted.cv_losses_.shape == (5, 7)
 
 
 def test_held_out_losses_are_those_of_the_five_folds():
+    """Against score-matching fits of four folds, normalized on a grid: the choice among ridges."""
     X = moons(60)
-    fitted = KernelExpFamily(60, bandwidth=1.0, random_state=0).fit(X)
+    fitted = KernelExpFamily(60, bandwidth=1.0, correct_masses=False, random_state=0).fit(X)
     Z = fitted._whiten(np.unique(X, axis=0))
-    fold, alpha = np.arange(60) % 5, 3 * 2 / 60  # the third of the ridges: 3 d / (n h^2)
+    grid, cell = grid_over(Z, 200)
+    fold, alpha = np.arange(60) % 5, 30 * 2 / 60  # the sixth of the ridges: 30 d / (n h^2)
     expected = 0.0
     for k in range(5):
         train = KernelFunction(Z, np.zeros(60), 1.0)
-        G, g = train.system(Z[fold != k], np.full((fold != k).sum(), 1 / (fold != k).sum()))
-        matrix = G + alpha * train.kernel(Z)
-        coef = np.linalg.solve(matrix + 1e-10 * np.trace(matrix) / 60 * np.eye(60), g)
+        mean = train.sums(Z[fold != k], np.ones((fold != k).sum())).mean()
+        matrix = mean.G + alpha * train.kernel(Z)
+        coef = np.linalg.solve(matrix + 1e-10 * np.trace(matrix) / 60 * np.eye(60), mean.g)
         function = KernelFunction(Z, coef, 1.0)
-        held_out = implicit_loss(lambda X, f=function: f.gradient(X) - X, Z[fold == k])
-        base = implicit_loss(lambda X: -X, Z[fold == k])
-        expected += (float(held_out) - float(base)) / 5
-    assert_allclose(fitted.cv_losses_[0, 2], expected, rtol=1e-6)
+        base = stats.multivariate_normal(np.zeros(2)).logpdf
+        log_z = np.log(np.exp(function(grid) + base(grid)).sum() * cell)
+        expected += (function(Z[fold == k]) - log_z).sum() / 60
+    assert_allclose(-fitted.cv_losses_[0, 5], expected, atol=0.01)  # the error of the pool
 
 
 def test_denoising_is_the_implicit_loss_of_blurred_rows():
     """The public denoising loss falls by the same amount, within five standard errors."""
     X = moons(400)
     fitted = KernelExpFamily(
-        40, bandwidth=1.0, alpha=0.01, objective="denoising", noise_scale=0.3, random_state=0
+        40,
+        bandwidth=1.0,
+        alpha=0.01,
+        objective="denoising",
+        noise_scale=0.3,
+        correct_masses=False,
+        random_state=0,
     ).fit(X)
     Z, function = fitted._whiten(X), fitted._function()
     options = {"noise_scale": 0.3, "n_noise": 200, "random_state": 0}
-    ours = denoising_loss(lambda R: function.gradient(R) - R, Z, **options)
+    ours = denoising_loss(lambda R: function.with_gradient(R)[1] - R, Z, **options)
     base = denoising_loss(lambda R: -R, Z, **options)
     gap = ours.per_row - base.per_row  # the same noise in both
     assert abs(gap.mean() - fitted.loss_) < 5 * gap.std() / np.sqrt(len(gap))
@@ -250,3 +269,129 @@ def test_singular_tables_are_warned_of_and_uncertain_normalizers_too():
 def test_bad_parameters_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         KernelExpFamily(**options).fit(moons(30))
+
+
+# The masses of clusters, which score matching does not see.
+
+
+def clusters(n, seed, shares, centers, sds):
+    """Spherical Gaussians; the number of rows of each is its share of n, rounded."""
+    rng = np.random.default_rng(seed)
+    counts = np.round(np.multiply(shares, n)).astype(int)
+    parts = [
+        rng.normal(center, sd, size=(count, len(center)))
+        for center, sd, count in zip(centers, sds, counts)
+    ]
+    return np.concatenate(parts), np.repeat(np.arange(len(shares)), counts)
+
+
+FAR = {
+    "three in the plane": ((0.85, 0.1, 0.05), [(0, 0), (12, 0), (0, 12)], (1, 0.5, 0.3)),
+    "two in a line": ((0.95, 0.05), [(0.0,), (30.0,)], (1, 1)),
+    "two in four columns": ((0.7, 0.3), [(0, 0, 0, 0), (9, 9, 0, 0)], (1, 1)),
+    "a fifth farther away": ((0.4, 0.4, 0.2), [(0, 0), (8, 0), (40, 40)], (1, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("layout", FAR)
+@pytest.mark.parametrize("sampler", ["langevin", "resampling"])
+def test_each_far_cluster_has_the_share_of_its_rows(layout, sampler):
+    """Within four standard errors of 2000 draws, and what a ridge of one row may take."""
+    shares, centers, sds = FAR[layout]
+    X, _ = clusters(400, 0, shares, centers, sds)
+    fitted = KernelExpFamily(random_state=0, sampler=sampler).fit(X)
+    rows = fitted.sample(2000, random_state=1)
+    nearest = np.linalg.norm(rows[:, None] - np.array(centers, dtype=float), axis=2).argmin(axis=1)
+    found = np.bincount(nearest, minlength=len(shares)) / len(rows)
+    error = np.sqrt(np.array(shares) * (1 - np.array(shares)) / len(rows))
+    assert (np.abs(found - shares) < 4 * error + 0.01).all()
+
+
+def test_moons_get_their_masses():
+    """Four quarters of two moons: the densities' masses on a grid against the rows' shares."""
+    X = moons(400)
+    fitted = KernelExpFamily(random_state=0).fit(X)
+    grid, cell = grid_over(X)
+    mass = np.exp(fitted.score_samples(grid)) * cell
+
+    def quarter(R):
+        return 2 * (R[:, 0] > 0.5) + (R[:, 1] > 0.25)
+
+    shares = np.bincount(quarter(X), minlength=4) / len(X)
+    found = np.bincount(quarter(grid), weights=mass, minlength=4)
+    assert (np.abs(found - shares) < 0.03).all()
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_outliers_a_thousand_times_larger_take_no_mass_from_the_mode(d):
+    """At the mode within half a nat of the density that the rows came from; they are 3%."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, d)) * np.where(np.arange(400) % 33 == 0, 1000.0, 1.0)[:, None]
+    fitted = KernelExpFamily(random_state=0).fit(X)
+    right = np.log(0.97) - 0.5 * d * np.log(2 * np.pi)
+    assert abs(fitted.score_samples(np.zeros((1, d)))[0] - right) < 0.5
+
+
+@pytest.mark.parametrize("d", [6, 8])
+@pytest.mark.parametrize("options", [{}, {"alpha": 1e-4}])
+def test_clusters_in_many_columns_beat_the_gaussian_or_are_warned_of(d, options):
+    centers = [np.zeros(d), np.full(d, 8 / np.sqrt(d))]
+    X, _ = clusters(300, 0, (0.3, 0.7), centers, (1, 1))
+    new, _ = clusters(3000, 1, (0.3, 0.7), centers, (1, 1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = KernelExpFamily(random_state=0, **options).fit(X)
+    said = [str(record.message) for record in caught]
+    if fitted.coef_.any():
+        gap = fitted.score_samples(new) - ScoreMatchingGaussian().fit(X).score_samples(new)
+        assert gap.mean() > -3 / len(X) - 4 * gap.std() / np.sqrt(len(new)) or said
+    else:
+        assert any("is the Gaussian" in words and "NCEDensity" in words for words in said)
+
+
+def test_a_fit_that_is_worse_than_the_gaussian_is_warned_of():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.warns(UserWarning, match=r"-0\.\d+ nats.* the Gaussian alone.*alpha=\"cv\""):
+        KernelExpFamily(bandwidth=0.6, alpha=0.02, random_state=0).fit(X)
+    with pytest.warns(UserWarning, match="the density is the Gaussian"):
+        fitted = KernelExpFamily(random_state=0).fit(X)
+    assert not fitted.coef_.any()
+    assert_allclose(fitted.score_samples(X), ScoreMatchingGaussian().fit(X).score_samples(X))
+
+
+def test_threads_of_linear_algebra_change_neither_fit_nor_draws():
+    X = moons(400)
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            fitted = KernelExpFamily(random_state=0).fit(X)
+            found.append((fitted.score_samples(X), fitted.sample(50, random_state=0)))
+    for one, two in zip(*found):
+        assert_allclose(one, two, rtol=0, atol=1e-8)
+
+
+def test_scores_of_many_rows_take_bounded_memory():
+    X = moons(100)
+    fitted = KernelExpFamily(random_state=0).fit(X)
+    many = np.tile(X, (2000, 1))
+    tracemalloc.start()
+    fitted.score_samples(many)
+    fitted.score_function(many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * many.nbytes  # the kernel matrix is 50 times as large as the table
+
+
+@pytest.mark.parametrize("bandwidth", [1e-160, 1e160])
+def test_bandwidths_out_of_range_are_refused(bandwidth):
+    with pytest.raises(ValueError, match="leaves the range of float64"):
+        KernelExpFamily(bandwidth=bandwidth).fit(moons(30))
+
+
+def test_the_pool_has_the_mass_of_the_base():
+    """Its weights sum to one, and weighted moments are those of the standard normal."""
+    rows = np.random.default_rng(0).normal(size=(50, 2)) * [1.0, 0.1]
+    pool = Pool.of(KernelProposal.near(rows, np.array([True, True])), 2**13)
+    weight = np.exp(pool.log_weight)
+    assert_allclose(weight.sum(), 1, atol=0.01)
+    assert_allclose(weight @ pool.rows**2, 1, atol=0.03)

@@ -1,4 +1,4 @@
-"""Columns with bounds mapped to the whole line, and integrals there by the trapezoidal rule."""
+"""Maps columns with bounds to the whole line, and integrates there by the trapezoidal rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from scipy.special import expit, log_expit, logsumexp
 
 from skgm._numerics.importance import NotIntegrableError
 
-__all__ = ["LineDensity", "LineMap", "grid_integral"]
+__all__ = ["LineDensity", "LineMap", "grid_integral", "log_integrand"]
 
 RowFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -113,21 +113,37 @@ def grid_integral(
     axes = [_nodes(line, j, N_NODES[d], center[j], spread[j]) for j in range(d)]
     U = np.stack(np.meshgrid(*[u for u, _ in axes], indexing="ij"), axis=-1).reshape(-1, d)
     steps = np.stack(np.meshgrid(*[s for _, s in axes], indexing="ij"), axis=-1)
-    values = _log_integrand(log_kernel, line, U) + steps.reshape(-1, d).sum(axis=1)
+    values = log_integrand(log_kernel, line, U) + steps.reshape(-1, d).sum(axis=1)
     values = values.reshape(steps.shape[:-1])
+    edges = max(_outermost(values, axis) for axis in range(d))
+    values = np.where(np.isnan(values), -np.inf, values)
     largest = values.max()
-    edges = [np.take(values, [0, -1], axis=axis).max() for axis in range(d)]
-    if not np.isfinite(largest) or max(edges) > largest + np.log(END_SHARE):
+    # the difference is taken first: next to a largest value of 1e60 the share is lost to rounding
+    if not np.isfinite(largest) or largest - edges < -np.log(END_SHARE):
         raise NotIntegrableError("does not fall off towards the ends of its support")
     whole = float(logsumexp(values))
     coarse = float(logsumexp(values[(slice(None, None, 2),) * d]) + d * np.log(2))
     return whole, abs(float(np.expm1(coarse - whole)))
 
 
-def _log_integrand(log_kernel: RowFunction, line: LineMap, U: np.ndarray) -> np.ndarray:
+def _outermost(values: np.ndarray, axis: int) -> float:
+    """Return the largest of the first and last values of all lines along an axis.
+
+    NaN stands where parts of the log-density overflow, such as infinity minus infinity. What it
+    hides is unknown, so that the values next to it count as the ends.
+    """
+    lines = np.moveaxis(values, axis, 0)
+    known = ~np.isnan(lines)
+    some = known.any(axis=0)
+    ends = [known.argmax(axis=0), len(lines) - 1 - known[::-1].argmax(axis=0)]
+    found = [np.take_along_axis(lines, end[None], axis=0)[0][some] for end in ends]
+    return float(np.max(found, initial=-np.inf))
+
+
+def log_integrand(log_kernel: RowFunction, line: LineMap, U: np.ndarray) -> np.ndarray:
+    """Return the log-density of mapped columns up to its normalizer, NaN where parts overflow."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        values = log_kernel(line.forward(U)) + line.log_slope(U).sum(axis=1)
-    return np.where(np.isnan(values), -np.inf, values)
+        return np.asarray(log_kernel(line.forward(U)) + line.log_slope(U).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,8 @@ class LineDensity:
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Return quantiles, (n,), by the inverse of the distribution function."""
         u, log_step = _nodes(self.line, 0, 8 * N_NODES[1], self.center, self.spread)
-        values = _log_integrand(self.log_kernel, self.line, u[:, None]) + log_step
+        values = log_integrand(self.log_kernel, self.line, u[:, None]) + log_step
+        values = np.where(np.isnan(values), -np.inf, values)
         mass = np.exp(values - values.max())
         below = np.cumsum(mass) - 0.5 * mass
         inside = mass > 0

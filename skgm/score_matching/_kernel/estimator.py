@@ -1,4 +1,4 @@
-"""The kernel exponential family: a Gaussian times the exponential of a function of a kernel."""
+"""Fits the kernel exponential family: a Gaussian times the exponential of a kernel function."""
 
 import numbers
 from typing import Any
@@ -6,34 +6,39 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm._numerics.distributions import KernelProposal, Proposal
+from skgm._numerics.distributions import GaussianMixtureNoise, KernelProposal
 from skgm._numerics.gaussian import factorize
-from skgm._numerics.importance import MAX_ERROR, normalizer, resample
+from skgm._numerics.importance import TOLERANCE, estimate, importance_resampling
 from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import Interval, StrOptions, fit_task
+from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads
 from skgm._validation import check_scales, check_several_rows, column_names, warn_singular
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.score_matching._kernel.fit import (
     KernelFunction,
-    choose,
+    Sums,
     choose_centers,
     median_distance,
     noisy,
     solve_ridge,
 )
+from skgm.score_matching._kernel.masses import Pool, choose, correct, peak_bound
 
 __all__ = [
     "KernelExpFamily",
 ]
 
 FACTORS = (0.2, 0.35, 0.6, 1.0, 1.7)  # of the median distance
-# of the ridge under which a row without others near it raises f by one nat; less lets the fit put
-# most of the mass on such a row, which its held-out loss cannot see
-MULTIPLES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+# of the ridge under which a row without others near it raises f by one nat
+MULTIPLES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+DIRECTIONS = (0, 4, 16)  # along which the masses may be corrected
 N_FOLDS, N_NOISE_PAIRS = 5, 4
+LEAST_GAIN = 3.0  # nats over all rows held out; less is what the best of many fits gains by chance
+CHOICE, CORRECTION = 2**11, 2**13  # rows of the pools
+BANDWIDTHS = 1e-70, 1e70  # whose fourth powers float64 holds
+CHAIN = 60  # steps of the chains that move resampled rows
 VARIES = 0.5  # variance of a whitened column, which is 1 but for those kept apart by a ridge
 
 
@@ -50,10 +55,15 @@ class KernelExpFamily(DensityEstimator):
     fit solves one linear system per bandwidth. As f is bounded, p has the tails of q and always
     an integral.
 
+    Score matching does not determine the relative masses of separate clusters. They are corrected
+    by maximum likelihood along the few directions of c that it sees least. Bandwidth, ridge and
+    the number of these directions are chosen by the likelihood of rows held out.
+
     Prefer it for continuous tables of a few columns whose shape has no name, where the gradient
     of the log-density is wanted (`score_function` is exact and smooth). Not for many columns,
-    where kernels see all rows at the same distance, for modes far apart, whose shares score
-    matching cannot tell, or for bounded columns.
+    where kernels see all rows at the same distance, or for bounded columns.
+
+    The fitted estimator holds `n_components` rows of the training table.
 
     Parameters
     ----------
@@ -61,10 +71,10 @@ class KernelExpFamily(DensityEstimator):
         Number of rows at which kernels are centered.
     bandwidth : {"cv", "median"} or float, default="cv"
         h, in standard deviations of the whitened table. "median": the median distance of rows.
-        "cv": a fifth to 1.7 times that, by the held-out loss of five folds.
+        "cv": a fifth to 1.7 times that, by the held-out likelihood of five folds.
     alpha : "cv" or float, default="cv"
-        Ridge on the squared norm of f; "cv": 0.3 to 300 times d / (n h^2), under which a row
-        without others near it raises f by one nat, by the same loss.
+        Ridge on the squared norm of f; "cv": 0.01 to 100 times d / (n h^2), under which a row
+        without others near it raises f by one nat, by the same likelihood.
     objective : {"implicit", "denoising"}, default="implicit"
         "denoising" fits the table blurred by Gaussian noise of `noise_scale` standard deviations:
         smoother, and a little too wide.
@@ -73,6 +83,9 @@ class KernelExpFamily(DensityEstimator):
     sampler : {"langevin", "resampling"}, default="langevin"
         Draws are rows of a proposal, picked by their weight; with "langevin" each is then moved by
         a Metropolis-adjusted chain, so that none is repeated.
+    correct_masses : bool, default=True
+        Whether the masses that score matching does not see are corrected. False is plain score
+        matching.
     random_state : None, int, RandomState or Generator, default=None
         Of the choice of centers.
 
@@ -81,15 +94,18 @@ class KernelExpFamily(DensityEstimator):
     centers_ : ndarray of shape (n_components_, n_features_in_)
         The rows at which kernels are centered.
     coef_ : ndarray of shape (n_components_,)
-        c; zeros where no kernel part has a smaller held-out loss than the Gaussian alone.
+        c; zeros where no kernel part has a higher held-out likelihood than the Gaussian alone.
     n_components_ : int
         Number of kernels: fewer than `n_components` if there are fewer distinct rows.
     bandwidth_, alpha_ : float
         The ones used.
+    n_directions_ : int
+        Number of directions along which the masses were corrected: 0, 4 or 16.
     cv_losses_ : ndarray of shape (n_bandwidths, n_alphas)
-        Held-out losses relative to that of the Gaussian, where "cv" chose; else zeros.
+        Minus the held-out log-likelihood per row, in nats, relative to that of the Gaussian.
+        Infinite where the normalizer of such a fit is not known.
     loss_ : float
-        Loss of the fit relative to that of the Gaussian, at most 0, in whitened columns.
+        Score-matching loss relative to that of the Gaussian, in whitened columns.
     log_normalizer_, log_normalizer_se_ : float
         log Z and its standard error.
     normalizer_ess_ : float
@@ -118,6 +134,8 @@ class KernelExpFamily(DensityEstimator):
         A singular covariance, which gets a ridge.
     ConvergenceWarning
         An uncertain normalizer.
+    UserWarning
+        A held-out likelihood that is not above that of the Gaussian alone.
 
     See Also
     --------
@@ -128,7 +146,9 @@ class KernelExpFamily(DensityEstimator):
     -----
     eq. sm-implicit, sm-denoising. The kernels are those of the "lite" variant, k(., z_m) instead
     of their derivatives. log Z comes from importance sampling on scrambled Sobol points, the same
-    ones each time; half of them are from q, half from normals around the `centers_`.
+    ones each time; half of them are from q, half from normals around the `centers_`. `fit` warns
+    as :class:`~skgm.NCEDensity` does where it is not certified: standard error above 0.005, Pareto
+    tail index above 0.7, one weight above 1% of the sum, effective sample size below 1%.
 
     References
     ----------
@@ -158,6 +178,7 @@ class KernelExpFamily(DensityEstimator):
         "objective": [StrOptions({"implicit", "denoising"})],
         "noise_scale": [Interval(numbers.Real, 0, None, closed="neither")],
         "sampler": [StrOptions({"langevin", "resampling"})],
+        "correct_masses": ["boolean"],
         "random_state": RANDOM_STATE,
     }
 
@@ -170,6 +191,7 @@ class KernelExpFamily(DensityEstimator):
         objective: str = "implicit",
         noise_scale: float = 0.1,
         sampler: str = "langevin",
+        correct_masses: bool = True,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -178,6 +200,7 @@ class KernelExpFamily(DensityEstimator):
         self.objective = objective
         self.noise_scale = noise_scale
         self.sampler = sampler
+        self.correct_masses = correct_masses
         self.random_state = random_state
 
     effective_sample_size_ = renamed_attribute("effective_sample_size_", "normalizer_ess_")
@@ -188,7 +211,7 @@ class KernelExpFamily(DensityEstimator):
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KernelExpFamily":
-        """Fit the Gaussian, then the kernel part, then find the normalizer.
+        """Fit the Gaussian, then the kernel part and its masses, then find the normalizer.
 
         Parameters
         ----------
@@ -204,7 +227,8 @@ class KernelExpFamily(DensityEstimator):
         self : KernelExpFamily
             The fitted estimator.
         """
-        with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+        # sums in threads differ by rounding, which ill-conditioned systems and chains magnify
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight), limit_threads(1):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             weight = np.ones(len(table)) if weight is None else weight
             table, weight = table[weight > 0].astype(np.float64), weight[weight > 0]
@@ -245,82 +269,125 @@ class KernelExpFamily(DensityEstimator):
         self._active = active if active.any() else ~active
         Z = Z[:, self._active]
         picked = choose_centers(weight, self.n_components, as_generator(self.random_state))
-        centers, typical = Z[picked], median_distance(Z)
+        self.n_components_, self._centers = len(picked), Z[picked]
+        self.centers_ = rows[picked].astype(self._sample_dtype)
+        functions, alphas = self._candidates(Z, weight)
+        n_rows = weight.sum()
+        fold = np.arange(len(Z)) % min(N_FOLDS, len(Z))  # rows are sorted: neighbors part
+        if self.objective == "denoising":
+            Z = noisy(Z, self.noise_scale, N_NOISE_PAIRS)
+            weight, fold = (np.tile(part, 2 * N_NOISE_PAIRS) for part in (weight, fold))
+        folds = [(Z[fold == k], weight[fold == k]) for k in range(fold.max() + 1)]
+        counts = DIRECTIONS if self.correct_masses else (0,)
+        pool = Pool.of(self._kernel_proposal(), CHOICE)
+        choice = choose(functions, alphas, folds, pool, counts)
+        self.bandwidth_, self.alpha_ = choice.function.bandwidth, choice.alpha
+        self.cv_losses_ = -choice.gains
+        fixed, gains = choice.gains.size == 1, choice.gain > LEAST_GAIN / n_rows
+        if active.any() and len(folds) > 1 and not gains:
+            self._warn_of_no_gain(choice.gain, kept=fixed)
+        kept = active.any() and (fixed or gains)
+        self._set_coef(choice.function, choice.sums, choice.n_directions if kept else None)
+
+    def _candidates(
+        self, Z: np.ndarray, weight: np.ndarray
+    ) -> tuple[list[KernelFunction], list[list[float]]]:
+        """Return the kernels of all bandwidths to try, and the ridges to try with each."""
+        typical = median_distance(Z)
         widths = {"cv": [f * typical for f in FACTORS], "median": [typical]}.get(
             self.bandwidth, [self.bandwidth]
         )
+        least, most = BANDWIDTHS
+        if not least <= widths[0] <= widths[-1] <= most:
+            raise ValueError(
+                f"The fourth power of bandwidth={self.bandwidth!r} leaves the range of float64. "
+                f"Give one between {least:g} and {most:g}, in standard deviations of the whitened "
+                "table."
+            )
         unit = Z.shape[1] / weight.sum()
         alphas = [
             [m * unit / w**2 for m in MULTIPLES] if self.alpha == "cv" else [self.alpha]
             for w in widths
         ]
-        fold = np.arange(len(Z)) % min(N_FOLDS, len(Z))  # rows are sorted: neighbors part
-        if len(widths) == len(alphas[0]) == 1:
-            fold[:] = 0
-        if self.objective == "denoising":
-            Z = noisy(Z, self.noise_scale, N_NOISE_PAIRS)
-            weight, fold = (np.tile(part, 2 * N_NOISE_PAIRS) for part in (weight, fold))
-        functions = [KernelFunction(centers, np.zeros(len(picked)), float(w)) for w in widths]
-        self.cv_losses_, systems = choose(functions, alphas, Z, weight, fold)
-        best = np.unravel_index(int(np.argmin(self.cv_losses_)), self.cv_losses_.shape)
-        self.bandwidth_, self.alpha_ = functions[best[0]].bandwidth, float(alphas[best[0]][best[1]])
-        (G, g), gram = systems[best[0]], functions[best[0]].kernel(centers)
-        coef = solve_ridge(G, g, gram, self.alpha_)
-        if (
-            not active.any()
-            or self.cv_losses_[best] > 0
-            or (fold.any() and self.cv_losses_[best] == 0)
-        ):
-            coef = np.zeros(len(g))  # worse than the Gaussian alone
-        self.loss_ = float(0.5 * coef @ G @ coef - g @ coef)
-        self.n_components_, self._centers, self._coef = len(picked), centers, coef
-        self.centers_, self.coef_ = (
-            part.astype(self._sample_dtype) for part in (rows[picked], coef)
+        start = np.zeros(self.n_components_)
+        return [KernelFunction(self._centers, start, float(w)) for w in widths], alphas
+
+    def _set_coef(self, function: KernelFunction, sums: Sums, count: int | None) -> None:
+        """Solve for the coefficients and correct their masses; None leaves the Gaussian alone."""
+        mean, coef = sums.mean(), np.zeros(self.n_components_)
+        if count is not None:
+            gram = function.kernel(function.centers)
+            coef = solve_ridge(mean.G, mean.g, gram, self.alpha_)
+            pool = Pool.of(self._kernel_proposal(), CORRECTION)
+            coef = correct(function, sums, gram, coef, pool, count)
+        if not np.isfinite(coef).all():
+            raise ValueError(
+                f"The coefficients of the kernels overflow with alpha={self.alpha_:g} and "
+                f"bandwidth={self.bandwidth_:g}. Use larger ones."
+            )
+        self.n_directions_, self._coef = count or 0, coef
+        self.loss_ = float(0.5 * coef @ mean.G @ coef - mean.g @ coef)
+        self.coef_ = coef.astype(self._sample_dtype)
+
+    def _warn_of_no_gain(self, gain: float, *, kept: bool) -> None:
+        if kept and gain > -np.inf:  # if not, the normalizer is warned of
+            warn_user(
+                f"With alpha={self.alpha_:g} and bandwidth={self.bandwidth_:g} the likelihood of "
+                f"rows held out is {gain:+.2g} nats a row relative to the Gaussian alone. Use "
+                'alpha="cv" and bandwidth="cv", or skgm.NCEDensity.'
+            )
+        if kept:
+            return
+        cure = "" if self.alpha == self.bandwidth == "cv" else 'Use alpha="cv" and bandwidth="cv". '
+        warn_user(
+            "No kernel part raises the likelihood of rows held out, so the density is the Gaussian "
+            f"with the mean and covariance of the table. {cure}If the rows are not Gaussian (if "
+            "they form clusters, say), use fewer columns, more rows or skgm.NCEDensity."
         )
 
     def _function(self) -> KernelFunction:
         return KernelFunction(self._centers, self._coef, self.bandwidth_)
 
-    def _base(self) -> Proposal:
-        d = len(self._center)
-        return Proposal(np.zeros(d), np.eye(d), np.inf)
+    def _kernel_proposal(self) -> KernelProposal:
+        return KernelProposal.near(self._centers, self._active)
 
     def _proposal(self) -> Any:
-        if not self._coef.any():
-            return self._base()  # exact
-        return KernelProposal(self._centers, self._active)
+        if self._coef.any():
+            return self._kernel_proposal()
+        d = len(self._center)  # the base is the density
+        return GaussianMixtureNoise(np.ones(1), np.zeros((1, d)), np.eye(d)[None])
 
     def _log_kernel(self, Z: np.ndarray) -> np.ndarray:
-        return self._function()(Z[:, self._active]) + self._base().log_density(Z)
+        return self._function()(Z[:, self._active]) + _log_base(Z)
 
-    def _gradient(self, Z: np.ndarray) -> np.ndarray:
+    def _height_and_slope(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        height, gradient = self._function().with_gradient(Z[:, self._active])
         slope = -Z
-        slope[:, self._active] += self._function().gradient(Z[:, self._active])
-        return slope
+        slope[:, self._active] += gradient
+        return height + _log_base(Z), slope
+
+    def _log_ratio(self, Z: np.ndarray) -> np.ndarray:
+        if not self._coef.any():
+            return np.zeros(len(Z))
+        return self._log_kernel(Z) - self._kernel_proposal().log_density(Z)
 
     def _normalize(self) -> None:
-        found = normalizer(self._log_kernel, self._proposal())
-        least, faults = self._least_log_normalizer(), found.faults()
-        if least > found.log_z + MAX_ERROR:
+        found = estimate(self._log_ratio, self._proposal())
+        function, faults = self._function(), found.faults()
+        gram = function.kernel(self._centers)
+        least = float(peak_bound(function, self._coef[:, None], gram)[0])
+        if least > found.log_z + TOLERANCE:
             faults.append("the density has a narrow peak at a training row")
         self.log_normalizer_ = max(found.log_z, least)
         self.log_normalizer_se_ = max(found.se, self.log_normalizer_ - found.log_z)
         self.normalizer_ess_, self.log_density_kind_ = found.ess, "estimate"
         if faults:
             warn_user(
-                f"The normalizer is uncertain: {'; '.join(faults)}. The density may be "
-                "off by a common factor. Use a larger alpha or bandwidth, fewer columns, or "
-                "skgm.NCEDensity.",
+                f"The normalizer is uncertain after {found.n_samples} rows: {'; '.join(faults)}. "
+                "The density may be off by a common factor. Use a larger alpha or bandwidth, fewer "
+                "columns, or skgm.NCEDensity.",
                 ConvergenceWarning,
             )
-
-    def _least_log_normalizer(self) -> float:
-        """Return a lower bound of log Z: around any point log p curves by at most `bend`."""
-        bend = 1 + np.abs(self._coef).sum() / self.bandwidth_**2
-        peaks = np.zeros((len(self._centers), len(self._center)))
-        peaks[:, self._active] = self._centers
-        height = float(self._log_kernel(peaks).max())
-        return height + 0.5 * len(self._center) * float(np.log(2 * np.pi / bend))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row.
@@ -355,12 +422,17 @@ class KernelExpFamily(DensityEstimator):
             Stein's score.
         """
         Z = self._whiten(self._begin_scoring(X).astype(np.float64))
-        return np.linalg.solve(self._cholesky.T, self._gradient(Z).T).T / self._sd
+        return np.linalg.solve(self._cholesky.T, self._height_and_slope(Z)[1].T).T / self._sd
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        proposal = self._proposal()
-        if self.sampler == "resampling":
-            Z = resample(self._log_kernel, proposal, n_samples, rng)
-        else:
-            Z = langevin(self._log_kernel, self._gradient, proposal, n_samples, rng)
-        return self._center + self._sd * (Z @ self._cholesky.T)
+        with limit_threads(1):
+            ess = self.normalizer_ess_
+            Z = importance_resampling(self._log_ratio, self._proposal(), n_samples, ess, rng)
+            if self.sampler == "langevin":
+                factor = np.eye(Z.shape[1])
+                Z = langevin(self._height_and_slope, Z, rng, factor=factor, n_steps=CHAIN)
+            return self._center + self._sd * (Z @ self._cholesky.T)
+
+
+def _log_base(Z: np.ndarray) -> np.ndarray:
+    return -0.5 * (Z**2).sum(axis=1) - 0.5 * Z.shape[1] * np.log(2 * np.pi)

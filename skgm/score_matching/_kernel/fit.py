@@ -1,22 +1,22 @@
-"""Fitting the kernel part of a log-density by score matching: one linear system per bandwidth.
+"""Fits the kernel part of a log-density by score matching: one linear system per bandwidth.
 
 log p = log q + f - log Z with q standard normal, f(z) = sum_m c_m k(z, z_m) and a Gaussian kernel.
 The implicit loss is quadratic in c: c' G c / 2 - g' c with G = mean sum_i d_i k d_i k' and
 g = -mean [laplacian k + grad k . grad log q]   (eq. sm-implicit).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
+
+from skgm._numerics.qmc import sobol_points
 
 __all__ = [
     "KernelFunction",
-    "choose",
+    "Sums",
     "choose_centers",
-    "fold_systems",
     "median_distance",
     "noisy",
     "solve_ridge",
@@ -24,6 +24,45 @@ __all__ = [
 
 BLOCK = 4096  # rows at a time
 MOST_FOR_MEDIAN = 1000
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the fit needs of weighted rows, as sums over them or as means.
+
+    Attributes
+    ----------
+    G : ndarray of shape (m, m)
+    g : ndarray of shape (m,)
+        The quadratic loss is c' G c / 2 - g' c.
+    kernel : ndarray of shape (m,)
+        Of k(z, z_m).
+    products : ndarray of shape (m, m)
+        Of k(z, z_m) k(z, z_l).
+    total : float
+        Of the weights.
+    """
+
+    G: np.ndarray
+    g: np.ndarray
+    kernel: np.ndarray
+    products: np.ndarray
+    total: float
+
+    def minus(self, other: "Sums") -> "Sums":
+        """Return the sums over the rows that are not in `other`."""
+        return Sums(*(mine - theirs for mine, theirs in zip(self._parts(), other._parts())))
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Return the sums over the rows of both."""
+        return Sums(*(mine + theirs for mine, theirs in zip(self._parts(), other._parts())))
+
+    def mean(self) -> "Sums":
+        """Return the means."""
+        return Sums(*(part / self.total for part in self._parts()))
+
+    def _parts(self) -> tuple:
+        return self.G, self.g, self.kernel, self.products, self.total
 
 
 @dataclass(frozen=True)
@@ -48,22 +87,33 @@ class KernelFunction:
             return np.exp(-0.5 * np.nan_to_num(square, nan=np.inf))
 
     def __call__(self, Z: np.ndarray) -> np.ndarray:
-        """Return f, (n,)."""
-        return self.kernel(Z) @ self.coef
+        """Return f, (n,), a block of rows at a time."""
+        found = np.empty(len(Z))
+        for start in range(0, len(Z), BLOCK):
+            found[start : start + BLOCK] = self.kernel(Z[start : start + BLOCK]) @ self.coef
+        return found
 
-    def gradient(self, Z: np.ndarray) -> np.ndarray:
-        """Return the gradient of f, (n, d)."""
-        weighted = self.kernel(Z) * self.coef
-        pull = weighted @ self.centers - Z * weighted.sum(axis=1, keepdims=True)
-        return pull / self.bandwidth**2
+    def with_gradient(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return f, (n,), and its gradient, (n, d)."""
+        found, gradient = np.empty(len(Z)), np.empty(Z.shape)
+        for start in range(0, len(Z), BLOCK):
+            block = slice(start, start + BLOCK)
+            weighted = self.kernel(Z[block]) * self.coef
+            found[block] = weighted.sum(axis=1)
+            pull = weighted @ self.centers - Z[block] * found[block, None]
+            gradient[block] = pull / self.bandwidth**2
+        return found, gradient
 
-    def system(self, Z: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sums over weighted rows that G and g are the means of."""
+    def sums(self, Z: np.ndarray, weight: np.ndarray) -> Sums:
+        """Return the sums over weighted rows."""
         m, d = self.centers.shape
-        G, g, inverse = np.zeros((m, m)), np.zeros(m), self.bandwidth**-2
+        G, products, inverse = np.zeros((m, m)), np.zeros((m, m)), self.bandwidth**-2
+        g, kernel = np.zeros(m), np.zeros(m)
         for start in range(0, len(Z), BLOCK):
             rows, share = Z[start : start + BLOCK], weight[start : start + BLOCK, None]
             k = self.kernel(rows)
+            kernel += (share * k).sum(axis=0)
+            products += k.T @ (share * k)
             square = cdist(rows, self.centers, "sqeuclidean")
             laplacian = (square * inverse - d) * inverse * k
             towards = np.zeros(k.shape)  # grad log q . grad k, with grad log q = -z
@@ -72,7 +122,7 @@ class KernelFunction:
                 towards -= rows[:, i, None] * slope
                 G += slope.T @ (share * slope)
             g -= (share * (laplacian + towards)).sum(axis=0)
-        return G, g
+        return Sums(G, g, kernel, products, float(weight.sum()))
 
 
 def choose_centers(weight: np.ndarray, n_components: int, rng: np.random.Generator) -> np.ndarray:
@@ -92,16 +142,8 @@ def noisy(Z: np.ndarray, scale: float, n_pairs: int) -> np.ndarray:
 
     The noise does not depend on the row, so that a weight equals repetitions of a row.
     """
-    engine = qmc.Sobol(Z.shape[1], seed=np.random.default_rng(0))
-    half = norm.ppf(engine.random(n_pairs) + 2.0**-31) * scale
+    half = ndtri(sobol_points(Z.shape[1], np.random.default_rng(0))(n_pairs)) * scale
     return np.concatenate([Z + shift for shift in np.concatenate([half, -half])])
-
-
-def fold_systems(
-    function: KernelFunction, Z: np.ndarray, weight: np.ndarray, fold: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the sums of each fold."""
-    return [function.system(Z[fold == k], weight[fold == k]) for k in range(int(fold.max()) + 1)]
 
 
 def solve_ridge(G: np.ndarray, g: np.ndarray, gram: np.ndarray, alpha: float) -> np.ndarray:
@@ -109,34 +151,3 @@ def solve_ridge(G: np.ndarray, g: np.ndarray, gram: np.ndarray, alpha: float) ->
     matrix = G + alpha * gram
     jitter = 1e-10 * max(float(np.trace(matrix)) / len(g), 1e-300)
     return np.linalg.solve(matrix + jitter * np.eye(len(g)), g)
-
-
-def choose(
-    functions: Sequence[KernelFunction],
-    alphas: Sequence[Sequence[float]],
-    Z: np.ndarray,
-    weight: np.ndarray,
-    fold: np.ndarray,
-) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Return held-out losses, (n_bandwidths, n_alphas), and the whole systems.
-
-    `alphas` are the ridges to try with each function.
-
-    The loss of the base density is zero: a kernel part with a positive one does harm.
-    """
-    losses, systems = np.zeros((len(functions), len(alphas[0]))), []
-    total = weight.sum()
-    for b, function in enumerate(functions):
-        parts = fold_systems(function, Z, weight, fold)
-        shares = np.bincount(fold, weights=weight)
-        G, g = sum(part[0] for part in parts), sum(part[1] for part in parts)
-        systems.append((G / total, g / total))
-        if len(parts) < 2:
-            continue
-        gram = function.kernel(function.centers)
-        for (own_G, own_g), share in zip(parts, shares):
-            rest_G, rest_g = (G - own_G) / (total - share), (g - own_g) / (total - share)
-            for a, alpha in enumerate(alphas[b]):
-                coef = solve_ridge(rest_G, rest_g, gram, alpha)
-                losses[b, a] += (0.5 * coef @ own_G @ coef - own_g @ coef) / total
-    return losses, systems
