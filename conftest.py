@@ -9,6 +9,7 @@ import os
 import numpy as np  # noqa: F401  (the limit holds for libraries that are loaded)
 import pytest
 import scipy.linalg  # noqa: F401
+import sklearn  # noqa: F401  (its OpenMP runtime is loaded now, and limited)
 from threadpoolctl import threadpool_limits
 
 import skgm

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.base import DensityEstimator, DensityTags
+    from skgm.chain import DensityChain
     from skgm.compose import (
         DensityClassifier,
         DensityOutlierDetector,
@@ -46,6 +47,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "BernoulliRBMCD",
     "ConfidenceIntervals",
     "DDPM",
+    "DensityChain",
     "DensityClassifier",
     "DensityComparison",
     "DensityEstimator",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
 
 _HOME = {
     "base": ("DensityEstimator", "DensityTags"),
+    "chain": ("DensityChain",),
     "compose": (
         "DensityClassifier",
         "DensityOutlierDetector",

@@ -50,6 +50,8 @@ class DensityTags:
     mixed_columns : bool, default=False
         Text and integer columns of a data frame are modeled as categories and whole numbers, and
         come back as they were, where others refuse text and return floating numbers.
+    smooth : bool, default=True
+        The log-density has no jumps inside the support, so that a grid integrates it accurately.
     """
 
     support: str = "real"
@@ -60,6 +62,7 @@ class DensityTags:
     takes_weights: bool = True
     converts_outside: bool = False
     mixed_columns: bool = False
+    smooth: bool = True
 
 
 def _can_condition(estimator: "DensityEstimator") -> bool:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skgm._validation import inside_support
 from skgm.testing._data import clustered_table, table_for
-from skgm.testing._quadrature import cell_pvalue, make_grid
+from skgm.testing._quadrature import cell_pvalue, grid_for
 from skgm.testing._registry import density_check
 from skgm.testing._rules import accepts, get_density_tags
 from skgm.testing._tools import (
@@ -146,7 +146,7 @@ def check_samples_follow_density(estimator: Any) -> None:
     fitted = fit_clone(estimator, X)
     if getattr(fitted, "log_density_kind_", "exact") == "lower_bound":
         raise SkipTest("score_samples is a lower bound: cells have no known probability")
-    grid = make_grid(get_density_tags(estimator).support, X)
+    grid = grid_for(get_density_tags(estimator), X)
     pvalue = cell_pvalue(grid, log_density(fitted, grid.nodes), draw(fitted, 3000))
     require(pvalue > FALSE_ALARM, f"samples do not follow the density: p-value {pvalue:.2g}")
 

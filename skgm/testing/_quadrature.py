@@ -3,7 +3,8 @@
 A continuous axis is an even grid in u, mapped onto the support by x(u); nodes carry the volume
 dx/du * du, which is the trapezoidal rule, exact to rounding for smooth densities that vanish at
 both ends of u. Cells are bounded by midpoints between nodes, where that rule is still of second
-order.
+order. A density with jumps is integrated by scattered points instead: an even grid meets a jump in
+all rows of its nodes at once.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import numpy as np
 from scipy import special, stats
 
 from skgm._validation import DISCRETE_SUPPORTS
+from skgm.base import DensityTags
 
-__all__ = ["Axis", "Grid", "cell_pvalue", "make_axis", "make_grid"]
+__all__ = ["Axis", "Grid", "cell_pvalue", "grid_for", "make_axis", "make_grid"]
+
+_LOG2_SCATTERED = 14  # scrambled Sobol points
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,27 @@ def make_grid(support: str, X: np.ndarray, n_cells: int = 4, n_nodes: int = 0) -
     nodes = np.stack(np.meshgrid(*[a.nodes for a in axes], indexing="ij"), axis=-1)
     volumes = np.stack(np.meshgrid(*[a.log_volume for a in axes], indexing="ij"), axis=-1)
     return Grid(nodes.reshape(-1, X.shape[1]), volumes.sum(axis=-1).ravel(), edges)
+
+
+def grid_for(tags: DensityTags, X: np.ndarray) -> Grid:
+    """Return the grid that suits a density of these tags."""
+    if tags.smooth or tags.support in DISCRETE_SUPPORTS or X.shape[1] == 1:
+        return make_grid(tags.support, X)
+    return _scattered_grid(tags.support, X)
+
+
+def _scattered_grid(support: str, X: np.ndarray, n_cells: int = 4) -> Grid:
+    """Return scrambled Sobol points over all columns of X, for continuous supports."""
+    sampler = stats.qmc.Sobol(X.shape[1], seed=np.random.default_rng(0))
+    uniforms = sampler.random_base2(_LOG2_SCATTERED)
+    forward, log_slope, low, high = _MAPS[support]
+    scale = np.ones(X.shape[1]) if support in ("unit", "circle") else X.std(axis=0)
+    location = X.mean(axis=0) if support == "real" else 0.0
+    u = low + (high - low) * uniforms
+    log_volume = (log_slope(u) + np.log(scale * (high - low))).sum(axis=1)
+    levels = np.arange(1, n_cells) / n_cells
+    edges = [np.unique(np.quantile(column, levels)) for column in X.T]
+    return Grid(location + scale * forward(u), log_volume - np.log(len(u)), edges)
 
 
 def cell_pvalue(grid: Grid, log_density: np.ndarray, draws: np.ndarray) -> float:

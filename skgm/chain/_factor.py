@@ -1,0 +1,317 @@
+"""Fit one factor of the chain, p(x_j | earlier columns), by a classifier over binary splits.
+
+Every row gives one example for each split on the path to its cell: the features are the earlier
+columns and what tells the splits apart, the target is the side taken. One classifier serves all
+splits of the column. The marginal log-odds of a split are among the features, so a classifier that
+finds nothing gives back the margin.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import has_fit_parameter
+
+from skgm._sklearn import fit_boosting
+from skgm.chain._splits import Splits, centering_shift, log_probability
+from skgm.tables._margins import CategoryMargin, Margin
+
+__all__ = ["Factor", "Training", "column_features", "fit_factor"]
+
+_ONE_HOT_UP_TO = 30  # categories; beyond, their rank by frequency
+_FEW_ROWS = 1000  # up to here the number of trees is chosen by cross-fitting, then all rows train
+_FOLDS, _HELD_OUT = 3, 0.1
+_LEAST_SHRINKAGE = 0.02  # below, the column counts as independent of the earlier ones
+_MAX_TREES, _PATIENCE = 500, 15
+_LEAST_CALIBRATED = 30  # simulated rows at a split; also the prior weight of a shift of zero
+_CERTAIN = 1e-9  # probabilities of a classifier are kept away from 0 and 1 by this
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the factors of one fit share.
+
+    Attributes
+    ----------
+    estimator : classifier or None
+        Fitted to the splits of every column; None stands for boosted trees.
+    weight : ndarray of shape (n,)
+        Weights of the rows.
+    place : ndarray of shape (n,)
+        A number in [0, 1) for every row, which decides whether it trains or is held out.
+    seed : int
+        Seed of the classifiers.
+    """
+
+    estimator: Any
+    weight: np.ndarray
+    place: np.ndarray
+    seed: int
+
+
+def column_features(x: np.ndarray, margin: Margin) -> np.ndarray:
+    """Return a column as features of the later ones, (n, k): numbers, or bits of categories."""
+    if not isinstance(margin, CategoryMargin):
+        return x[:, None]
+    hole = np.isnan(x)
+    cell = np.where(hole, np.nan, margin.cells(np.where(hole, 0.0, x)))[:, None]
+    n_cells = len(margin.mass)
+    if n_cells <= 2 or n_cells > _ONE_HOT_UP_TO:
+        return np.asarray(cell)
+    return np.where(hole[:, None], np.nan, cell == np.arange(n_cells))
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """The distribution of one column given the earlier ones.
+
+    Attributes
+    ----------
+    margin : Margin
+        How values are spread inside a cell, and the mass of each cell without conditions.
+    splits : Splits
+        The tree over the cells.
+    model : classifier or None
+        None where the column does not depend on the earlier ones.
+    shift : ndarray of shape (n_splits,)
+        Added to the log-odds, so that drawn tables keep the margin.
+    shrinkage : float
+        How far to go from the log-odds of the margin to those of the model.
+    """
+
+    margin: Margin
+    splits: Splits
+    model: Any
+    shift: np.ndarray
+    shrinkage: float = 1.0
+
+    def log_odds(self, prefix: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """Return the log-odds of going right at one split for each row of features, (n,)."""
+        if self.model is None or not len(splits):
+            return np.asarray(self.splits.log_odds[splits])
+        features = np.hstack([prefix, self.splits.features(splits)])
+        margin = features[:, -1]
+        found = margin + self.shrinkage * (_odds(self.model, features) - margin)
+        return np.asarray(found + self.shift[splits])
+
+    def log_density(self, prefix: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return log p(x | prefix), (n,); zero for holes, -inf outside the support."""
+        result = np.zeros(len(x))
+        seen = np.flatnonzero(~np.isnan(x))
+        cells = self.margin.cells(x[seen])
+        result[seen] = self.margin.log_density_in_cell(x[seen], cells)
+        inside = seen[cells >= 0]
+        result[seen[cells < 0]] = -np.inf
+        result[inside] += self.log_cell_probability(prefix[inside], cells[cells >= 0])
+        return result
+
+    def log_cell_probability(self, prefix: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return log P(cell | prefix), (n,)."""
+        rows, splits, right = self.splits.examples(cells)
+        steps = log_probability(self.log_odds(prefix[rows], splits), right)
+        return np.bincount(rows, steps, minlength=len(cells))
+
+    def log_cell_probabilities(self, prefix: np.ndarray) -> np.ndarray:
+        """Return log P(cell | prefix) of every cell, (n, n_cells)."""
+        n, n_splits = len(prefix), len(self.splits)
+        every = np.tile(np.arange(n_splits), n)
+        odds = self.log_odds(np.repeat(prefix, n_splits, axis=0), every).reshape(n, n_splits)
+        sides = np.stack([log_probability(odds, np.full(odds.shape, side)) for side in (0, 1)])
+        result = np.zeros((n, len(self.splits.path)))
+        for cell, (path, right) in enumerate(zip(self.splits.path, self.splits.went_right)):
+            used = path >= 0
+            result[:, cell] = sides[right[used].astype(int), :, path[used]].sum(axis=0)
+        return result
+
+    def draw(self, prefix: np.ndarray, rng: np.random.Generator, *, balanced: bool) -> np.ndarray:
+        """Return one value for each row of features, (n,)."""
+        sides = _balanced_sides if balanced else _independent_sides
+        return self.margin.draw_in_cell(self._descend(prefix, rng, sides), rng)
+
+    def calibrated(self, prefix: np.ndarray, rng: np.random.Generator) -> "Factor":
+        """Return the factor with shifts that give simulated rows, (n, p), the mass of the margin.
+
+        At every split the mean probability of going right, over the rows that come there, is made
+        that of the margin; where few come the shift is shrunk.
+        """
+        if self.model is None:
+            return self
+        shift = self.shift.copy()
+        found = Factor(self.margin, self.splits, self.model, shift, self.shrinkage)
+
+        def sides(splits: np.ndarray, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            added = np.zeros(len(shift))
+            for split in np.unique(splits):
+                here = odds[splits == split]
+                if len(here) >= _LEAST_CALIBRATED:
+                    step = centering_shift(here, self.splits.log_odds[split])
+                    added[split] = step * len(here) / (len(here) + _LEAST_CALIBRATED)
+            shift[:] += added
+            return _independent_sides(splits, odds + added[splits], rng)
+
+        found._descend(prefix, rng, sides)
+        return found
+
+    def _descend(self, prefix: np.ndarray, rng: np.random.Generator, sides: Callable) -> np.ndarray:
+        """Return the cell that each row of features comes to, (n,), level by level."""
+        if not len(self.splits):
+            return np.zeros(len(prefix), dtype=np.intp)
+        place = np.zeros(len(prefix), dtype=np.intp)  # a split, or -1 - cell
+        while (moving := np.flatnonzero(place >= 0)).size:
+            splits = place[moving]
+            odds = self.log_odds(prefix[moving], splits)
+            place[moving] = self.splits.children[splits, sides(splits, odds, rng).astype(np.intp)]
+        return -1 - place
+
+
+def _independent_sides(
+    splits: np.ndarray, log_odds: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    return rng.uniform(size=len(log_odds)) < expit(log_odds)
+
+
+def _balanced_sides(
+    splits: np.ndarray, log_odds: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw sides systematically: each is right with its own probability, their number is exact.
+
+    With rows sorted by split and log-odds, c_i = floor(p_1 + .. + p_i + u) rises by one at row i
+    with probability p_i, for uniform u.
+    """
+    order = np.lexsort((log_odds + 1e-6 * rng.uniform(size=len(log_odds)), splits))
+    rising = np.floor(np.cumsum(expit(log_odds[order])) + rng.uniform())
+    sides = np.empty(len(order), dtype=bool)
+    sides[order] = np.diff(rising, prepend=0.0) > 0.5
+    return sides
+
+
+def fit_factor(prefix: np.ndarray, x: np.ndarray, margin: Margin, training: Training) -> Factor:
+    """Fit the factor of a coded column given the features of the earlier ones, (n, p)."""
+    splits = Splits.of(margin.mass)
+    independent = Factor(margin, splits, None, np.zeros(len(splits)))
+    seen = np.flatnonzero(~np.isnan(x))
+    if not prefix.shape[1] or not len(splits):
+        return independent
+    rows, chosen, right = splits.examples(margin.cells(x[seen]))
+    rows = seen[rows]
+    if right.all() or not right.any():
+        return independent
+    features = np.hstack([prefix[rows], splits.features(chosen)])
+    fit = _fit_boosted if training.estimator is None else _fit_classifier
+    model, shrinkage = fit(features, right, rows, training)
+    if shrinkage < _LEAST_SHRINKAGE:
+        return independent
+    return Factor(margin, splits, model, np.zeros(len(splits)), shrinkage)
+
+
+def _shrinkage(
+    model_odds: np.ndarray, margin_odds: np.ndarray, right: np.ndarray, weight: np.ndarray
+) -> float:
+    """Return the t in [0, 1] with which margin + t (model - margin) predicts held-out sides best.
+
+    The log-likelihood of a logistic regression on one feature is concave: Newton's method.
+    """
+    gain, t = model_odds - margin_odds, 1.0
+    for _ in range(50):
+        p = expit(margin_odds + t * gain)
+        slope = (weight * (right - p) * gain).sum()
+        curvature = (weight * p * (1 - p) * gain**2).sum()
+        step = slope / curvature if curvature > 0 else 0.0
+        t = float(np.clip(t + np.clip(step, -0.5, 0.5), 0.0, 1.0))
+        if abs(step) < 1e-6 or (t in (0.0, 1.0) and step * (t - 0.5) > 0):
+            break
+    return t
+
+
+def _fit_held_out(
+    fit: Callable, features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
+) -> tuple[list[Any], float]:
+    """Fit `fit(held)` for one or several folds; return the models and their shrinkage."""
+    weight, place = training.weight[rows], training.place[rows]
+    few = len(np.unique(rows)) <= _FEW_ROWS
+    folds = [(place * _FOLDS).astype(int) == fold for fold in range(_FOLDS)]
+    models, told = [], []
+    for held in folds if few else [place < _HELD_OUT]:
+        sides = right[~held]
+        if not held.any() or sides.all() or not sides.any():
+            continue
+        models.append(fit(held))
+        told.append(
+            (_odds(models[-1], features[held]), features[held, -1], right[held], weight[held])
+        )
+    if not models:
+        return [], 0.0
+    return models, _shrinkage(*(np.concatenate(parts) for parts in zip(*told)))
+
+
+def _odds(model: Any, features: np.ndarray) -> np.ndarray:
+    """Return the log-odds of the second class, (n,)."""
+    if hasattr(model, "decision_function"):
+        return np.asarray(model.decision_function(features), dtype=np.float64)
+    share = model.predict_proba(features)[:, 1]
+    return np.asarray(logit(np.clip(share, _CERTAIN, 1 - _CERTAIN)), dtype=np.float64)
+
+
+def _fit_classifier(
+    features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
+) -> tuple[Any, float]:
+    """Fit clones of the user's classifier: to parts, to find the shrinkage, and to all rows."""
+    weight = training.weight[rows]
+    takes_weight = has_fit_parameter(training.estimator, "sample_weight")
+    if np.ptp(weight) and not takes_weight:
+        raise ValueError(
+            f"estimator={training.estimator!r} takes no sample_weight in its fit, which the table "
+            "needs (repeated rows are fitted once, with a weight). Give another classifier."
+        )
+
+    def fit(held: np.ndarray) -> Any:
+        model = clone(training.estimator)
+        seeds = [key for key in model.get_params() if key.split("__")[-1] == "random_state"]
+        model.set_params(**dict.fromkeys(seeds, training.seed))
+        options = {"sample_weight": weight[~held]} if takes_weight else {}
+        return model.fit(features[~held], right[~held], **options)
+
+    _, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    return fit(np.zeros(len(rows), dtype=bool)), shrinkage
+
+
+def _fit_boosted(
+    features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
+) -> tuple[Any, float]:
+    """Fit boosted trees, stopped early on rows held out.
+
+    Few rows are held out in turn; the mean number of trees is then fitted to all of them.
+    """
+    weight, n_rows = training.weight[rows], len(np.unique(rows))
+
+    def fit(held: np.ndarray) -> Any:
+        trees = _trees(n_rows, training.seed)
+        return fit_boosting(trees, features, right, weight, held_out=held)
+
+    models, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    if len(models) < 2:
+        return (models[0] if models else None), shrinkage
+    n_trees = max(1, round(float(np.mean([model.n_iter_ for model in models]))))
+    trees = _trees(n_rows, training.seed).set_params(max_iter=n_trees)
+    nobody = np.zeros(len(rows), dtype=bool)
+    return fit_boosting(trees, features, right, weight, held_out=nobody), shrinkage
+
+
+def _trees(n_rows: int, seed: int) -> HistGradientBoostingClassifier:
+    """Return unfitted boosted trees; leaves hold a fortieth of the rows, 5 to 20 of them."""
+    return HistGradientBoostingClassifier(
+        max_iter=_MAX_TREES,
+        learning_rate=0.12,
+        max_leaf_nodes=31,
+        max_depth=6,
+        min_samples_leaf=int(np.clip(n_rows / 40, 5, 20)),
+        l2_regularization=2.0,
+        max_features=0.7,
+        early_stopping=True,
+        n_iter_no_change=_PATIENCE,
+        random_state=seed,
+    )

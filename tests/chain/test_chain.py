@@ -1,0 +1,219 @@
+"""DensityChain: exact on tables whose truth is known, with categories, atoms, holes, conditions."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from skgm import DensityChain
+
+RNG = np.random.default_rng(0)
+
+
+def coins(n, d, seed=0):
+    return pd.DataFrame(np.random.default_rng(seed).integers(0, 2, (n, d)) == 1).rename(
+        columns=lambda j: f"coin{j}"
+    )
+
+
+def mixed(n, seed=0):
+    """A category that moves a number, a count that follows it, and zeros."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(["a", "b", "c"], n, p=[0.5, 0.3, 0.2])
+    mean = pd.Series(kind).map({"a": 0.0, "b": 4.0, "c": 8.0}).to_numpy()
+    size = mean + rng.normal(size=n)
+    count = rng.poisson(np.exp(0.2 * np.clip(size, 0, 9)))
+    gain = np.where(rng.random(n) < 0.7, 0.0, rng.lognormal(size=n))
+    return pd.DataFrame({"kind": kind, "size": size, "count": count, "gain": gain})
+
+
+@pytest.fixture(scope="module")
+def table():
+    return mixed(400)
+
+
+@pytest.fixture(scope="module")
+def chain(table):
+    return DensityChain(n_orders=2, random_state=0).fit(table)
+
+
+@pytest.mark.parametrize("d", [3, 8])
+def test_fair_coins_score_as_independent_columns(d):
+    chain = DensityChain(n_orders=1, random_state=0).fit(coins(500, d))
+    assert chain.score(coins(500, d, seed=1)) == pytest.approx(-d * np.log(2), abs=0.03)
+
+
+def test_probabilities_of_all_states_sum_to_one_also_of_parts_of_rows():
+    X = coins(300, 3)
+    X["coin2"] = X["coin0"] ^ (RNG.random(300) < 0.1)
+    chain = DensityChain(random_state=0).fit(X)
+    states = pd.DataFrame(itertools.product([False, True], repeat=3), columns=X.columns)
+    assert np.exp(chain.score_samples(states)).sum() == pytest.approx(1)
+    part = states.astype(object)
+    part["coin1"] = None
+    assert np.exp(chain.score_samples(part)).sum() == pytest.approx(2)  # every part comes twice
+
+
+def test_dependence_is_found():
+    """A copy of a column with one flip in ten: 10 binary columns, five pairs."""
+    rng = np.random.default_rng(0)
+    left = rng.integers(0, 2, (1000, 5))
+    X = np.hstack([left, left ^ (rng.random((1000, 5)) < 0.1)]).astype(float)
+    truth = -5 * np.log(2) + 5 * (0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert DensityChain(n_orders=1, random_state=0).fit(X[:800]).score(X[800:]) > truth - 0.25
+
+
+def test_table_comes_back_as_the_kinds_it_has(chain, table):
+    rows = chain.sample(500, random_state=0)
+    assert rows.dtypes.equals(table.dtypes)
+    assert set(rows["kind"]) == {"a", "b", "c"}
+    assert (rows["gain"] >= 0).all()
+    assert (rows["gain"] == 0).mean() == pytest.approx((table["gain"] == 0).mean(), abs=0.02)
+    assert chain.atoms_["gain"] == {0.0: pytest.approx((table["gain"] == 0).mean(), abs=0.01)}
+
+
+def test_draws_have_the_dependence_of_the_table(chain, table):
+    rows = chain.sample(3000, random_state=0)
+    for kind, part in table.groupby("kind")["size"]:
+        drawn = rows.loc[rows["kind"] == kind, "size"]
+        assert drawn.mean() == pytest.approx(part.mean(), abs=0.35)
+        assert drawn.std() == pytest.approx(part.std(), rel=0.35)
+
+
+def test_the_score_is_near_that_of_the_truth(chain):
+    rows = mixed(2000, seed=1)
+    mean = rows["kind"].map({"a": 0.0, "b": 4.0, "c": 8.0}).to_numpy()
+    rate = np.exp(0.2 * np.clip(rows["size"], 0, 9))
+    truth = np.log(rows["kind"].map({"a": 0.5, "b": 0.3, "c": 0.2}))
+    truth = (
+        truth + stats.norm.logpdf(rows["size"], mean) + stats.poisson.logpmf(rows["count"], rate)
+    )
+    positive = stats.lognorm.logpdf(np.maximum(rows["gain"], 1e-9), 1) + np.log(0.3)
+    truth = truth + np.where(rows["gain"] == 0, np.log(0.7), positive)
+    assert chain.score(rows) == pytest.approx(truth.mean(), abs=0.45)
+    assert chain.score(rows) < truth.mean() + 0.05
+
+
+def test_classes_follow_from_bayes_rule_wherever_the_column_stands(chain, table):
+    rows = mixed(500, seed=2)
+    probability = chain.predict_proba(rows, "kind")
+    assert probability.sum(axis=1) == pytest.approx(1)
+    joint = [chain.score_samples(rows.assign(kind=kind)) for kind in "abc"]
+    assert pytest.approx(probability) == np.exp(joint - np.logaddexp.reduce(joint)).T
+    assert (np.array(list("abc"))[probability.argmax(axis=1)] == rows["kind"]).mean() > 0.93
+
+
+def test_conditions_of_every_pattern_are_met(chain, table):
+    """Rows far from one another in a number ask for categories, and the other way around."""
+    asked = table.head(2).astype(object)
+    asked.loc[:, :] = None
+    asked.loc[asked.index[0], "size"] = 0.0
+    asked.loc[asked.index[1], "size"] = 8.2
+    rows = chain.sample(200, random_state=0, given=asked.convert_dtypes().astype({"size": float}))
+    assert (rows["kind"].iloc[:200] == "a").mean() > 0.9
+    assert (rows["kind"].iloc[200:] == "c").mean() > 0.85
+    asked = pd.DataFrame({"kind": ["b"], "size": [np.nan], "count": [np.nan], "gain": [0.0]})
+    rows = chain.sample(400, random_state=0, given=asked)
+    assert (rows["kind"] == "b").all()
+    assert (rows["gain"] == 0).all()
+    assert rows["size"].mean() == pytest.approx(4.0, abs=0.4)
+
+
+def test_the_filter_estimates_the_density_of_what_is_known(chain):
+    """Its mean weight is compared with a sum over the holes, which shares no code with it."""
+    rows = mixed(3, seed=5)
+    coded = chain._begin_scoring(rows)
+    coded[:, 0] = np.nan
+    single = chain._model()[0]
+    _, log_weight = single.complete(coded, 4000, np.random.default_rng(0))
+    found = np.logaddexp.reduce(log_weight, axis=1) - np.log(log_weight.shape[1])
+    each = []
+    for code in range(3):
+        coded[:, 0] = code
+        each.append(single.log_density(coded))
+    assert found == pytest.approx(np.logaddexp.reduce(each, axis=0), abs=0.1)
+
+
+def test_holes_in_training_rows(table):
+    rng = np.random.default_rng(3)
+    holed = table.astype({"count": float}).mask(rng.random(table.shape) < 0.2)
+    chain = DensityChain(n_orders=1, random_state=0, integer_features=["count"]).fit(holed)
+    complete = mixed(1000, seed=1)
+    whole = DensityChain(n_orders=1, random_state=0).fit(table)
+    assert chain.score(complete) > whole.score(complete) - 0.35
+    filled = chain.impute(holed, random_state=0)
+    assert not filled.isna().any().any()
+    kept = holed.notna().to_numpy()
+    assert (filled.to_numpy()[kept] == holed.to_numpy()[kept]).all()
+    hidden = holed["kind"].isna() & holed["size"].notna()
+    assert (filled["kind"] == table["kind"])[hidden].mean() > 0.85
+
+
+def test_balanced_tables_keep_shares_more_closely_than_independent_rows():
+    X = coins(400, 4)
+    chain = DensityChain(n_orders=1, random_state=0).fit(X)
+    share = X.mean().to_numpy()
+    errors = [
+        np.mean(
+            [
+                (chain.sample(100, random_state=s, balanced=balanced).mean() - share) ** 2
+                for s in range(20)
+            ]
+        )
+        for balanced in (True, False)
+    ]
+    assert errors[0] < errors[1] / 4
+
+
+def test_calibration_keeps_the_margins():
+    X = load_iris().data
+    chains = [DensityChain(n_orders=1, calibrate=c, random_state=0).fit(X) for c in (True, False)]
+    gaps = [np.abs(c.sample(3000, random_state=0).mean(axis=0) - X.mean(axis=0)) for c in chains]
+    assert (gaps[0] / X.std(axis=0)).max() < 0.05
+    assert gaps[0].mean() <= gaps[1].mean() + 0.01
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), LogisticRegression(C=0.1)])
+def test_other_classifiers(estimator, table):
+    chain = DensityChain(estimator, n_orders=1, random_state=0).fit(table[["size", "count"]])
+    assert np.isfinite(chain.score(table[["size", "count"]]))
+
+
+def test_a_classifier_without_weights_is_refused_where_rows_repeat():
+    X = np.repeat(coins(10, 2).to_numpy(float), [1, 2] * 5, axis=0)
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        DensityChain(KNeighborsClassifier()).fit(X)
+
+
+def test_order_by_names_and_by_numbers(table):
+    part = table[["kind", "size"]]
+    by_name = DensityChain(order=["size", "kind"], random_state=0).fit(part)
+    by_number = DensityChain(order=[1, 0], random_state=0).fit(part)
+    assert by_name.orders_ == by_number.orders_ == [[1, 0]]
+    assert by_name.score(part) == by_number.score(part)
+    for order in (["size"], ["size", "size"], ["size", "weight"]):
+        with pytest.raises(ValueError, match="order must name each of the 2 columns"):
+            DensityChain(order=order).fit(part)
+
+
+def test_errors_name_column_and_cure(chain, table):
+    with pytest.raises(ValueError, match=r"'kind'.*'z' at row 0, which fit has not seen"):
+        chain.score_samples(table.head(1).assign(kind="z"))
+    with pytest.raises(ValueError, match=r"'size' holds numbers"):
+        chain.predict_proba(table, "size")
+    with pytest.raises(ValueError, match="no column 'weight'"):
+        chain.predict_proba(table, "weight")
+    with pytest.raises(ValueError, match=r"Column 'size' of X has no value at all"):
+        DensityChain().fit(table.assign(size=np.nan))
+    with pytest.raises(ValueError, match="infinity"):
+        DensityChain().fit(table.assign(size=np.inf))
+
+
+def test_rows_outside_a_one_sided_support_have_no_density(chain, table):
+    assert np.isneginf(chain.score_samples(table.head(2).assign(gain=-1.0))).all()
+    assert np.isfinite(chain.score_samples(table.head(2).assign(gain=1e9))).all()
