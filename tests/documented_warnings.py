@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from skgm import (
     DDPM,
     BernoulliRBMCD,
+    DensityChain,
     DensityClassifier,
     DensityOutlierDetector,
     DensityPipeline,
@@ -25,6 +26,7 @@ from skgm import (
 DOCUMENTED = {
     BernoulliRBMCD: [DataConversionWarning],  # scikit-learn's tables are not binary
     DDPM: [],
+    DensityChain: [],
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of

@@ -6,6 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from skgm import (
     DDPM,
     BernoulliRBMCD,
+    DensityChain,
     DensityEstimator,
     KernelExpFamily,
     MLEDensity,
@@ -47,6 +48,7 @@ ESTIMATORS = [
     (BernoulliRBMCD(3, method="cd", n_gibbs_steps=2, early_stopping=True), DISCRETE | CONVERTS),
     (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
     (DDPM(), ALL_REAL | LEARNED_SCORE),
+    (DensityChain(n_orders=1), ALL_REAL | NO_GRADIENT | NO_STREAM | {"check_nan_raises"}),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp, softmax
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.importance import systematic_picks
@@ -38,6 +39,20 @@ _ROWS_PER_CELL = 16
 _SEVERAL_ORDERS_UP_TO = 1_000_000  # entries of the table
 _CALIBRATION_ROWS = (2000, 20_000)
 _PARTICLES, _ROWS_AT_ONCE, _LEAST_ESS = 64, 500, 0.1
+
+
+def _has_categories(chain: "DensityChain") -> bool:
+    if not hasattr(chain, "columns_"):
+        raise AttributeError(
+            "DensityChain has predict_proba once it is fitted to a table with a column of "
+            "categories."
+        )
+    if all(about["kind"] != "category" for about in chain.columns_):
+        raise AttributeError(
+            "This DensityChain was fitted to numbers alone, which have no table of probabilities. "
+            "List the columns of categories in categorical_features."
+        )
+    return True
 
 
 class DensityChain(DensityEstimator):
@@ -127,8 +142,8 @@ class DensityChain(DensityEstimator):
     >>> chain = DensityChain(n_orders=1, random_state=0).fit(table)
     >>> chain.predict_proba(table.head(1), column="target").round(1)
     array([[1., 0., 0.]])
-    >>> sorted(chain.sample(150, random_state=0)["target"].value_counts())
-    [50, 50, 50]
+    >>> chain.sample(2, random_state=0).dtypes.equals(table.dtypes)
+    True
     """
 
     _parameter_constraints = {
@@ -213,8 +228,7 @@ class DensityChain(DensityEstimator):
 
     def _read(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the distinct coded rows in lexicographic order, and their weights."""
-        reader = TableReader.learn(X, self.categorical_features, self.integer_features)
-        coded = reader.validated(self, X, reset=True)
+        reader, coded = TableReader.learn(self, X, self.categorical_features, self.integer_features)
         weight = np.ones(len(coded))
         if sample_weight is not None:
             weight = check_sample_weight(sample_weight, coded)
@@ -304,7 +318,7 @@ class DensityChain(DensityEstimator):
     def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         """Return X coded; NaN are holes."""
         check_is_fitted(self)
-        coded = self._reader().validated(self, X, reset=False)
+        coded = self._reader().code(self, X)
         for about, (kind, state), column in zip(self.columns_, self._margins, coded.T):
             if kind != "CategoryMargin":
                 continue
@@ -432,6 +446,7 @@ class DensityChain(DensityEstimator):
         log_weight[impossible] = 0.0  # values outside the support: conditions that never hold
         return rows, log_weight
 
+    @available_if(_has_categories)
     def predict_proba(self, X: Any, column: Any) -> np.ndarray:
         """Return the probabilities of the categories of one column given the others.
 

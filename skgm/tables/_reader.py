@@ -33,20 +33,34 @@ class TableReader:
     columns: list[dict[str, Any]]
 
     @classmethod
-    def learn(cls, X: Any, categorical: Any, integer: Any) -> "TableReader":
-        """Describe the columns of a training table."""
+    def learn(
+        cls, estimator: Any, X: Any, categorical: Any, integer: Any
+    ) -> tuple["TableReader", np.ndarray]:
+        """Describe the columns of a training table; return the reader and the table coded.
+
+        What scikit-learn remembers of a table (number and names of columns) is set on `estimator`.
+        """
         kinds = column_kinds(X, categorical, integer)
+        if kinds is None:  # real numbers only: validated as for every other estimator
+            array = validate_table(estimator, X, reset=True, finite=False)
+            names = getattr(estimator, "feature_names_in_", None)
+            names = [f"x{j}" for j in range(array.shape[1])] if names is None else names.tolist()
+            reader = cls([{"name": name, "kind": "real"} for name in names])
+            return reader, reader._checked(array.astype(np.float64))
         fault = frame_fault(X)
         if fault is not None:
             raise ValueError(fault)
-        return cls(describe_columns(X, kinds or ["real"] * table_shape(X)[1]))
+        reader = cls(describe_columns(X, kinds))
+        coded = code_table(X, reader.columns)
+        validate_table(estimator, _plain(X, coded), reset=True, finite=False)
+        return reader, reader._checked(coded)
 
     @property
     def names(self) -> list[str]:
         """Names of the columns, x0, x1, ... without a frame."""
         return [str(about["name"]) for about in self.columns]
 
-    def validated(self, estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    def code(self, estimator: Any, X: Any) -> np.ndarray:
         """Return X coded, its columns checked against those of `fit`.
 
         Raises
@@ -55,16 +69,18 @@ class TableReader:
             Infinity, fractions in a column of whole numbers, categories that `fit` has not seen,
             another number or other names of columns.
         """
-        if not reset:
-            check_is_fitted(estimator)
-        if frame_fault(X) is not None:
-            raise ValueError(frame_fault(X))
-        if not self.columns:
-            validate_table(estimator, X, reset=reset)  # raises: there is nothing to read
-        coded = code_table(X, self.columns) if reset else None
-        plain = self._plain(X, np.zeros(table_shape(X)) if coded is None else coded)
-        validate_table(estimator, plain, reset=reset, finite=False)
-        coded = code_table(X, self.columns) if coded is None else coded
+        check_is_fitted(estimator)
+        if all(about["kind"] == "real" for about in self.columns):
+            array = validate_table(estimator, X, reset=False, finite=False)
+            return self._checked(array.astype(np.float64))
+        fault = frame_fault(X)
+        if fault is not None:
+            raise ValueError(fault)
+        validate_table(estimator, _plain(X, np.zeros(table_shape(X))), reset=False)
+        return self._checked(code_table(X, self.columns))
+
+    def _checked(self, coded: np.ndarray) -> np.ndarray:
+        """Return coded rows, refusing infinity and fractions among whole numbers."""
         check_finite(np.where(np.isnan(coded), 0.0, coded), self.names)
         for about, column in zip(self.columns, coded.T):
             broken = (column != np.floor(column)) & ~np.isnan(column)
@@ -81,11 +97,8 @@ class TableReader:
         """Return coded rows in the frame that `schema` describes, or as an array."""
         return restore_table(coded, self.columns, schema, dtype)
 
-    def _plain(self, X: Any, coded: np.ndarray) -> Any:
-        """Return numbers in a frame with the columns of X, or in an array if X is none."""
-        schema = float_frame_schema(X, coded.shape[1])
-        if schema is not None:
-            return restore_frame(coded, schema)
-        if isinstance(X, np.ndarray) and X.dtype in (np.float32, np.float64) and X.ndim == 2:
-            return X
-        return coded
+
+def _plain(X: Any, coded: np.ndarray) -> Any:
+    """Return numbers in a frame with the columns of X, or as they are if X is no frame."""
+    schema = float_frame_schema(X, coded.shape[1])
+    return coded if schema is None else restore_frame(coded, schema)

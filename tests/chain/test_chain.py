@@ -206,6 +206,8 @@ def test_errors_name_column_and_cure(chain, table):
         chain.score_samples(table.head(1).assign(kind="z"))
     with pytest.raises(ValueError, match=r"'size' holds numbers"):
         chain.predict_proba(table, "size")
+    with pytest.raises(AttributeError, match="predict_proba"):
+        DensityChain(n_orders=1).fit(table[["size"]]).predict_proba(table, "size")
     with pytest.raises(ValueError, match="no column 'weight'"):
         chain.predict_proba(table, "weight")
     with pytest.raises(ValueError, match=r"Column 'size' of X has no value at all"):
