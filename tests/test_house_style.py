@@ -17,8 +17,9 @@ BELOW = {
     "inference": set(),
     "nce": {"inference"},
     "score_matching": {"inference", "nce"},
-    "rbm": {"inference"},
-    "diffusion": {"inference"},
+    "rbm": set(),
+    "diffusion": set(),
+    "chain": set(),
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [

@@ -221,7 +221,7 @@ class DensityChain(DensityEstimator):
                     n_rows = int(np.clip(weight.sum(), *_CALIBRATION_ROWS))
                     chain = chain.calibrate(n_rows, rng)
                 self._chains.append(_state(chain))
-                if epoch_ends(task, self, X=X, state=lambda: vars(self)):
+                if epoch_ends(task, self, X=X, state=lambda: dict(vars(self))):
                     break
             self.orders_ = self.orders_[: len(self._chains)]
         return self
@@ -473,7 +473,7 @@ class DensityChain(DensityEstimator):
         check_is_fitted(self)
         names = [about["name"] for about in self.columns_]
         place = names.index(column) if column in names else column
-        if not isinstance(place, numbers.Integral) or not 0 <= place < len(names):
+        if not isinstance(place, (int, np.integer)) or not 0 <= place < len(names):
             raise ValueError(f"X has no column {column!r}. The columns are {names}.")
         about = self.columns_[place]
         if about["kind"] != "category":
