@@ -1,5 +1,6 @@
 """Fitting the steps one after the other: weights, domains, callbacks."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import PowerTransformer
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm._sklearn import step_task
@@ -76,12 +78,38 @@ def fit_transformer(
     table = Table(X, names_of(X), labels, len(X))
     examine(step, path, table, custom)
     _check_domain(step, path, table, custom)
-    with np.errstate(all="ignore"):  # the check below says more than a RuntimeWarning
-        Z = _fit_transform(step, X, weight)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # the check below says more than a RuntimeWarning, and scipy's warning is an error of ours
+        warnings.filterwarnings("error", message="The optimal lambda is")
+        try:
+            Z = _fit_transform(step, X, weight)
+        except UserWarning as error:
+            raise ValueError(
+                f"Step {path!r} ({type(step).__name__}) finds no power: values raised to the best "
+                f"one overflow. {_CURE}"
+            ) from error
     examine(step, path, None, custom)
     labels = build(step, path, custom).names_out(labels)
     _check_output(Z, path, labels)
+    if isinstance(step, PowerTransformer):
+        _check_power(step, path, labels, X, Z)
     return Z, labels
+
+
+def _check_power(step: Any, path: str, labels: list[str], X: Any, Z: Any) -> None:
+    """Raise where a power is so extreme that different values become the same number."""
+    before, after = np.asarray(X, dtype=np.float64), np.asarray(Z, dtype=np.float64)
+    lost = (before != before[0]).any(axis=0) & (after == after[0]).all(axis=0)
+    if lost.any():
+        column = int(np.flatnonzero(lost)[0])
+        raise ValueError(
+            f"Step {path!r} (PowerTransformer) turns the different values of column "
+            f"{labels[column]!r} into one: the power {step.lambdas_[column]:.4g} that it chose "
+            f"underflows or overflows. {_CURE}"
+        )
+
+
+_CURE = "Standardize the columns before that step, or choose another transformer."
 
 
 def _fit_transform(step: Any, X: Any, weight: Any) -> Any:

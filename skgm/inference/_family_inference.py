@@ -18,6 +18,7 @@ from skgm.inference._parametric import (
     ParametricDensity,
     check_robust_errors,
     check_training_table,
+    refusing_overflow,
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference.families import Family, get_family
@@ -255,7 +256,7 @@ class FamilyInference(ParametricDensity):
         """Return standard errors, NaN for estimates on the edge of their space."""
         fit = self._fit_record()
         edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with refusing_overflow("covariance"):
             # an infinite estimate is its family's own limit; any other edge has no errors at all
             inner = {k: np.where(edge[k] & np.isfinite(v), 0.5, v) for k, v in fit.params.items()}
             errors = fit.family.model_standard_errors(fit.statistics, inner)

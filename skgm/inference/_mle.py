@@ -298,12 +298,21 @@ class MLEDensity(FamilyInference):
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats, -inf outside the support (and where a boundary estimate rules a value out).
+            In nats, -inf outside the support (and where a boundary estimate rules a value out, or
+            the log-density overflows).
         """
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
-        with np.errstate(over="ignore"):
-            log_density = self._family().log_density(rows, self._estimate)
-        return log_density if log_density.ndim == 1 else log_density.sum(axis=1)
+        family = self._family()
+        with np.errstate(all="ignore"):
+            log_density = family.log_density(rows, self._estimate)
+            total = log_density if log_density.ndim == 1 else log_density.sum(axis=1)
+        if not (total < np.inf).all():
+            row = int(np.flatnonzero(~(total < np.inf))[0])
+            raise ValueError(
+                f"The {family.name} family has no finite log-density at row {row}, "
+                f"{rows[row].tolist()}: its log_density gives {total[row]}."
+            )
+        return total
 
     @available_if(_is_continuous)
     def score_function(self, X: Any) -> np.ndarray:
@@ -317,10 +326,13 @@ class MLEDensity(FamilyInference):
         Returns
         -------
         gradient : ndarray of shape (n_samples, n_features)
-            Stein's score; zero outside the support.
+            Stein's score; zero outside the support, and the largest number where it overflows.
         """
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
-        return self._family().score_function(rows, self._estimate)
+        largest = np.finfo(np.float64).max
+        with np.errstate(all="ignore"):
+            gradient = self._family().score_function(rows, self._estimate)
+            return np.clip(gradient, -largest, largest)
 
     def aic(self) -> float:
         """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.

@@ -1,7 +1,8 @@
 """The inference methods that every density with named parameters shares."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "ParametricDensity",
     "check_robust_errors",
     "check_training_table",
+    "refusing_overflow",
 ]
 
 COVARIANCES = ("model", "observed", "robust")
@@ -100,7 +102,8 @@ class ParametricDensity(DensityEstimator):
         check_is_fitted(self)
         _check_choice("cov", cov, COVARIANCES)
         X, sample_weight = self._check_inference_data(X, sample_weight)
-        return self._standard_errors(cov, X, sample_weight)
+        with refusing_overflow("covariance"):
+            return self._standard_errors(cov, X, sample_weight)
 
     @takes_level
     def confidence_intervals(
@@ -152,12 +155,14 @@ class ParametricDensity(DensityEstimator):
         level = check_level(level)
         _check_choice("method", method, INTERVAL_METHODS)
         X, sample_weight = self._check_inference_data(X, sample_weight)
-        if of is not None:
-            return self._function_intervals(of, level, method)
-        if method == "bootstrap":
-            low, high, methods = self._bootstrap_intervals(level, X, sample_weight, random_state)
-        else:
-            low, high, methods = self._intervals(level, method, X, sample_weight)
+        with refusing_overflow("interval"):
+            if of is not None:
+                return self._function_intervals(of, level, method)
+            if method == "bootstrap":
+                found = self._bootstrap_intervals(level, X, sample_weight, random_state)
+            else:
+                found = self._intervals(level, method, X, sample_weight)
+        low, high, methods = found
         columns = self._column_names()
         estimates = self._interval_estimates()
         labels = {k: parameter_labels(k, v, columns) for k, v in estimates.items()}
@@ -203,6 +208,25 @@ class ParametricDensity(DensityEstimator):
 
     def _column_names(self) -> list[str]:
         return column_names(self, self.n_features_in_)
+
+
+@contextmanager
+def refusing_overflow(what: str) -> Iterator[None]:
+    """Refuse by name what overflows, underflows or is singular, instead of numpy's words for it.
+
+    Parameters
+    ----------
+    what : str
+        What is computed: the subject of the message, in the singular.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        raise ValueError(
+            f"The {what} cannot be computed: numbers overflow or underflow, or a matrix is "
+            f"singular ({error}). Rescale the columns, or drop those that others determine."
+        ) from error
 
 
 def check_training_table(

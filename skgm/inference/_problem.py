@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import digamma
 from sklearn.base import clone
 
-from skgm._numerics.sandwich import meat, sandwich, total_weight
+from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.inference._family_inference import naming_columns
 from skgm.inference._likelihood.bartlett import check_known_mean, column_means
 from skgm.inference._likelihood.fit import constrained_estimate
@@ -203,8 +203,8 @@ class FamilyNull(TestedNull):
             return float(np.sum(family.score_statistic(self.rows, self.weight, params)))
         slope = family.mean_score(self.statistics, params)
         information = family.model_information(self.statistics, params)
-        solved = np.linalg.solve(information, slope[..., None])[..., 0]
-        return float(self.statistics.n * np.sum(slope * solved))
+        inverse = inverse_information(information, definite=False)
+        return float(self.statistics.n * np.einsum("dj,djk,dk", slope, inverse, slope))
 
     def score(self, *, robust: bool = False) -> TestResult:
         """Return the score test; that of a null at infinity has one side."""

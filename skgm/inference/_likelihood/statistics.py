@@ -119,6 +119,11 @@ class WaldNull(ABC):
         self, statistic: float, method: str, fit: Any, sign: float | None, **details: Any
     ) -> TestResult:
         """Return the outcome; `fit` is the restricted one, None where the test needs none."""
+        if np.isnan(statistic):
+            raise ValueError(
+                "The test statistic is not a number: it overflows or underflows. Rescale the "
+                "columns."
+            )
         return outcome(
             statistic,
             self.df,

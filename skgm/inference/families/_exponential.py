@@ -10,7 +10,7 @@ from scipy import special
 from skgm.inference.families._base import Family, Interval, Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily, choose
 from skgm.inference.families._normal import chi2_quantile, deviance_roots
-from skgm.inference.families._statistics import Sums, reduce_chunks
+from skgm.inference.families._statistics import Sums, check_no_underflow, reduce_chunks
 
 __all__ = [
     "Exponential",
@@ -179,11 +179,7 @@ class Rayleigh(NaturalFamily):
 
     def check_statistics(self, statistics: Sums, names: list[str]) -> None:
         """Raise where the squares underflow."""
-        small = [names[j] for j in np.flatnonzero(statistics.total == 0)]
-        if small:
-            raise ValueError(
-                f"The squares of columns {', '.join(small)} underflow; rescale the columns."
-            )
+        check_no_underflow(statistics.total, names)
 
     def restricted_estimate(self, statistics: Sums, null: Params) -> dict[str, np.ndarray]:
         """Return the root of half the mean square, or what `null` fixes."""
@@ -199,8 +195,9 @@ class Rayleigh(NaturalFamily):
         """Return log densities, (n, d), -inf for x <= 0."""
         scale = params["scale"]
         inside = X > 0
-        z = np.where(inside, X, scale) / scale
-        return np.where(inside, np.log(z) - np.log(scale) - z * z / 2, -np.inf)
+        x = np.where(inside, X, scale)
+        z = x / scale
+        return np.where(inside, np.log(x) - 2 * np.log(scale) - z * z / 2, -np.inf)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return 1 - exp(-x^2 / (2 s^2)), (n, d)."""

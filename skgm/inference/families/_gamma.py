@@ -220,7 +220,12 @@ class Gamma(NaturalFamily):
         inside = X > 0
         x = np.where(inside, X, 1.0)
         ratio, apart = _ratio(x, params)
-        fit = params["shape"] * log1p_gap(apart, ratio) + gamma_gap(params["shape"]) + np.log(x)
+        gap = log1p_gap(apart, np.maximum(ratio, _TINY))
+        tiny = ratio < _TINY  # the ratio underflows, its logarithm does not
+        if tiny.any():
+            log_ratio = np.log(x) - np.log(params["shape"]) - np.log(params["scale"])
+            gap = np.where(tiny, apart - log_ratio, gap)
+        fit = params["shape"] * gap + gamma_gap(params["shape"]) + np.log(x)
         return np.where(inside, -fit, -np.inf)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:

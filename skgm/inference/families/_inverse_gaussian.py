@@ -133,8 +133,8 @@ class InverseGaussian(NaturalFamily):
         mu, lam = params["mu"], params["lam"]
         inside = X > 0
         x = np.where(inside, X, 1.0)
-        square = lam * ((x - mu) / mu) ** 2 / x
-        log_density = 0.5 * (np.log(lam / x) - square - np.log(2 * np.pi)) - np.log(x)
+        square = lam * ((x - mu) / mu) * ((x - mu) / x) / mu
+        log_density = 0.5 * (np.log(lam) - square - np.log(2 * np.pi)) - 1.5 * np.log(x)
         return np.where(inside, log_density, -np.inf)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
@@ -208,7 +208,7 @@ class InverseGaussian(NaturalFamily):
         mu, lam = params["mu"], params["lam"]
         inside = X > 0
         x = np.where(inside, X, 1.0)
-        slope = -1.5 / x + 0.5 * lam * ((mu - x) / (x * mu)) * ((mu + x) / (x * mu))
+        slope = (lam * ((mu - x) / mu) * ((mu + x) / x / mu) - 3) / x / 2
         return np.where(inside, slope, 0.0)
 
     def exact_interval(

@@ -10,6 +10,7 @@ from skgm._numerics.roots import find_root
 from skgm._numerics.special import curvature_ratio, gap_ratio, log_rising
 from skgm._validation import inside_support
 from skgm.inference.families._base import Family, Interval, Parameter, Params
+from skgm.inference.families._counts import draw_poisson
 from skgm.inference.families._statistics import Rows
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "dispersion_information",
 ]
 
+# Counts beyond _HUGE that exceed the size by more than _MANY have masses linear in the count.
+_HUGE, _MANY = 1e150, 1e20
 _METHODS = ("wald", "wald-transformed", "profile", "robust", "bootstrap")
 
 
@@ -107,11 +110,18 @@ class NegativeBinomial(Family):
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log masses, (n, d), -inf outside the counts."""
         inside = inside_support(X, "counts")
-        x, mu, alpha = np.where(inside, X, 0.0), params["mu"], _dispersion(params)
+        mu, alpha = params["mu"], _dispersion(params)
+        far = inside & (X > _HUGE)
+        x = np.where(inside & ~far, X, 0.0)
         rising, _, _ = log_rising(x, alpha)
         log_mass = rising + special.xlogy(x, mu) - x * np.log1p(alpha * mu)
         log_mass = log_mass - mu * (1 + alpha * mu * gap_ratio(alpha * mu))
-        return np.where(inside, log_mass - special.gammaln(x + 1), -np.inf)
+        log_mass = np.where(inside, log_mass - special.gammaln(x + 1), -np.inf)
+        if not far.any():
+            return log_mass
+        # log p = -x log(1 + k / mu) + O(k log x), k = 1 / alpha, and -x log(x / mu) + x at k = inf
+        rate = np.where(alpha * X > _MANY, np.log1p(1 / (alpha * mu)), np.log(X / mu) - 1)
+        return np.where(far, -X * rate, log_mass)
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores of mean and size, (n, d, 2)."""
@@ -170,7 +180,7 @@ class NegativeBinomial(Family):
         size = (n_samples, len(mu))
         finite = np.where(alpha > 0, 1 / np.where(alpha > 0, alpha, 1.0), 1.0)
         spread = np.where(alpha > 0, rng.standard_gamma(finite, size) / finite, 1.0)
-        return rng.poisson(mu * spread).astype(np.float64)
+        return draw_poisson(mu * spread, size, rng)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""

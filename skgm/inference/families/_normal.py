@@ -11,6 +11,7 @@ from skgm._numerics.gaussian import constant_columns
 from skgm._numerics.moments import Moments
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._natural import METHODS, NaturalFamily
+from skgm.inference.families._statistics import check_no_underflow
 
 __all__ = [
     "LogNormal",
@@ -124,8 +125,11 @@ class Normal(NaturalFamily):
         return Moments.from_chunk(X, weight)
 
     def check_statistics(self, statistics: Moments, names: list[str]) -> None:
-        """Raise for constant columns."""
-        constant = np.flatnonzero(constant_columns(statistics.variance, statistics.mean))
+        """Raise for constant columns, and for those whose squares underflow."""
+        variance, mean = statistics.variance, statistics.mean
+        small = (np.abs(mean) < 1e-140) & ((mean != 0) | (variance != 0))
+        check_no_underflow(np.where(small, variance, 1.0), names)
+        constant = np.flatnonzero(constant_columns(variance, mean))
         if len(constant):
             culprits = ", ".join(names[j] for j in constant)
             raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import optimize
 
 from skgm._numerics.differences import STEP, gradient, hessian
+from skgm._numerics.sandwich import inverse_information
 from skgm.inference._likelihood.model import Line
 from skgm.inference.families._base import Interval, Params
 from skgm.inference.families._location_scale import SmoothFamily
@@ -173,8 +174,8 @@ class NumericalFamily(SmoothFamily):
         statistics = self.summarize(X, weight)
         slope = self.mean_score(statistics, restricted)
         information = self.model_information(statistics, restricted)
-        solved = np.linalg.solve(information, slope[..., None])[..., 0]
-        return statistics.n * np.einsum("dk,dk->d", slope, solved)
+        inverse = inverse_information(information, definite=False)
+        return statistics.n * np.einsum("dj,djk,dk->d", slope, inverse, slope)
 
     def score_interval(self, name: str, statistics: Rows, params: Params, level: float) -> Interval:
         try:

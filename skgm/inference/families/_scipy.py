@@ -255,7 +255,8 @@ class ScipyFamily(NumericalFamily):
                 found = (law.logpmf if self.discrete else law.logpdf)(X, *shapes, **where)
             except ArithmeticError:  # of functions that overflow at impossible parameters
                 found = np.full(np.shape(X), -np.inf)
-        return np.where(np.isnan(found), -np.inf, found)
+        # at a fixed end of the support, which is no part of it, a density may be infinite
+        return np.where(np.isnan(found) | ~self.inside(X), -np.inf, found)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""

@@ -203,6 +203,16 @@ class _GenGamma(type(stats.gengamma)):  # type: ignore[misc]
         return np.exp((log_power - random_state.standard_exponential(size) / a) / c)
 
 
+class _ExponWeibull(type(stats.exponweib)):  # type: ignore[misc]
+    """Scipy's, in which x^c may underflow; its logarithm does not."""
+
+    def _logpdf(self, x: Any, a: Any, c: Any) -> Any:
+        t = c * np.log(x)
+        power = np.exp(t)
+        below = np.where(t < -30, t - power / 2, np.log(-np.expm1(-power)))  # log(1 - e^-power)
+        return np.log(a) + np.log(c) + (a - 1) * below - power + t - np.log(x)
+
+
 _LAWS: dict[str, Any] = {
     "burr12": _Burr12,
     "burr": _Burr3,
@@ -210,4 +220,5 @@ _LAWS: dict[str, Any] = {
     "mielke": _Mielke,
     "genlogistic": _GenLogistic,
     "gengamma": _GenGamma,
+    "exponweib": _ExponWeibull,
 }

@@ -11,12 +11,14 @@ import numpy as np
 __all__ = [
     "Rows",
     "Sums",
+    "check_no_underflow",
     "reduce_chunks",
 ]
 
 # Values per chunk: 1 MiB of float64 stays in the cache for what is computed of a chunk, and partial
 # sums keep rounding far below that of one long running sum.
 _CHUNK_VALUES = 2**17
+_FEWER_DIGITS = 1e-290  # numbers below 1e-308 have fewer digits, and so have sums with such terms
 
 
 def reduce_chunks(
@@ -100,6 +102,15 @@ class Sums:
     def mean(self) -> np.ndarray:
         """Column means, (d,)."""
         return self.total / self.n
+
+
+def check_no_underflow(square: np.ndarray, names: list[str]) -> None:
+    """Raise for columns with squares, (d,), so small that they have lost digits."""
+    small = [names[j] for j in np.flatnonzero(square < _FEWER_DIGITS)]
+    if small:
+        raise ValueError(
+            f"The squares of columns {', '.join(small)} underflow; rescale the columns."
+        )
 
 
 # Rows as statistics, for families whose likelihood has no smaller summary.
