@@ -10,7 +10,6 @@ import numpy as np
 __all__ = [
     "denoising_rows",
     "explicit_rows",
-    "gaussian_implicit_loss",
     "generalized_rows",
     "implicit_rows",
     "sliced_rows",
@@ -62,25 +61,3 @@ def generalized_rows(
     """
     values = weight * (0.5 * score**2 + derivative) + weight_slope * score
     return values.sum(axis=1)
-
-
-def gaussian_implicit_loss(precision: np.ndarray, second_moment: np.ndarray) -> float:
-    """Return the implicit loss of a Gaussian from moments (eq. sm-gaussian).
-
-    The second moment is taken about the model's mean, which is how the loss depends on it (eq.
-    sm-mean-gradient).
-
-    Parameters
-    ----------
-    precision : ndarray of shape (d, d) or (d,)
-        Inverse covariance of the model, or its diagonal.
-    second_moment : ndarray of shape (d, d) or (d,)
-        Mean of (x - mu)(x - mu)' over the data, mu the model's mean; or its diagonal.
-
-    Returns
-    -------
-    loss : float
-    """
-    if precision.ndim == 1:
-        return float((0.5 * precision**2 * second_moment - precision).sum())
-    return float(0.5 * np.vdot(precision @ second_moment, precision) - np.trace(precision))

@@ -6,11 +6,11 @@ from scipy import integrate, stats
 
 from skgm import ScoreMatchingGaussian
 from skgm.score_matching._bounds import WEIGHTS
+from skgm.score_matching._gaussian.density import gaussian_implicit_loss
 from skgm.score_matching._gaussian.sparse import solve_path
 from skgm.score_matching._objectives import (
     denoising_rows,
     explicit_rows,
-    gaussian_implicit_loss,
     generalized_rows,
     implicit_rows,
     sliced_rows,

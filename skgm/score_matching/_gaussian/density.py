@@ -21,11 +21,9 @@ from skgm.score_matching._gaussian.fitted import (
 )
 from skgm.score_matching._gaussian.regularization import RegularizedFit
 from skgm.score_matching._gaussian.truncated import BoxedGaussian
-from skgm.score_matching._objectives import explicit_rows, gaussian_implicit_loss, implicit_rows
+from skgm.score_matching._objectives import explicit_rows, implicit_rows
 
-__all__ = [
-    "GaussianDensity",
-]
+__all__ = ["GaussianDensity", "gaussian_implicit_loss"]
 
 Fitted = FreeGaussian | PenalizedGaussian | GraphGaussian | BoxedGaussian
 _KINDS: dict[str, Any] = {
@@ -292,3 +290,25 @@ class GaussianDensity(ParametricDensity):
 
     def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._fitted().estimating_functions(X)
+
+
+def gaussian_implicit_loss(precision: np.ndarray, second_moment: np.ndarray) -> float:
+    """Return the implicit loss of a Gaussian from moments (eq. sm-gaussian).
+
+    The second moment is taken about the model's mean, which is how the loss depends on it (eq.
+    sm-mean-gradient).
+
+    Parameters
+    ----------
+    precision : ndarray of shape (d, d) or (d,)
+        Inverse covariance of the model, or its diagonal.
+    second_moment : ndarray of shape (d, d) or (d,)
+        Mean of (x - mu)(x - mu)' over the data, mu the model's mean; or its diagonal.
+
+    Returns
+    -------
+    loss : float
+    """
+    if precision.ndim == 1:
+        return float((0.5 * precision**2 * second_moment - precision).sum())
+    return float(0.5 * np.vdot(precision @ second_moment, precision) - np.trace(precision))
