@@ -179,7 +179,7 @@ def column_names(estimator: Any, n_features: int) -> list[str]:
 def check_finite(X: np.ndarray, names: list[str], *, cure: str = _CURE, kind: str = "NaN") -> None:
     """Raise a ValueError that names the first column and row with NaN or infinity.
 
-    `cure` says what to do; `kind` is what a NaN is called.
+    `cure` says what to do about NaN; `kind` is what they are called.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # one read-only pass; a finite sum has no non-finite term
@@ -189,7 +189,7 @@ def check_finite(X: np.ndarray, names: list[str], *, cure: str = _CURE, kind: st
     if not bad.any():
         return
     row, column = np.argwhere(bad)[0]
-    what = kind if np.isnan(X[row, column]) else "infinity"
+    what, cure = (kind, cure) if np.isnan(X[row, column]) else ("infinity", _CURE)
     raise ValueError(
         f"Input X contains {what} in column {names[column]!r} (first at row {row}). {cure}"
     )

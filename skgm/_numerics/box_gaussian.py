@@ -163,7 +163,7 @@ def truncated_normal(mean, sd, lower, upper, uniform) -> tuple[np.ndarray, np.nd
     """Return quantiles of normals cut to intervals, and the logs of the intervals' probabilities.
 
     Arguments broadcast. Intervals above the mean are mirrored, where logarithms of the
-    distribution function keep their digits.
+    distribution function keep their digits; there `uniform` counts from the upper end.
     """
     low, high = (lower - mean) / sd, (upper - mean) / sd
     mirrored = low > 0

@@ -44,6 +44,11 @@ _SINGULAR = (
     "data do not determine a parameter. Drop or fix that parameter, or collect more rows."
 )
 
+_NOT_FINITE = (
+    "The information matrix leaves the range of float64, so there are no standard errors, "
+    "intervals or tests. Rescale the columns before fitting."
+)
+
 
 def total_weight(psi: np.ndarray, sample_weight: np.ndarray | None) -> float:
     """Return the number of rows that the weights stand for."""
@@ -75,7 +80,8 @@ def meat(
         for label in np.unique(strata):
             rows = strata == label
             psi[rows] -= np.average(psi[rows], axis=0, weights=weight[rows])
-    return (psi * weight[:, None]).T @ psi / weight.sum()
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the inverse
+        return (psi * weight[:, None]).T @ psi / weight.sum()
 
 
 def inverse_information(
@@ -115,10 +121,11 @@ def inverse_information(
         information = np.where(finite, information, np.eye(information.shape[-1]))
     unit = diagonal_units(information)
     values, vectors = np.linalg.eigh(_scaled(information, unit))
-    lost = _vanishing(values if definite else np.abs(values)) | ~finite.all(axis=(-2, -1))
+    finite = finite.all(axis=(-2, -1))
+    lost = _vanishing(values if definite else np.abs(values)) | ~finite
     if lost.any():
         if singular is not None:
-            raise ValueError(singular)
+            raise ValueError(singular if finite.all() else _NOT_FINITE)
         values = np.where(lost[..., None], np.nan, values)
     inverse = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -2, -1)
     return _scaled(inverse, unit) / n

@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 
 from skgm._sklearn import BaseComposition, Interval, fit_task
-from skgm._validation import column_names
+from skgm._validation import check_finite, column_names
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.compose._bijections import Chain
 from skgm.compose._columns import names_of
@@ -107,6 +107,17 @@ class NamedSteps(BaseComposition):
 
     def _sk_visual_block_(self) -> Any:
         return Pipeline(self.steps)._sk_visual_block_()
+
+
+def _cure_of_missing(steps: Any) -> dict[str, str]:
+    """Return what `check_finite` should advise where an imputer is a step already."""
+    if not any(type(step).__name__.endswith("Imputer") for _, step in steps):
+        return {}
+    cure = (
+        "A density pipeline takes no missing values, also with an imputer among its steps: filling "
+        "in has no inverse. Impute the table before it comes here, or drop such rows."
+    )
+    return {"cure": cure}
 
 
 def _check_last_step_has(pipeline: "DensityPipeline", name: str) -> None:
@@ -269,7 +280,8 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         self._validate_names([name for name, _ in check_steps(self.steps)])
         n_steps = len(self.steps)
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
-            array, weight = self._begin_fit(X, sample_weight)
+            array, weight = self._begin_fit(X, sample_weight, finite=False)
+            check_finite(array, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))
             rows = array if self._frame_schema is None else X
             kept = np.ones(len(array), dtype=bool) if weight is None else weight > 0
             if weight is not None and not kept.all():  # a row of weight zero is absent

@@ -105,10 +105,18 @@ def weight_at(
     Raises
     ------
     ValueError
-        A callable that returns other shapes, numbers that are not finite, or a negative h.
+        A callable that returns other shapes, numbers that are not finite, or a negative h; a cap
+        with which h or its derivative is infinite at some distance.
     """
     if not callable(weight):
-        return WEIGHTS[weight](distance, cap)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            value, slope = WEIGHTS[weight](distance, cap)
+        if np.isfinite(value).all() and np.isfinite(slope).all():
+            return value, slope
+        raise ValueError(
+            f"weight={weight!r} with weight_cap={cap:g} is infinite, or has an infinite "
+            "derivative, at some value of X, such as one at its bound. Use weight_cap=2.0."
+        )
     value, slope = _call(weight, distance)
     if value.shape != distance.shape or slope.shape != distance.shape:
         raise ValueError(

@@ -71,6 +71,13 @@ class LossEstimate:
 
 def table(X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Return X as float64 and its weights, or None."""
+    if callable(X) or hasattr(X, "score_function"):
+        raise TypeError(
+            "X must be a table of rows, and is a score function. Score functions come first: "
+            "implicit_loss(score, X), explicit_loss(score, score_data, X)."
+        )
+    if np.ma.is_masked(X):
+        raise ValueError("Input X contains masked entries. Drop such rows or impute them.")
     X = check_array(X, dtype=np.float64, input_name="X")
     return X, None if sample_weight is None else check_sample_weight(sample_weight, X)
 
@@ -87,7 +94,8 @@ def evaluate(score: Any, X: np.ndarray, name: str) -> np.ndarray:
     function = getattr(score, "score_function", score)
     if not callable(function):
         raise TypeError(
-            f"{name} must be a callable, or a fitted estimator with score_function; got {score!r}."
+            f"{name} must be a callable, or a fitted estimator with score_function; got "
+            f"{type(score).__name__}. Score functions come first, the table X after them."
         )
     return finite(function(X), X.shape, name)
 

@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -384,3 +385,14 @@ def test_set_params_of_log_jacobians_does_not_change_a_fitted_density():
     pipe.set_params(log_jacobians={"shift": lambda X: np.ones(len(X))})
     np.testing.assert_array_equal(pipe.score_samples(rows), before)
     np.testing.assert_allclose(pipe.fit(rows).score_samples(rows), before + 1)
+
+
+def test_an_imputer_among_the_steps_is_not_advised_again():
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    X[3, 1] = np.nan
+    for first, advice in (
+        (SimpleImputer(), "has no inverse. Impute the table before"),
+        (StandardScaler(), "for example with sklearn.impute.SimpleImputer"),
+    ):
+        with pytest.raises(ValueError, match=rf"NaN in column 'x1' \(first at row 3\).*{advice}"):
+            make_density_pipeline(first, FullNormal()).fit(X)

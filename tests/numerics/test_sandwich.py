@@ -90,9 +90,10 @@ def test_a_batch_equals_its_matrices(psi):
 )
 def test_singular_matrices_raise_or_give_nan_in_their_place(bad):
     assert is_singular(bad)
-    with pytest.raises(ValueError, match="drop a column"):
+    finite = np.isfinite(bad).all()
+    with pytest.raises(ValueError, match="drop a column" if finite else "range of float64"):
         inverse_information(bad, singular="drop a column")
-    with pytest.raises(ValueError, match="information matrix is singular"):
+    with pytest.raises(ValueError, match="is singular" if finite else "Rescale"):
         sandwich(bad, np.eye(2))
     errors = errors_from_information(np.stack([np.eye(2), bad]), 4.0)
     assert_array_equal(np.isnan(errors), [[False, False], [True, True]])

@@ -267,3 +267,21 @@ def test_coverage_under_heavy_tails(rng):
     assert np.all(np.abs(np.diag(robust["covariance"]) - 0.93) < 0.024)
     assert np.all(np.abs(np.diag(model["covariance"]) - 0.85) < 0.032)
     assert np.all(np.abs(robust["location"] - 0.95) < 0.02)
+
+
+def test_robust_intervals_of_few_rows_by_hand():
+    """Five rows, where n / (n - 1) is 1.25: HC1 errors of the unbiased variance, log scale, t_4."""
+    rows = [1.0, 2.0, 4.0, 9.0, 3.0]
+    X = np.array(rows)[:, None]
+    intervals = ScoreMatchingGaussian("diag").fit(X).confidence_intervals(0.9, "robust", X=X)
+    n, mean = 5, sum(rows) / 5
+    squares = [(x - mean) ** 2 for x in rows]
+    unbiased = sum(squares) / (n - 1)
+    # psi of the unbiased variance is n / (n - 1) times a square less its mean; HC1 multiplies the
+    # sandwich by n / (n - 1) once more
+    spread = sum((n / (n - 1) * square - unbiased) ** 2 for square in squares) / n
+    error = (spread / n * n / (n - 1)) ** 0.5
+    ratio = np.exp(stats.t.ppf(0.95, n - 1) * error / unbiased)
+    assert_allclose(intervals["covariance"], [[unbiased / ratio], [unbiased * ratio]], rtol=1e-12)
+    width = stats.t.ppf(0.95, n - 1) * np.sqrt(unbiased / n)
+    assert_allclose(intervals["location"], [[mean - width], [mean + width]], rtol=1e-12)

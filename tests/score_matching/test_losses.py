@@ -180,6 +180,31 @@ def test_standard_error_is_the_spread_of_repeated_tables():
     assert np.isnan(implicit_loss(gaussian_score, [[0.0, 1.0, 2.0]]).standard_error)
 
 
+@pytest.mark.parametrize("score", [gaussian_score, ScoreMatchingGaussian()])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda score, X: implicit_loss(X, score),
+        lambda score, X: explicit_loss(score, X, score),
+        lambda score, X: explicit_loss(X, score, score),
+        lambda score, X: explicit_loss(score, X, X),
+        lambda score, X: sliced_loss(X, score),
+        lambda score, X: denoising_loss(X, score, 0.1),
+        lambda score, X: generalized_loss(X, score),
+    ],
+)
+def test_swapped_arguments_are_told_their_order(X, score, call):
+    if score is not gaussian_score:
+        score = ScoreMatchingGaussian().fit(X)
+    with pytest.raises(TypeError, match="Score functions come first"):
+        call(score, X)
+
+
+def test_masked_entries_are_refused(X):
+    with pytest.raises(ValueError, match="masked entries"):
+        implicit_loss(gaussian_score, np.ma.array(X, mask=X > 2))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -215,10 +215,32 @@ def test_no_partial_fit():
     assert "fills every row in from all others" in str(caught.value.__cause__)
 
 
+def test_missing_values_are_pointed_to_the_option():
+    """Where it exists: not with bounds, nor for infinity."""
+    X = holed(50)
+    for fit in (ScoreMatchingGaussian().fit, ScoreMatchingGaussian().partial_fit):
+        with pytest.raises(ValueError, match=r"NaN in column 'x\d'.*use missing='em'"):
+            fit(X)
+    bounded = ScoreMatchingGaussian(bounds=(-99, 99), missing="em")
+    with pytest.raises(ValueError, match="with bounds there is no missing='em'"):
+        bounded.fit(X)
+    assert not bounded.__sklearn_tags__().input_tags.allow_nan
+    X[0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity") as caught:
+        ScoreMatchingGaussian().fit(np.nan_to_num(X, nan=0.0, posinf=np.inf))
+    assert "em" not in str(caught.value).split("infinity")[1].split()
+
+
+@pytest.mark.parametrize("scale", [1e-311, 1e-160, 1e160])
+def test_columns_whose_squares_leave_the_range_are_refused(scale):
+    X = holed(50)
+    X[:, 1] *= scale
+    with pytest.raises(ValueError, match="The squares of column 'x1' leave the range"):
+        ScoreMatchingGaussian(missing="em").fit(X)
+
+
 def test_refusals(monkeypatch):
     X = holed(50)
-    with pytest.raises(ValueError, match="NaN in column"):
-        ScoreMatchingGaussian().fit(X)
     fitted = ScoreMatchingGaussian(missing="em").fit(X)
     with pytest.raises(ValueError, match="no standard errors or intervals of a fit to missing"):
         fitted.standard_errors()

@@ -1,6 +1,7 @@
 """Gaussians cut to a box: published variances, root-n, coverage, normalizer, draws."""
 
 import tracemalloc
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm import ScoreMatchingGaussian
+from skgm import ScoreMatchingGaussian, wald_test
 from skgm._numerics.box_gaussian import BoxGaussian, log_box_probability
 from skgm.score_matching import generalized_loss
 from skgm.score_matching._bounds import WEIGHTS
@@ -504,3 +505,47 @@ def test_a_refit_without_bounds_forgets_them():
     fitted = ScoreMatchingGaussian(bounds="positive").fit(X).set_params(bounds=None).fit(X)
     assert np.isfinite(fitted.score_samples(-X)).all()
     assert_allclose(fitted.covariance_, np.cov(X, rowvar=False, bias=True))
+
+
+@pytest.mark.parametrize("penalty", [None, "l1"])
+@pytest.mark.parametrize("cap", [1e-320, 1e-300, 1e-40, 1e-9])
+def test_a_weight_function_out_of_scale_is_refused(cap, penalty):
+    X = np.abs(np.random.default_rng(0).normal(size=(50, 3)))
+    with pytest.raises(ValueError, match=r"weight function has the mean 1e-.* column 'x0'|9.9e-"):
+        ScoreMatchingGaussian(bounds="positive", weight_cap=cap, penalty=penalty).fit(X)
+    with pytest.raises(ValueError, match=r"Use weight_cap=2\.0"):
+        ScoreMatchingGaussian(bounds="positive", weight="power", weight_cap=1e300).fit(X)
+
+
+def test_a_weight_function_that_does_not_see_the_bound_is_warned_of():
+    """It gives the covariance of the rows as they are; far from the bound that is right."""
+    X = np.abs(np.random.default_rng(0).normal(size=(50, 2)))
+    with pytest.warns(UserWarning, match="does not see the bound") as told:
+        blind = ScoreMatchingGaussian(bounds="positive", weight_cap=1e-6).fit(X)
+    assert told[0].filename == __file__
+    assert_allclose(blind.covariance_, np.cov(X.T, bias=True), rtol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        far = ScoreMatchingGaussian(bounds="positive", weight_cap=1e-6).fit(X + 50)
+    assert_allclose(far.covariance_, blind.covariance_, rtol=1e-6)
+
+
+def test_scores_are_finite_or_minus_infinity():
+    """Rows as large as float64 has them, alone or beside others, in boxes of every kind."""
+    X = np.abs(np.random.default_rng(0).normal(size=(50, 2)))
+    far = 10.0 ** np.array([100, 154, 155, 300, 308])
+    rows = np.array([[a, b] for a in (0.5, *far) for b in (0.5, *far)])
+    for bounds in ("positive", (-np.inf, np.inf), ([-np.inf, 0], np.inf)):
+        fitted = ScoreMatchingGaussian(bounds=bounds).fit(X)
+        for sign in ([1, 1], [-1, 1], [1, -1], [-1, -1]):
+            score = fitted.score_samples(rows * sign)
+            assert not np.isnan(score).any()
+            assert (score < 1e3).all()
+            assert np.isfinite(score[0]) or (np.array(sign) < 0).any()
+            assert (score[np.abs(rows).max(axis=1) > 1e160] == -np.inf).all()
+
+
+def test_no_wald_tests_with_bounds():
+    X = np.abs(np.random.default_rng(0).normal(size=(50, 2)))
+    with pytest.raises(ValueError, match="no Wald tests with bounds"):
+        wald_test(ScoreMatchingGaussian(bounds="positive"), X, {"precision": np.eye(2)})

@@ -173,7 +173,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
     -----
     eq. sm-gaussian-sparse. The graph is chosen by the data, so standard errors that take it for
     known would be too small: they are refused. `edges` tests all pairs with a controlled false
-    discovery rate.
+    discovery rate. As in :class:`skgm.ScoreMatchingGaussian`, none of the rows is stored.
 
     References
     ----------

@@ -169,9 +169,9 @@ class ScoreMatchingGaussian(GaussianDensity):
     Raises
     ------
     ValueError
-        In `fit`: NaN or infinity, fewer than two rows, columns whose squares overflow or
-        underflow; `penalty` or `graph` together or without a full covariance, a `graph` that is
-        no symmetric matrix of the right size or has too many edges for the rows.
+        In `fit`: NaN (allowed with `missing`) or infinity, fewer than two rows, columns whose
+        squares overflow or underflow; `penalty` or `graph` together or without a full covariance,
+        a `graph` that is no symmetric matrix of the right size or has too many edges for the rows.
 
     Warns
     -----
@@ -206,6 +206,9 @@ class ScoreMatchingGaussian(GaussianDensity):
     their 95% intervals cover 94.5 to 96% (model-based) and 93 to 95.5% (robust) on Gaussian data;
     on Student's t data with 7 degrees of freedom "robust" covers about 93% for variances, and
     "wald-transformed" about 85%.
+
+    A fitted estimator stores the means and the sums of squares and products of the training table,
+    and none of its rows. A table of one or two rows can be computed from these.
 
     With `penalty` there are no standard errors; `edges` tests the pairs of columns. On a `graph`
     and with `bounds` there are those of the precision, by the sandwich where X is given.
@@ -269,7 +272,7 @@ class ScoreMatchingGaussian(GaussianDensity):
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: NaN are allowed with ``missing="em"``."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing == "em"
+        tags.input_tags.allow_nan = self.missing == "em" and self.bounds is None
         return tags
 
     def __density_tags__(self) -> DensityTags:

@@ -1,4 +1,4 @@
-"""Moments of a Gaussian from a table with missing entries, by expectation-maximization."""
+"""Estimates moments of a table with missing entries by expectation-maximization."""
 
 import numpy as np
 from scipy import linalg
@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.gaussian import RIDGE, constant_columns, gaussian_log_density, scaled_cholesky
 from skgm._numerics.moments import Moments
-from skgm._validation import check_finite
+from skgm._validation import check_finite, check_scales
 from skgm._warnings import warn_user
 
 __all__ = [
@@ -141,6 +141,8 @@ def moments_with_missing(
             f"Column {names[int(np.argmax(single))]!r} has no two observed values, so "
             "nothing can be said of its variance. Drop it."
         )
+    filled = np.where(seen, X, X[seen.argmax(axis=0), np.arange(X.shape[1])])
+    check_scales(filled, weight, Moments.from_chunk(filled, weight), names)
     mean, covariance, converged = _moments_about_constants(X, weight, centered=centered)
     _warn_of_pairs(X, names)
     if not converged:

@@ -347,7 +347,9 @@ def fit_boxed(
     _check_table(X, row_weight, names, lower, upper, weight)
     dependent = _check_parameters(X, names, covariance_type, penalty, graph)
     options = {"weight": weight, "cap": weight_cap, "centered": assume_centered}
-    problem, scale = truncated_problem(X, row_weight, lower, upper, **options)
+    with np.errstate(all="ignore"):  # what overflows is refused
+        problem, scale = truncated_problem(X, row_weight, lower, upper, **options)
+    _check_weight_function(problem, lower / scale, upper / scale, names)
     if dependent and penalty == "l1":  # as without bounds: a tenth more on the diagonal
         problem = replace(problem, extra=0.1)
     allowed = None if graph is None else check_graph(graph, p) | np.eye(p, dtype=bool)
@@ -404,7 +406,7 @@ def _check_table(
     weight: Any,
 ) -> None:
     """Raise for values that are not finite, of extreme scale, or outside the bounds."""
-    check_finite(X, names)
+    check_finite(X, names, cure="Drop such rows: with bounds there is no missing='em'.")
     check_scales(X, row_weight, Moments.from_chunk(X, row_weight), names)
     check_inside_bounds(X, lower, upper, names)
     if np.isfinite(lower).any() or np.isfinite(upper).any():
@@ -441,6 +443,34 @@ def _check_parameters(
             "penalty='l1' or a graph."
         )
     return found.dependent.size > 0
+
+
+def _check_weight_function(
+    problem: TruncatedProblem, lower: np.ndarray, upper: np.ndarray, names: list[str]
+) -> None:
+    """Raise for a weight function out of scale; warn of one that is flat up to the bounds.
+
+    `lower` and `upper` are in standardized columns, as the problem is.
+    """
+    level = problem.share @ problem.h
+    extreme = (level != 0) & ~((level >= 1e-8) & (level <= 1e8))
+    if extreme.any():
+        j = int(extreme.argmax())
+        raise ValueError(
+            f"The weight function has the mean {level[j]:.2g} over the rows of column "
+            f"{names[j]!r}, where single precision fails. Use weight_cap=2.0, or multiply your "
+            "own function by a constant."
+        )
+    near = np.minimum(problem.X - lower, upper - problem.X).min(axis=0) < 1
+    blind = near & (np.abs(problem.slope) < 1e-6).all(axis=0)
+    if blind.any():
+        j = int(blind.argmax())
+        warn_user(
+            f"The weight function is constant over all rows of column {names[j]!r}, also of those "
+            "near its bound, so the fit does not see the bound and is biased. Use a larger "
+            "weight_cap.",
+            UserWarning,
+        )
 
 
 def _check_fit(
