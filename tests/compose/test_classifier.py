@@ -158,6 +158,22 @@ def test_temperature_mends_columns_that_are_taken_for_independent():
     assert_array_equal(mended.fit(X, y).predict(X), even)
 
 
+def test_the_marginal_density_is_that_of_the_mixture_whatever_the_temperature():
+    """The temperature sharpens or flattens P(k | x); the density of x is no affair of it."""
+    rng = np.random.default_rng(1)
+    X = np.repeat(rng.normal(size=(300, 1)), 3, axis=1) + 0.1 * rng.normal(size=(300, 3))
+    y = (X[:, 0] + rng.normal(size=300) > 0.5).astype(int)
+    naive = GaussianMixture(covariance_type="diag")
+    fitted = DensityClassifier(naive, calibration="temperature", random_state=0).fit(X, y)
+    assert abs(np.log(fitted.temperature_)) > 0.3
+    density = 0.0
+    for k in (0, 1):
+        own = X[y == k]
+        law = stats.norm(own.mean(axis=0), np.sqrt(own.var(axis=0) + 1e-6))
+        density = density + len(own) / len(X) * np.exp(law.logpdf(X).sum(axis=1))
+    assert_allclose(fitted.score_samples(X), np.log(density), rtol=1e-4, atol=1e-4)
+
+
 def test_temperature_survives_rows_outside_the_support():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.exponential(1.0, 50), rng.exponential(3.0, 50)])[:, None]

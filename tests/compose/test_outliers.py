@@ -36,6 +36,20 @@ def test_false_alarm_rate_holds_for_any_density():
     assert abs(np.mean(rates) - 0.1) < 4.9 * 0.0021
 
 
+def test_p_values_count_calibration_rows_of_an_equal_density():
+    """Counts tie: a row is as surprising as the calibration rows that equal it."""
+    X = np.random.default_rng(3).poisson(3.0, size=(200, 1))
+    detector = DensityOutlierDetector(
+        MLEDensity("poisson"), false_alarm_rate=0.2, random_state=0
+    ).fit(X)
+    known = detector.calibration_scores_.tolist()
+    rows = np.arange(9)[:, None]
+    scores = detector.score_samples(rows)
+    assert set(scores.tolist()) & set(known)
+    by_hand = [(1 + sum(k <= s for k in known)) / (1 + len(known)) for s in scores]
+    assert_allclose(detector.p_values(rows), by_hand, rtol=1e-14)
+
+
 def test_training_quantile_would_not_keep_the_rate():
     """What the calibration is for: a kernel density has seen the rows it is thresholded on."""
     rng = np.random.default_rng(0)

@@ -156,6 +156,23 @@ def test_ridge_counts_per_row(problem):
     assert_allclose(gradient[-1], 0, atol=1e-9)  # c is free
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("m", [30, 200])
+def test_overlap_is_one_where_noise_is_like_the_data_and_else_a_share_of_that(m, weighted):
+    rng = np.random.default_rng(0)
+    weight = rng.integers(1, 4, size=50).astype(float) if weighted else np.ones(50)
+    n = weight.sum()
+    log_p, log_p_noise = rng.normal(size=50), rng.normal(size=m)
+    tables = log_p[:, None], log_p_noise[:, None]  # one statistic, the log-density itself
+    like = contrast_of(*tables, log_p, log_p_noise, m / n, weight if weighted else None)
+    assert like.overlap(np.array([1.0, 0.0])) == pytest.approx(1.0, rel=1e-12)
+    theta = np.array([1.7, 0.4])
+    odds = [n / m * np.exp(0.7 * value + 0.4) for value in (log_p, log_p_noise)]
+    spread = [o / (1 + o) ** 2 for o in odds]
+    share = (weight @ spread[0] + spread[1].sum()) / (n * m / (n + m))
+    assert like.overlap(theta) == pytest.approx(share, rel=1e-12)
+
+
 @pytest.mark.parametrize("wanted", [3, 64, 500, 512, 513, 10_000])
 def test_nets_are_powers_of_two(wanted):
     n_scrambles, size = net_sizes(wanted)
