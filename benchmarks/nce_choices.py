@@ -21,7 +21,7 @@ from nce_density import dequantized, split, tables
 from skgm._numerics.importance import estimate
 from skgm._sklearn import boosting_to_best_iteration
 from skgm.nce._classifiers import boosted_trees, fit_classifier_critic
-from skgm.nce._noise_choice import make_noise
+from skgm.nce._noise import make_noise
 
 DEFAULT = (10, 31, 0.1)  # noise ratio, leaves, learning rate
 CHOICES = [

@@ -14,9 +14,9 @@ from scipy import optimize, stats
 
 from skgm import NCEDensity
 from skgm._numerics.distributions import GaussianMixtureNoise
-from skgm.nce._noise_choice import make_noise
+from skgm.nce._noise import make_noise
 from skgm.nce._own_model import own_model
-from skgm.nce._parametric import fit_linear_critic
+from skgm.nce._parametric import fit_parametric_critic
 from skgm.nce._statistics import polynomial_statistics
 
 LEVEL = 0.95
@@ -47,7 +47,7 @@ def natural(mean, covariance):
 def fit_gaussian(X, kind, ratio, sampling, rng):
     form = polynomial_statistics(X, None, 2, [f"x{j}" for j in range(X.shape[1])])
     options = {"noise_ratio": ratio, "noise_sampling": sampling, "rng": rng}
-    return fit_linear_critic(X, None, noise_for(X, kind), form, **options)
+    return fit_parametric_critic(X, None, noise_for(X, kind), form, **options)
 
 
 def inside(critic, truth, kind):
@@ -103,7 +103,7 @@ def ica_row(ratio, sampling, runs, n=2048, d=4):
         model = own_model(log_phi, B.ravel(), gradient, X)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a search that ends at a kink of |x|
-            critic = fit_linear_critic(
+            critic = fit_parametric_critic(
                 X,
                 None,
                 make_noise("gmm", X, None, rng),

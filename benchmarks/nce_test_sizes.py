@@ -18,7 +18,7 @@ from nce_efficiency import fit_gaussian, natural, noise_for
 from scipy import stats
 
 from skgm.nce._inference import critic_test, restricted_tests
-from skgm.nce._parametric import fit_linear_critic
+from skgm.nce._parametric import fit_parametric_critic
 from skgm.nce._statistics import make_statistics
 
 ROWS, PIECE = 500, 1250
@@ -42,7 +42,7 @@ def fitted(critic, ratio, noise, sampling, rng):
     X = rng.standard_normal((ROWS, 1))
     form = make_statistics(lambda x: np.hstack([x, x**2, x**4]), X, None, ["x"], rng)
     options = {"noise_ratio": ratio, "noise_sampling": sampling, "rng": rng}
-    return fit_linear_critic(X, None, noise_for(X, noise), form, **options)
+    return fit_parametric_critic(X, None, noise_for(X, noise), form, **options)
 
 
 def statistics(configuration, piece, runs):

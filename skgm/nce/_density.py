@@ -24,28 +24,22 @@ from skgm.nce._classifiers import (
     ClassifierCritic,
     constant_critic,
     fit_classifier_critic,
+    is_classifier_like,
 )
-from skgm.nce._inference import LinearInference
-from skgm.nce._noise_choice import has_mass, make_noise
-from skgm.nce._parametric import LinearCritic, fit_linear_critic
+from skgm.nce._inference import ParametricInference
+from skgm.nce._noise import NOISE_NAMES, has_mass, make_noise
+from skgm.nce._own_model import own_model
+from skgm.nce._parametric import ParametricCritic, fit_parametric_critic
 from skgm.nce._preparation import Prepared, prepare_rows
-from skgm.nce._ratio_density import (
-    OLD_SAMPLERS,
-    RatioDensity,
-    check_choices,
-    chosen_sampler,
-    has_parameters,
-    linear_form,
-    noise_spec,
-    observer,
-)
+from skgm.nce._ratio_density import OLD_SAMPLERS, RatioDensity, chosen_sampler
+from skgm.nce._statistics import Form, is_linear_critic, make_statistics
 
 __all__ = ["NCEDensity"]
 
 FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
 
 
-class NCEDensity(LinearInference, RatioDensity):
+class NCEDensity(ParametricInference, RatioDensity):
     r"""Density by noise-contrastive estimation: any classifier becomes a normalized density.
 
     .. math::
@@ -290,6 +284,34 @@ class NCEDensity(LinearInference, RatioDensity):
     def _noise_is(self, name: str) -> bool:
         return isinstance(self.noise, str) and self.noise == name
 
+    def _critic_is(self, *names: str) -> bool:
+        return isinstance(self.critic, str) and self.critic in names
+
+    def _has_parameters(self) -> bool:
+        """Return whether the critic is a model with parameters, not a classifier."""
+        if self.log_phi is not None:
+            return True
+        return not self._critic_is("auto") and is_linear_critic(self.critic)
+
+    def _is_gaussian(self) -> bool:
+        return self.log_phi is None and self._critic_is("quadratic", "poly2")
+
+    def _check_choices(self) -> None:
+        """Raise an error for a critic or a noise that is neither a known name nor usable."""
+        if isinstance(self.noise, str) and self.noise not in NOISE_NAMES:
+            raise ValueError(f"noise must be one of {list(NOISE_NAMES)}; got {self.noise!r}.")
+        if self._critic_is("auto"):
+            return
+        if self.log_phi is not None:
+            raise ValueError("log_phi is the model: leave critic='auto' with it.")
+        if not (is_linear_critic(self.critic) or is_classifier_like(self.critic)):
+            kind = ValueError if isinstance(self.critic, str) else TypeError
+            raise kind(
+                "critic must be 'auto', 'linear', 'quadratic', 'poly3', 'poly4', 'rff', a "
+                "transformer or callable that gives statistics, or a classifier with "
+                f"decision_function or predict_proba; got {self.critic!r}."
+            )
+
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "NCEDensity":
         """Fit noise, critic and normalizer.
@@ -308,7 +330,7 @@ class NCEDensity(LinearInference, RatioDensity):
         self : NCEDensity
             The fitted estimator.
         """
-        check_choices(self.critic, self.noise, self.log_phi)
+        self._check_choices()
         chosen_sampler(self.sampler, self.sampling)  # warns of the old name
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
             rng = as_generator(self.random_state)
@@ -317,9 +339,9 @@ class NCEDensity(LinearInference, RatioDensity):
                 return self._learn(rows, context, rng)
 
     def _learn(self, rows: Prepared, context: Any, rng: np.random.Generator) -> "NCEDensity":
-        spec = noise_spec(self.noise, self.critic, self.log_phi)
-        parametric = has_parameters(self.critic, self.log_phi)
-        self.noise_ = make_noise(spec, rows.X, rows.weight, rng, stacked=not parametric)
+        parametric = self._has_parameters()
+        noise = "gaussian" if self._is_gaussian() and self._noise_is("auto") else self.noise
+        self.noise_ = make_noise(noise, rows.X, rows.weight, rng, stacked=not parametric)
         self.lattice_report_ = rows.lattice
         self.log_density_kind_ = "estimate"
         self.loss_curve_: list[float] = []
@@ -348,27 +370,33 @@ class NCEDensity(LinearInference, RatioDensity):
 
     def _fit_parameters(
         self, rows: Prepared, context: Any, rng: np.random.Generator
-    ) -> LinearCritic:
-        names = column_names(self, rows.X.shape[1])
-        model = self.critic, self.log_phi, self.theta0, self.gradient
-
-        def announce() -> None:
+    ) -> ParametricCritic:
+        def observe(n_iter: int, height: float) -> None:
+            self.loss_curve_.append(-height)
             task = epoch_begins(context, self, X=rows.X, name="newton-step")
             epoch_ends(task, self, X=rows.X, state=dict)
 
-        return fit_linear_critic(
+        return fit_parametric_critic(
             rows.X,
             rows.weight,
             self.noise_,
-            linear_form(*model, rows, names, rng),
+            self._form(rows, rng),
             noise_ratio=self.noise_ratio,
             noise_sampling=self.noise_sampling,
             rng=rng,
             alpha=self.alpha,
             tol=self.tol,
             max_iter=self.max_iter,
-            observe=observer(self.loss_curve_, announce),
+            observe=observe,
         )
+
+    def _form(self, rows: Prepared, rng: np.random.Generator) -> Form:
+        """Return the form of log p that the arguments describe."""
+        if self.log_phi is None:
+            names = column_names(self, rows.X.shape[1])
+            return make_statistics(self.critic, rows.X, rows.weight, names, rng)
+        smooth = rows.lattice is not None  # none for zeros and ones
+        return own_model(self.log_phi, self.theta0, self.gradient, rows.X, differentiable=smooth)
 
     def _fit_classifiers(
         self, rows: Prepared, context: Any, rng: np.random.Generator

@@ -11,26 +11,26 @@ from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
 from skgm.inference._likelihood.statistics import Law, TestedNull
 from skgm.inference._results import ConfidenceIntervals, check_alternative, takes_level
+from skgm.nce._contrast import LinearFit, maximize
 from skgm.nce._covariance import KINDS, Covariance, covariance
-from skgm.nce._newton import LinearFit, maximize
-from skgm.nce._parametric import LinearCritic
+from skgm.nce._parametric import ParametricCritic
 
-__all__ = ["CriticNull", "LinearInference"]
+__all__ = ["CriticNull", "ParametricInference"]
 
 _METHODS = ("auto", "wald", "robust")
 
 
-class LinearInference:
+class ParametricInference:
     """The inference half of NCEDensity: for critics that have parameters.
 
-    It reads `_critic`, a :class:`LinearCritic` where there are any.
+    It reads `_critic`, a :class:`ParametricCritic` where there are any.
     """
 
     _critic: Any
 
-    def _linear_critic(self) -> LinearCritic:
+    def _parametric_critic(self) -> ParametricCritic:
         check_is_fitted(self)
-        if not isinstance(self._critic, LinearCritic):
+        if not isinstance(self._critic, ParametricCritic):
             raise AttributeError(
                 f"{type(self).__name__} has parameters, standard errors, intervals and tests only "
                 "for linear critics ('quadratic', a transformer, a callable) and for log_phi; "
@@ -41,7 +41,7 @@ class LinearInference:
     @property
     def params_(self) -> dict[str, float]:
         """Estimates by name, "log_normalizer" among them."""
-        critic = self._linear_critic()
+        critic = self._parametric_critic()
         return dict(zip(critic.names, critic.reported.tolist()))
 
     def standard_errors(self, cov: str = "model") -> dict[str, float]:
@@ -69,7 +69,7 @@ class LinearInference:
         ValueError
             An unknown `cov`, or a fit that has no standard errors; the message says why.
         """
-        critic = self._linear_critic()
+        critic = self._parametric_critic()
         if cov not in KINDS:
             raise ValueError(f"cov must be one of {KINDS}; got {cov!r}.")
         matrix = critic.covariance(cov).matrix
@@ -100,7 +100,7 @@ class LinearInference:
         NotFittedError, AttributeError, ValueError
             As in :meth:`standard_errors`.
         """
-        critic, level = self._linear_critic(), check_level(level)
+        critic, level = self._parametric_critic(), check_level(level)
         if method not in _METHODS:
             raise ValueError(f"method must be one of {_METHODS}; got {method!r}.")
         found = critic.covariance("robust" if method == "robust" else "model")
@@ -117,7 +117,7 @@ class LinearInference:
         self, X: Any, null: Any, alternative: str, sample_weight: Any = None
     ) -> "CriticNull":
         """Return a null hypothesis for :func:`skgm.score_test` and its siblings, fitted to X."""
-        critic = clone(self).fit(X, sample_weight=sample_weight)._linear_critic()
+        critic = clone(self).fit(X, sample_weight=sample_weight)._parametric_critic()
         hypothesis = read_null(null, dict.fromkeys(critic.names, ()), [])
         return CriticNull(critic, *hypothesis.rows, hypothesis.shown, alternative)
 
@@ -132,7 +132,7 @@ class CriticNull(TestedNull):
 
     Parameters
     ----------
-    critic : LinearCritic
+    critic : ParametricCritic
         Fitted to the data, in this process (pickles have lost the rows).
     matrix, target : ndarray of shape (r, k) and (r,)
         R and q.
@@ -145,7 +145,7 @@ class CriticNull(TestedNull):
 
     def __init__(
         self,
-        critic: LinearCritic,
+        critic: ParametricCritic,
         matrix: np.ndarray,
         target: np.ndarray,
         shown: Any = None,

@@ -1,6 +1,7 @@
 """Critics whose parameters have standard errors: statistics times coefficients, or own models."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,21 +15,22 @@ from skgm._warnings import warn_user
 from skgm.nce._contrast import (
     Contrast,
     LinearContrast,
+    LinearFit,
     ModelContrast,
     Rows,
+    maximize,
     total_weight,
 )
 from skgm.nce._covariance import KINDS, Covariance, covariances, solve_curvature
-from skgm.nce._newton import LinearFit, maximize
 from skgm.nce._own_model import OwnModel
 from skgm.nce._statistics import Form, Statistics
 
 __all__ = [
-    "LinearCritic",
     "NoiseRows",
+    "ParametricCritic",
     "Telescope",
     "draw_noise",
-    "fit_linear_critic",
+    "fit_parametric_critic",
     "path_starts",
     "telescope",
     "waymark",
@@ -185,7 +187,7 @@ class NoiseRows(NamedTuple):
     scramble: np.ndarray | None
 
 
-class LinearCritic:
+class ParametricCritic:
     """A fitted log-density with parameters.
 
     Parameters
@@ -240,10 +242,10 @@ class LinearCritic:
         reported = self.map @ self.theta
         self.coef, self.log_normalizer = reported[:-1], float(reported[-1])
         self.n, self.m = contrast.rows.n, len(contrast.rows.log_q_noise)
-        self._covariances = self._find_covariances()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "contrast": None}
+        """Leave out the rows, but not the covariances, which need them."""
+        return {**vars(self), "contrast": None, "_covariances": self._covariances}
 
     @property
     def reported(self) -> np.ndarray:
@@ -285,7 +287,9 @@ class LinearCritic:
             raise ValueError(found)
         return found.mapped(self.map)
 
-    def _find_covariances(self) -> dict[str, Covariance | str]:
+    @cached_property
+    def _covariances(self) -> dict[str, Covariance | str]:
+        """The covariance of each kind, or why there is none; found when first asked for."""
         if self.alpha > 0:
             return dict.fromkeys(KINDS, _RIDGED)
         if self.bridges is not None:
@@ -341,7 +345,7 @@ def draw_noise(noise: Any, n_rows: float, sampling: str, rng: np.random.Generato
     return NoiseRows(noise.transform(uniforms), scramble)
 
 
-def fit_linear_critic(
+def fit_parametric_critic(
     X: np.ndarray,
     weight: np.ndarray | None,
     noise: Any,
@@ -354,7 +358,7 @@ def fit_linear_critic(
     tol: float = 1e-12,
     max_iter: int = 100,
     observe: Callable[[int, float], Any] | None = None,
-) -> LinearCritic:
+) -> ParametricCritic:
     """Tell data from noise with a critic that has parameters.
 
     Where the two are told apart almost without error, a tilt of the noise, log p - log q, is put
@@ -381,11 +385,11 @@ def fit_linear_critic(
     alpha : float, default=0
         Ridge on the coefficients.
     tol, max_iter, observe
-        As in :func:`skgm.nce._newton.maximize`.
+        As in :func:`skgm.nce._contrast.maximize`.
 
     Returns
     -------
-    critic : LinearCritic
+    critic : ParametricCritic
 
     Raises
     ------
@@ -408,22 +412,22 @@ def fit_linear_critic(
     contrast, fit = tell_from(noise, alpha)
     if fit.overlap >= SEPARATED:
         _warn_unconverged(fit, max_iter)
-        return LinearCritic(form, noise, contrast, fit, alpha=alpha)
+        return ParametricCritic(form, noise, contrast, fit, alpha=alpha)
     if not noise.discrete and n > 5 * len(form.names):  # fewer rows are separated by chance
         near = near_student(X, weight)
         found = None
         if not form.tilts_noise:
-            found = LinearCritic(form, noise, *tell_from(near, alpha), alpha=alpha)
+            found = ParametricCritic(form, noise, *tell_from(near, alpha), alpha=alpha)
         elif isinstance(form, Statistics):
             starts = path_starts(X, weight)
             draws = noise.sample(len(starts), rng)
             bridges = telescope(starts, draws, form, alpha=alpha, n_rows=min(n, len(starts)))
-            found = bridges and LinearCritic(form, noise, contrast, fit, bridges, alpha)
+            found = bridges and ParametricCritic(form, noise, contrast, fit, bridges, alpha)
         if found is not None and (found.bridges or found.separation >= SEPARATED):
             found.proposal, found.separation = near, fit.overlap
             return found
     warn_user(_SEPARATED.format(fit.overlap), ConvergenceWarning)
-    return LinearCritic(
+    return ParametricCritic(
         form, noise, *tell_from(noise, max(alpha, _RIDGE)), alpha=max(alpha, _RIDGE)
     )
 

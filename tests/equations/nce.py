@@ -9,9 +9,15 @@ from numpy.testing import assert_allclose
 from scipy import integrate, stats
 
 from skgm._numerics.importance import summarize_weights
-from skgm.nce._contrast import LinearContrast, Rows, nce_curvature, nce_gradient, nce_objective
+from skgm.nce._contrast import (
+    LinearContrast,
+    Rows,
+    maximize,
+    nce_curvature,
+    nce_gradient,
+    nce_objective,
+)
 from skgm.nce._covariance import covariance, expected_data_part, model_covariance
-from skgm.nce._newton import maximize
 from skgm.nce._parametric import telescope
 from skgm.nce._statistics import polynomial_statistics
 from tests.equations import equation, mistake

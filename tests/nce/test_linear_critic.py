@@ -16,7 +16,7 @@ from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 from skgm import NCEDensity
 from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise, UniformNoise
 from skgm.nce._own_model import own_model
-from skgm.nce._parametric import draw_noise, fit_linear_critic
+from skgm.nce._parametric import draw_noise, fit_parametric_critic
 from skgm.nce._statistics import is_linear_critic, make_statistics
 
 
@@ -35,7 +35,7 @@ def fit(critic, X, noise, ratio=1.0, weight=None, seed=0, **options):
     rng = np.random.default_rng(seed)
     columns = [f"x{j}" for j in range(X.shape[1])]
     form = make_statistics(critic, X, weight, columns, rng)
-    return fit_linear_critic(X, weight, noise, form, noise_ratio=ratio, rng=rng, **options)
+    return fit_parametric_critic(X, weight, noise, form, noise_ratio=ratio, rng=rng, **options)
 
 
 def matched(X):
@@ -222,7 +222,7 @@ def fit_own(log_phi, X, theta0, gradient=None, ratio=5.0):
     rng = np.random.default_rng(5)
     model = own_model(log_phi, theta0, gradient, X, differentiable=False)
     noise = BernoulliNoise(X.mean(axis=0))
-    return fit_linear_critic(X, None, noise, model, noise_ratio=ratio, rng=rng)
+    return fit_parametric_critic(X, None, noise, model, noise_ratio=ratio, rng=rng)
 
 
 def test_ising_model_by_enumeration():
@@ -321,7 +321,7 @@ def test_a_kink_does_not_stop_the_search():
     X = np.random.default_rng(0).laplace(3.0, size=(2000, 1))
     model = own_model(lambda X, theta: -np.abs(X[:, 0] - theta[0]), [2.0], None, X)
     rng = np.random.default_rng(1)
-    critic = fit_linear_critic(X, None, gaussian(3.0, 2.5), model, noise_ratio=4, rng=rng)
+    critic = fit_parametric_critic(X, None, gaussian(3.0, 2.5), model, noise_ratio=4, rng=rng)
     error = np.sqrt(critic.covariance("model").matrix[0, 0])
     assert abs(critic.coef[0] - 3) < 4 * error
     assert error < 1.5 / np.sqrt(2000)  # the median's: one over the root of n

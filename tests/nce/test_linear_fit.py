@@ -6,9 +6,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm._numerics.qmc import net_sizes, sobol_uniforms
-from skgm.nce._contrast import LinearContrast, Rows
+from skgm.nce._contrast import LinearContrast, Rows, maximize
 from skgm.nce._covariance import covariance, meat_parts
-from skgm.nce._newton import maximize
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from skgm import NCEDensity, likelihood_ratio_test, score_test, wald_test
 from skgm._numerics.distributions import GaussianMixtureNoise
 from skgm.nce._inference import CriticNull
-from skgm.nce._parametric import fit_linear_critic
+from skgm.nce._parametric import fit_parametric_critic
 from skgm.nce._statistics import polynomial_statistics
 
 TESTS = {"wald": wald_test, "score": score_test, "likelihood_ratio": likelihood_ratio_test}
@@ -175,7 +175,7 @@ def one_fit(rng, n, sampling):
     noise = GaussianMixtureNoise(np.ones(1), np.full((1, 2), 0.2), 1.3 * np.eye(2)[None])
     form = polynomial_statistics(X, None, 2, ["a", "b"])
     options = {"noise_ratio": 1, "noise_sampling": sampling, "rng": rng}
-    return fit_linear_critic(X, None, noise, form, **options)
+    return fit_parametric_critic(X, None, noise, form, **options)
 
 
 TRUTH = np.array([0.0, 0.0, -0.5, 0.0, -0.5, np.log(2 * np.pi)])
@@ -212,7 +212,7 @@ def test_robust_errors_are_right_in_a_wrong_model(sampling):
         noise = GaussianMixtureNoise(np.ones(1), np.ones((1, 1)), 1.5 * np.ones((1, 1, 1)))
         form = polynomial_statistics(X, None, 2, ["x"])
         options = {"noise_ratio": 2, "noise_sampling": sampling, "rng": rng}
-        critic = fit_linear_critic(X, None, noise, form, **options)
+        critic = fit_parametric_critic(X, None, noise, form, **options)
         errors = [np.sqrt(np.diag(critic.covariance(k).matrix)) for k in ("model", "robust")]
         found.append([critic.reported, *errors])
     estimates, model, robust = np.moveaxis(found, 1, 0)

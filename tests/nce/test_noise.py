@@ -17,8 +17,7 @@ from skgm._numerics.distributions import (
     StudentNoise,
     has_inverse_map,
 )
-from skgm.nce._noise_choice import make_noise
-from skgm.nce._noise_fit import fit_gaussian, fit_mixture, weighted_rows
+from skgm.nce._noise import fit_gaussian, fit_mixture, make_noise, weighted_rows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3)) @ np.array([[2.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 0.2]]) + 5

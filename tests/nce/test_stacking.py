@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
 from skgm import NCEDensity
-from skgm.nce._noise_fit import fit_stacked, stacking_weights
+from skgm.nce._noise import fit_stacked, stacking_weights
 
 
 def stacked(X, weight=None):

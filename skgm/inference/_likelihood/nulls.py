@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from skgm.inference._results import parameter_labels
-from skgm.inference.families._base import Family
+
+if TYPE_CHECKING:  # the families stand above the likelihood
+    from skgm.inference.families._base import Family
 
 __all__ = [
     "Null",
@@ -246,7 +248,7 @@ def check_off_edge(
         )
 
 
-def check_parameter_space(family: Family, null: Mapping[str, np.ndarray]) -> None:
+def check_parameter_space(family: "Family", null: Mapping[str, np.ndarray]) -> None:
     """Raise a ValueError for values outside, or on the edge of, the parameter space.
 
     On the edge the statistics are not chi-square. Infinity, where a parameter may be infinite, is
@@ -373,7 +375,7 @@ def _by_matrix(matrix: Any, values: Any, names: list[str]) -> Restriction:
 # lower triangle row by row, so that each free number stands once.
 
 
-def flat_scores(family: Family, X: np.ndarray, params: Any, statistics: Any = None) -> np.ndarray:
+def flat_scores(family: "Family", X: np.ndarray, params: Any, statistics: Any = None) -> np.ndarray:
     """Return parameter scores (n, k): all columns of the first parameter, then of the next.
 
     Where rows do not say all (right censoring), they are those of the rows in the statistics.
@@ -386,7 +388,7 @@ def flat_scores(family: Family, X: np.ndarray, params: Any, statistics: Any = No
 
 
 def flat_information(
-    family: Family, params: Any, statistics: Any = None, *, model: bool = False
+    family: "Family", params: Any, statistics: Any = None, *, model: bool = False
 ) -> np.ndarray:
     """Return the information per observation of the flat parameter vector, (k, k).
 
