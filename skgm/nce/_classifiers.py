@@ -1,4 +1,4 @@
-"""Critics that are classifiers: log-ratios of data to noise from their log-odds."""
+"""Trains classifiers as critics: their log-odds give log-ratios of data to noise."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

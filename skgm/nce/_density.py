@@ -1,4 +1,8 @@
-"""A normalized density by telling data from noise."""
+"""Estimates normalized densities by noise contrast: a critic tells the data from known noise.
+
+The critic is the model whose log-odds estimate the log-ratio of data to noise. It is a bag of
+classifiers (`_classifiers`) or a model with parameters (`_parametric`).
+"""
 
 import numbers
 from contextlib import AbstractContextManager
@@ -40,48 +44,48 @@ FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
 
 
 class NCEDensity(ParametricInference, RatioDensity):
-    r"""Density by noise-contrastive estimation: any classifier becomes a normalized density.
+    r"""Density by noise-contrastive estimation, from a classifier or a parametric model.
 
     .. math::
         J = \frac1n\Big[\sum_{i \le n} \log h(x_i) + \sum_{j \le \nu n} \log(1 - h(y_j))\Big],
         \qquad \log\frac{h}{1 - h} = \log p - \log q - \log\nu
 
-    A critic is trained to tell the n rows of the table from :math:`\nu n` rows of noise whose
-    density q is known. Its odds h / (1 - h) estimate the ratio p / q, so that noise times
-    ratio is a density; it is normalized by importance sampling on fresh noise, to a stated error.
+    A model, called the critic, is trained to tell the n rows of the table from :math:`\nu n` rows
+    of noise whose density q is known. With h the probability of data that it gives a row, the odds
+    h / (1 - h) estimate the ratio :math:`p / (\nu q)`, so that noise times ratio is a density. It
+    is normalized by importance sampling on fresh noise, to a stated error.
 
-    By default the noise is a mixture of Gaussians and the critic a bag of three
-    gradient-boosted tree ensembles, each with its own noise: the trees find what the mixture
+    By default the noise is a mixture of Gaussians, and the critic is a bag of three
+    gradient-boosted tree ensembles, each trained on its own noise. The trees find what the mixture
     misses. Prefer it for tables of up to a few dozen continuous columns with structure that no
-    parametric family has. Not for tables of a few dozen rows, where the mixture is all that is
-    left, nor for rounded or repeated rows unless they are spread out (`lattice="dequantize"`).
+    parametric family has. It is not for tables of a few dozen rows, where only the mixture
+    remains, nor for rounded or repeated rows, unless they are spread out (`lattice="dequantize"`).
 
     Parameters
     ----------
     critic : str, classifier, transformer or callable, default="auto"
-        "auto": boosted trees (:class:`~sklearn.ensemble.HistGradientBoostingClassifier`), stopped
-        and cut back at the best held-out log-loss; with fewer than 50 rows the density is the
-        noise alone. Otherwise any classifier with `predict_proba` or `decision_function`, cloned
-        for each draw of noise; it should be calibrated. Or statistics T(x) of a log-density that
-        is linear in its parameters, with standard errors, intervals and tests: "quadratic" (a
-        Gaussian), "poly4", or a callable from rows to statistics; or of a tilt of the noise:
-        "linear", "poly3", "rff" (random Fourier features), a transformer.
+        "auto": boosted trees (:class:`~sklearn.ensemble.HistGradientBoostingClassifier`), cut back
+        to the best held-out log-loss; with fewer than 50 rows the density is the noise alone.
+        Otherwise any calibrated classifier with `predict_proba` or `decision_function`, which is
+        cloned for each draw of noise. Or the statistics T(x) of a parametric critic, which has
+        standard errors, intervals and tests. "quadratic" (a Gaussian), "poly4" and a callable
+        from rows to statistics are statistics of the log-density; "linear", "poly3", "rff"
+        (random Fourier features) and a transformer are statistics of a tilt of the noise.
     noise : str, density estimator or distribution, default="auto"
-        "auto": the mixture of Gaussians of the best BIC with up to 32 components, a Gaussian of
-        shrunk covariance and a wide one that covers the tails, weighted by the likelihood of rows
-        held out; for critics with parameters "gmm", that mixture with a wide one of weight 1%
-        ("gaussian" for critic="quadratic"); "bernoulli", independent coins, for tables of zeros and
-        ones. Or "gaussian", "student_t" (five degrees of freedom), "uniform" (over a box; the
-        density is zero outside), "marginals" (independent columns, a mixture each). Or a density
-        estimator with `sample`
-        and `score_samples`, cloned and fitted to the rows of X (one in
-        :class:`~sklearn.frozen.FrozenEstimator` is used as it is); or a frozen distribution of
-        scipy, of as many variables as X has columns or of one, used for each.
+        "auto": the mixture of Gaussians of the best BIC with up to 32 components, a Gaussian with
+        shrunk covariance and a wide one for the tails, weighted by held-out likelihood. For
+        parametric critics "auto" is "gmm", that mixture with a wide component of weight 1%
+        ("gaussian" for critic="quadratic"); for tables of zeros and ones it is "bernoulli",
+        independent coins. Other names are "gaussian", "student_t" (five degrees of freedom),
+        "uniform" (over a box; the density is zero outside) and "marginals" (independent columns, a
+        mixture each). A density estimator with `sample` and `score_samples` is cloned and fitted
+        to the rows of X; one in :class:`~sklearn.frozen.FrozenEstimator` is used as it is. A frozen
+        distribution of scipy has as many variables as X has columns, or one that serves each.
     noise_ratio : float, default=10.0
         Noise rows per data row.
     noise_sampling : {"auto", "qmc", "iid"}, default="auto"
-        Of critics with parameters. "auto": scrambled Sobol points where the noise has an inverse
-        map, which takes most of the noise's variance away; "iid": independent noise.
+        Of parametric critics. "auto": scrambled Sobol points if the noise has an inverse map, which
+        removes most of the noise's variance; "iid": independent noise.
     n_critics : int, default=3
         Classifiers in the bag; their log-odds are averaged.
     log_phi : callable, default=None
@@ -124,16 +128,16 @@ class NCEDensity(ParametricInference, RatioDensity):
     noise_ : object
         The fitted noise, with `sample(n, rng)` and `log_density(X)`.
     critics_ : list of classifiers
-        The bag; empty where the density is the noise, and for critics with parameters.
+        The bag; empty where the density is the noise, and for parametric critics.
     params_ : dict of str to float
         Coefficients by name, and "log_normalizer" as the free constant estimates it; only of
-        critics with parameters.
+        parametric critics.
     loss_curve_ : list of float
         Minus J after each Newton step; empty for classifiers.
     n_iter_ : int
         Newton steps, or trees of the largest classifier; at least 1.
     log_normalizer_ : float
-        Estimate of log Z: the log of the mean of ratio over noise; of critics with parameters,
+        Estimate of log Z: the log of the mean of ratio over noise; of parametric critics,
         log Z of their unnormalized density at the estimate.
     log_normalizer_se_ : float
         Its standard error.
@@ -177,21 +181,22 @@ class NCEDensity(ParametricInference, RatioDensity):
     -----
     eq. nce-objective, nce-normalizer, nce-covariance, nce-telescoping.
 
-    Critics with parameters maximize J in both its terms over coefficients and a free constant c by
-    Newton's method. Where the noise is too far from the data, a log-density of its own is told from
-    Student's t near them instead, and a tilt of the noise is put together over waymarks; normalizer
-    and draws then start from that Student's t.
+    Parametric critics maximize J over their coefficients and a free constant c by Newton's method.
+    If the noise is too far from the data, a critic that is a log-density is fitted against
+    Student's t near the data instead, and a tilt of the noise is estimated over waymarks between
+    data and noise. The normalizer and draws then start from that Student's t.
 
-    `fit` warns with ConvergenceWarning where the normalizer is not certified (standard error above
+    `fit` warns with ConvergenceWarning if the normalizer is not certified (standard error above
     `normalizer_tol`, Pareto tail index above 0.7, one weight above 1% of the sum, effective sample
     size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
     that are equal up to scale or determine one another linearly.
 
-    The average of log-odds is a geometric mean, so Z is below one; that is no fault. `score_error`
-    tells the error of a score from both sources. Noise near to the data is best: noise too far
-    away, not too near, is what fails.
+    The average of log-odds is a geometric mean, so that Z is below one; this is no fault.
+    `score_error` returns the error of a score from both sources. Noise close to the data is best.
 
-    Whole-number weights are taken as repetitions of rows, others are handed to the classifier.
+    An integer weight means that many repetitions of its row. Repetitions are made up to 20,000
+    rows (or four per row); larger weights stay weights, in the same proportions, and the number of
+    noise rows follows the rows of X.
 
     References
     ----------

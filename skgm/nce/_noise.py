@@ -96,7 +96,7 @@ def make_noise(
         object with `sample(n, rng)` and `log_density(X)`, used as it is.
     stacked : bool, default=True
         Which of the two "auto" is. Stacked ones are the better density; the tails of "gmm" are the
-        better noise for critics with parameters, whose density does not depend on it.
+        better noise for parametric critics, whose density does not depend on it.
     """
     if isinstance(noise, str) and noise == "auto" and stacked and not is_binary(X):
         return fit_stacked(X, weight, rng)

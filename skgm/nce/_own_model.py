@@ -1,4 +1,4 @@
-"""Unnormalized models of one's own: log_phi(X, theta), with or without its gradient."""
+"""Wraps a user's unnormalized model log_phi(X, theta), with or without its gradient."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Critics whose parameters have standard errors: statistics times coefficients, or own models."""
+"""Fits parametric critics: statistics times coefficients, or models of the user's own."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -39,13 +39,10 @@ __all__ = [
 
 # Telescoping: the ratio of two distant densities as a product of ratios of near ones.
 #
-# Between the data and the noise lie *waymarks* :math:`x_\varphi = \bar z + \cos\varphi\,(x - \bar
-# z) + \sin\varphi\,(z - \bar z)`, from the data at :math:`\varphi = 0` to the noise at
-# :math:`\varphi = \pi/2`; each neighboring pair is told apart by one logistic regression, and
-#
-# .. math:: \log p - \log q = \sum_k \log\frac{p_k}{p_{k+1}}
-#
-# (eq. nce-telescoping). Where a pair is still told apart too well, its angle is halved.
+# Between the data x and the noise z lie waymarks, c + cos(a) (x - c) + sin(a) (z - c) with c the
+# mean of the noise, from the data at angle a = 0 to the noise at pi / 2. One logistic regression
+# (a bridge) tells each pair of neighbors apart, and the log-ratios add up (eq. nce-telescoping):
+# log p - log q = sum_k log(p_k / p_{k+1}). If a pair is told apart too well, its angle is halved.
 
 MIN_OVERLAP = 0.7  # of neighboring waymarks: normals one standard deviation apart have 0.81
 MOST_PATHS = 20_000
@@ -361,10 +358,10 @@ def fit_parametric_critic(
 ) -> ParametricCritic:
     """Tell data from noise with a critic that has parameters.
 
-    Where the two are told apart almost without error, a tilt of the noise, log p - log q, is put
-    together from waymarks (:mod:`skgm.nce._parametric`); a log-density of its own, which does not
-    depend on the noise, is told from Student's t near the data instead. Where neither helps, a
-    ridge bounds the estimate, with a warning, and there is no inference.
+    If the two are told apart almost without error, a tilt of the noise, log p - log q, is
+    estimated by telescoping. A critic that is a log-density does not depend on the noise, so it is
+    fitted against Student's t near the data instead. If neither helps, a ridge bounds the
+    estimate, with a warning, and there is no inference.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a training table to the rows that data are: weights, constant columns, lattices."""
+"""Prepares training rows: carries out weights, and finds constant columns and rounded values."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-# Rounded and repeated rows, which inflate the likelihood of any density that is free enough.
+# Rounded and repeated rows inflate the likelihood of any flexible density.
 
 MAX_UNIQUE = 0.5  # share of unique values at and below which a column counts as rounded
 ON_LATTICE = 0.9  # share of values that must be multiples of the step

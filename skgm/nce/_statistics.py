@@ -1,4 +1,4 @@
-"""Statistics T(x) of linear critics: polynomials, random Fourier features, anything callable."""
+"""Computes statistics T(x) of linear critics: polynomials, Fourier features, any callable."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,9 +23,6 @@ __all__ = [
     "monomials",
     "polynomial_statistics",
 ]
-
-
-# Forms of log p up to a constant: statistics times coefficients, or a model of one's own.
 
 
 class Form(ABC):

@@ -54,53 +54,53 @@ class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, Ba
         p(k \mid x) = \frac{\exp s_k(x)}{\sum_l \exp s_l(x)}, \qquad
         s_k(x) = w_k^{\mathsf T} A^{\mathsf T} x + b_k
 
-    The time of a softmax classifier is spent on the normalizer, a sum over all classes for each
-    row. Here a batch of rows shares a few hundred classes drawn by their frequency, from which
-    the true ones are told: the time of an update does not depend on the number of classes.
-    Probabilities are exact all the same, normalized over all classes in chunks of rows.
+    A softmax classifier spends its time on the normalizer, a sum over all classes for each row.
+    Here a batch of rows shares a few hundred noise classes, drawn by their frequency, and learns
+    to tell the true classes from them, so that the time of an update does not depend on the number
+    of classes. Probabilities are exact: they are normalized over all classes, in blocks of rows.
 
-    Prefer it from a thousand classes on. With no more classes than `n_noise` it is multinomial
-    logistic regression, to the same optimum; there
-    :class:`~sklearn.linear_model.LogisticRegression` serves as well. Standardize the columns.
+    Prefer it for a thousand classes or more. With no more classes than `n_noise` it is multinomial
+    logistic regression and has the optimum of
+    :class:`~sklearn.linear_model.LogisticRegression`. Standardize the columns.
 
     Parameters
     ----------
     loss : {"ranking", "nce", "full"}, default="ranking"
-        "ranking": the true class among the noise classes, the better probabilities; "nce": data
-        or noise, class by class, which makes the scores sum to one by themselves (see
-        `log_normalizer_stats`); "full": all classes, slow. With no more classes than `n_noise`
-        the loss is "full" whatever is said here.
+        "ranking" finds the true class among the noise classes and gives the better probabilities.
+        "nce" tells data from noise class by class, which makes the exponentials of the scores sum
+        to nearly one (see `log_normalizer_stats`). "full" is over all classes, and slow; it is
+        used whatever is said here if there are no more classes than `n_noise`.
     n_noise : int, default=256
-        Noise classes per batch, on average; distinct.
+        Distinct noise classes per batch, on average.
     rank : int or None, default=None
-        Columns of A: classes are scored on that many linear combinations of the columns, a small
-        table instead of one of all columns by all classes. None: on the columns themselves.
+        Number of columns of A: classes are scored on that many linear combinations of the columns,
+        so that a class has few coefficients. None scores them on the columns themselves.
     noise_power : float, default=1.0
         Noise classes are drawn in proportion to this power of their frequency.
     alpha : float or "auto", default="auto"
         Half of this times the squared coefficients is added to the mean loss. "auto" is a
         standard normal prior, 1 / n_samples, as is C=1 in LogisticRegression; in `partial_fit` 0.
     solver : {"auto", "lbfgs", "adagrad"}, default="auto"
-        "lbfgs" finds the optimum itself; of losses over all classes, without `rank`, and "auto"
-        where there are no more classes than `n_noise`. "adagrad": mini-batches.
+        "lbfgs" finds the optimum of a loss over all classes, without `rank`; "adagrad" trains by
+        mini-batches. "auto" is "lbfgs" if there are no more classes than `n_noise` and no `rank`.
     learning_rate : float, default=0.3
-        Of Adagrad.
+        Step size of Adagrad.
     batch_size : int, default=512
         Largest size of a mini-batch.
     max_iter : int or "auto", default="auto"
-        Most epochs of Adagrad ("auto": 50) or iterations of L-BFGS (1000).
+        Largest number of epochs of Adagrad ("auto": 50) or iterations of L-BFGS (1000).
     tol : float, default=1e-5
-        L-BFGS stops where no entry of the gradient is larger; an epoch of Adagrad is an
-        improvement if the held-out loss falls by more.
+        L-BFGS stops if no entry of the gradient is larger; an epoch of Adagrad is an improvement
+        if the held-out loss falls by more.
     early_stopping : bool, default=True
-        Hold out rows from Adagrad, stop where their exact log-loss no longer falls, and return
-        the parameters of the best epoch.
+        Hold out rows from Adagrad, stop if their exact log-loss no longer falls, and keep the
+        parameters of the best epoch.
     validation_fraction : float, default=0.1
         Share of the rows held out, 5000 at most; a class keeps some of its rows.
     n_iter_no_change : int, default=2
         Epochs without improvement before training stops.
     random_state : None, int, RandomState or Generator, default=None
-        Of A, the rows held out, batches and noise classes.
+        Seed of the start of A, the rows held out, batches and noise classes.
 
     Attributes
     ----------
@@ -148,6 +148,8 @@ class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, Ba
     Mini-batches are computed in float32, L-BFGS and predictions in float64. For two classes the
     penalty is on both rows of `coef_`, whose difference is what LogisticRegression calls `coef_`.
     An integer weight equals that many repetitions of the row, under the same `random_state`.
+    Weights that sum to more than 20,000 and more than four per row are scaled down together for
+    the mini-batches, so that an epoch does not grow with them.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""An n-gram language model with a large vocabulary, trained without its normalizer."""
+"""Estimates n-gram language models of large vocabularies by noise contrast."""
 
 from collections.abc import Callable
 from numbers import Integral, Real

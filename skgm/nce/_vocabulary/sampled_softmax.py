@@ -1,4 +1,4 @@
-"""The output table of a choice among many classes, and how one mini-batch changes it."""
+"""Computes sampled losses of a choice among many classes, and descends on them."""
 
 from typing import Any
 
@@ -21,21 +21,20 @@ __all__ = [
 
 # Losses of a choice among many classes that look at few of them, and their gradients.
 #
-# A row's true class y competes with noise classes that were drawn as they are drawn in
-# :mod:`skgm.nce._vocabulary.sampled_softmax`: class w is expected pi_w times among them. With
-# scores s_w:
+# A row's true class y competes with noise classes; class w is expected pi_w times among them (see
+# DistinctClasses). With scores s_w:
 #
 # - full softmax: log sum_w exp(s_w) - s_y, over all classes;
 # - ranking: log(exp(t_y) + sum_{noise w != y} exp(t_w)) - t_y, with t_w = s_w - log pi_w;
 # - noise-contrastive: log(1 + exp(-t_y)) + sum_{noise w} log(1 + exp(t_w)), the same t_w. For
 #   independent draws pi_w = K q_w, so that t_w = s_w - log q_w - log K.
 #
-# Whether a noise class that happens to be the true one counts is no matter of taste. In the ranking
-# loss it does not: the classes form a set, in which the true one is to be found. In the
-# noise-contrastive loss it does: data and noise are drawn independently, and leaving it out would
-# bias the scores. Both have the true log-probabilities as stationary point; the ranking loss leaves
-# one constant per row free, where the noise-contrastive loss makes exp(s) sum to one by itself.
-# (A normalizer to be learned would add nothing: the intercepts of the classes contain it.)
+# A noise class that happens to be the true one does not count in the ranking loss, where the
+# classes form a set in which the true one is to be found. It counts in the noise-contrastive loss,
+# where data and noise are drawn independently, and leaving it out would bias the scores. Both
+# losses have the true log-probabilities as a stationary point. The ranking loss leaves one constant
+# per row free; the noise-contrastive loss makes exp(s) sum to one by itself. (A normalizer to be
+# learned would add nothing: the intercepts of the classes contain it.)
 
 _FAR = 80.0  # exp overflows float32 beyond 88; gradients are 0 or 1 long before
 

@@ -1,4 +1,4 @@
-"""Contexts and words together: training passes, probabilities of words, draws of sentences."""
+"""Trains and evaluates a network of contexts and words, and draws sentences from it."""
 
 from collections import Counter
 from collections.abc import Iterable
