@@ -12,6 +12,7 @@ from skgm._numerics.blocks import by_blocks, row_blocks
 from skgm._numerics.newton import Damping, Stopping, halve, maximize_within, minimum_norm
 
 __all__ = [
+    "LARGEST",
     "Block",
     "Contrast",
     "LinearContrast",
@@ -24,6 +25,9 @@ __all__ = [
     "nce_objective",
     "total_weight",
 ]
+
+
+LARGEST = 1e140  # of statistics and gradients: sums of their squares must not overflow
 
 
 class Rows(NamedTuple):
@@ -245,14 +249,18 @@ class ModelContrast(Contrast):
     def _finite_gradient(self, X: np.ndarray, theta: np.ndarray, value: np.ndarray) -> np.ndarray:
         """Return the gradient, (n, p), zero outside the support of the model."""
         gradient = self._gradient(X, theta)
-        bad = ~np.isfinite(gradient).all(axis=1)
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(gradient) <= LARGEST).all(axis=1)
         if not bad.any():
             return gradient
         inside = np.flatnonzero(bad & ~np.isneginf(value))
         if len(inside):
+            row = inside[0]
+            finite = np.isfinite(gradient[row]).all()
+            what = f"is above {LARGEST:g}" if finite else "is not finite"
             raise ValueError(
-                f"The gradient of log_phi is not finite at theta = {theta} and the row "
-                f"{X[inside[0]]}, of the data or of the noise. Correct it, or start elsewhere "
+                f"The gradient of log_phi {what} at theta = {theta} and the row {X[row]}, of the "
+                "data or of the noise. Correct it, rescale the parameters, or start elsewhere "
                 "(theta0)."
             )
         return np.where(bad[:, None], 0.0, gradient)
@@ -464,7 +472,9 @@ def maximize(
 
 def _penalized(contrast: Contrast, ridge: np.ndarray) -> Callable[[np.ndarray], float]:
     def value(theta: np.ndarray) -> float:
-        height = contrast.objective(theta) - 0.5 * float(ridge @ theta**2)
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is not taken
+            penalty = 0.5 * float(ridge @ theta**2) if ridge.any() else 0.0
+            height = contrast.objective(theta) - penalty
         return height if np.isfinite(height) else -np.inf
 
     return value

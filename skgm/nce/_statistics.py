@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm._numerics.blocks import by_blocks
+from skgm.nce._contrast import LARGEST
 
 __all__ = [
     "Form",
@@ -167,9 +168,6 @@ def _fourier(
     frequency = rng.normal(scale=np.sqrt(2 / X.shape[1]), size=(X.shape[1], p)) / scale[:, None]
     phase = rng.uniform(0, 2 * np.pi, size=p) - center @ frequency
     return FourierStatistics(frequency, phase, 1 / n)
-
-
-LARGEST = 1e140  # of statistics: sums of their squares must not overflow
 
 
 class FunctionStatistics(Statistics):

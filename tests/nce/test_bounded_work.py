@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from skgm import NCEDensity
 from skgm._numerics.blocks import BLOCK, by_blocks, row_blocks
@@ -162,3 +164,42 @@ def test_scales_that_floating_point_cannot_hold_are_refused_with_the_cure(critic
     X = np.random.default_rng(0).normal(1.0, size=(100, 2)) * scale
     with pytest.raises(ValueError, match=rf"{message}.*([Rr]escale|Standardize)"):
         NCEDensity(critic, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"critic": lambda X: np.column_stack([1e-160 * X, X**2])},
+        {"log_phi": lambda X, theta: 1e120 * theta[0] * X[:, 0], "theta0": [1e-120]},
+        {"critic": lambda X: 1e120 * X},
+    ],
+)
+def test_statistics_of_odd_scales_leak_no_runtime_warning(options):
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # such models have no normalizer
+        warnings.simplefilter("error", RuntimeWarning)
+        density = NCEDensity(noise="gaussian", random_state=0, **options).fit(X)
+    assert np.isfinite(list(density.params_.values())).all()
+    assert np.isfinite(density.score_samples(X)).all()
+
+
+def test_a_model_whose_gradient_has_no_squares_is_refused():
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    model = NCEDensity(
+        log_phi=lambda X, theta: 1e300 * theta[0] * X[:, 0], theta0=[1e-300], random_state=0
+    )
+    with pytest.raises(ValueError, match=r"gradient of log_phi is above.*rescale the parameters"):
+        model.fit(X)
+
+
+@pytest.mark.parametrize("critic", ["quadratic", "poly3", "auto"])
+def test_small_fits_are_the_same_bits_with_one_and_with_two_threads(critic):
+    X = np.random.default_rng(0).normal(size=(500, 3))
+    scores = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            density = NCEDensity(critic, n_critics=1, random_state=0).fit(X)
+        scores.append(density.score_samples(X[:20]))
+    assert_array_equal(*scores)
