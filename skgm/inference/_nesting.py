@@ -1,71 +1,14 @@
-"""Which parametric model is a special case of which: an explicit table, and what it restricts."""
+"""Finds what a smaller parametric model restricts in the larger one that it is nested in."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgm.inference.families import get_family
+from skgm.inference.families import Family, get_family
+from skgm.inference.families._base import SpecialCase, same
 
-__all__ = ["NestedFamilies", "NestedNull", "find_case", "fixed_values", "limit_case", "nested_null"]
-
-Translation = tuple[str, Callable[[Any], Any]]
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _reciprocal(value: Any) -> Any:
-    return 1 / np.asarray(value, dtype=np.float64)
-
-
-def _root_two_times(value: Any) -> Any:
-    return np.sqrt(2.0) * np.asarray(value, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class NestedFamilies:
-    """The family `small` is the family `large` at the values of `null`.
-
-    Attributes
-    ----------
-    small, large : str
-        Names in the registry.
-    null : dict of str to float
-        Values of parameters of `large`; infinite ones lie on the edge of its parameter space.
-    shared : dict of str to (str, callable)
-        How the other parameters of `large` follow from those of `small`.
-    """
-
-    small: str
-    large: str
-    null: Mapping[str, float]
-    shared: Mapping[str, Translation] = field(default_factory=dict)
-
-
-# Explicit: a family's name says nothing about its limits. The geometric family, on 1, 2, ..., is
-# no negative binomial, which starts at 0.
-_CASES = (
-    NestedFamilies("exponential", "gamma", {"shape": 1.0}, {"scale": ("rate", _reciprocal)}),
-    NestedFamilies("exponential", "weibull", {"shape": 1.0}, {"scale": ("rate", _reciprocal)}),
-    NestedFamilies("rayleigh", "weibull", {"shape": 2.0}, {"scale": ("scale", _root_two_times)}),
-    NestedFamilies(
-        "cauchy", "student_t", {"df": 1.0}, {"loc": ("loc", _same), "scale": ("scale", _same)}
-    ),
-    NestedFamilies(
-        "normal", "student_t", {"df": np.inf}, {"loc": ("mu", _same), "scale": ("sigma", _same)}
-    ),
-    NestedFamilies("poisson", "negative_binomial", {"size": np.inf}, {"mu": ("mu", _same)}),
-    # covariance: zero between columns; its diagonal is the square of sigma
-    NestedFamilies(
-        "normal",
-        "multivariate_normal",
-        {"covariance": 0.0},
-        {"mean": ("mu", _same), "covariance": ("sigma", np.square)},
-    ),
-)
+__all__ = ["NestedNull", "find_case", "fixed_values", "limit_case", "nested_null"]
 
 
 class NestedNull(NamedTuple):
@@ -83,14 +26,14 @@ class NestedNull(NamedTuple):
     n_restrictions: int
 
 
-def find_case(small: str, large: str) -> NestedFamilies | None:
-    """Return how the family `small` is nested in the family `large`, or None."""
-    return next((c for c in _CASES if (c.small, c.large) == (small, large)), None)
+def find_case(small: str, large: Family) -> SpecialCase | None:
+    """Return how the family called `small` is nested in the family `large`, or None."""
+    return next((case for case in large.special_cases if case.small == small), None)
 
 
-def limit_case(large: str, name: str) -> NestedFamilies | None:
+def limit_case(large: Family, name: str) -> SpecialCase | None:
     """Return the family that `large` becomes where its parameter `name` is infinite, or None."""
-    cases = (c for c in _CASES if c.large == large and np.isinf(c.null.get(name, 0.0)))
+    cases = (case for case in large.special_cases if np.isinf(case.null.get(name, 0.0)))
     return next(cases, None)
 
 
@@ -136,10 +79,10 @@ def nested_null(big: Any, small: Any, n_features: int) -> NestedNull:
         p.name: (n_features,) * len(_entries(wider, p.name, n_features)) for p in wider.parameters
     }
     if family == wider and constants[0] == constants[1]:
-        case = NestedFamilies(family.name, wider.name, {}, {n: (n, _same) for n in shapes})
+        case = SpecialCase(family.name, {}, {n: (n, same) for n in shapes})
     else:
-        found = find_case(family.name, wider.name)
-        if found is None and find_case(wider.name, family.name) is not None:
+        found = find_case(family.name, wider)
+        if found is None and find_case(wider.name, family) is not None:
             raise ValueError(
                 f"The null is a {family.name} model, of which the {wider.name} family is a special "
                 "case: pass the larger model first, and the smaller one as null."
@@ -170,7 +113,7 @@ def _entries(family: Any, name: str, n_features: int) -> tuple[np.ndarray, ...]:
 
 
 def _implied(
-    case: NestedFamilies, fixed: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    case: SpecialCase, fixed: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """Return what the small model says about the parameters of the large one, NaN where nothing."""
     implied = {name: np.full(shape, np.nan) for name, shape in shapes.items()}

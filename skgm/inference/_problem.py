@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import digamma
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.inference._family_inference import naming_columns
-from skgm.inference._likelihood.bartlett import check_known_mean, column_means
+from skgm.inference._likelihood.bartlett import column_means
 from skgm.inference._likelihood.fit import constrained_estimate
 from skgm.inference._likelihood.nulls import (
     Null,
@@ -27,7 +26,6 @@ from skgm.inference._nesting import limit_case, nested_null
 from skgm.inference._results import TestResult, check_alternative
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
-from skgm.inference.families._multivariate_normal import independent_groups
 
 __all__ = [
     "CORRECTIONS",
@@ -36,14 +34,8 @@ __all__ = [
     "check_correction",
     "check_events_given",
     "family_null",
-    "heavy_tails_root",
-    "is_uniform",
-    "limit_root",
     "mean_ratio",
     "modified_root",
-    "overdispersion_root",
-    "rayleigh",
-    "uniform_scores",
 ]
 
 
@@ -103,9 +95,10 @@ class FamilyNull(TestedNull):
         self.null = family_null(self.model, self.family, null, shapes)
         self.shown, self.on_edge = self.null.shown, self.null.on_edge
         self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
-        self.uniform = not self.null.is_linear and is_uniform(self.family, self.null.values)
-        if self.uniform:
-            self.df *= 2  # the direction goes with the concentration
+        values = self.null.values
+        self.special = None if self.null.is_linear else self.family.special_null(values)
+        if self.special is not None:
+            self.df = self.special.df
         elif not self.null.is_linear:
             check_parameter_space(self.family, self.null.values)
             self.family.check_restriction(self.null.values)
@@ -115,8 +108,8 @@ class FamilyNull(TestedNull):
 
     @property
     def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (r, k) and q (r,); of uniform angles, about kappa (cos mu, sin mu)."""
-        return (np.eye(self.df), np.zeros(self.df)) if self.uniform else self.null.rows
+        """R (r, k) and q (r,); of a special null about the parameters of its own."""
+        return self.null.rows if self.special is None else (np.eye(self.df), np.zeros(self.df))
 
     def full(self) -> FamilyFit:
         """Return the full estimate, or raise where there is none."""
@@ -145,7 +138,7 @@ class FamilyNull(TestedNull):
         else:
             with np.errstate(all="ignore"), naming_columns(self.model._column_names()):
                 params = self.family.restricted_estimate(self.statistics, self.null.values)
-            if not self.uniform:
+            if self.special is None:
                 self._check_inside(params)
         return FamilyFit(params, np.empty(0)) if full is None else self._fit(params)
 
@@ -181,8 +174,8 @@ class FamilyNull(TestedNull):
 
     def _scores(self, fit: FamilyFit, robust: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of the rows and the information per observation."""
-        if self.uniform:
-            return uniform_scores(self.rows, self.null.values["kappa"] == 0)
+        if self.special is not None:
+            return self.special.scores(self.rows)
         psi = flat_scores(self.family, self.rows, fit.params, self.statistics)
         bread = flat_information(self.family, fit.params, self.statistics, model=not robust)
         return psi, bread
@@ -195,10 +188,8 @@ class FamilyNull(TestedNull):
     def information_score(self, fit: FamilyFit) -> float:
         """Return U' I^-1 U; of censored rows from the statistics, which hold events."""
         family, params = self.family, fit.params
-        if self.uniform:
-            held = self.null.values["kappa"] == 0
-            lengths = rayleigh(self.statistics.length, self.statistics.n)
-            return float(np.sum(np.where(held, lengths, 0.0)))
+        if self.special is not None:
+            return self.special.score_statistic(self.statistics)
         if family.has_information:
             return float(np.sum(family.score_statistic(self.rows, self.weight, params)))
         slope = family.mean_score(self.statistics, params)
@@ -213,7 +204,7 @@ class FamilyNull(TestedNull):
         check_off_edge(self.null, "A robust score_test", "score_test", refused=robust)
         self._check_options_on_edge()
         name, params, _ = self._limit_case()
-        root = limit_root(name, self.rows[:, 0], self.weight)
+        root = self.family.limit_root(name, self.rows[:, 0], self.weight)
         if not np.isfinite(root):
             raise ValueError("The score statistic does not exist: the column is constant. Drop it.")
         fit = FamilyFit(params, np.empty(0))
@@ -230,9 +221,9 @@ class FamilyNull(TestedNull):
 
     def _check_options_on_edge(self) -> None:
         """Raise for what a null at infinity does not have: a second side, and corrections."""
-        if self.uniform and self.correction is not None:
+        if self.special is not None and self.correction is not None:
             raise ValueError(
-                "No correction is known for the null of uniform angles; leave it out, or use "
+                f"No correction is known for the null of {self.special.name}; leave it out, or use "
                 "score_test, whose size is nearer the nominal one."
             )
         if self.on_edge and (self.correction is not None or self.alternative != "two-sided"):
@@ -245,7 +236,7 @@ class FamilyNull(TestedNull):
         """Return which parameter is infinite, the estimate of the limit, and its height."""
         values = self.null.values
         name = next(name for name, value in values.items() if np.isinf(value).any())
-        case = limit_case(self.family.name, name)
+        case = limit_case(self.family, name)
         if self.df > 1 or case is None or self.model.fixed or self.rows.shape[1] > 1:
             raise ValueError(
                 f"null[{name!r}] = inf lies on the edge of the parameter space, where the law of "
@@ -272,75 +263,6 @@ def count_restrictions(family: Family, null: Null, n_features: int) -> int:
 
 def _lower(value: np.ndarray) -> np.ndarray:
     return value[np.tril_indices(len(value))] if value.ndim == 2 else value
-
-
-# Score statistics of nulls that are no points of the usual parameters: whole circles, infinity.
-#
-# Uniform angles are the von Mises distribution with :math:`\kappa = 0`, where the direction has no
-# meaning. In :math:`\kappa (\cos\mu, \sin\mu)` they are an inner point, and regular: the score test
-# is Rayleigh's, :math:`2 n \bar R^2`, and it and the likelihood ratio have two degrees of freedom.
-#
-# At an infinite ``size`` (negative binomial) or ``df`` (Student's t) the score is that of their
-# inverse at zero, an end of its space: it counts where it is positive.
-#
-# References
-# ---------- K. V. Mardia and P. E. Jupp, "Directional Statistics", Wiley, 2000, section 6.3; C.
-#   Dean and J. F. Lawless, "Tests for detecting overdispersion in Poisson regression models",
-#   Journal of the American Statistical Association 84, 1989.
-
-
-def is_uniform(family: Any, values: Mapping[str, np.ndarray]) -> bool:
-    """Whether a null says that angles are uniform, in some columns.
-
-    Raises
-    ------
-    ValueError
-        It says more than that: a direction, or another concentration elsewhere.
-    """
-    if family.name != "von_mises" or set(values) != {"mu", "kappa"}:
-        return False
-    kappa = values["kappa"]
-    if not (kappa == 0).any():
-        return False
-    if not np.isnan(values["mu"]).all() or (kappa > 0).any():
-        raise ValueError(
-            "null['kappa'] = 0 says that angles are uniform, without a direction: restrict "
-            "nothing beside it (NaN for the columns that are free)."
-        )
-    return True
-
-
-def rayleigh(lengths: np.ndarray, n: float) -> np.ndarray:
-    """Return 2 n R^2 per column, (d,), R being the lengths of the mean vectors."""
-    return 2 * n * lengths**2
-
-
-def uniform_scores(X: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores (n, 2 c) of kappa (cos mu, sin mu) at zero and their information."""
-    chosen = X[:, columns]
-    psi = np.hstack([np.cos(chosen), np.sin(chosen)])
-    return psi, np.eye(psi.shape[1]) / 2
-
-
-def limit_root(name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return the standardized score at an infinite `size` or `df` of one column x, (n,)."""
-    weight = np.ones(len(x)) if weight is None else weight
-    return (overdispersion_root if name == "size" else heavy_tails_root)(x, weight)
-
-
-def overdispersion_root(x: np.ndarray, weight: np.ndarray) -> float:
-    """Return sum{(x - mean)^2 - x} / (mean sqrt(2 n)): variance beyond that of a Poisson."""
-    n = weight.sum()
-    mean = weight @ x / n
-    return float(weight @ ((x - mean) ** 2 - x) / (mean * np.sqrt(2 * n)))
-
-
-def heavy_tails_root(x: np.ndarray, weight: np.ndarray) -> float:
-    """Return sum(z^4 - 3) / sqrt(24 n): kurtosis beyond that of a normal."""
-    n = weight.sum()
-    centered = x - weight @ x / n
-    z = centered / np.sqrt(weight @ centered**2 / n)
-    return float(weight @ (z**4 - 3) / np.sqrt(24 * n))
 
 
 # Small-sample corrections of the likelihood-ratio statistic, as the tests apply them.
@@ -373,7 +295,7 @@ def mean_ratio(family: Family, n: float, null: Null, params: Params) -> float:
         A discrete family, a null that couples entries, or one whose mean is not known.
     """
     if family.joint:
-        return _gaussian_mean(family, n, null)
+        return family.ratio_mean(null, n)
     if null.is_linear:
         raise ValueError(
             "correction='bartlett' needs a null that holds parameters at values; for restrictions "
@@ -388,38 +310,6 @@ def mean_ratio(family: Family, n: float, null: Null, params: Params) -> float:
             means = column_means(family.columns(columns), pattern, part, n)
             total += float(np.sum(means))
     return total
-
-
-def _gaussian_mean(family: Family, n: float, null: Null) -> float:
-    """Return E[W] of a multivariate normal, exactly.
-
-    T. W. Anderson, "An Introduction to Multivariate Statistical Analysis", 3rd edition, Wiley,
-    2003, sections 8.4, 9.3 and 10.8: the statistics are logarithms of Wishart determinants.
-    """
-    if [p.name for p in family.parameters] != ["mean", "covariance"]:
-        check_known_mean(family)
-    covariance = null.values["covariance"]
-    d = len(covariance)
-    if null.matrix is not None:
-        return _of_means(n, len(null.matrix))
-    held = ~np.isnan(null.values["mean"])
-    if not np.isnan(covariance).any():
-        # tr A - log|A| - d with n A Wishart on n - 1 degrees of freedom
-        return float(held.sum() - d - n * (_mean_log_det(n - 1, d) - d * np.log(n)))
-    groups = independent_groups(covariance) or [np.arange(d)]
-    apart = sum(_mean_log_det(n - 1, len(group)) for group in groups)
-    means = sum(_of_means(n, int(held[group].sum())) for group in groups)
-    return n * (apart - _mean_log_det(n - 1, d)) + means
-
-
-def _of_means(n: float, r: int) -> float:
-    """Return E[W] where r linear functions of a mean are restricted, the covariance being free."""
-    return float(n * (digamma(n / 2) - digamma((n - r) / 2)))  # Wilks' lambda is a beta variable
-
-
-def _mean_log_det(df: float, d: int) -> float:
-    """Return the mean log-determinant of a standard Wishart matrix."""
-    return float(np.sum(digamma((df - np.arange(d)) / 2)) + d * np.log(2))
 
 
 def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, null: Null) -> float:

@@ -304,7 +304,7 @@ def constrained_estimate(
         under them, or they are of a kind that has no restricted estimate here.
     """
     if family.joint:
-        return _joint_estimate(family, statistics, *restriction)
+        return family.linear_estimate(statistics, *restriction)
     search = _Search(family, statistics, rows, weight, *restriction)
     with np.errstate(all="ignore"):
         found = maximize_within(search.value, search.derivatives, search.start, search.basis)
@@ -314,30 +314,6 @@ def constrained_estimate(
             "still rises towards the edge of the parameter space. Restrict otherwise."
         )
     return search.params(found.point)
-
-
-def _joint_estimate(
-    family: Family, statistics: Any, matrix: np.ndarray, target: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return mean and covariance of a multivariate normal whose mean is restricted.
-
-    |S + e e'| = |S| (1 + e' S^-1 e), e being the shift of the mean: the mean moves as little as it
-    can in the metric of S, the covariance for a free mean.
-    """
-    shapes = [p.name for p in family.parameters]
-    d = len(getattr(statistics, "mean", []))
-    if shapes != ["mean", "covariance"] or matrix[:, d:].any():
-        raise ValueError(
-            f"Linear restrictions of the {family.name} family may couple entries of the mean "
-            "only; other ones have no restricted estimate here. Use wald_test, which needs none."
-        )
-    R, covariance = matrix[:, :d], statistics.covariance()
-    sd = np.sqrt(np.diag(covariance))
-    correlation, S = covariance / sd / sd[:, None], R * sd
-    gap = R @ statistics.mean + R @ statistics.mean_error - target
-    shift = sd * (correlation @ S.T @ np.linalg.solve(S @ correlation @ S.T, gap))
-    mean = statistics.mean + (statistics.mean_error - shift)
-    return {"mean": mean, "covariance": covariance + np.outer(shift, shift)}
 
 
 class _Search:

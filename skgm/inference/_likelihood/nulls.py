@@ -267,8 +267,8 @@ def check_parameter_space(family: "Family", null: Mapping[str, np.ndarray]) -> N
                 if got in (parameter.low, parameter.high)
                 else ""
             )
-            if family.name == "von_mises" and got == 0:
-                edge = " Uniform angles: use score_test or likelihood_ratio_test, mu being free."
+            if got == parameter.low and parameter.at_low:
+                edge = f" {parameter.at_low}"
             raise ValueError(
                 f"null[{parameter.name!r}] must be {parameter.describe_space()} for the "
                 f"{family.name} family; got {got:g}.{edge}"

@@ -2,8 +2,8 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ __all__ = [
     "ExponentialFamily",
     "Family",
     "Parameter",
+    "SpecialCase",
+    "SpecialNull",
+    "reciprocal",
+    "same",
 ]
 
 
@@ -57,6 +61,8 @@ class Parameter:
         Other names, among them scipy's; understood in `fixed` and in null hypotheses.
     may_be_infinite : bool
         Infinity is a legitimate estimate (the family then is its own limit) and upper end.
+    at_low : str
+        How to test that the parameter equals its lower end, where that can be done.
     """
 
     name: str
@@ -67,6 +73,7 @@ class Parameter:
     auto: str = "profile"
     aliases: tuple[str, ...] = ()
     may_be_infinite: bool = False
+    at_low: str = ""
 
     def on_boundary(self, value: np.ndarray) -> np.ndarray:
         """Return which values lie on an end of the parameter space."""
@@ -77,6 +84,58 @@ class Parameter:
         if np.isfinite(self.low) and np.isfinite(self.high):
             return f"strictly between {self.low:g} and {self.high:g}"
         return f"a number > {self.low:g}" if np.isfinite(self.low) else "a finite number"
+
+
+@dataclass(frozen=True)
+class SpecialCase:
+    """Another family, which this one is at some values of its parameters.
+
+    Attributes
+    ----------
+    small : str
+        Its name in the registry.
+    null : dict of str to float
+        Those values; infinite ones lie on the edge of the parameter space.
+    shared : dict of str to (str, callable)
+        How the other parameters follow from those of the small family.
+    """
+
+    small: str
+    null: Mapping[str, float]
+    shared: Mapping[str, tuple[str, Callable[[Any], Any]]] = field(default_factory=dict)
+
+
+def same(value: Any) -> Any:
+    """Return the value: a parameter that both families have."""
+    return value
+
+
+def reciprocal(value: Any) -> Any:
+    """Return 1 / value: a scale from a rate."""
+    return 1 / np.asarray(value, dtype=np.float64)
+
+
+class SpecialNull(ABC):
+    """A null hypothesis that is no point of the usual parameters, but regular in others.
+
+    Attributes
+    ----------
+    name : str
+        What it says, for messages.
+    df : int
+        Number of restrictions, in the other parameters.
+    """
+
+    name: str
+    df: int
+
+    @abstractmethod
+    def scores(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores (n, df) in the other parameters and their information per row."""
+
+    @abstractmethod
+    def score_statistic(self, statistics: Any) -> float:
+        """Return the score statistic."""
 
 
 Params = Mapping[str, np.ndarray]
@@ -133,6 +192,11 @@ class Family(ABC):
         Whether they have their values.
     constant_aliases : mapping of str to str
         Other names of constants, among them scipy's, to the family's own.
+    special_cases : tuple of SpecialCase
+        Families nested in this one.
+    ratio_law : {"exponential", "gaussian"} or None
+        Whose law the likelihood-ratio statistics have exactly: of an exponential rate, or of a
+        normal mean and variance (in the order of `parameters`).
 
     Notes
     -----
@@ -161,6 +225,8 @@ class Family(ABC):
     constants: tuple[str, ...] = ()
     constants_given: bool = False
     constant_aliases: Mapping[str, str] = {}
+    special_cases: tuple[SpecialCase, ...] = ()
+    ratio_law: str | None = None
 
     def __repr__(self) -> str:
         """Return the call that makes this family."""
@@ -386,6 +452,37 @@ class Family(ABC):
         total, information = total * unit, information * unit[:, :, None] * unit[:, None, :]
         solved = np.linalg.solve(information, total[..., None])[..., 0]
         return np.einsum("dk,dk->d", total, solved) / n
+
+    # What tests ask beyond points inside the parameter space.
+    def cumulants(self, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return cumulants of order 2, 3 and 4 of the sufficient statistics; None if not known.
+
+        Of shapes (d, k, k), (d, k, k, k) and (d, k, k, k, k), up to the scale of each statistic.
+        """
+        return None
+
+    def special_null(self, values: Params) -> SpecialNull | None:
+        """Return the null that values mean if they are no point inside the space, or None."""
+        return None
+
+    def limit_root(self, name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
+        """Return the standardized score of one column x, (n,), where `name` is infinite."""
+        raise NotImplementedError(f"{type(self).__name__} has no limit in {name!r}.")
+
+    def linear_estimate(
+        self, statistics: Any, matrix: np.ndarray, target: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the estimate of a joint family under R theta = q that couple entries."""
+        raise ValueError(
+            f"Linear restrictions of the {self.name} family that couple entries have no restricted "
+            "estimate here. Use wald_test, which needs none."
+        )
+
+    def ratio_mean(self, null: Any, n: float) -> float:
+        """Return the mean of the likelihood ratio of a joint family under a null."""
+        raise ValueError(
+            f"correction='bartlett' is not known for the {self.name} family; use score_test."
+        )
 
     def check_restriction(self, null: Params) -> None:  # noqa: B027 (nothing to check is common)
         """Raise a ValueError for restrictions that `restricted_estimate` cannot handle."""

@@ -86,6 +86,19 @@ class Beta(NaturalFamily):
         """Return the mean logarithms of x and 1 - x."""
         return reduce_chunks(LogitMoments.from_chunk, X, weight)
 
+    def cumulants(self, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return cumulants of (log x, log(1 - x)): derivatives of the log beta function."""
+        a, b, tensors = params["a"], params["b"], []
+        for order in (2, 3, 4):
+            joint = special.polygamma(order - 1, a + b)
+            tensor = np.empty((len(joint),) + (2,) * order)
+            tensor[...] = -joint.reshape(-1, *(1,) * order)
+            entries = tensor.reshape(len(joint), -1)  # a view
+            entries[:, 0] += special.polygamma(order - 1, a)
+            entries[:, -1] += special.polygamma(order - 1, b)
+            tensors.append(tensor)
+        return tensors[0], tensors[1], tensors[2]
+
     def check_statistics(self, statistics: LogitMoments, names: list[str]) -> None:
         """Raise for columns without spread, as far as their mean logarithms can tell."""
         narrow = [names[j] for j in np.flatnonzero(~(statistics.shortfall()[1] > _NARROW))]

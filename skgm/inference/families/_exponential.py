@@ -49,6 +49,7 @@ class Exponential(NaturalFamily):
     """
 
     name = "exponential"
+    ratio_law = "exponential"
     aliases = ("expon",)
     support = "non-negative"
     equivariance = "scale"
@@ -166,6 +167,7 @@ class Rayleigh(NaturalFamily):
     """
 
     name = "rayleigh"
+    ratio_law = "exponential"
     support = "positive"
     equivariance = "scale"
     parameters = (
@@ -300,6 +302,7 @@ class Pareto(NaturalFamily):
     """
 
     name = "pareto"
+    ratio_law = "exponential"
     support = "positive"
     parameters = (
         Parameter(

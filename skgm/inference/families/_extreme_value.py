@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._base import Parameter, Params, SpecialCase, reciprocal
 from skgm.inference.families._location_scale import (
     REGULAR,
     KernelMeans,
@@ -226,6 +226,10 @@ class Gumbel(ExtremeValueFamily):
 # The Weibull family.
 
 
+def _root_two_times(value: Any) -> Any:
+    return np.sqrt(2.0) * np.asarray(value, dtype=np.float64)
+
+
 class Weibull(ExtremeValueFamily):
     r"""Weibull distribution with shape and scale, per column.
 
@@ -237,6 +241,10 @@ class Weibull(ExtremeValueFamily):
     """
 
     name = "weibull"
+    special_cases = (
+        SpecialCase("exponential", {"shape": 1.0}, {"scale": ("rate", reciprocal)}),
+        SpecialCase("rayleigh", {"shape": 2.0}, {"scale": ("scale", _root_two_times)}),
+    )
     aliases = ("weibull_min",)
     support = "positive"
     equivariance = "scale"

@@ -13,7 +13,7 @@ from skgm._numerics.special import (
     log_minus_digamma,
     trigamma_excess,
 )
-from skgm.inference.families._base import Parameter, Params
+from skgm.inference.families._base import Parameter, Params, SpecialCase, reciprocal
 from skgm.inference.families._natural import METHODS, NaturalFamily, check_not_constant, choose
 from skgm.inference.families._statistics import reduce_chunks
 
@@ -167,6 +167,7 @@ class Gamma(NaturalFamily):
     """
 
     name = "gamma"
+    special_cases = (SpecialCase("exponential", {"shape": 1.0}, {"scale": ("rate", reciprocal)}),)
     support = "positive"
     equivariance = "scale"
     parameters = (
@@ -178,6 +179,19 @@ class Gamma(NaturalFamily):
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> LogMoments:
         """Return means and gaps of mean logarithms."""
         return reduce_chunks(LogMoments.from_chunk, X, weight)
+
+    def cumulants(self, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return cumulants of (log x, x) at scale one: derivatives of log Gamma(a) - a log(b)."""
+        a = np.asarray(params["shape"], dtype=np.float64)
+        one = np.ones_like(a)
+        tensors = [np.zeros((len(a),) + (2,) * order) for order in (2, 3, 4)]
+        for order, tensor in enumerate(tensors, start=2):
+            # one derivative in a and m in b: (m - 1)!; none in a and m in b: a (m - 1)!
+            mixed = [one * math.factorial(m - 1) * (m == order - 1) for m in range(1, order)]
+            values = [special.polygamma(order - 1, a), *mixed, a * math.factorial(order - 1)]
+            for index in np.ndindex(*(2,) * order):
+                tensor[(slice(None), *index)] = values[sum(index)]
+        return tensors[0], tensors[1], tensors[2]
 
     def check_statistics(self, statistics: LogMoments, names: list[str]) -> None:
         """Raise for constant columns."""

@@ -78,6 +78,7 @@ class InverseGaussian(NaturalFamily):
     """
 
     name = "inverse_gaussian"
+    ratio_law = "gaussian"
     aliases = ("invgauss",)
     support = "positive"
     equivariance = "scale"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import digamma
 
 from skgm._numerics.gaussian import (
     conditional_draws,
@@ -21,7 +22,14 @@ from skgm._numerics.moments import Moments
 from skgm._numerics.roots import find_root
 from skgm._numerics.sandwich import total_weight
 from skgm.inference._likelihood.wald import wald_interval
-from skgm.inference.families._base import ExponentialFamily, Interval, Parameter, Params
+from skgm.inference.families._base import (
+    ExponentialFamily,
+    Interval,
+    Parameter,
+    Params,
+    SpecialCase,
+    same,
+)
 from skgm.inference.families._normal import mean_interval, student_df, variance_interval
 
 __all__ = [
@@ -49,6 +57,14 @@ class MultivariateNormal(ExponentialFamily):
     """
 
     name = "multivariate_normal"
+    special_cases = (
+        # the covariance is zero between columns, and its diagonal is the square of sigma
+        SpecialCase(
+            "normal",
+            {"covariance": 0.0},
+            {"mean": ("mu", same), "covariance": ("sigma", np.square)},
+        ),
+    )
     aliases = ("mvn",)
     joint = True
     equivariance = "affine"
@@ -176,6 +192,48 @@ class MultivariateNormal(ExponentialFamily):
         excess = whiten(half.T, origin, scaled) - np.eye(len(origin))
         return statistics.n * (np.sum(shift**2) + 0.5 * np.sum(excess**2))
 
+    def linear_estimate(
+        self, statistics: Any, matrix: np.ndarray, target: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the estimate under linear restrictions of the mean, which couple its entries.
+
+        |S + e e'| = |S| (1 + e' S^-1 e), e being the shift of the mean: the mean moves as little
+        as it can in the metric of S, the covariance for a free mean.
+        """
+        d = len(statistics.mean)
+        if matrix[:, d:].any():
+            raise ValueError(
+                f"Linear restrictions of the {self.name} family may couple entries of the mean "
+                "only; other ones have no restricted estimate here. Use wald_test, which needs "
+                "none."
+            )
+        R, covariance = matrix[:, :d], statistics.covariance()
+        sd = np.sqrt(np.diag(covariance))
+        correlation, S = covariance / sd / sd[:, None], R * sd
+        gap = R @ statistics.mean + R @ statistics.mean_error - target
+        shift = sd * (correlation @ S.T @ np.linalg.solve(S @ correlation @ S.T, gap))
+        mean = statistics.mean + (statistics.mean_error - shift)
+        return {"mean": mean, "covariance": covariance + np.outer(shift, shift)}
+
+    def ratio_mean(self, null: Any, n: float) -> float:
+        """Return E[W] under a null, exactly: the statistics are logarithms of Wishart determinants.
+
+        T. W. Anderson, "An Introduction to Multivariate Statistical Analysis", 3rd edition, Wiley,
+        2003, sections 8.4, 9.3 and 10.8.
+        """
+        covariance = null.values["covariance"]
+        d = len(covariance)
+        if null.matrix is not None:
+            return _mean_of_means(n, len(null.matrix))
+        held = ~np.isnan(null.values["mean"])
+        if not np.isnan(covariance).any():
+            # tr A - log|A| - d with n A Wishart on n - 1 degrees of freedom
+            return float(held.sum() - d - n * (_mean_log_det(n - 1, d) - d * np.log(n)))
+        groups = independent_groups(covariance) or [np.arange(d)]
+        apart = sum(_mean_log_det(n - 1, len(group)) for group in groups)
+        means = sum(_mean_of_means(n, int(held[group].sum())) for group in groups)
+        return n * (apart - _mean_log_det(n - 1, d)) + means
+
     def check_restriction(self, null: Params) -> None:
         """Raise for restrictions of the covariance without a closed-form estimate."""
         check_covariance_null(null["covariance"])
@@ -289,6 +347,16 @@ def _transformed_covariances(
 #
 # A null may fix any entries of the mean, and of the covariance either nothing, everything, or
 # blocks to zero (independence of groups of columns).
+
+
+def _mean_of_means(n: float, r: int) -> float:
+    """Return E[W] where r linear functions of a mean are restricted, the covariance being free."""
+    return float(n * (digamma(n / 2) - digamma((n - r) / 2)))  # Wilks' lambda is a beta variable
+
+
+def _mean_log_det(df: float, d: int) -> float:
+    """Return the mean log-determinant of a standard Wishart matrix."""
+    return float(np.sum(digamma((df - np.arange(d)) / 2)) + d * np.log(2))
 
 
 def independent_groups(null: np.ndarray) -> list[np.ndarray] | None:

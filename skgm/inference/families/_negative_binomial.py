@@ -9,7 +9,7 @@ from scipy import special, stats
 from skgm._numerics.roots import find_root
 from skgm._numerics.special import curvature_ratio, gap_ratio, log_rising
 from skgm._validation import inside_support
-from skgm.inference.families._base import Family, Interval, Parameter, Params
+from skgm.inference.families._base import Family, Interval, Parameter, Params, SpecialCase, same
 from skgm.inference.families._counts import draw_poisson
 from skgm.inference.families._statistics import Rows
 
@@ -60,6 +60,7 @@ class NegativeBinomial(Family):
     """
 
     name = "negative_binomial"
+    special_cases = (SpecialCase("poisson", {"size": np.inf}, {"mu": ("mu", same)}),)
     aliases = ("nbinom",)
     support = "counts"
     discrete = True
@@ -75,6 +76,18 @@ class NegativeBinomial(Family):
         ),
     )
     statistics_type = Rows
+
+    def limit_root(self, name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
+        """Return sum{(x - mean)^2 - x} / (mean sqrt(2 n)), the score of 1 / size.
+
+        It sees variance beyond that of a Poisson variable (Dean and Lawless, "Tests for detecting
+        overdispersion in Poisson regression models", Journal of the American Statistical
+        Association 84, 1989).
+        """
+        weight = np.ones(len(x)) if weight is None else weight
+        n = weight.sum()
+        mean = weight @ x / n
+        return float(weight @ ((x - mean) ** 2 - x) / (mean * np.sqrt(2 * n)))
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
         """Keep the rows."""

@@ -112,6 +112,7 @@ class Normal(NaturalFamily):
     """
 
     name = "normal"
+    ratio_law = "gaussian"
     aliases = ("norm", "gaussian")
     equivariance = "location-scale"
     parameters = (

@@ -7,7 +7,7 @@ from scipy import special
 
 from skgm._numerics.roots import find_root
 from skgm._numerics.sandwich import errors_from_information
-from skgm.inference.families._base import Interval, Parameter, Params
+from skgm.inference.families._base import Interval, Parameter, Params, SpecialCase, same
 from skgm.inference.families._heavy_tails import HeavyTailedFamily, heaviest_tie
 from skgm.inference.families._location_scale import REGULAR, location_and_scale
 from skgm.inference.families._statistics import Rows
@@ -53,6 +53,10 @@ class StudentT(HeavyTailedFamily):
     """
 
     name = "student_t"
+    special_cases = (
+        SpecialCase("cauchy", {"df": 1.0}, {"loc": ("loc", same), "scale": ("scale", same)}),
+        SpecialCase("normal", {"df": np.inf}, {"loc": ("mu", same), "scale": ("sigma", same)}),
+    )
     aliases = ("t",)
     equivariance = "location-scale"
     parameters = (
@@ -67,6 +71,14 @@ class StudentT(HeavyTailedFamily):
         ),
         *location_and_scale(REGULAR, "profile"),
     )
+
+    def limit_root(self, name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
+        """Return sum(z^4 - 3) / sqrt(24 n), the score of 1 / df: kurtosis beyond a normal's."""
+        weight = np.ones(len(x)) if weight is None else weight
+        n = weight.sum()
+        centered = x - weight @ x / n
+        z = centered / np.sqrt(weight @ centered**2 / n)
+        return float(weight @ (z**4 - 3) / np.sqrt(24 * n))
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return g and its derivatives in z."""

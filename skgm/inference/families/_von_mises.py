@@ -9,7 +9,7 @@ from scipy import special
 from skgm._numerics.roots import find_root
 from skgm._numerics.special import bessel_gap, bessel_slope
 from skgm.inference._likelihood.inversion import Profile
-from skgm.inference.families._base import Interval, Parameter, Params
+from skgm.inference.families._base import Interval, Parameter, Params, SpecialNull
 from skgm.inference.families._natural import (
     METHODS,
     ModifiedRoot,
@@ -22,6 +22,7 @@ from skgm.inference.families._statistics import reduce_chunks
 __all__ = [
     "AngularMoments",
     "ResultantLength",
+    "UniformAngles",
     "VonMises",
     "circular_ends",
     "circular_search",
@@ -84,6 +85,35 @@ class AngularMoments:
         return np.asarray(self.versine + self.length * _versine(mu - self.direction))
 
 
+class UniformAngles(SpecialNull):
+    r"""The null that angles are uniform, in some columns: kappa = 0, where mu has no meaning.
+
+    In :math:`\kappa (\cos\mu, \sin\mu)` it is an inner point, and regular: the score test is
+    Rayleigh's, and it and the likelihood ratio have two degrees of freedom a column (Mardia and
+    Jupp, "Directional Statistics", Wiley, 2000, section 6.3).
+
+    Parameters
+    ----------
+    columns : ndarray of bool, shape (d,)
+        Which columns.
+    """
+
+    name = "uniform angles"
+
+    def __init__(self, columns: np.ndarray) -> None:
+        self.columns, self.df = columns, 2 * int(columns.sum())
+
+    def scores(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores (n, 2 c) of kappa (cos mu, sin mu) at zero and their information."""
+        chosen = X[:, self.columns]
+        psi = np.hstack([np.cos(chosen), np.sin(chosen)])
+        return psi, np.eye(psi.shape[1]) / 2
+
+    def score_statistic(self, statistics: Any) -> float:
+        """Return 2 n R^2, summed over columns, R being the lengths of the mean vectors."""
+        return float(2 * statistics.n * np.sum(statistics.length[self.columns] ** 2))
+
+
 class VonMises(NaturalFamily):
     r"""Von Mises distribution of angles with mean direction mu and concentration kappa.
 
@@ -108,10 +138,33 @@ class VonMises(NaturalFamily):
     parameters = (
         Parameter("mu", methods=_DIRECTION_METHODS, auto="rstar", aliases=("loc",)),
         Parameter(
-            "kappa", low=0.0, link="log", methods=(*_DIRECTION_METHODS, "exact"), auto="exact"
+            "kappa",
+            low=0.0,
+            link="log",
+            methods=(*_DIRECTION_METHODS, "exact"),
+            auto="exact",
+            at_low="Uniform angles: use score_test or likelihood_ratio_test, mu being free.",
         ),
     )
     statistics_type = AngularMoments
+
+    def special_null(self, values: Params) -> UniformAngles | None:
+        """Return the null of uniform angles where kappa is held at zero.
+
+        Raises
+        ------
+        ValueError
+            The null says more than that: a direction, or another concentration elsewhere.
+        """
+        kappa = values["kappa"]
+        if not (kappa == 0).any():
+            return None
+        if not np.isnan(values["mu"]).all() or (kappa > 0).any():
+            raise ValueError(
+                "null['kappa'] = 0 says that angles are uniform, without a direction: restrict "
+                "nothing beside it (NaN for the columns that are free)."
+            )
+        return UniformAngles(kappa == 0)
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> AngularMoments:
         """Return mean directions and versines."""
