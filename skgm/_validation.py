@@ -1,6 +1,9 @@
 """Checks of tables: every error names the column or row at fault and the cure."""
 
 import numbers
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,11 +23,13 @@ __all__ = [
     "check_inside_support",
     "check_level",
     "check_n_samples",
+    "check_no_overflow",
     "check_scales",
     "check_several_rows",
     "check_support",
     "column_names",
     "inside_support",
+    "naming_columns",
     "validate_table",
     "warn_singular",
 ]
@@ -306,3 +311,38 @@ def _listing(columns: np.ndarray, names: list[str]) -> str:
     shown = ", ".join(repr(names[j]) for j in columns[:_MOST_NAMES])
     more = len(columns) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def check_no_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
+    """Raise where a value is not finite; those named in `but` may be infinite, not NaN."""
+    for name, value in values.items():
+        if np.isfinite(value).all():
+            continue
+        if name not in but or np.isnan(value).any():
+            raise ValueError(
+                f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
+                "before fitting."
+            )
+
+
+@contextmanager
+def naming_columns(columns: Sequence[str]) -> Iterator[None]:
+    """Let a ValueError about "column number 2" speak of the column by its name.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns of the table, in order.
+    """
+
+    def name(match: re.Match[str]) -> str:
+        j = int(match[1])
+        return f"column {columns[j]!r}" if j < len(columns) else "a column"
+
+    try:
+        yield
+    except ValueError as error:
+        text = re.sub(r"column '?number (\d+)'?", name, str(error))
+        if text == str(error):
+            raise
+        raise ValueError(text) from error

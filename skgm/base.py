@@ -15,6 +15,7 @@ from skgm._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
     check_n_samples,
+    column_names,
     validate_table,
 )
 from skgm.tables._frames import frame_schema, keep_index, restore_frame
@@ -265,6 +266,9 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
     def _can_condition(self) -> bool:
         """Whether `impute` is available; may raise an AttributeError that says why it is not."""
         return type(self)._draw_given is not DensityEstimator._draw_given
+
+    def _column_names(self) -> list[str]:
+        return column_names(self, self.n_features_in_)
 
     def _begin_fit(
         self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool

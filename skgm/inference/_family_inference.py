@@ -1,15 +1,14 @@
 """Inference from the statistics that a fitted family keeps."""
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
-from skgm._validation import check_inside_support
+from skgm._validation import check_no_overflow, naming_columns
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
 from skgm.inference._likelihood.functions import function_interval
 from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
@@ -21,19 +20,16 @@ from skgm.inference._parametric import (
     refusing_overflow,
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
-from skgm.inference.families import Family, get_family
-from skgm.inference.families._fixed import resolve_family
+from skgm.inference.families import Family
 from skgm.inference.families._limits import check_estimate_off_edge, undetermined
 
 __all__ = [
     "FamilyInference",
     "Fit",
-    "check_no_overflow",
     "check_off_boundary",
     "fit_interval",
     "infinite_estimates",
     "limit_errors",
-    "naming_columns",
 ]
 
 
@@ -185,42 +181,18 @@ class FamilyInference(ParametricDensity):
     _statistics: dict[str, Any]
     _estimate: dict[str, np.ndarray]
 
+    @abstractmethod
     def _family(self, *, censored: bool | None = None) -> Family:
-        """Return the family that the constructor names, without what is known of it.
+        """Return the family that was fitted, without what is known of it."""
 
-        Its likelihood is that of censored rows where `censored` is true; None: where the fit was.
-        """
-        if censored is None:
-            censored = "event" in getattr(self, "_statistics", {})
-        learned = getattr(self, "_learned_constants", {})
-        fixed = {**learned, **self.fixed} if learned and self.fixed else learned or self.fixed
-        return resolve_family(self.family, fixed, censored=censored)
-
-    def _learn_constants(self, rows: np.ndarray) -> None:
-        """Remember the constants that the rows tell and the constructor does not."""
-        learned = get_family(self.family).learn_constants(rows)
-        given = self.fixed or {}
-        self._learned_constants = {k: v for k, v in learned.items() if k not in given}
+    @abstractmethod
+    def _public(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return values by parameter as ``params_`` has them."""
 
     def _fit_record(self) -> Fit:
         family = self._family()
         statistics = family.statistics_type(**self._statistics)
         return Fit(family, statistics, self._estimate, self._column_names())
-
-    def _public(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return floats for one column of an independent family, arrays otherwise."""
-        if self.n_features_in_ > 1 or self._family().joint:
-            return dict(values)
-        return {
-            name: value[0] if value.dtype == object or value.ndim > 1 else float(value[0])
-            for name, value in values.items()
-        }
-
-    def _check_support(self, family: Family, rows: np.ndarray) -> None:
-        if family.support != "real":  # finite already
-            model = f"The {family.name} family"
-            inside, words = family.inside(rows), family.describe_support()
-            check_inside_support(rows, inside, words, self._column_names(), model=model)
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record()
@@ -342,10 +314,6 @@ class FamilyInference(ParametricDensity):
         methods = dict.fromkeys(found, method)
         return ConfidenceIntervals(value, low, high, level, method, methods, labels)
 
-    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        family, d = self._family(), self.n_features_in_
-        return {p.name: (d,) * len(family.free_entries(p.name, d)) for p in family.parameters}
-
     def _check_wald(self, null: dict[str, np.ndarray]) -> None:
         fit = self._fit_record()
         check_parameter_space(fit.family, null)
@@ -371,18 +339,6 @@ def _check_other_rows(X: Any, kept: np.ndarray) -> None:
         raise ValueError(
             "X must be the training table, whose rows are kept with their events: leave it out."
         )
-
-
-def check_no_overflow(values: Any, what: str, but: Collection[str] = ()) -> None:
-    """Raise where a value is not finite; those named in `but` may be infinite, not NaN."""
-    for name, value in values.items():
-        if np.isfinite(value).all():
-            continue
-        if name not in but or np.isnan(value).any():
-            raise ValueError(
-                f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
-                "before fitting."
-            )
 
 
 Params = Mapping[str, np.ndarray]
@@ -443,29 +399,3 @@ def limit_errors(
         p.name: np.where(infinite.get(p.name, False), np.nan, errors[:, k])
         for k, p in enumerate(family.parameters)
     }
-
-
-# Messages of searches, which know columns by number, in terms of the columns' names.
-
-
-@contextmanager
-def naming_columns(columns: Sequence[str]) -> Iterator[None]:
-    """Let a ValueError about "column number 2" speak of the column by its name.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Names of the columns of the table, in order.
-    """
-
-    def name(match: re.Match[str]) -> str:
-        j = int(match[1])
-        return f"column {columns[j]!r}" if j < len(columns) else "a column"
-
-    try:
-        yield
-    except ValueError as error:
-        text = re.sub(r"column '?number (\d+)'?", name, str(error))
-        if text == str(error):
-            raise
-        raise ValueError(text) from error

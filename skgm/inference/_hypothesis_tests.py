@@ -7,11 +7,12 @@ import numpy as np
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
+from skgm.base import DensityEstimator
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
-from skgm.inference._likelihood.statistics import Law, WaldNull
+from skgm.inference._likelihood.statistics import Law, WaldNull, check_alternative
 from skgm.inference._mle import MLEDensity
 from skgm.inference._problem import FamilyNull, check_events_given, family_null
-from skgm.inference._results import TestResult, check_alternative
+from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import ModelNull, compare_fits, is_between_fits
 
@@ -191,7 +192,7 @@ def likelihood_ratio_test(
             f"correction must be None for {type(estimator).__name__}; got {correction!r}."
         )
     data, test = Data(X, sample_weight, event, None), "likelihood_ratio"
-    if is_statsmodels_result(null) and is_between_fits(estimator, null):
+    if hasattr(null, "params") and is_between_fits(estimator, null):
         data.check_none()
         return compare_fits(estimator, null, alternative)
     tested = _null_about(estimator, data, null, test, alternative, correction=correction)
@@ -319,7 +320,7 @@ def _null_about(
 ) -> Any:
     """Return the null hypothesis about an estimator: a WaldNull, or a TestedNull."""
     _check_order(estimator, data.X, null, f"{test}_test")
-    if is_statsmodels_result(estimator):
+    if not isinstance(estimator, DensityEstimator) and is_statsmodels_result(estimator):
         data.check_none()
         options: dict[str, Any] = {"robust": robust, "groups": data.groups}
         return ModelNull(estimator, null, test, alternative=alternative, **options)
@@ -353,8 +354,7 @@ def _check_order(estimator: Any, X: Any, null: Any, test: str) -> None:
                 f"estimator after it; {order}."
             )
         raise TypeError(f"estimator must be a model to test; got {type(estimator).__name__}.")
-    swapped = isinstance(X, Mapping) or hasattr(X, "fit") or is_statsmodels_result(X)
-    if swapped and not hasattr(X, "columns"):
+    if isinstance(X, Mapping) or hasattr(X, "fit") or hasattr(X, "params"):
         if null is None:
             raise TypeError(f"{test} got the null where X belongs; {order}. Pass it as null=.")
         raise TypeError(f"{test} got X and null in the wrong order; {order}.")

@@ -10,17 +10,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
-from skgm._validation import check_inside_support, validate_table
+from skgm._validation import check_inside_support, check_no_overflow, naming_columns, validate_table
 from skgm.base import DensityTags
-from skgm.inference._family_inference import (
-    FamilyInference,
-    check_no_overflow,
-    naming_columns,
-)
+from skgm.inference._family_inference import FamilyInference
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._limits import warn_edge_estimate
+from skgm.inference.families._registry import resolve_family
 
 __all__ = ["MLEDensity"]
 
@@ -371,6 +368,42 @@ class MLEDensity(FamilyInference):
             Prints as a table; ``.to_frame()`` gives a pandas DataFrame.
         """
         return summarize_fit(self, level)
+
+    def _family(self, *, censored: bool | None = None) -> Family:
+        """Return the family that the constructor names, without what is known of it.
+
+        Its likelihood is that of censored rows where `censored` is true; None: where the fit was.
+        """
+        if censored is None:
+            censored = "event" in getattr(self, "_statistics", {})
+        learned = getattr(self, "_learned_constants", {})
+        fixed = {**learned, **self.fixed} if learned and self.fixed else learned or self.fixed
+        return resolve_family(self.family, fixed, censored=censored)
+
+    def _learn_constants(self, rows: np.ndarray) -> None:
+        """Remember the constants that the rows tell and the constructor does not."""
+        learned = get_family(self.family).learn_constants(rows)
+        given = self.fixed or {}
+        self._learned_constants = {k: v for k, v in learned.items() if k not in given}
+
+    def _public(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return floats for one column of an independent family, arrays otherwise."""
+        if self.n_features_in_ > 1 or self._family().joint:
+            return dict(values)
+        return {
+            name: value[0] if value.dtype == object or value.ndim > 1 else float(value[0])
+            for name, value in values.items()
+        }
+
+    def _check_support(self, family: Family, rows: np.ndarray) -> None:
+        if family.support != "real":  # finite already
+            model = f"The {family.name} family"
+            inside, words = family.inside(rows), family.describe_support()
+            check_inside_support(rows, inside, words, self._column_names(), model=model)
+
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        family, d = self._family(), self.n_features_in_
+        return {p.name: (d,) * len(family.free_entries(p.name, d)) for p in family.parameters}
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return self._family().sample(self._estimate, n_samples, rng)

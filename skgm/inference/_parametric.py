@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight
-from skgm._validation import check_level, column_names
+from skgm._validation import check_level
 from skgm.base import DensityEstimator
 from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
 
@@ -205,9 +205,6 @@ class ParametricDensity(DensityEstimator):
             return X, None
         weight = check_sample_weight(sample_weight, X)
         return X[weight > 0], weight[weight > 0]  # rows of zero weight are as if absent
-
-    def _column_names(self) -> list[str]:
-        return column_names(self, self.n_features_in_)
 
 
 @contextmanager

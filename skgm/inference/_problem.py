@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
-from skgm.inference._family_inference import naming_columns
+from skgm._validation import naming_columns
 from skgm.inference._likelihood.bartlett import column_means
 from skgm.inference._likelihood.fit import constrained_estimate
 from skgm.inference._likelihood.nulls import (
@@ -20,10 +20,10 @@ from skgm.inference._likelihood.nulls import (
     read_null,
 )
 from skgm.inference._likelihood.rstar import rstar
-from skgm.inference._likelihood.statistics import Law, TestedNull, newton_step
+from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative, newton_step
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
-from skgm.inference._results import TestResult, check_alternative
+from skgm.inference._results import TestResult
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
-from skgm.inference._results import tail_probability
+from skgm.inference._likelihood.statistics import tail_probability
 from skgm.inference.families import NegativeBinomial, StudentT
 
 COUNTS = stats.nbinom(2, 0.4).rvs(size=(60, 1), random_state=0).astype(float)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from skgm._validation import naming_columns
 from skgm.inference import MLEDensity, likelihood_ratio_test
-from skgm.inference._family_inference import naming_columns
 
 pd = pytest.importorskip("pandas")
 

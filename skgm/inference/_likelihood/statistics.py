@@ -14,18 +14,96 @@ import numpy as np
 from scipy import special
 
 from skgm._numerics.sandwich import diagonal_units, total_weight
-from skgm.inference._results import TestResult, outcome
+from skgm.inference._results import TestResult
 
 __all__ = [
+    "ALTERNATIVES",
     "Law",
     "TestedNull",
     "WaldNull",
+    "check_alternative",
     "chi2_of_f",
     "in_range",
     "linear_quadratic",
     "masked_quadratic",
     "newton_step",
+    "outcome",
+    "tail_probability",
 ]
+
+
+# From a statistic to the result of a test.
+
+ALTERNATIVES = ("two-sided", "greater", "less")
+
+
+def check_alternative(alternative: Any, n_restrictions: int) -> None:
+    """Raise a ValueError for an unknown alternative, or one side of several restrictions."""
+    if alternative not in ALTERNATIVES:
+        allowed = ", ".join(map(repr, ALTERNATIVES))
+        raise ValueError(f"alternative must be one of {allowed}; got {alternative!r}.")
+    if alternative != "two-sided" and n_restrictions != 1:
+        raise ValueError(
+            f"alternative={alternative!r} needs a null with one restriction; this one has "
+            f"{n_restrictions}, and no direction. Test one entry (NaN for the others of an array)."
+        )
+
+
+def outcome(
+    statistic: float,
+    df: int,
+    method: str,
+    null: Any,
+    *,
+    sign: float | None = None,
+    alternative: str = "two-sided",
+    correction: str | None = None,
+    restricted_params: Any = None,
+    on_edge: bool = False,
+) -> TestResult:
+    """Return the result of a test with this chi-square statistic."""
+    if not np.isfinite(statistic):
+        raise ValueError(
+            f"The {method} statistic overflows: the data and the null are too far apart for "
+            "floating point. Rescale the columns, or test a nearer value."
+        )
+    root = None if sign is None else sign * float(np.sqrt(max(statistic, 0.0)))
+    shown = statistic if alternative == "two-sided" or root is None else root
+    pvalue = tail_probability(shown, df, alternative, on_edge=on_edge)
+    return TestResult(
+        shown, df, pvalue, method, null, alternative, correction, restricted_params or {}, root
+    )
+
+
+def tail_probability(
+    statistic: float, df: int, alternative: str = "two-sided", *, on_edge: bool = False
+) -> float:
+    """Return the p-value of a chi-square statistic, or of a standard normal one.
+
+    Parameters
+    ----------
+    statistic : float
+        Chi-square where `alternative` is "two-sided", else its signed root.
+    df : int
+        Degrees of freedom.
+    alternative : {"two-sided", "greater", "less"}
+        Which tail of the signed root counts.
+    on_edge : bool, default=False
+        The null lies on the edge of the parameter space: half the time the estimate is the null
+        itself, so that the law is half a point mass at zero and half a chi-square.
+
+    Returns
+    -------
+    pvalue : float
+    """
+    if alternative == "greater":
+        return float(special.ndtr(-statistic))
+    if alternative == "less":
+        return float(special.ndtr(statistic))
+    upper = float(special.chdtrc(df, statistic))
+    if on_edge:
+        return upper / 2 if statistic > 0 else 1.0
+    return upper
 
 
 class Law(NamedTuple):

@@ -9,8 +9,8 @@ from skgm.inference._likelihood.fit import check_finite, finite_part, full_fit, 
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
 from skgm.inference._likelihood.separation import infinite_signs
-from skgm.inference._likelihood.statistics import Law, TestedNull
-from skgm.inference._results import TestResult, check_alternative, outcome
+from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative, outcome
+from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import (
     check_unpenalized,
     is_statsmodels_result,

@@ -7,75 +7,10 @@ from typing import Any
 import numpy as np
 
 from skgm.inference.families._base import Family, Interval, Params
-from skgm.inference.families._censored import censored as as_censored
-from skgm.inference.families._registry import get_family
 
-__all__ = ["FixedFamily", "resolve_family"]
+__all__ = ["FixedFamily"]
 
 _GENERIC = ("wald", "wald-transformed", "score", "profile", "rstar", "robust", "bootstrap")
-# scipy's location and scale, of families that have none: accepted at the values that change nothing
-_NEUTRAL = {"loc": 0.0, "scale": 1.0}
-
-
-def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) -> Family:
-    """Return the family of that name with its constants given and its fixed parameters held.
-
-    Parameters
-    ----------
-    family : str, Family or scipy distribution
-        As in :class:`skgm.MLEDensity`.
-    fixed : mapping of str to float or array-like, default=None
-        Known values of parameters and constants; scipy's names are understood.
-    censored : bool, default=False
-        Return the family of right-censored rows.
-
-    Returns
-    -------
-    family : Family
-        With only the free parameters in ``parameters``.
-
-    Raises
-    ------
-    ValueError
-        An unknown name, a value outside the parameter space, a missing constant, nothing left.
-    """
-    found = get_family(family)
-    values = _parse_fixed(found, fixed)
-    constants = {name: values.pop(name) for name in found.constants if name in values}
-    if constants:
-        found = found.given(**constants)
-    elif found.constants and not found.constants_given:
-        raise ValueError(
-            f"The {found.name} family needs its {found.constants[0]!r}: pass "
-            f"fixed={{{found.constants[0]!r}: ...}}."
-        )
-    if censored:
-        found = as_censored(found)
-    return FixedFamily(found, values) if values else found
-
-
-def _parse_fixed(family: Family, fixed: Any) -> dict[str, Any]:
-    """Return known values by the family's own names."""
-    if fixed is None:
-        return {}
-    if not isinstance(fixed, Mapping):
-        raise ValueError(
-            f"fixed must be None or a dict from parameter names to values; got {fixed!r}."
-        )
-    names = {name: name for name in family.constants}
-    for parameter in family.parameters:
-        names |= dict.fromkeys((parameter.name, *parameter.aliases), parameter.name)
-    names |= family.constant_aliases
-    values: dict[str, Any] = {}
-    for name, value in fixed.items():
-        if name in names:
-            values[names[name]] = value
-        elif _NEUTRAL.get(name) != value:
-            raise ValueError(
-                f"fixed names an unknown parameter {name!r}; the {family.name} family has "
-                f"{', '.join(dict.fromkeys(names.values()))}."
-            )
-    return values
 
 
 class FixedFamily(Family):

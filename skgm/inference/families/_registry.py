@@ -1,5 +1,6 @@
-"""The families by name."""
+"""Finds families by name, with their constants given and what is known of them held."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from scipy import stats
@@ -8,9 +9,11 @@ from skgm.inference.families._base import Family
 from skgm.inference.families._beta import Beta
 from skgm.inference.families._binomial import Bernoulli, Binomial
 from skgm.inference.families._categorical import Categorical
+from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._counts import Geometric, Poisson
 from skgm.inference.families._exponential import Exponential, Pareto, Rayleigh
 from skgm.inference.families._extreme_value import Gumbel, Weibull
+from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._gamma import Gamma
 from skgm.inference.families._heavy_tails import Cauchy
 from skgm.inference.families._inverse_gaussian import InverseGaussian
@@ -23,7 +26,7 @@ from skgm.inference.families._scipy import ScipyFamily
 from skgm.inference.families._student_t import StudentT
 from skgm.inference.families._von_mises import VonMises
 
-__all__ = ["FAMILIES", "get_family"]
+__all__ = ["FAMILIES", "get_family", "resolve_family"]
 
 # One line per family: MLEDensity, its tests and its documentation follow.
 FAMILIES: tuple[Family, ...] = (
@@ -87,3 +90,68 @@ def get_family(family: Any) -> Family:
         f"family must be one of {', '.join(map(repr, _BY_NAME))}, another univariate distribution "
         f"of scipy.stats (or its name), not frozen, or a Family; got {family!r}."
     )
+
+
+# scipy's location and scale, of families that have none: accepted at the values that change nothing
+_NEUTRAL = {"loc": 0.0, "scale": 1.0}
+
+
+def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) -> Family:
+    """Return the family of that name with its constants given and its fixed parameters held.
+
+    Parameters
+    ----------
+    family : str, Family or scipy distribution
+        As in :class:`skgm.MLEDensity`.
+    fixed : mapping of str to float or array-like, default=None
+        Known values of parameters and constants; scipy's names are understood.
+    censored : bool, default=False
+        Return the family of right-censored rows.
+
+    Returns
+    -------
+    family : Family
+        With only the free parameters in ``parameters``.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a value outside the parameter space, a missing constant, nothing left.
+    """
+    found = get_family(family)
+    values = _parse_fixed(found, fixed)
+    constants = {name: values.pop(name) for name in found.constants if name in values}
+    if constants:
+        found = found.given(**constants)
+    elif found.constants and not found.constants_given:
+        raise ValueError(
+            f"The {found.name} family needs its {found.constants[0]!r}: pass "
+            f"fixed={{{found.constants[0]!r}: ...}}."
+        )
+    if censored:
+        found = as_censored(found)
+    return FixedFamily(found, values) if values else found
+
+
+def _parse_fixed(family: Family, fixed: Any) -> dict[str, Any]:
+    """Return known values by the family's own names."""
+    if fixed is None:
+        return {}
+    if not isinstance(fixed, Mapping):
+        raise ValueError(
+            f"fixed must be None or a dict from parameter names to values; got {fixed!r}."
+        )
+    names = {name: name for name in family.constants}
+    for parameter in family.parameters:
+        names |= dict.fromkeys((parameter.name, *parameter.aliases), parameter.name)
+    names |= family.constant_aliases
+    values: dict[str, Any] = {}
+    for name, value in fixed.items():
+        if name in names:
+            values[names[name]] = value
+        elif _NEUTRAL.get(name) != value:
+            raise ValueError(
+                f"fixed names an unknown parameter {name!r}; the {family.name} family has "
+                f"{', '.join(dict.fromkeys(names.values()))}."
+            )
+    return values
