@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from skgm._numerics.gaussian import RIDGE, Factor
 from skgm._numerics.moments import Moments
 from skgm._warnings import warn_user
-from skgm.tables._frames import frame_fault, non_numeric_column
+from skgm.tables._frames import frame_fault, non_numeric_column, plain_numbers
 
 __all__ = [
     "DISCRETE_SUPPORTS",
@@ -117,7 +117,7 @@ def _any_table(
     try:
         array = validate_data(
             estimator,
-            X,
+            plain_numbers(X),
             reset=reset,
             accept_sparse="csr" if accept_sparse else False,
             dtype=[np.float64, np.float32],

@@ -18,7 +18,7 @@ from skgm._validation import (
     column_names,
     validate_table,
 )
-from skgm.tables._frames import frame_schema, keep_index, restore_frame
+from skgm.tables._frames import frame_schema, keep_index, real_schema, restore_frame
 
 __all__ = ["DensityEstimator", "DensityTags", "transactional"]
 
@@ -242,7 +242,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metacl
         rows[missing] = drawn[missing]
         schema = frame_schema(given)
         if schema is None and self._frame_schema is not None:  # bits of `given` outrank dtypes
-            schema = self._frame_schema | {"dtypes": ["Float64"] * rows.shape[1]}
+            schema = real_schema(self._frame_schema)
         return keep_index(self._to_container(rows, schema), given, n_samples)
 
     @available_if(_can_condition)

@@ -1,9 +1,13 @@
 """Codes class labels, checks them, and draws them."""
 
+import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
+
+from skgm._warnings import warn_user
 
 __all__ = [
     "check_same_classes",
@@ -11,6 +15,8 @@ __all__ = [
     "encode_labels",
     "stratified_codes",
 ]
+
+_FEW_ROWS = 20  # up to here as many classes as rows are no surprise
 
 
 def _class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +35,15 @@ def _class_codes(y: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
             f"y has a missing label at row {int(np.argmax(missing))}. Drop that row, or give the "
             "missing labels a class of their own."
         )
+    with warnings.catch_warnings():  # of many classes: `coded_classes` warns, with the cure
+        warnings.simplefilter("ignore", UserWarning)
+        kind = type_of_target(labels, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"class_conditional=True needs class labels in y, and y is of kind {kind!r}. For a "
+            "real-valued y set class_conditional=False and put y into X as a column, or cut it "
+            "into classes (for example with sklearn.preprocessing.KBinsDiscretizer)."
+        )
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes
 
@@ -45,6 +60,13 @@ def coded_classes(
     classes = known
     if classes is None:
         classes = found[np.unique(codes[counted])] if wanted is None else np.unique(wanted)
+        if wanted is None and n_rows > _FEW_ROWS and len(classes) > n_rows / 2:
+            warn_user(
+                f"y has {len(classes)} classes in {n_rows} rows, and each is learned as a class of "
+                "its own. If y is a number, set class_conditional=False and put it into X as a "
+                "column.",
+                UserWarning,
+            )
     coded = np.zeros(n_rows, dtype=np.intp)
     coded[counted] = encode_labels(found[codes[counted]], classes)
     return classes, coded

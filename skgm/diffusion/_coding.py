@@ -14,16 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight
 from skgm._validation import check_finite, column_names, validate_table
 from skgm.tables._columns import (
+    MOST_CATEGORIES,
     code_table,
     column_kinds,
     describe_columns,
     encoded_kinds,
-    float_frame_schema,
     restore_table,
     table_shape,
 )
 from skgm.tables._encoding import Encoding, Jitter
-from skgm.tables._frames import frame_fault, frame_schema, keep_index, restore_frame
+from skgm.tables._frames import frame_fault, frame_schema, keep_index, real_schema, restore_frame
 
 __all__ = ["MixedTable", "RealTable", "TableCoding", "read_training_table"]
 
@@ -99,7 +99,7 @@ class RealTable:
 
     def completed(self, coded: np.ndarray, given: Any, times: int) -> Any:
         """Return completed rows in the kind of table that `given` is."""
-        schema = _schema_of_completions(given, self.schema, coded.shape[1])
+        schema = _schema_of_completions(given, self.schema)
         return coded if schema is None else keep_index(restore_frame(coded, schema), given, times)
 
 
@@ -186,7 +186,7 @@ class MixedTable:
 
     def completed(self, coded: np.ndarray, given: Any, times: int) -> Any:
         """Return completed rows in the kind of table that `given` is."""
-        schema = _schema_of_completions(given, self.schema, coded.shape[1])
+        schema = _schema_of_completions(given, self.schema)
         return keep_index(restore_table(coded, self.columns, schema, "float64"), given, times)
 
 
@@ -194,12 +194,13 @@ TableCoding = RealTable | MixedTable
 
 
 def read_training_table(
-    estimator: Any, X: Any, sample_weight: Any, *, min_samples: int = 1
+    estimator: Any, X: Any, sample_weight: Any, *, min_samples: int = 1, more_to_come: bool = False
 ) -> tuple[TableCoding, np.ndarray, np.ndarray | None]:
     """Validate a training table; return its coding, its encoded rows, and its weights or None.
 
     Its parameters `categorical_features` and `integer_features` say which columns are categories or
-    whole numbers, as in `column_kinds`.
+    whole numbers, as in `column_kinds`. With `more_to_come`, declared categories without rows are
+    allowed in later rows.
     """
     specs = (estimator.categorical_features, estimator.integer_features)
     kinds = None
@@ -209,11 +210,12 @@ def read_training_table(
         rows = validate_table(estimator, X, reset=True, min_samples=min_samples)
         weight = _weights(sample_weight, rows)
         return RealTable(frame_schema(X), rows.dtype.name), rows, weight
-    return _read_mixed(estimator, X, sample_weight, kinds, min_samples)
+    reserve = MOST_CATEGORIES if more_to_come else 0
+    return _read_mixed(estimator, X, sample_weight, kinds, min_samples, reserve)
 
 
 def _read_mixed(
-    estimator: Any, X: Any, sample_weight: Any, kinds: list[str], min_samples: int
+    estimator: Any, X: Any, sample_weight: Any, kinds: list[str], min_samples: int, reserve: int
 ) -> tuple[MixedTable, np.ndarray, np.ndarray | None]:
     fault = frame_fault(X)
     if fault is not None:
@@ -224,7 +226,7 @@ def _read_mixed(
     plain = validate_table(estimator, _plain(X, coded), reset=True, min_samples=min_samples)
     weight = _weights(sample_weight, plain)
     sizes = [len(about.get("values", ())) for about in columns]
-    encoding = Encoding.learn(coded, encoded_kinds(columns), sizes, weight)
+    encoding = Encoding.learn(coded, encoded_kinds(columns), sizes, weight, reserve=reserve)
     coding = MixedTable(columns, encoding, frame_schema(X), plain.dtype.name)
     return coding, _encoded(columns, encoding, coded, positive=weight), weight
 
@@ -269,8 +271,8 @@ def _encoded(
         if bad.any():
             raise ValueError(
                 f"Column {about['name']!r} of X holds {culprit!r}, {what}. Drop or recode "
-                "such rows, or give the column another kind by categorical_features and "
-                "integer_features."
+                "such rows, fit to a table with such rows in it, or give the column another kind "
+                "by categorical_features and integer_features."
             )
     encoded = encoding.encode(coded)
     if not encoded.shape[1]:
@@ -283,18 +285,14 @@ def _encoded(
 
 def _plain(X: Any, coded: np.ndarray) -> Any:
     """Return a coded table in a frame with the columns of X, where X is a frame."""
-    schema = float_frame_schema(X, coded.shape[1])
+    schema = real_schema(frame_schema(X))
     if schema is not None:
         return restore_frame(coded, schema)
     dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
     return coded.astype(dtype)
 
 
-def _schema_of_completions(
-    given: Any, fitted: dict[str, Any] | None, width: int
-) -> dict[str, Any] | None:
+def _schema_of_completions(given: Any, fitted: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the schema of `given`; for an array, the one of `fit` with real columns."""
     schema = frame_schema(given)
-    if schema is None and fitted is not None:  # observed values keep all their bits
-        schema = fitted | {"dtypes": ["Float64"] * width}
-    return schema
+    return real_schema(fitted) if schema is None else schema  # observed values keep all their bits

@@ -433,7 +433,8 @@ class DDPM(DiffusionDensity):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=1) as context:
             first = not hasattr(self, "_summary")
             if first:
-                coding, rows, weight = read_training_table(self, X, sample_weight)
+                read = read_training_table(self, X, sample_weight, more_to_come=True)
+                coding, rows, weight = read
                 self._forget(coding, kind)
             else:
                 self._check_as_fitted(kind)
@@ -504,6 +505,7 @@ class DDPM(DiffusionDensity):
         return Summary.of(table.rows, table.codes, table.weight, n_classes, bends, noise)
 
     def _scale(self, summary: Summary, bends: np.ndarray | None) -> None:
+        summary.check_spread()
         self._summary = summary
         self._scaler = fit_scaler(summary.moments, self.scaling, bends)
         self.location_ = self._scaler.location

@@ -5,11 +5,13 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
 from skgm._validation import check_n_samples
+from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags
 from skgm.diffusion._classes import encode_labels
 from skgm.diffusion._coding import MixedTable, TableCoding
@@ -19,6 +21,7 @@ from skgm.diffusion._scaling import Summary
 
 __all__ = ["SAMPLERS", "DiffusionDensity"]
 
+_UNCERTAIN = 0.05  # nats per row: larger errors of the solver are reported
 SAMPLERS = ("ode", "ddim", "ancestral")
 
 
@@ -66,15 +69,44 @@ class DiffusionDensity(DensityEstimator):
             the probability flow (eq. ddpm-probability-flow), or with `score_method` "elbo" an
             estimate of a lower bound of the log-density of the chain of :meth:`elbo` (eq.
             ddpm-elbo). -inf for rows so far away that squares overflow.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If twice as many steps of the solver change the log-densities by more than 0.05 nats per
+            row (root mean square over one row in sixteen). Below 16 rows there is no such check.
+
+        Notes
+        -----
+        The solver of the probability flow has an error, which `n_score_steps` makes smaller. With
+        15 steps it was below 0.03 nats per row on ten tables of 100 to 600 rows, with a bias of at
+        most 0.006. On a network trained on many rows of a table with narrow structure it can be
+        much larger: 0.16 nats per row, with a bias of -0.12, on magic (19,020 rows, 10 columns);
+        0.28 and -0.08 there after a fit to 3000 rows, where the check finds 0.19.
+        Beyond 16 varying columns the traces along fixed directions add an error of their own.
         """
         rows = self._rows(X)
         model = self._model()
-        return model.marginal(model.class_log_mass(rows))
+        log_density = model.marginal(model.class_log_mass(rows))
+        error = model.solver_error(rows)
+        if error > _UNCERTAIN:
+            warn_user(
+                f"The log-densities of this DDPM have errors of at least {error:.2g} nats per row: "
+                f"they change by that much between n_score_steps={model.n_score_steps} and "
+                f"{2 * model.n_score_steps}. Increase n_score_steps.",
+                ConvergenceWarning,
+            )
+        return log_density
 
     def elbo(
         self, X: Any, n_steps: int | None = None, *, return_se: bool = False, random_state: Any = 0
     ) -> Any:
         """Return the mean evidence lower bound of the ancestral chain over the rows.
+
+        It is a lower bound of the log-density of a chain of `n_steps` steps from N(0, I) to the
+        data. It is no bound of :meth:`score_samples`, which is the log-density of the probability
+        flow: flow and chain are two models made of the same network, and either may give a row the
+        higher density. (With three modes far apart, 300 rows, the bound was 0.04 nats above.)
 
         With up to 10 varying columns, and a denoiser with derivatives, the steps of the chain have
         the covariance of the data given each noisy row, from the Jacobian of the denoiser.
@@ -95,7 +127,8 @@ class DiffusionDensity(DensityEstimator):
         Returns
         -------
         bound : float
-            In nats per row (eq. ddpm-elbo).
+            In nats per row (eq. ddpm-elbo): an unbiased estimate of the bound, or with classes one
+            of small bias, whose standard error `return_se` gives.
         standard_error : float
             Only with `return_se`.
         """

@@ -27,6 +27,8 @@ __all__ = [
 _CONSTANT = 1e-12
 # An eigenvalue of the correlations below this is rounding: the columns are linearly dependent.
 _DEPENDENT = 1e-11
+# The inverse of a smaller size overflows; the square of a smaller spread underflows.
+_SMALLEST, _SMALLEST_SPREAD = 1e-290, 1e-150
 # Standard deviation given to a direction without variation, relative to the column's size.
 _RIDGE = 2.0**-13
 
@@ -155,6 +157,19 @@ class Summary:
         (low, high), (low_2, high_2) = self.bounds, other.bounds
         return Summary(moments, np.array([np.minimum(low, low_2), np.maximum(high, high_2)]))
 
+    def check_spread(self) -> None:
+        """Raise if the squares of a column that varies underflow."""
+        low, high = self.bounds
+        spread, size = high - low, np.abs(self.bounds).max(axis=0)
+        small = (spread > _CONSTANT * size) & (spread < _SMALLEST_SPREAD)
+        if small.any():
+            place = int(np.argmax(small))
+            raise ValueError(
+                f"The squares of a column of X underflow: its values lie between {low[place]:g} "
+                f"and {high[place]:g}. Rescale it before fitting (for example with "
+                "sklearn.preprocessing.StandardScaler)."
+            )
+
     @property
     def shares(self) -> np.ndarray:
         """Share of each class in the rows."""
@@ -205,7 +220,7 @@ def _split_directions(
     variance = within.diagonal()
     size = np.abs(location).max(axis=0)
     varies = np.sqrt(variance) > _CONSTANT * size  # of a column of zeros too: not above 0
-    ridge = _RIDGE * np.where(size > 0, size, 1.0)
+    ridge = _RIDGE * np.where(size > _SMALLEST, size, 1.0)
     narrow = np.eye(d)[~varies] / ridge[~varies, None]
     basis = np.eye(d)[varies] / np.sqrt(variance[varies, None])
     if dependent and len(basis):

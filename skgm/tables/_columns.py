@@ -1,9 +1,10 @@
-"""What stands in the columns of a table: real numbers, whole numbers, categories.
+"""Describes the columns of a table (real, integer or category), and codes them as numbers.
 
 A column's description is a plain dict, so that fitted estimators persist anywhere: "name", "kind"
-("real", "integer" or "category"), "dtype" (narwhals' name), "pandas" (that library's own, which
-has several for text), "values" (categories in order) and "ordered". A table is coded as float64,
-(n, d): a category by its place among the values, NaN where a value is missing.
+("real", "integer" or "category"), "dtype" (narwhals' name), "pandas" (that library's own), and for
+categories "values" (in order), "ordered" and "levels" (the dtype of a categorical's values). A
+table is coded as float64, (n, d): a category by its index among the values, NaN if a value is
+missing.
 """
 
 from typing import Any
@@ -11,24 +12,31 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from skgm.tables._frames import frame_fault, frame_schema, name_columns
+from skgm.tables._frames import (
+    arrow_type,
+    frame_fault,
+    name_columns,
+    pandas_dtype,
+    pandas_name,
+    restore_column,
+)
 
 __all__ = [
+    "MOST_CATEGORIES",
     "code_table",
     "column_kinds",
     "describe_columns",
     "encoded_kinds",
-    "float_frame_schema",
     "restore_table",
     "table_shape",
 ]
 
-# A column of more categories is a name or a key of the row, not a property (and as many columns).
-_MOST = 255
+# A column with more categories in use identifies rows rather than describing them.
+MOST_CATEGORIES = 255
 _RANKED_FROM = 5  # levels: with three, points had the better held-out bound, with eight ranks
 _EXACT = 2.0**53 - 1  # up to here every whole number is a float64
-_INTEGERS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
-_RESTORED = ("Boolean", "Categorical", "String", *_INTEGERS)
+_RESTORED = ("Boolean", "Categorical", "String")
+_NUMPY = ("float32", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32)))
 
 
 def column_kinds(X: Any, categorical: Any, integer: Any) -> list[str] | None:
@@ -72,7 +80,10 @@ def _kind(column: Any) -> str:
         return "category"
     if column.dtype.is_numeric():
         return "real"
-    types = {type(value) for value in column.drop_nulls().to_list()}
+    items, missing = _items(column)  # a column of objects
+    types = {type(item) for item, hole in zip(items, missing) if not hole}
+    if types == {int}:
+        return "integer"
     return "category" if types in ({str}, {bool}) else "real"
 
 
@@ -108,10 +119,15 @@ def describe_columns(X: Any, kinds: list[str]) -> list[dict[str, Any]]:
         about["pandas"] = _pandas_dtype(column)
         if kind == "category":
             about["values"], about["ordered"] = _values(column, name)
-            if len(about["values"]) > _MOST:
+            about["levels"] = _levels_dtype(column)
+            n_used = len(about["values"])
+            if n_used > MOST_CATEGORIES:  # those that are declared only do not count
+                items, missing = _items(column)
+                n_used = len({item for item, hole in zip(items, missing) if not hole})
+            if n_used > MOST_CATEGORIES:
                 raise ValueError(
-                    f"Column {name!r} of X has {len(about['values'])} categories; at most {_MOST} "
-                    "are allowed. Drop the column if it names rows, or merge rare categories."
+                    f"Column {name!r} of X has {n_used} categories; at most {MOST_CATEGORIES} are "
+                    "allowed. Drop the column if it names rows, or merge rare categories."
                 )
         described.append(about)
     return described
@@ -120,11 +136,11 @@ def describe_columns(X: Any, kinds: list[str]) -> list[dict[str, Any]]:
 def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
     """Return how each column is encoded: ordered categories of many levels by their rank.
 
-    Points for K categories take K - 1 columns and say nothing of the order; the rank takes one.
-    Only pandas says that an order is meant: every Enum of polars has one.
+    Points for K categories take K - 1 columns and ignore the order; the rank takes one column.
+    Only in pandas does an order carry meaning: every Enum of polars has one.
     """
     ranked = [
-        about["pandas"] == "category" and about["ordered"] and len(about["values"]) >= _RANKED_FROM
+        about["pandas"] is not None and about["ordered"] and len(about["values"]) >= _RANKED_FROM
         for about in described
     ]
     return ["ranked" if rank else about["kind"] for rank, about in zip(ranked, described)]
@@ -156,12 +172,23 @@ def _object_table(X: Any) -> np.ndarray:
 def _pandas_dtype(column: Any) -> str | None:
     if isinstance(column, np.ndarray) or not nw.dependencies.is_pandas_series(column.to_native()):
         return None
-    return str(column.to_native().dtype)
+    return pandas_name(column.to_native().dtype)
+
+
+def _levels_dtype(column: Any) -> str | None:
+    """Return the dtype of the categories of a categorical of pandas, None for other columns."""
+    categories: Any = getattr(getattr(_native(column), "dtype", None), "categories", None)
+    return pandas_name(categories.dtype) if hasattr(categories, "dtype") else None
+
+
+def _native(column: Any) -> Any:
+    return column if isinstance(column, np.ndarray) else column.to_native()
 
 
 def _items(column: Any) -> tuple[list[Any], np.ndarray]:
     """Return the values of a column as plain Python, and a mask of those that are missing."""
     items = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
+    items = [item.item() if isinstance(item, np.generic) else item for item in items]
     if isinstance(column, np.ndarray):
         missing = [item is None or item != item for item in items]
     else:
@@ -177,6 +204,10 @@ def _values(column: Any, name: Any) -> tuple[list[Any], bool]:
         native: Any = getattr(column.to_native(), "dtype", None)
         if hasattr(native, "categories") and hasattr(native, "ordered"):  # pandas
             return native.categories.tolist(), bool(native.ordered)
+        arrow = getattr(native, "pyarrow_dtype", None)
+        if arrow is not None and hasattr(arrow, "value_type") and hasattr(arrow, "ordered"):
+            levels = column.to_native().array.__arrow_array__().unify_dictionaries()
+            return levels.chunk(0).dictionary.to_pylist(), arrow.ordered
         if column.dtype == nw.Enum:
             return list(column.dtype.categories), True
         if column.dtype == nw.Boolean:
@@ -240,7 +271,7 @@ def _numbers(column: Any, name: Any) -> Any:
     if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
         return column
     if not isinstance(column, np.ndarray) and column.dtype.is_numeric():
-        return column.cast(nw.Float64).to_numpy()
+        return column.cast(nw.Float64).fill_null(np.nan).to_numpy()
     items, missing = _items(column)
     try:
         return _vector([np.nan if hole else item for item, hole in zip(items, missing)])
@@ -277,8 +308,10 @@ def restore_table(
         return rows
     names = [f"c{j}" for j in range(len(columns))]
     backend = schema["backend"]
+    native = schema.get("pandas", [None] * len(names))
     series = [
-        _series(*parts, backend) for parts in zip(names, columns, described, schema["dtypes"])
+        _series(*parts, backend)
+        for parts in zip(names, columns, described, schema["dtypes"], native)
     ]
     return name_columns(nw.from_dict(dict(zip(names, series))).to_native(), names, schema)
 
@@ -287,27 +320,46 @@ def _are_numbers(column: list[Any]) -> bool:
     return all(isinstance(value, (int, float)) for value in column)
 
 
-def _series(name: str, column: Any, about: dict[str, Any], kept: str, backend: Any) -> Any:
-    """Return a column with the dtype that `fit` saw; for real numbers that of `kept`."""
+def _series(
+    name: str, column: Any, about: dict[str, Any], kept: str, native: str | None, backend: Any
+) -> Any:
+    """Return a column with the dtype that `fit` saw; for real numbers the dtype `kept`."""
     if about["kind"] == "real":
-        kind = getattr(nw, kept) if kept in ("Float32", "Float64") else nw.Float64
-        return nw.new_series(name, column, kind, backend=backend)
-    column = np.rint(column).astype(np.int64) if about["kind"] == "integer" else column
-    if backend == "pandas" and about["pandas"] is not None:
-        import pandas as pd  # the frame is one of pandas, so it is loaded
-
-        kind = about["pandas"]
-        if kind == "category":
-            kind = pd.CategoricalDtype(about["values"], ordered=about["ordered"])
-        return nw.from_native(pd.Series(column, name=name).astype(kind), series_only=True)
+        return restore_column(name, column, kept, native, backend, discrete=False)
+    own, dtype = about["pandas"] if backend == "pandas" else None, about["dtype"]
+    if about["kind"] == "integer":
+        whole = np.rint(column).astype(np.int64)
+        if dtype.startswith(("Int", "UInt")):
+            return restore_column(name, whole, dtype, own, backend, discrete=True)
+        column = whole.tolist()
+    if own is not None:
+        return _pandas_categories(name, column, about)
+    if dtype == "Object":
+        return nw.new_series(name, column, nw.Object, backend=backend)
     series = nw.new_series(name, column, backend=backend)
-    base = about["dtype"].partition("(")[0]
-    if base == "Enum" and backend != "pandas":
+    if dtype.startswith("Enum"):
         return series.cast(nw.Enum(about["values"]))
-    return series.cast(getattr(nw, base)) if base in _RESTORED else series
+    return series.cast(getattr(nw, dtype)) if dtype in _RESTORED else series
 
 
-def float_frame_schema(X: Any, width: int) -> dict[str, Any] | None:
-    """Return the schema of a frame with the columns of X, all of float64; None without a frame."""
-    schema = frame_schema(X)
-    return None if schema is None else schema | {"dtypes": ["Float64"] * width}
+def _pandas_categories(name: str, column: list[Any], about: dict[str, Any]) -> Any:
+    """Return categories, or whole numbers kept as objects, with their dtype of pandas."""
+    import pandas as pd  # the frame is one of pandas, so it is loaded
+
+    kind, values = about["pandas"], about.get("values", [])
+    if kind == "category":
+        levels = pd.Index(values)
+        if about["levels"] in _NUMPY:
+            levels = levels.astype(about["levels"])
+        series: Any = pd.Series(column, dtype=pd.CategoricalDtype(levels, about["ordered"]))
+    elif kind.startswith("arrow:dictionary"):
+        import pyarrow as pa  # the column is one of arrow, so it is installed
+
+        dtype, lookup = arrow_type(kind[6:]), {value: code for code, value in enumerate(values)}
+        codes = pa.array([lookup[value] for value in column], dtype.index_type)
+        levels = pa.array(values, dtype.value_type)
+        coded = pa.DictionaryArray.from_arrays(codes, levels, ordered=dtype.ordered)
+        series = pd.Series(pd.arrays.ArrowExtensionArray(coded))
+    else:
+        series = pd.Series(column, dtype=object).astype(pandas_dtype(kind))
+    return nw.from_native(series.rename(name), series_only=True)

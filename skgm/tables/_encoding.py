@@ -1,4 +1,4 @@
-"""A coded table as real numbers: categories as points, and the noise around discrete values."""
+"""Encodes coded tables as real numbers: categories as points, discrete values with noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,14 +36,26 @@ class Encoding:
 
     @classmethod
     def learn(
-        cls, coded: np.ndarray, kinds: Sequence[str], n_values: Sequence[int], weight: Any
+        cls,
+        coded: np.ndarray,
+        kinds: Sequence[str],
+        n_values: Sequence[int],
+        weight: Any,
+        *,
+        reserve: int = 0,
     ) -> "Encoding":
-        """Take the shares of categories from the rows of a training table."""
+        """Take the shares of categories from the rows of a training table.
+
+        In columns of at most `reserve` values, those without rows count as half a row: rows that
+        come later may have them.
+        """
         shares: list[Any] = []
         for column, kind, size in zip(coded.T, kinds, n_values):
             counts = None
             if kind in ("category", "ranked"):
                 counts = np.bincount(column.astype(np.intp), weight, minlength=size)
+                if size <= reserve:
+                    counts = np.where(counts > 0, counts, 0.5)
                 counts = counts / counts.sum()
             shares.append(counts)
         return cls(kinds, shares)
@@ -165,16 +177,15 @@ class Jitter:
 
 # Discrete values as regions of space: a point for each category, a cell for each whole number.
 #
-# The categories of a column with shares pi are the points whose weighted mean is zero and whose
-# weighted covariance is the identity (the coordinates of multiple correspondence analysis): K
-# categories take K - 1 columns, two are +- sqrt of their odds, and two points lie sqrt(1 / pi_i +
-# 1 / pi_j) >= 2 apart. One-hot bits would be collinear, and the rarest category would set no
-# scale of its own. A category is every place nearest to its point, a whole number every place
-# that rounds to it. Training sees a category as its point plus normal noise, NOISE wide, and a
-# whole number as itself plus uniform noise: smooth densities, which a network learns, where
-# points without width would be spikes. NOISE is as wide as can be: a fifth of the least distance
-# to another category's places, so that one draw in a million strays. Ordered categories of many
-# levels are whole numbers, their ranks.
+# The categories of a column with shares pi are points with weighted mean zero and weighted
+# covariance the identity (the coordinates of multiple correspondence analysis). K categories take
+# K - 1 columns, two categories lie at +- the square root of their odds, and any two points are
+# sqrt(1 / pi_i + 1 / pi_j) >= 2 apart. One-hot columns would be collinear, with scales that ignore
+# how rare a category is. A category is the region nearest to its point, a whole number the interval
+# that rounds to it. In training a category is its point plus normal noise of standard deviation
+# NOISE, and a whole number has uniform noise added, so that the network learns smooth densities
+# instead of spikes. NOISE is a fifth of the least distance to the region of another category: about
+# one draw in a million leaves its own. Ordered categories of many levels are coded by their ranks.
 
 NOISE = 0.2
 

@@ -1,8 +1,9 @@
-"""Data frames in, the same kind of data frame out (pandas or polars, through narwhals).
+"""Describes data frames, and restores rows to the same kind of frame, through narwhals.
 
-What `fit` saw is remembered as a plain dict, so that fitted estimators persist anywhere.
+What `fit` saw is kept as a plain dict, so that fitted estimators persist anywhere.
 """
 
+import re
 from typing import Any
 
 import narwhals as nw
@@ -10,11 +11,17 @@ import numpy as np
 from narwhals.exceptions import DuplicateError
 
 __all__ = [
+    "arrow_type",
     "frame_fault",
     "frame_schema",
     "keep_index",
     "name_columns",
     "non_numeric_column",
+    "pandas_dtype",
+    "pandas_name",
+    "plain_numbers",
+    "real_schema",
+    "restore_column",
     "restore_frame",
 ]
 
@@ -22,8 +29,8 @@ __all__ = [
 def frame_schema(X: Any) -> dict[str, Any] | None:
     """Describe a data frame as ``{"backend", "columns", "dtypes"}``; None for anything else.
 
-    Where the columns of a pandas frame have level names or several levels, there are
-    ``"levels"``, the names of these, as well.
+    A pandas frame has ``"pandas"`` as well, that library's own dtypes, and ``"levels"``, the names
+    of the levels of its columns, if there are several or they have names.
     """
     if isinstance(X, np.ndarray):  # narwhals takes longer to find out than a small fit does
         return None
@@ -35,6 +42,8 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
         "columns": list(frame.columns),
         "dtypes": [str(dtype) for dtype in frame.schema.values()],
     }
+    if nw.dependencies.is_pandas_dataframe(X):
+        schema["pandas"] = [pandas_name(dtype) for dtype in X.dtypes]
     levels = list(getattr(X.columns, "names", [None]))
     return schema if levels == [None] else schema | {"levels": levels}
 
@@ -82,21 +91,66 @@ def non_numeric_column(X: Any) -> Any:
     return None
 
 
+def plain_numbers(X: Any) -> Any:
+    """Return a frame with its decimals as floats: numpy cannot convert those that are missing."""
+    if isinstance(X, np.ndarray):
+        return X
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame) or nw.Decimal not in frame.schema.values():
+        return X
+    columns = [
+        column.cast(nw.Float64) if column.dtype == nw.Decimal else column
+        for column in frame.iter_columns()
+    ]
+    names = [f"c{j}" for j in range(len(columns))]
+    plain = nw.from_dict({name: part.alias(name) for name, part in zip(names, columns)})
+    return name_columns(plain.to_native(), names, frame_schema(X) or {})
+
+
 def restore_frame(rows: np.ndarray, schema: dict[str, Any], *, discrete: bool = False) -> Any:
     """Put `rows`, (n, d), into the kind of frame that `schema` describes.
 
-    Floating columns get their dtype back. Integer columns do so only where the model is
-    `discrete`; elsewhere a real-valued draw would be truncated, so they come back as float64.
-    A draw too large for the dtype (a Poisson count of 300 in a column of bytes) makes that column
-    Int64: it must not wrap around.
+    Columns of floats, decimals and objects get their dtype back. Integer and boolean columns do so
+    only if the model is `discrete`; a real-valued draw would be truncated, so they come back as
+    float64. A draw too large for its dtype (a Poisson count of 300 in a column of bytes) makes the
+    column Int64 or Float64: it must neither wrap around nor become infinite.
     """
     names = [f"c{j}" for j in range(rows.shape[1])]  # narwhals wants text, pandas any name
-    frame = nw.from_numpy(np.asarray(rows), schema=names, backend=schema["backend"])
-    casts = [
-        nw.col(name).cast(_target_dtype(dtype, discrete, column))
-        for name, dtype, column in zip(names, schema["dtypes"], np.asarray(rows).T)
+    backend, pandas = schema["backend"], schema.get("pandas", [None] * len(names))
+    series = [
+        restore_column(name, column, dtype, native, backend, discrete=discrete)
+        for name, column, dtype, native in zip(names, np.asarray(rows).T, schema["dtypes"], pandas)
     ]
-    return name_columns(frame.with_columns(casts).to_native(), names, schema)
+    return name_columns(nw.from_dict(dict(zip(names, series))).to_native(), names, schema)
+
+
+def restore_column(
+    name: str, column: np.ndarray, dtype: str, pandas: str | None, backend: Any, *, discrete: bool
+) -> Any:
+    """Return numbers as a narwhals Series with a dtype of narwhals, and of pandas if one is named.
+
+    Real numbers keep only dtypes that hold them; with `discrete` they are whole and keep any.
+    """
+    target, native = _target_dtype(dtype, pandas, discrete, column)
+    if native is not None:
+        series = _pandas_series(name, column, native)
+    elif target == "Object":
+        return nw.new_series(name, column.astype(object), nw.Object, backend=backend)
+    else:
+        series = nw.new_series(name, column, backend=backend).cast(_narwhals_dtype(target))
+    if target.startswith("Float") and target != "Float64":
+        lost = np.isinf(np.asarray(series.to_list(), np.float64)) & np.isfinite(column)
+        if lost.any():
+            return nw.new_series(name, column, nw.Float64, backend=backend)
+    return series
+
+
+def real_schema(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a schema with the same columns, all of them float64; None for None."""
+    if schema is None:
+        return None
+    kept = {key: value for key, value in schema.items() if key != "pandas"}
+    return kept | {"dtypes": ["Float64"] * len(schema["dtypes"])}
 
 
 def name_columns(native: Any, names: list[str], schema: dict[str, Any]) -> Any:
@@ -112,7 +166,7 @@ def name_columns(native: Any, names: list[str], schema: dict[str, Any]) -> Any:
 def keep_index(frame: Any, given: Any, times: int) -> Any:
     """Give a pandas frame the index of the pandas frame `given`, each entry `times` over.
 
-    So that ``given.fillna(density.impute(given))`` meets the right rows.
+    ``given.fillna(density.impute(given))`` then aligns the rows.
     """
     if nw.dependencies.is_pandas_dataframe(frame) and nw.dependencies.is_pandas_dataframe(given):
         frame.index = given.index.repeat(times)
@@ -127,12 +181,72 @@ def _pandas_index(columns: list[Any], levels: list[Any]) -> Any:
     return pd.MultiIndex.from_tuples(columns, names=levels)
 
 
-def _target_dtype(dtype: str, discrete: bool, column: np.ndarray) -> Any:
-    if dtype in ("Float32", "Float64"):
-        return getattr(nw, dtype)
+def _target_dtype(
+    dtype: str, pandas: str | None, discrete: bool, column: np.ndarray
+) -> tuple[str, str | None]:
+    """Return the narwhals dtype to restore, and that of pandas; reals fall back to Float64."""
+    sparse = pandas is not None and pandas.startswith("Sparse[float")
+    if sparse or dtype.startswith(("Float", "Decimal", "Object")):
+        return dtype, pandas
     is_integer = dtype.startswith(("Int", "UInt")) or dtype == "Boolean"
     if not (discrete and is_integer):
-        return nw.Float64
-    largest = 1 if dtype == "Boolean" else np.iinfo(dtype.lower()).max
+        return "Float64", None
+    largest = 1.0 if dtype == "Boolean" else _largest(dtype)
     fits = len(column) == 0 or column.max() <= largest
-    return getattr(nw, dtype if fits else "Int64")
+    return (dtype, pandas) if fits else ("Int64", None)
+
+
+def _largest(dtype: str) -> float:
+    bits = int(dtype.lstrip("UInt"))
+    return 2.0 ** (bits if dtype.startswith("U") else bits - 1) - 1
+
+
+def _narwhals_dtype(name: str) -> Any:
+    decimal = re.fullmatch(r"Decimal\(precision=(\d+), scale=(\d+)\)", name)
+    if decimal:
+        return nw.Decimal(*map(int, decimal.groups()))
+    return getattr(nw, name)
+
+
+# Dtypes of pandas as text, so that fitted estimators persist anywhere: its own names, and for types
+# of arrow "arrow:" and the name there.
+
+
+def pandas_name(dtype: Any) -> str:
+    """Return the name of a dtype of pandas, from which `pandas_dtype` makes it again."""
+    if hasattr(dtype, "pyarrow_dtype"):
+        return f"arrow:{dtype.pyarrow_dtype}"
+    if str(dtype) == "string":
+        return f"string[{dtype.storage}]"
+    return str(dtype)
+
+
+def pandas_dtype(name: str) -> Any:
+    """Return the dtype of pandas that `pandas_name` has named."""
+    import pandas as pd  # the frame is one of pandas, so it is loaded
+
+    sparse = re.fullmatch(r"Sparse\[(\w+), (.+)\]", name)
+    if sparse:
+        return pd.SparseDtype(sparse[1], np.dtype(sparse[1]).type(sparse[2]))
+    return pd.ArrowDtype(arrow_type(name[6:])) if name.startswith("arrow:") else name
+
+
+def arrow_type(name: str) -> Any:
+    """Return the type of arrow of that name."""
+    import pyarrow as pa  # the column is one of arrow, so it is installed
+
+    number = re.fullmatch(r"decimal(\d+)\((\d+), (-?\d+)\)", name)
+    if number:
+        return getattr(pa, f"decimal{number[1]}")(int(number[2]), int(number[3]))
+    coded = re.fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", name)
+    if coded:
+        return pa.dictionary(arrow_type(coded[2]), arrow_type(coded[1]), coded[3] == "1")
+    return pa.type_for_alias(name)
+
+
+def _pandas_series(name: str, column: Any, native: str) -> Any:
+    import pandas as pd  # the frame is one of pandas, so it is loaded
+
+    with np.errstate(over="ignore"):  # an overflow is seen afterwards
+        series = pd.Series(column, name=name).astype(pandas_dtype(native))
+    return nw.from_native(series, series_only=True)

@@ -11,11 +11,10 @@ from skgm.tables._columns import (
     code_table,
     column_kinds,
     describe_columns,
-    float_frame_schema,
     restore_table,
     table_shape,
 )
-from skgm.tables._frames import frame_fault, restore_frame
+from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
 
 __all__ = ["TableReader"]
 
@@ -100,5 +99,5 @@ class TableReader:
 
 def _plain(X: Any, coded: np.ndarray) -> Any:
     """Return numbers in a frame with the columns of X, or as they are if X is no frame."""
-    schema = float_frame_schema(X, coded.shape[1])
+    schema = real_schema(frame_schema(X))
     return coded if schema is None else restore_frame(coded, schema)

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -347,7 +348,7 @@ def test_a_row_beyond_every_class():
 
 @pytest.mark.parametrize("prediction", ["eps", "x0"])
 def test_other_predictions_learn_too(prediction):
-    model = DDPM(prediction=prediction, max_iter=300, random_state=0).fit(MOONS)
+    model = DDPM(prediction=prediction, max_iter=300, n_score_steps=90, random_state=0).fit(MOONS)
     gaussian = stats.multivariate_normal(MOONS.mean(axis=0), np.cov(MOONS.T)).logpdf(MOONS).mean()
     assert model.score(MOONS) > gaussian
 
@@ -445,3 +446,50 @@ def test_score_function_of_classes_by_a_regressor_weights_them_by_their_bounds()
     assert_allclose(model.score_function(IRIS[:4]), expected, rtol=1e-9)
     with pytest.raises(ValueError, match="needs a denoiser with derivatives"):
         model.score_function(IRIS[:4], t=500)
+
+
+def test_an_inaccurate_solver_is_reported_and_a_fine_one_is_not():
+    """The exact denoiser of few rows with little noise is stiff: its density is known."""
+    model = DDPM("empirical", sigma_min=0.05, scaling="standard", n_score_steps=8)
+    model.fit(stats.zscore(MOONS[:80]))
+    rows = model._training_rows.rows
+    X = np.repeat(rows, 5, axis=0) + np.random.default_rng(0).normal(0, 0.1, (400, 2))
+    exact = KernelDensity(bandwidth=0.05).fit(rows).score_samples(X)
+    with pytest.warns(ConvergenceWarning, match="at least .* nats .*n_score_steps=8 ") as caught:
+        error = model.score_samples(X) - exact
+    told = float(str(caught[0].message).split("at least ")[1].split()[0])
+    true = np.sqrt(np.mean(error**2))
+    assert true / 3 < told < 3 * true
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DDPM("empirical", sigma_min=0.3, n_score_steps=40).fit(X).score_samples(X)
+        model.score_samples(X[:15])  # too few rows for the check
+
+
+def test_a_column_whose_squares_underflow_is_refused_by_its_range():
+    X = np.random.default_rng(0).standard_normal((60, 3)) * [1e150, 1e-311, 1.0]
+    with pytest.raises(ValueError, match=r"squares .* underflow.*e-311.*Rescale"):
+        DDPM(**QUICK).fit(X)
+    X[:, 1] = 1e-311  # a constant is no column that varies
+    holes = X[:4].copy()
+    holes[0, 0] = holes[1, 1] = np.nan
+    assert np.isfinite(DDPM(**QUICK).fit(X).impute(holes, random_state=0)).all()
+
+
+@pytest.mark.parametrize("y", [IRIS[:, 0], IRIS[:, 0].astype(object), IRIS[:, 0].astype("f4")])
+def test_real_valued_labels_are_refused(y):
+    with pytest.raises(
+        ValueError, match=r"class labels .*(continuous|unknown).*class_conditional=False"
+    ):
+        DDPM(class_conditional=True, **QUICK).fit(IRIS, y)
+    with pytest.raises(ValueError, match="class labels"):
+        DDPM(class_conditional=True, **QUICK).partial_fit(IRIS, y)
+
+
+def test_as_many_classes_as_rows_are_reported():
+    with pytest.warns(UserWarning, match="150 classes in 150 rows.*class_conditional=False"):
+        DDPM(class_conditional=True, **QUICK).fit(IRIS, np.arange(150))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for y in (SPECIES.astype(float), SPECIES > 0, SPECIES.astype(str), NAMES.astype(object)):
+            DDPM(class_conditional=True, max_iter=1, random_state=0).fit(IRIS, y)

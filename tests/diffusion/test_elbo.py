@@ -255,3 +255,47 @@ def test_noise_of_a_row():
     assert len(np.unique(np.r_[keys, row_keys(np.arange(4000.0).reshape(2000, 2), seed=1)])) == 4000
     assert row_keys(np.array([[0.0]])) == row_keys(np.array([[-1e-17]]))
     assert row_keys(np.array([[1.0, 2.0]])) != row_keys(np.array([[2.0, 1.0]]))
+
+
+def chain_log_density(denoiser, schedule, errors, grid):
+    """The log-density of the chain in one column, by quadrature: no noise and no divergences.
+
+    The variance of the data given a noisy row is that of the mixture, in closed form.
+    """
+    above = np.concatenate([[1.0], schedule.alpha_bar])
+    density = stats.norm.pdf(grid)
+    for t in range(schedule.n_timesteps, 0, -1):
+        a_t, a_s, phi = above[t], above[t - 1], schedule.angles[t - 1]
+        data = np.cos(phi) * grid + np.sin(phi) * denoiser.velocity(grid[:, None], phi)[:, 0]
+        of_data = np.sqrt(a_s) * (1 - a_t / a_s) / (1 - a_t)
+        mean = np.sqrt(a_t / a_s) * (1 - a_s) / (1 - a_t) * grid + of_data * data
+        uncertain = np.full(len(grid), errors[t - 1, 0])
+        if np.cos(phi) >= 0.1:
+            uncertain = denoiser.posterior_covariance(grid[:, None], phi)[:, 0, 0]
+            uncertain = np.clip(uncertain, errors[t - 1, 0] / 20, errors[t - 1, 0] * 20)
+        scale = np.sqrt((1 - a_t / a_s) * (1 - a_s) / (1 - a_t) + of_data**2 * uncertain)
+        step = np.exp(-0.5 * ((grid[:, None] - mean) / scale) ** 2) / scale  # (x_{t-1}, x_t)
+        density = step @ density * (grid[1] - grid[0]) / np.sqrt(2 * np.pi)
+    return np.log(density)
+
+
+@pytest.mark.parametrize("n_steps", [2, 5, 12])
+def test_the_bound_is_one_of_the_chain(n_steps):
+    """Of the chain, not of the flow: with few steps the chain has another density altogether."""
+    centers = np.array([[-1.6], [0.0], [1.6]])
+    denoiser = SmoothMixtureDenoiser(centers, 0.2)
+    angles = np.linspace(np.sqrt(0.1), np.sqrt(np.pi / 2), n_steps) ** 2
+    schedule = NoiseSchedule.from_angles(angles)
+    rng = np.random.default_rng(0)
+    errors = level_errors(denoiser, denoiser.draw(4000, rng), angles, rng)
+    grid = np.linspace(-6, 6, 1501)
+    exact = chain_log_density(denoiser, schedule, errors, grid)
+    assert_allclose(np.exp(exact).sum() * (grid[1] - grid[0]), 1, atol=1e-4)
+    rows = denoiser.draw(200, rng)
+    bounds = evidence_lower_bound(denoiser, rows, schedule, errors, n_noise=32, n_replicates=8)
+    gap = np.interp(rows[:, 0], grid, exact) - bounds.mean(axis=0)
+    error = bounds.std(axis=0, ddof=1) / np.sqrt(8)
+    assert np.all(gap > -6 * error - 1e-3)
+    assert 0 < gap.mean() < 0.8
+    flow = denoiser.log_density(rows)  # of the data, close to the flow's
+    assert n_steps > 2 or np.mean(flow > bounds.mean(axis=0)) > 0.5
