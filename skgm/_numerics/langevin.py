@@ -87,7 +87,8 @@ def _factor(starts: np.ndarray) -> np.ndarray:
         )
     if n < d + 2:
         return np.eye(d)
-    scale = starts.std(axis=0, ddof=1)
+    largest = np.maximum(np.abs(starts).max(axis=0), np.finfo(np.float64).tiny)  # of 1e200, say
+    scale = (starts / largest).std(axis=0, ddof=1) * largest
     varies = scale > 0
     scale = np.where(varies, scale, 1.0)
     correlation = np.cov((starts / scale).T).reshape(d, d)

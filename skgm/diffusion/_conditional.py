@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm._numerics.importance import systematic_picks
 from skgm.diffusion._process import log_normal, posterior_weights
 from skgm.diffusion._scaling import Scaler, bend
 from skgm.diffusion._schedule import NoiseSchedule
@@ -206,7 +207,7 @@ def _start(
     joint -= joint.max(axis=1, keepdims=True)
     share = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
     share = 0.9 * share + 0.1 * np.exp(log_prior)
-    codes = _systematic(share, n_particles, rng)
+    codes = systematic_picks(np.log(share), n_particles, rng)
     stacked = Known(
         np.concatenate([k.axes for k in each]),
         np.stack([k.basis + code * len(k.axes) for code, k in enumerate(each)]),
@@ -252,15 +253,9 @@ def _resampled(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray |
     poor = 1.0 / (share**2).sum(axis=1) < 0.5 * k
     if not poor.any():
         return None
-    share[~poor] = 1.0 / k
+    picks = systematic_picks(np.where(poor[:, None], log_weight, 0.0), k, rng)
     log_weight[poor] = 0.0
-    return (_systematic(share, k, rng) + k * np.arange(n)[:, None]).ravel()
-
-
-def _systematic(share: np.ndarray, n_picks: int, rng: np.random.Generator) -> np.ndarray:
-    """Return systematic picks among the entries of each row of shares, (n, n_picks), in order."""
-    places = (np.arange(n_picks) + rng.random((len(share), 1))) / n_picks
-    return (places[:, :, None] > np.cumsum(share, axis=1)[:, None, :-1]).sum(axis=2)
+    return (picks + k * np.arange(n)[:, None]).ravel()
 
 
 def _one_each(log_weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:

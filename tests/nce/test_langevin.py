@@ -64,3 +64,30 @@ def test_old_names_of_the_samplers_warn_and_draw_the_same_rows():
             rows = renamed.sample(7, random_state=1)
         expected = fitted.set_params(sampler=new).sample(7, random_state=1)
         assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("kind", ["all equal", "one constant column", "collinear", "distinct"])
+def test_starts_of_any_shape_and_scale_are_moved(kind, scale):
+    """One row of all the weight gives equal starts: their covariance has no Cholesky factor."""
+    starts = np.random.default_rng(0).normal(size=(50, 2))
+    if kind == "all equal":
+        starts[:] = starts[0]
+    elif kind == "one constant column":
+        starts[:, 1] = 2.0
+    elif kind == "collinear":
+        starts[:, 1] = 3 * starts[:, 0]
+
+    def height_and_slope(X):
+        return -0.5 * ((X / scale) ** 2).sum(axis=1), -X / scale / scale
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = langevin(height_and_slope, starts * scale, np.random.default_rng(1), n_steps=20)
+    assert np.isfinite(rows).all()
+    if kind == "distinct":
+        assert np.abs(rows / scale - starts).mean() > 0.1
+
+
+def test_starts_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match=r"not finite.*sampler='resampling'"):
+        langevin(lambda X: (X[:, 0], X), np.full((9, 2), np.inf), np.random.default_rng(0))
