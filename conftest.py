@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import skgm
 
-threadpool_limits(1)
+threadpool_limits(int(os.environ.get("SKGM_TEST_THREADS", "1")))
 
 _HOUSE = os.path.dirname(skgm.__file__) + os.sep
 

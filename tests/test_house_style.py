@@ -1,16 +1,20 @@
 """The rules of the house, asserted: sizes, floors, privacy, no printing."""
 
 import ast
+import inspect
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
+
+import skgm
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "skgm").rglob("*.py"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
-MAX_MODULE, MAX_FUNCTION, MAX_EXAMPLE = 650, 40, 60
+MAX_MODULE, MAX_FUNCTION, MAX_EXAMPLE, MAX_BASES = 650, 40, 60, 2
 
 # Who may import whom, besides the floors below it, which are open to all.
 BELOW = {
@@ -198,3 +202,24 @@ def test_private_modules_are_private_to_their_package(path):
         if package not in FOUNDATION | {"inference"} and any(part.startswith("_") for part in rest)
     ]
     assert foreign == []
+
+
+def public_estimators():
+    values = [getattr(skgm, name) for name in skgm.__all__]
+    classes = [value for value in values if inspect.isclass(value)]
+    return [c for c in classes if issubclass(c, BaseEstimator) and not inspect.isabstract(c)]
+
+
+@pytest.mark.parametrize("estimator", public_estimators(), ids=lambda c: c.__name__)
+def test_estimators_compose_rather_than_inherit(estimator):
+    ours = [c for c in estimator.__mro__[1:] if c.__module__.startswith("skgm")]
+    bases = [c.__name__ for c in ours if c.__module__ not in ("skgm.base", "skgm._sklearn")]
+    assert len(bases) <= MAX_BASES, bases
+
+
+@pytest.mark.parametrize("estimator", public_estimators(), ids=lambda c: c.__name__)
+def test_fit_stands_in_the_file_of_its_estimator(estimator):
+    for method in ("fit", "partial_fit"):
+        if hasattr(estimator, method):
+            function = inspect.unwrap(getattr(estimator, method))
+            assert function.__code__.co_filename == inspect.getsourcefile(estimator)
