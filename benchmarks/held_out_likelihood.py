@@ -12,18 +12,13 @@ columns and chooses its options on the other rows alone. Larger tables are read 
 that the environment variable SKGM_BENCH_DATA names, where they are there.
 """
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from _report import header, table
+from _tables import FOLDS, SEED, bundled, dequantized, from_folder, kernel_by_cv, mixture_by_bic
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
-from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV, KFold, train_test_split
-from sklearn.neighbors import KernelDensity
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from skgm import (
@@ -34,49 +29,6 @@ from skgm import (
     ScoreMatchingGaussian,
     compare_densities,
 )
-
-SEED = 0
-FOLDS = KFold(5, shuffle=True, random_state=SEED)
-FILES = {
-    "red wine": ("winequality-red.csv", None),
-    "power plant": ("CCPP.csv", 0),
-    "concrete": ("Concrete_Data.csv", 0),
-}
-
-
-def bundled():
-    """Tables that ship with scikit-learn; columns that are codes rather than numbers left out."""
-    yield "iris", load_iris(as_frame=True).data
-    yield "wine", load_wine(as_frame=True).data
-    yield "diabetes", load_diabetes(as_frame=True, scaled=False).data.drop(columns="sex")
-    yield "breast cancer", load_breast_cancer(as_frame=True).data.iloc[:, :10]
-
-
-def from_folder():
-    folder = os.environ.get("SKGM_BENCH_DATA")
-    if folder is None:
-        print("SKGM_BENCH_DATA is not set: bundled tables only\n")
-        return
-    for name, (file, header_row) in FILES.items():
-        path = Path(folder) / file
-        if path.exists():
-            yield name, pd.read_csv(path, header=header_row)
-        else:
-            print(f"{path} is missing: {name} is left out\n")
-
-
-def rounding_step(column):
-    """Return 10 ** -k for the least k at which 95% of the values have no further decimals."""
-    for k in range(-3, 12):
-        if np.mean(np.isclose(column, np.round(column, k), rtol=0, atol=1e-9)) >= 0.95:
-            return 10.0**-k
-    return 0.0
-
-
-def dequantized(frame):
-    X = frame.drop_duplicates().to_numpy(dtype=np.float64)
-    steps = np.array([rounding_step(column) for column in X.T])
-    return X + steps * np.random.default_rng(SEED).uniform(-0.5, 0.5, X.shape)
 
 
 def ours(density, grid):
@@ -105,20 +57,6 @@ def in_table_units(fit):
         return density.score_samples(scaler.transform(test)) - np.log(scaler.scale_).sum()
 
     return log_density
-
-
-def mixture_by_bic(Z):
-    candidates = [
-        GaussianMixture(k, covariance_type=kind, n_init=2, random_state=SEED).fit(Z)
-        for kind in ("full", "diag")
-        for k in range(1, 9)
-    ]
-    return min(candidates, key=lambda mixture: mixture.bic(Z))
-
-
-def kernel_by_cv(Z):
-    grid = {"bandwidth": np.geomspace(0.05, 1.0, 10)}
-    return GridSearchCV(KernelDensity(rtol=1e-4), grid, cv=FOLDS).fit(Z).best_estimator_
 
 
 COVARIANCES = {"density__covariance_type": ["full", "diag", "spherical"]}

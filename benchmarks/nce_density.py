@@ -22,10 +22,9 @@ import warnings
 import numpy as np
 import pandas as pd
 from _report import header, table
-from held_out_likelihood import bundled, dequantized, from_folder, kernel_by_cv
+from _tables import bundled, dequantized, from_folder, kernel_by_cv, mixture_by_bic
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_digits, load_linnerud
-from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from skgm import NCEDensity
@@ -79,19 +78,9 @@ def made_up():
     yield "claw, 5000 x 1", claw[:, None]
 
 
-def mixture_by_bic(Z):
-    fits = [
-        GaussianMixture(k, covariance_type=kind, random_state=0).fit(Z)
-        for kind in ("full", "diag")
-        for k in COMPONENTS
-        if k == 1 or 10 * k <= len(Z)
-    ]
-    return min(fits, key=lambda mixture: mixture.bic(Z))
-
-
 METHODS = {
     "NCEDensity": lambda Z: NCEDensity(random_state=0).fit(Z),
-    "GaussianMixture": mixture_by_bic,
+    "GaussianMixture": lambda Z: mixture_by_bic(Z, COMPONENTS, n_init=1),
     "KernelDensity": kernel_by_cv,
 }
 

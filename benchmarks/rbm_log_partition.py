@@ -9,14 +9,13 @@ enumerated, `replicates` times. For comparison: the interval of plain annealing 
 standard error of its weights, from the same run.
 """
 
-import os
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from _report import header, table
+from _tables import bits
 from sklearn.datasets import load_digits
 
 from skgm.rbm._annealing import base_log_odds
@@ -50,14 +49,10 @@ def machines_with_two_modes():
 
 def tables():
     yield "digits", load_digits().data > 7
-    folder = os.environ.get("SKGM_BENCH_DATA")
     for name in ("nltcs", "plants"):
-        path = Path(folder or ".") / f"{name}.npz"
-        if folder is None or not path.exists():
-            print(f"{name}.npz is missing (SKGM_BENCH_DATA): left out\n")
-            continue
-        packed = np.load(path)
-        yield name, np.unpackbits(packed["train"], axis=1)[:3000, : int(packed["n_features"])]
+        rows = bits(name, "train")
+        if rows is not None:
+            yield name, rows[:3000]
 
 
 def trained_machines():

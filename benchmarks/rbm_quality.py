@@ -17,14 +17,13 @@ out of the training part of digits (``epochs``: 1037 rows train, 260 validate, e
 more epochs still help: -18.43 after 60, -18.21 after 150, -18.08 after 300.
 """
 
-import os
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from _report import header, table
+from _tables import bits
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.neural_network import BernoulliRBM
@@ -51,14 +50,8 @@ def load(name):
         X = one_hot(load_wine().data if name == "wine" else load_breast_cancer().data)
         X = X[np.random.default_rng(3).permutation(len(X))]
         return X[: int(0.7 * len(X))], X[int(0.7 * len(X)) :]
-    path = Path(os.environ.get("SKGM_BENCH_DATA", ".")) / f"{name}.npz"
-    if not path.exists():
-        print(f"{path} is missing: {name} is left out")
-        return None
-    with np.load(path) as file:
-        m = int(file["n_features"])
-        parts = [np.unpackbits(file[part], axis=1)[:, :m] for part in ("train", "test")]
-    return tuple(part.astype(np.float64) for part in parts)
+    parts = [bits(name, part) for part in ("train", "test")]
+    return None if parts[0] is None else tuple(parts)
 
 
 def one_hot(X):
