@@ -34,6 +34,7 @@ from skgm.tables._reader import TableReader
 
 __all__ = ["DensityChain"]
 
+_WIDEST = 1e150  # range of a column of numbers; its inverse is the narrowest
 _CELLS = (8, 64)  # least and most cells of a column of numbers
 _ROWS_PER_CELL = 16
 _SEVERAL_ORDERS_UP_TO = 1_000_000  # entries of the table
@@ -247,6 +248,7 @@ class DensityChain(DensityEstimator):
                 f"Column {name!r} of X has no value at all, so there is nothing to learn about it. "
                 "Drop the column."
             )
+        _check_ranges(rows, reader.names)
         return rows, np.bincount(place.ravel(), weight[counted])
 
     def _learn_margins(self, rows: np.ndarray, weight: np.ndarray) -> list[Margin]:
@@ -494,6 +496,19 @@ class DensityChain(DensityEstimator):
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         super()._to_container(rows, None)  # refuses what is not finite
         return self._reader().written(rows, schema, self._sample_dtype)
+
+
+def _check_ranges(rows: np.ndarray, names: list[str]) -> None:
+    """Refuse columns of numbers whose range overflows, or is so small that densities do."""
+    with np.errstate(over="ignore"):
+        reach = np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
+    bad = (reach > _WIDEST) | ((reach > 0) & (reach < 1 / _WIDEST))
+    if bad.any():
+        j = int(np.argmax(bad))
+        raise ValueError(
+            f"Column {names[j]!r} of X ranges over {reach[j]:.3g}, which double precision cannot "
+            "square. Rescale the column before fitting."
+        )
 
 
 def _places(rows: np.ndarray, margins: list[Margin]) -> np.ndarray:

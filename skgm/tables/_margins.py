@@ -23,6 +23,7 @@ __all__ = ["CategoryMargin", "Margin", "NumberMargin", "learn_margin", "resoluti
 _DF = 3.0  # degrees of freedom of the broad part: a finite variance, and tails of the third power
 _MOST_DECIMALS = 6
 _ROWS_PER_KNOT = (4.0, 25.0)  # for a hundred rows and for a thousand
+_NARROWEST = 1e-300  # width of a bin, so that no density overflows
 _FEW_VALUES = 20  # a column of as few values that repeat has atoms only
 _MIN_ATOM = 5.0  # times as many rows as values have on average
 
@@ -30,7 +31,10 @@ _MIN_ATOM = 5.0  # times as many rows as values have on average
 def resolution(x: np.ndarray) -> float:
     """Return the power of ten of which all values are multiples, 0 if there is none above 1e-6."""
     for decimals in range(_MOST_DECIMALS + 1):
-        scaled = x * 10.0**decimals
+        with np.errstate(over="ignore"):
+            scaled = x * 10.0**decimals
+        if not np.isfinite(scaled).all():
+            break
         # one part in 1e9 of the value: what is left of a decimal fraction in binary
         if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.abs(scaled)).all():
             return float(10.0**-decimals)
@@ -224,7 +228,8 @@ class NumberMargin:
             if len(self.knots):
                 bins = np.searchsorted(self.knots, x, side="right") - 1
                 inside = (bins >= 0) & (bins < len(self.knot_mass))
-                height = self.knot_mass / np.diff(self.knots)
+                width = np.maximum(np.diff(self.knots), _NARROWEST)
+                height = self.knot_mass / width
                 value[inside] += height[bins[inside]]
         atom, place = self._find_atoms(x)
         value[atom] = self.atom_mass[place]
