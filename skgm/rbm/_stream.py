@@ -53,7 +53,9 @@ class Stream:
         self._carry, self._waiting = state.get("carry", 0.0), state.get("waiting", np.empty((0, 0)))
         self._kernel: ContrastiveUpdate | None = None
         if "kernel" in state:
-            self.begin(state["mean"]).restore(state["kernel"])
+            size = settings.n_components, len(state["mean"])
+            empty = RBMParameters(np.zeros(size), np.zeros(size[0]), np.zeros(size[1]))
+            self._open(state["mean"], empty, np.zeros((1, size[0]))).restore(state["kernel"])
             self._average = IterateAverage(state["average"], self._n_updates)
 
     @property
@@ -84,6 +86,12 @@ class Stream:
         chains = found.get("h_samples_", np.empty((0, 0)))
         if chains.shape[1] != s.n_components or not len(chains):
             chains = rng.integers(0, 2, size=(s.chains, s.n_components))
+        return self._open(mean, parameters, chains)
+
+    def _open(
+        self, mean: np.ndarray, parameters: RBMParameters, chains: np.ndarray
+    ) -> ContrastiveUpdate:
+        s = self._settings
         chains = np.resize(chains, (s.chains, s.n_components))
         center = mean if s.center else None
         self._kernel = make_kernel(parameters, s.rule, s.batch_size, chains, center)
