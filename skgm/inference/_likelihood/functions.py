@@ -1,15 +1,18 @@
-"""Intervals of smooth functions of the parameters: by the delta method and by the profile."""
+"""Intervals of functions of the parameters: by the profile likelihood and by the delta method.
 
-from collections.abc import Callable, Mapping
-from itertools import pairwise
-from typing import Any
+A fitted family and a fitted model of another package are both a log-likelihood about its maximum,
+a `Surface`; `profile_ends` follows the profile path of a function on either.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
-from skgm.inference._likelihood.fit import restricted_fit
+from skgm._numerics.differences import gradient
 from skgm.inference._likelihood.model import LikelihoodModel, Line, ModelFit
-from skgm.inference._likelihood.nulls import Restriction
+from skgm.inference._likelihood.paths import Function, Surface, follow_path, search_ring
 
 __all__ = [
     "FunctionTarget",
@@ -17,19 +20,78 @@ __all__ = [
     "delta_interval",
     "function_interval",
     "function_value",
+    "model_surface",
+    "profile_ends",
     "profile_function_interval",
     "read_targets",
 ]
 
 Params = Mapping[str, np.ndarray]
-Function = Callable[[Mapping[str, Any]], Any]
+OfParameters = Callable[[Mapping[str, Any]], Any]
 Interval = tuple[np.ndarray, np.ndarray]
 
-_STEP, _MAX_ITERATIONS = 2e-3, 60
+_STEP = 2e-3
+_NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
+_AWAY, _ENDLESS = 1e3, 1e6  # a parameter that may be infinite is on its way there, and is there
+_SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
+
+
+def profile_ends(
+    surface: Surface, level: float, root: Function | None = None, edges: Sequence[Surface] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the profile paths downwards and upwards end at a confidence level, (d,) each.
+
+    Parameters
+    ----------
+    surface : Surface
+        The log-likelihood and the function.
+    level : float
+        Confidence level.
+    root : callable, default=None
+        As in `follow_path`.
+    edges : sequence of Surface, default=()
+        The same with a parameter held at an edge of its space. A path that reaches the edge goes
+        on along it.
+
+    Raises
+    ------
+    ValueError
+        The function does not depend on the parameters, or a path was lost: the function or the
+        likelihood is not smooth, or the likelihood has several maxima.
+    """
+    quantile = float(special.ndtri((1 + level) / 2))
+    center = np.zeros(surface.shape)
+    slope = surface.linear
+    if slope is None:
+        slope = gradient(surface.value, center, np.full(center.shape, _SPACING))
+    if not slope.any(axis=1).all():
+        raise ValueError("of does not depend on the parameters at the estimate.")
+    found = [follow_path(surface, sign, quantile, root) for sign in (-1.0, 1.0)]
+    ends = [end.value for end in found]
+    for edge in edges:
+        for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)):
+            ran_away = ~end.reached & (surface.params(end.point) > _AWAY).any(axis=1)
+            if ran_away.any():
+                other = follow_path(edge, sign, quantile).value
+                # what grows with the parameter that is infinite there has no end
+                other = np.where(np.abs(other) > _ENDLESS, sign * np.inf, other)
+                further = (np.fmin, np.fmax)[side](ends[side], other)
+                ends[side] = np.where(ran_away, further, ends[side])
+    if surface.shape[1] == 2 and np.isnan(ends).any() and root is None:
+        ends = [np.where(np.isnan(e), r, e) for e, r in zip(ends, search_ring(surface, quantile))]
+    for word, values in zip(("lower", "upper"), ends):
+        if np.isnan(values).any():
+            raise ValueError(
+                f"The {word} end of the profile interval of the function was not found at this "
+                f"level for column number {int(np.flatnonzero(np.isnan(values))[0])}: the function "
+                "or the likelihood is not smooth there. Use method='wald', a lower level, or a "
+                "smoother function."
+            )
+    return ends[0], ends[1]
 
 
 def function_interval(
-    fit: Any, function: Function, method: str, level: float
+    fit: Any, function: OfParameters, method: str, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return value, low and high of a function of the parameters of a fit, by `method`.
 
@@ -71,7 +133,7 @@ def function_interval(
 
 
 def _joint_delta(
-    family: Any, function: Function, params: Params, n: float, level: float
+    family: Any, function: OfParameters, params: Params, n: float, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return value and delta interval, (1,) each, for a family of the whole row."""
     covariance = np.linalg.inv(family.information(params)) / n
@@ -89,7 +151,7 @@ def _joint_delta(
     return value, value - half, value + half
 
 
-def _number(function: Function, params: Params) -> float:
+def _number(function: OfParameters, params: Params) -> float:
     value = np.asarray(function(params), dtype=np.float64)
     if value.size != 1 or not np.isfinite(value).all():
         raise ValueError(
@@ -98,7 +160,7 @@ def _number(function: Function, params: Params) -> float:
     return float(value.reshape(()))
 
 
-def function_value(function: Function, params: Params) -> np.ndarray:
+def function_value(function: OfParameters, params: Params) -> np.ndarray:
     """Return the function of the parameters, one value per column.
 
     Raises
@@ -119,7 +181,7 @@ def function_value(function: Function, params: Params) -> np.ndarray:
 
 
 def delta_interval(
-    family: Any, function: Function, statistics: Any, params: Params, level: float
+    family: Any, function: OfParameters, statistics: Any, params: Params, level: float
 ) -> Interval:
     """Return value -+ quantile * standard error, the error by the delta method.
 
@@ -141,23 +203,28 @@ def delta_interval(
     low, high : ndarray of shape (d,)
     """
     line, theta = Line(family.parameters), family.pack(params)
-    on_line = _on_line(family, function)
-    gradient = _gradient(on_line, line.outward(theta), _row_errors(family, statistics, params))
-    gradient = gradient / line.slopes(theta)[0]
-    covariance = np.linalg.inv(_information(family, statistics, params)) / statistics.n
-    error = np.sqrt(np.einsum("da,dab,db->d", gradient, covariance, gradient))
+    first = line.slopes(theta)[0]
+    information = _information(family, statistics, params)
+    diagonal = np.diagonal(information, axis1=1, axis2=2) * first**2
+    unit = 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
+
+    def on_line(u: np.ndarray) -> np.ndarray:
+        return function_value(function, family.full(family.unpack(line.inward(u))))
+
+    slope = gradient(on_line, line.outward(theta), unit) / first
+    covariance = np.linalg.inv(information) / statistics.n
+    error = np.sqrt(np.einsum("da,dab,db->d", slope, covariance, slope))
     half = special.ndtri((1 + level) / 2) * error
     value = function_value(function, family.full(params))
     return value - half, value + half
 
 
 def profile_function_interval(
-    family: Any, function: Function, statistics: Any, params: Params, level: float
+    family: Any, function: OfParameters, statistics: Any, params: Params, level: float
 ) -> Interval:
     """Return the range of the function over the parameters that the likelihood does not reject.
 
-    That is the profile-likelihood interval. Its ends solve grad f = m grad l with
-    2 (l(estimate) - l) at its chi-square quantile, by Newton's method on a scale without ends.
+    That is the profile-likelihood interval.
 
     Parameters
     ----------
@@ -179,104 +246,170 @@ def profile_function_interval(
     Raises
     ------
     ValueError
-        The search does not converge: the function is not smooth, or has its extreme inside.
+        The path to an end was lost: the function is not smooth.
     """
-    drop = special.ndtri((1 + level) / 2) ** 2 / (2 * statistics.n)
-    problem = _Region(family, function, statistics, params, drop)
-    return problem.end(-1.0), problem.end(1.0)
+    function_value(function, family.full(params))  # a function that fails says so
+    surface = _family_surface(family, function, statistics, params)
+    edges = []
+    for parameter in family.parameters:
+        if parameter.may_be_infinite and len(family.parameters) > 1:
+            null = {**family.no_restriction(statistics), parameter.name: np.inf}
+            with np.errstate(all="ignore"):
+                there = family.restricted_near(statistics, null, params)
+            there[parameter.name] = np.full_like(params[parameter.name], _NEARLY_INFINITE)
+            edges.append(_family_surface(family, function, statistics, params, there))
+    return profile_ends(surface, level, edges=edges)
 
 
-class _Region:
-    """The parameters whose mean log-likelihood lies within `drop` of the highest."""
+def _family_surface(
+    family: Any,
+    function: OfParameters,
+    statistics: Any,
+    params: Params,
+    edge: Params | None = None,
+) -> Surface:
+    """Return the log-likelihood of a columnwise family about its estimate, with a function.
 
-    def __init__(
-        self, family: Any, function: Function, statistics: Any, params: Params, drop: float
-    ) -> None:
-        self.family, self.statistics, self.drop = family, statistics, drop
-        self.function = _on_line(family, function)
-        self.line = Line(family.parameters)
-        self.center = self.line.outward(family.pack(params))
-        self.scale = _row_errors(family, statistics, params)
-        self.highest = family.log_likelihood(statistics, params) / statistics.n
-        self.information = self._curvature(self.center)
+    With `edge`, the restricted estimate on an edge, it is that of the parameters which are free
+    there, about them.
+    """
+    n, names = statistics.n, [p.name for p in family.parameters]
+    free = [k for k, p in enumerate(family.parameters) if edge is None or not p.may_be_infinite]
+    line, start = Line([family.parameters[k] for k in free]), family.pack(edge or params)
+    center = line.outward(start[:, free])
+    highest = family.log_likelihood(statistics, params)
 
-    def _params(self, u: np.ndarray) -> dict[str, np.ndarray]:
-        return self.family.unpack(self.line.inward(u))
+    def at(theta: np.ndarray) -> dict[str, np.ndarray]:
+        full = start.copy()
+        full[:, free] = theta
+        return {name: full[:, k] for k, name in enumerate(names)}
 
-    def _height(self, u: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            height = self.family.log_likelihood(self.statistics, self._params(u))
-        return height / self.statistics.n - self.highest
+    def height(u: np.ndarray) -> np.ndarray:
+        return family.log_likelihood(statistics, at(line.inward(u))) - highest
 
-    def _slope(self, u: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            theta = self.line.inward(u)
-            slope = self.family.mean_score(self.statistics, self.family.unpack(theta))
-            return slope * self.line.slopes(theta)[0]
+    def slope(u: np.ndarray) -> np.ndarray:
+        theta = line.inward(u)
+        return n * family.mean_score(statistics, at(theta))[:, free] * line.slopes(theta)[0]
 
-    def _curvature(self, u: np.ndarray) -> np.ndarray:
-        """Return minus the Hessian on the line, from differences of the slope."""
-        return -_differences(self._slope, u, self.scale)
+    def expansion(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        theta = line.inward(u)
+        mean, score, information = family.expansion(statistics, at(theta))
+        information = information[:, free][:, :, free]
+        return n * mean - highest, *_on_line(line, theta, n * score[:, free], n * information)
 
-    def end(self, sign: float) -> np.ndarray:
-        """Return the largest (sign 1) or smallest (sign -1) value of the function."""
-        gradient = sign * _gradient(self.function, self.center, self.scale)
-        solved = np.linalg.solve(self.information, gradient[..., None])[..., 0]
-        size = np.sqrt(np.einsum("da,da->d", gradient, solved))
-        if not (size > 0).all():
-            raise ValueError("of does not depend on the parameters at the estimate.")
-        root = np.sqrt(2 * self.drop)
-        offset, multiplier = root * solved / size[:, None], size / root
-        before = 1.0
-        for fraction in (0.25, 0.5, 0.75, 1.0):  # follow the end outwards: each start is near
-            growth = fraction / before
-            start = self.center + growth * offset, multiplier / growth
-            u, multiplier = self._solve(*start, sign, fraction**2 * self.drop)
-            offset, before = u - self.center, fraction
-        return self.function(u)
+    def value(u: np.ndarray) -> np.ndarray:
+        return _tried(function, family.full(at(line.inward(u))))
 
-    def _solve(
-        self, u: np.ndarray, multiplier: np.ndarray, sign: float, drop: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        k = u.shape[1]
-        for _ in range(_MAX_ITERATIONS):
-            residual, jacobian = self._system(u, multiplier, sign, drop)
-            step = -np.linalg.solve(jacobian, residual[..., None])[..., 0]
-            size = np.abs(step[:, :k] / self.scale).max(axis=1)
-            shrink = 1 / np.maximum(1.0, size)[:, None]
-            u, multiplier = u + shrink * step[:, :k], multiplier + (shrink * step)[:, k]
-            if not np.isfinite(u).all():
-                break
-            if (size * np.sqrt(self.statistics.n) < 1e-9).all():
-                return u, multiplier
-        raise ValueError(
-            "The profile interval of the function does not exist or was not found at this level; "
-            "use method='wald', a lower level, or a smoother function."
-        )
-
-    def _system(
-        self, u: np.ndarray, multiplier: np.ndarray, sign: float, drop: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        d, k = u.shape
-        slope = self._slope(u)
-        gradient = sign * _gradient(self.function, u, self.scale)
-        bend = sign * _differences(lambda v: _gradient(self.function, v, self.scale), u, self.scale)
-        residual = np.empty((d, k + 1))
-        residual[:, :k] = gradient + multiplier[:, None] * slope
-        residual[:, k] = self._height(u) + drop
-        jacobian = np.zeros((d, k + 1, k + 1))
-        jacobian[:, :k, :k] = bend - multiplier[:, None, None] * self._curvature(u)
-        jacobian[:, :k, k] = jacobian[:, k, :k] = slope
-        return residual, jacobian
+    return _whitened(height, slope, expansion, value, line, center)
 
 
-def _on_line(family: Any, function: Function) -> Callable[[np.ndarray], np.ndarray]:
-    line = Line(family.parameters)
+def model_surface(model: LikelihoodModel, fit: ModelFit, target: Any) -> Surface:
+    """Return the log-likelihood of one model about its maximum, with a target, as one column."""
+    line = Line([_Space(low) for low in model.lower.tolist()])
+    center = line.outward(fit.params[None])
 
-    def on_line(u: np.ndarray) -> np.ndarray:
-        return function_value(function, family.full(family.unpack(line.inward(u))))
+    def height(u: np.ndarray) -> np.ndarray:
+        return np.array([model.loglik(line.inward(u)[0]) - fit.loglik])
 
-    return on_line
+    def slope(u: np.ndarray) -> np.ndarray:
+        theta = line.inward(u)
+        return model.score(theta[0]) * line.slopes(theta)[0]
+
+    def expansion(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        theta = line.inward(u)
+        score = model.score(theta[0])[None]
+        information = model.observed_information(theta[0])[None]
+        return height(u), *_on_line(line, theta, score, information)
+
+    def value(u: np.ndarray) -> np.ndarray:
+        try:
+            return np.array([target.value(line.inward(u)[0])])
+        except (ValueError, ArithmeticError):
+            return np.array([np.nan])
+
+    combination = getattr(target, "combination", None)
+    if combination is not None and np.isfinite(model.lower[combination != 0]).any():
+        combination = None  # not linear on the line
+    return _whitened(height, slope, expansion, value, line, center, combination)
+
+
+class _Space(NamedTuple):
+    """The space of one parameter of a model: open at its lower end, endless above."""
+
+    low: float
+    high: float = np.inf
+
+
+def _on_line(
+    line: Line, theta: np.ndarray, score: np.ndarray, information: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return gradient and minus Hessian on the scale without ends, by the chain rule."""
+    first, second = line.slopes(theta)
+    curvature = information * first[:, :, None] * first[:, None, :]
+    k = np.arange(theta.shape[1])
+    curvature[:, k, k] -= score * second
+    return score * first, curvature
+
+
+def _whitened(
+    height: Function,
+    slope: Function,
+    expansion: Any,
+    value: Function,
+    line: Line,
+    center: np.ndarray,
+    combination: np.ndarray | None = None,
+) -> Surface:
+    """Return a surface in coordinates u = center + C v, C'JC being the identity there."""
+    with np.errstate(all="ignore"):
+        _, _, curvature = expansion(center)
+    C = _inverse_root(curvature)
+    turned = C.transpose(0, 2, 1)
+
+    def at(v: np.ndarray) -> np.ndarray:
+        return center + np.einsum("dij,dj->di", C, v)
+
+    def expand(v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        top, g, J = expansion(at(v))
+        return top, np.einsum("dij,dj->di", turned, g), turned @ J @ C
+
+    return Surface(
+        lambda v: height(at(v)),
+        lambda v: np.einsum("dij,dj->di", turned, slope(at(v))),
+        expand,
+        lambda v: value(at(v)),
+        center.shape,
+        lambda v: line.inward(at(v)),
+        None if combination is None else turned @ combination,
+    )
+
+
+def _inverse_root(curvature: np.ndarray) -> np.ndarray:
+    """Return C, (d, k, k), with C C' the inverse of the curvature."""
+    diagonal = np.diagonal(curvature, axis1=1, axis2=2)
+    if not (np.isfinite(curvature).all() and (diagonal > 0).all()):
+        raise ValueError(_FLAT)
+    unit = 1 / np.sqrt(diagonal)
+    roots, vectors = np.linalg.eigh(curvature * unit[:, :, None] * unit[:, None, :])
+    if not (roots[:, 0] > 64 * unit.shape[1] * np.finfo(np.float64).eps).all():
+        raise ValueError(_FLAT)
+    return unit[:, :, None] * vectors / np.sqrt(roots)[:, None, :]
+
+
+_FLAT = (
+    "Profile intervals of functions do not exist: the likelihood is flat at the estimate in some "
+    "direction. Fix a parameter, or use method='wald'."
+)
+
+
+def _tried(function: OfParameters, params: Params) -> np.ndarray:
+    """Return the function at parameters that it may not allow, NaN there."""
+    d = len(next(iter(params.values())))
+    given = {k: float(v[0]) for k, v in params.items()} if d == 1 else dict(params)
+    try:
+        return np.broadcast_to(np.asarray(function(given), dtype=np.float64), (d,))
+    except (ValueError, ArithmeticError):
+        return np.full(d, np.nan)
 
 
 def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
@@ -286,44 +419,8 @@ def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
     return family.observed_information(statistics, params)
 
 
-def _row_errors(family: Any, statistics: Any, params: Params) -> np.ndarray:
-    """Return one row's standard error of each coordinate on the line, (d, k): a natural step."""
-    slope, _ = Line(family.parameters).slopes(family.pack(params))
-    information = _information(family, statistics, params)
-    diagonal = np.diagonal(information, axis1=1, axis2=2) * slope**2
-    return 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
-
-
-def _gradient(
-    function: Callable[[np.ndarray], np.ndarray], u: np.ndarray, scale: np.ndarray
-) -> np.ndarray:
-    return _differences(lambda v: function(v)[:, None], u, scale)[:, 0]
-
-
-def _differences(
-    function: Callable[[np.ndarray], np.ndarray], u: np.ndarray, scale: np.ndarray
-) -> np.ndarray:
-    """Return the Jacobian (d, m, k) by central differences, twice extrapolated."""
-    columns = []
-    for k in range(u.shape[1]):
-        direction = np.zeros_like(u)
-        direction[:, k] = scale[:, k] * _STEP * 8
-        levels = []
-        for halving in (1.0, 0.5, 0.25):
-            rise = function(u + halving * direction) - function(u - halving * direction)
-            levels.append(rise / (2 * halving * direction[:, k][:, None]))
-        first = [(4 * b - a) / 3 for a, b in pairwise(levels)]
-        columns.append((16 * first[1] - first[0]) / 15)
-    return np.stack(columns, axis=-1)
-
-
-# What an interval is wanted for: a linear combination of the parameters, or a smooth function.
-
-_STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
-_MAX_STEPS = 60
-_CONVERGED = 1e-10  # length of the Newton step, in standard errors
-_LONGEST = 2.0  # of the same
-_SPACING = 0.02  # of numerical derivatives of a function, in standard errors
+# What an interval of a model is wanted for: a linear combination of the parameters, or a smooth
+# function of them.
 
 
 class LinearTarget:
@@ -346,13 +443,6 @@ class LinearTarget:
     def edge(self, model: LikelihoodModel) -> float:
         """Return the lower end of the space of a single parameter."""
         return -np.inf if self.single is None else float(model.lower[self.single[0]])
-
-    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> ModelFit:
-        """Return the maximum where the combination has this value."""
-        restriction = Restriction(
-            self.combination[None, :], np.array([value]), {}, fixed_entries=self.single
-        )
-        return restricted_fit(model, restriction, origin, _STRIDES)
 
 
 class FunctionTarget:
@@ -389,69 +479,16 @@ class FunctionTarget:
         return float(value.ravel()[0])
 
     def gradient(self, params: np.ndarray) -> np.ndarray:
-        """Return the gradient, by central differences with Richardson's extrapolation."""
+        """Return the gradient, by central differences."""
 
-        def difference(shift: np.ndarray) -> float:
-            return self.value(params + shift) - self.value(params - shift)
+        def value(points: np.ndarray) -> np.ndarray:
+            return np.array([self.value(points[0])])
 
-        steps = np.diag(_SPACING * self.errors)
-        slopes = [(8 * difference(h / 2) - difference(h)) / (6 * h.sum()) for h in steps]
-        return np.array(slopes)
+        return gradient(value, params[None], _SPACING * self.errors[None])[0]
 
     def edge(self, model: LikelihoodModel) -> float:
         """Return -inf: the range of a function is not known."""
         return -np.inf
-
-    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> ModelFit:
-        """Return the maximum where the function has this value, by Newton on the Lagrangian.
-
-        Raises
-        ------
-        ValueError
-            No such maximum was reached.
-        """
-        params = origin
-        for _ in range(_MAX_STEPS):
-            step, is_maximum = self._newton_step(model, params, value)
-            length = float(np.linalg.norm(step))
-            if not np.isfinite(length):
-                break
-            if length < _CONVERGED and is_maximum:
-                return ModelFit(params, model.loglik(params))
-            step *= min(1.0, _LONGEST / length) * self.errors
-            for _ in range(20):
-                if np.isfinite(model.loglik(params + step)):
-                    break
-                step = step / 2
-            params = params + step
-        raise ValueError("The restricted estimate was not found.")
-
-    def _newton_step(
-        self, model: LikelihoodModel, params: np.ndarray, value: float
-    ) -> tuple[np.ndarray, bool]:
-        """Return the step in standard errors, and whether the point is a maximum if it is zero."""
-        scale = self.errors
-        slope = self.gradient(params) * scale
-        score = model.score(params) * scale
-        multiplier = float(slope @ score) / float(slope @ slope)
-        curvature = model.observed_information(params) * scale * scale[:, None]
-        curvature = curvature + multiplier * self._hessian(params)
-        k = len(params)
-        system = np.block([[curvature, slope[:, None]], [slope[None, :], np.zeros((1, 1))]])
-        wanted = np.append(score, value - self.value(params))
-        if not (np.isfinite(system).all() and np.isfinite(wanted).all()):
-            raise ValueError("The function is not defined here.")
-        step = np.linalg.lstsq(system, wanted, rcond=None)[0][:k]
-        tangent = np.linalg.svd(slope[None, :])[2][1:]  # (k - 1, k), orthogonal to the slope
-        inner = np.linalg.eigvalsh(tangent @ curvature @ tangent.T) if k > 1 else np.ones(1)
-        return step, bool(inner.min() > 0)
-
-    def _hessian(self, params: np.ndarray) -> np.ndarray:
-        """Return the Hessian in standard errors: it sets the speed, not the result."""
-        steps = np.diag(_SPACING * self.errors)
-        columns = [self.gradient(params + h) - self.gradient(params - h) for h in steps]
-        hessian = np.array(columns) * self.errors / (2 * _SPACING)
-        return (hessian + hessian.T) / 2
 
 
 def read_targets(of: Any, model: LikelihoodModel, fit: ModelFit) -> dict[str, Any]:

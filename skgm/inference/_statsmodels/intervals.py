@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from skgm.inference._likelihood.fit import full_fit
-from skgm.inference._likelihood.functions import LinearTarget, read_targets
-from skgm.inference._likelihood.inversion import IntervalSearch
+from skgm.inference._likelihood.functions import (
+    LinearTarget,
+    model_surface,
+    profile_ends,
+    read_targets,
+)
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
@@ -205,6 +208,7 @@ def _choose(method: str, label: str, target: Any, model: LikelihoodModel) -> str
 
 
 Interval = tuple[float, float]
+_AT_EDGE = 1e-6  # an end nearer to an edge, relative to the estimate, is the edge
 
 
 def _from_covariance(
@@ -227,35 +231,29 @@ def _exact(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> 
 
 
 def _profile(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
-    def distance(restricted: ModelFit) -> float:
-        return float(np.sqrt(2 * max(fit.loglik - restricted.loglik, 0.0)))
-
-    return _invert(model, fit, target, level, distance)
+    return _follow(model, model_surface(model, fit, target), target, level, None)
 
 
 def _score(model: LikelihoodModel, fit: ModelFit, target: Any, level: float) -> Interval:
-    def distance(restricted: ModelFit) -> float:
-        score = model.score(restricted.params)
-        covariance = model.covariance(restricted.params, expected=True)
-        return float(np.sqrt(score @ covariance @ score))
+    surface = model_surface(model, fit, target)
 
-    return _invert(model, fit, target, level, distance)
+    def root(v: np.ndarray) -> np.ndarray:
+        params = surface.params(v)[0]
+        score = model.score(params)
+        covariance = model.covariance(params, expected=True)
+        return np.sqrt(np.array([score @ covariance @ score]))
+
+    return _follow(model, surface, target, level, root)
 
 
-def _invert(
-    model: LikelihoodModel,
-    fit: ModelFit,
-    target: Any,
-    level: float,
-    distance: Callable[[ModelFit], float],
-) -> Interval:
-    """Return where the root of a test statistic, on both sides, reaches the normal quantile."""
-    quantile = float(stats.norm.ppf((1 + level) / 2))
-    covariance = model.covariance(fit.params)
-    slope = target.gradient(fit.params)
-    width = float(np.sqrt(slope @ covariance @ slope)) * quantile
-    search = IntervalSearch(model, fit, target, distance, quantile)
-    return search.end(-width), search.end(width)
+def _follow(model: LikelihoodModel, surface: Any, target: Any, level: float, root: Any) -> Interval:
+    """Return where the root of a test statistic reaches the normal quantile on both sides."""
+    low, high = (float(end[0]) for end in profile_ends(surface, level, root))
+    edge = target.edge(model)
+    center = target.value(surface.params(np.zeros(surface.shape))[0])
+    if low - edge < _AT_EDGE * (center - edge):
+        low = edge
+    return low, high
 
 
 _METHODS: dict[str, Callable[[LikelihoodModel, ModelFit, np.ndarray, float], Interval]] = {
