@@ -11,7 +11,9 @@ import numpy as np
 from scipy import special
 
 from skgm._numerics.differences import gradient
+from skgm.inference._likelihood.fit import restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, Line, ModelFit
+from skgm.inference._likelihood.nulls import Restriction
 from skgm.inference._likelihood.paths import Function, Surface, follow_path, search_ring
 
 __all__ = [
@@ -31,6 +33,7 @@ OfParameters = Callable[[Mapping[str, Any]], Any]
 Interval = tuple[np.ndarray, np.ndarray]
 
 _STEP = 2e-3
+_STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
 _NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
 _AWAY, _ENDLESS = 1e3, 1e6  # a parameter that may be infinite is on its way there, and is there
 _SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
@@ -443,6 +446,13 @@ class LinearTarget:
     def edge(self, model: LikelihoodModel) -> float:
         """Return the lower end of the space of a single parameter."""
         return -np.inf if self.single is None else float(model.lower[self.single[0]])
+
+    def fit(self, model: LikelihoodModel, value: float, origin: np.ndarray) -> ModelFit:
+        """Return the maximum where the combination has this value."""
+        restriction = Restriction(
+            self.combination[None, :], np.array([value]), {}, fixed_entries=self.single
+        )
+        return restricted_fit(model, restriction, origin, _STRIDES)
 
 
 class FunctionTarget:
