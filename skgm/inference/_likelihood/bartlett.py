@@ -133,12 +133,9 @@ def check_known_mean(family: Any) -> None:
 # Means of likelihood-ratio statistics under the null, in closed form.
 #
 # Exact, through the mean of the logarithm of a chi-square variable (digamma functions); to the
-# order 1/n in exponential families, through the cumulants of their sufficient statistics.
-#
-# References
-# ----------
-# P. McCullagh and D. R. Cox, "Invariants and likelihood ratio statistics", Annals of Statistics 14,
-# 1986.
+# order 1/n in exponential families, through the cumulants of their sufficient statistics
+# (P. McCullagh and D. R. Cox, "Invariants and likelihood ratio statistics", Annals of Statistics
+# 14, 1986).
 
 
 def exact_mean(family: Any, pattern: np.ndarray, n: float) -> float | None:

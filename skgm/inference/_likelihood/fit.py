@@ -1,6 +1,6 @@
 """Maximum of a log-likelihood under linear restrictions, by Newton steps that never go downhill."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg, optimize
@@ -11,7 +11,9 @@ from skgm._numerics.sandwich import total_weight
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, Slice
 from skgm.inference._likelihood.nulls import Restriction, flat_information, flat_scores, flat_values
 from skgm.inference._likelihood.separation import Recession
-from skgm.inference.families._base import Family, Params
+
+if TYPE_CHECKING:  # families stand on this floor
+    from skgm.inference.families._base import Family, Params
 
 __all__ = [
     "check_finite",
@@ -271,7 +273,7 @@ def _project(
 
 
 def constrained_estimate(
-    family: Family,
+    family: "Family",
     statistics: Any,
     rows: np.ndarray,
     weight: np.ndarray | None,
@@ -321,7 +323,7 @@ class _Search:
 
     def __init__(
         self,
-        family: Family,
+        family: "Family",
         statistics: Any,
         rows: np.ndarray,
         weight: np.ndarray | None,
@@ -387,7 +389,7 @@ class _Search:
         information = flat_information(self.family, params, self.statistics)
         return self.unit * self._gradient(params), information * self.unit * self.unit[:, None]
 
-    def _gradient(self, params: Params) -> np.ndarray:
+    def _gradient(self, params: "Params") -> np.ndarray:
         try:
             return self.family.mean_score(self.statistics, params).T.ravel()
         except NotImplementedError:  # a family of one's own need not define it

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from skgm._numerics.sandwich import inverse_information
 from skgm.inference._likelihood.separation import Recession, find_recession
 
 __all__ = [
@@ -15,7 +16,6 @@ __all__ = [
     "Line",
     "ModelFit",
     "Slice",
-    "covariance_of",
 ]
 
 
@@ -126,8 +126,8 @@ class LikelihoodModel(ABC):
         if root is not None:
             return _covariance_of_root(root)
         if expected:
-            return covariance_of(self.expected_information(params))
-        return covariance_of(self.observed_information(params))
+            return inverse_information(self.expected_information(params), singular=_NOT_IDENTIFIED)
+        return inverse_information(self.observed_information(params), singular=_NOT_IDENTIFIED)
 
     @abstractmethod
     def score_rows(self, params: np.ndarray) -> np.ndarray:
@@ -196,24 +196,6 @@ class Slice(LikelihoodModel):
     def is_extreme(self, params: np.ndarray) -> bool:
         """Ask the model."""
         return self.model.is_extreme(self._there(params))
-
-
-def covariance_of(information: np.ndarray) -> np.ndarray:
-    """Return the inverse of an information matrix, (k, k).
-
-    Raises
-    ------
-    ValueError
-        Not positive definite.
-    """
-    diagonal = np.diagonal(information)
-    if not np.isfinite(information).all() or (diagonal <= 0).any():
-        raise ValueError(_NOT_IDENTIFIED)
-    unit = 1 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(information * unit * unit[:, None])
-    if values[0] <= 64 * len(unit) * np.finfo(np.float64).eps:
-        raise ValueError(_NOT_IDENTIFIED)
-    return (vectors / values) @ vectors.T * unit * unit[:, None]
 
 
 def _covariance_of_root(root: np.ndarray) -> np.ndarray:
