@@ -9,6 +9,7 @@ __all__ = [
 ]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # steps without a bound end where they leave float64
 def conjugate_gradients(
     operator: Callable[[np.ndarray], np.ndarray],
     target: np.ndarray,
@@ -59,7 +60,7 @@ def conjugate_gradients(
             return x, True
         image = operator(direction)
         curvature = float(np.vdot(direction, image))
-        if not curvature > 0:  # rounding alone, or a direction without curvature
+        if not 0 < curvature < np.inf:  # rounding alone, or a direction without curvature
             break
         length = fit / curvature
         image *= length

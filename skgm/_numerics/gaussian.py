@@ -1,4 +1,4 @@
-"""Formulas of the Gaussian density, on the scale of correlations.
+"""Computes densities, draws and factors of a Gaussian, on the scale of correlations.
 
 Covariances enter as standard deviations and the Cholesky factor of the correlation matrix, so
 that columns in units of 1e-12 and 1e12 can stand side by side.

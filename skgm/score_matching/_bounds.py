@@ -1,4 +1,4 @@
-"""Boundaries of the domain: what `bounds` may be, and rows outside."""
+"""Checks `bounds` and rows against them, and computes weight functions that vanish there."""
 
 from collections.abc import Callable
 from typing import Any

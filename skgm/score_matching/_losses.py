@@ -1,4 +1,4 @@
-"""The score-matching losses of any model: a callable or a fitted estimator, on a table."""
+"""Estimates score-matching losses of a callable or a fitted estimator on a table."""
 
 import numbers
 from collections.abc import Callable

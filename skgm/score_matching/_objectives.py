@@ -1,4 +1,4 @@
-"""The score-matching losses, in the half convention: one value per row, from arrays.
+"""Computes score-matching losses row by row, in the half convention, from arrays.
 
 `score` is the score function of the model, grad_x log p, at the rows. The conventions of the
 literature differ by a factor of two; here all losses carry the same 1/2, so that they differ by

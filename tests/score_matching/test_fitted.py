@@ -1,11 +1,13 @@
 """The fitted values of a Gaussian: one of four kinds, plain, and forgotten by the next fit."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from scipy.linalg import LinAlgWarning
 
 from skgm import ScoreMatchingGaussian, ScoreMatchingGaussianCV, wald_test
 
@@ -115,3 +117,101 @@ def test_later_parameters_do_not_change_what_was_fitted(X):
         after = fitted.standard_errors("robust", X=X)
         for name in errors:
             assert_array_equal(after[name], errors[name])
+
+
+def test_a_penalty_too_small_for_a_singular_table_is_refused(X):
+    twins = np.column_stack([X, X[:, 0]])
+    with pytest.raises(ValueError, match=r"singular to working precision\. Choose a larger"):
+        ScoreMatchingGaussian(penalty="l2", alpha=1e-300).fit(twins)
+    fitted = ScoreMatchingGaussian(penalty="l2", alpha=1e-3).fit(twins)
+    assert np.isfinite(fitted.precision_).all()
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "spherical"])
+def test_errors_and_losses_that_leave_the_range_are_refused(X, kind):
+    large = ScoreMatchingGaussian(**KINDS[kind], assume_centered=True).fit(X * 1e150)
+    with pytest.raises(ValueError, match="standard errors of this Gaussian leave the range"):
+        large.standard_errors("robust", X=X * 1e150)
+    with pytest.raises(ValueError, match="loss of this Gaussian leave the range"):
+        ScoreMatchingGaussian(**KINDS[kind]).fit(X * 1e-100).loss(X * 1e100)
+
+
+def test_small_columns_beside_a_constant_one_have_a_finite_loss(X):
+    X = X * [1e-130, 1, 1]
+    X[:, 1] = 3.0
+    with pytest.warns(LinAlgWarning, match="constant columns"):
+        fitted = ScoreMatchingGaussian("diag").fit(X)
+    right = -0.5 * (1 / X[:, [0, 2]].var(axis=0)).sum()
+    assert_allclose(fitted.loss_, right, rtol=1e-6)
+
+
+def test_edge_tests_of_too_few_rows_are_refused():
+    X = np.random.default_rng(0).normal(size=(2, 3))
+    fitted = ScoreMatchingGaussian(penalty="l2", alpha=0.5).fit(X)
+    with pytest.raises(ValueError, match="vary too little"):
+        fitted.edges(X=X)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+def test_odd_tables_give_clear_errors_or_finite_results(seed):
+    """Constant, repeated, rounded, huge and tiny columns, few rows; every kind and method."""
+    rng = np.random.default_rng(seed)
+    for _ in range(15):
+        p = int(rng.integers(1, 5))
+        X = rng.normal(size=(int(rng.choice([2, 3, p + 1, 30])) + 1, p))
+        for j in range(p):
+            kind = rng.integers(7)
+            X[:, j] = [
+                X[:, j],
+                np.full(len(X), rng.choice([0.0, 1, 1e10])),
+                X[:, 0],
+                np.round(X[:, j]),
+                X[:, j] * 10.0 ** rng.choice([-300, -150, 150, 300]),
+                X[:, j] + 10.0 ** rng.choice([3, 8, 15]),
+                X.sum(axis=1),
+            ][kind]
+        half = rng.random((p, p)) < 0.4
+        graph = half | half.T
+        for options in [*KINDS.values(), {"bounds": "positive"}, {"missing": "em"}]:
+            options = options | ({"graph": graph} if "graph" in options else {})
+            check_every_method(ScoreMatchingGaussian(**options), X, rng)
+
+
+def check_every_method(model, X, rng):
+    """Fit and call everything; let pass only a plain ValueError or finite values."""
+    X = np.abs(X) if model.bounds == "positive" else X
+    table = np.where(rng.random(X.shape) < 0.2, np.nan, X) if model.missing == "em" else X
+    far = np.vstack([X, X + 1e3, np.clip(X, -1e200, 1e200) * 1e100])
+    calls = {
+        "score_samples": lambda: np.maximum(model.score_samples(far), -1e300),
+        "score_function": lambda: model.score_function(far),
+        "sample": lambda: model.sample(3, 0),
+        "edges": lambda: model.edges(1.0, X=X).pvalue,
+        "loss": lambda: model.loss(X),
+        "errors": lambda: list(model.standard_errors("robust", X=X).values()),
+        "intervals": lambda: list(model.confidence_intervals(X=X).values()),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", LinAlgWarning)
+        try:
+            model.fit(table)
+        except ValueError as error:
+            assert type(error) is ValueError  # noqa: PT017
+            return
+        for name, call in calls.items():
+            try:
+                values = call()
+            except ValueError as error:
+                assert type(error) is ValueError, name  # noqa: PT017
+            else:
+                assert all(np.isfinite(value).all() for value in flat(values)), name
+
+
+def flat(values):
+    """Arrays and numbers of nested lists and tuples."""
+    if isinstance(values, list | tuple):
+        return [leaf for part in values for leaf in flat(part)]
+    return [values]

@@ -1,4 +1,4 @@
-"""Quadratic losses of a symmetric matrix with an l1 penalty, dense matrices throughout.
+"""Minimizes quadratic losses of a symmetric matrix with an l1 penalty, by dense Newton steps.
 
 min over symmetric K of  <K, H K> / 2 - <T, K> + alpha sum_{i != j} |K_ij|
 

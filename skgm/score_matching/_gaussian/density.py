@@ -1,6 +1,7 @@
 """The methods of every Gaussian fitted by score matching: density, draws, losses, inference."""
 
 import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ class GaussianDensity(ParametricDensity):
         """Store a fitted value and the public attributes, and forget those of another fit."""
         for name in _OPTIONAL:
             self.__dict__.pop(name, None)
+        for name in ("loss_", "loglik_"):
+            _check_range({name: public[name]}, "fit")
         self._kind, self._state = type(fitted).__name__, dict(vars(fitted))
         for name, value in public.items():
             setattr(self, name, value)
@@ -205,7 +208,7 @@ class GaussianDensity(ParametricDensity):
         if kind == "implicit" and score_data is not None:
             raise ValueError("kind='implicit' takes no score_data; use kind='explicit'.")
         if kind == "implicit":
-            return float(np.average(implicit_rows(score, divergence), weights=weight))
+            return _average(implicit_rows, score, divergence, weight)
         if score_data is None:
             raise ValueError("kind='explicit' needs score_data, the data's score function at X.")
         score_data = check_array(score_data, dtype=np.float64, input_name="score_data")
@@ -213,7 +216,7 @@ class GaussianDensity(ParametricDensity):
             raise ValueError(
                 f"score_data must have the shape of X, {score.shape}; got {score_data.shape}."
             )
-        return float(np.average(explicit_rows(score, score_data), weights=weight))
+        return _average(explicit_rows, score, score_data, weight)
 
     def partial_correlation(self) -> np.ndarray:
         """Return the correlation of each pair of columns given all others.
@@ -272,15 +275,23 @@ class GaussianDensity(ParametricDensity):
             raise ValueError(f"fdr must be a number above 0 and at most 1; got {fdr!r}.")
         finite = not self._state.get("incomplete")  # the others are refused by `edge_tests`
         rows = None if X is None else validate_table(self, X, reset=False, finite=finite)
-        statistic, pvalue, method = self._fitted().edge_tests(partial, self.precision_, rows)
+        with np.errstate(all="ignore"):
+            statistic, pvalue, method = self._fitted().edge_tests(partial, self.precision_, rows)
         names = self._column_names()
         return edge_table(partial, statistic, pvalue, names, fdr=float(fdr), method=method)
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
-        return self._fitted().standard_errors(cov, X, sample_weight)
+        with np.errstate(all="ignore"):  # what overflows is refused
+            errors = self._fitted().standard_errors(cov, X, sample_weight)
+        _check_range(errors, "standard errors")
+        return errors
 
     def _intervals(self, level: float, method: str, X: Any, sample_weight: Any) -> Intervals:
-        return self._fitted().intervals(level, method, X, sample_weight)
+        with np.errstate(all="ignore"):
+            low, high, methods = self._fitted().intervals(level, method, X, sample_weight)
+        for end in (low, high):
+            _check_range(end, "intervals", "use a lower level, or more rows")
+        return low, high, methods
 
     def _wald_estimate(self) -> dict[str, Any]:
         return self._fitted().estimate()  # params_ may be rounded to float32
@@ -309,6 +320,23 @@ def gaussian_implicit_loss(precision: np.ndarray, second_moment: np.ndarray) -> 
     -------
     loss : float
     """
-    if precision.ndim == 1:
-        return float((0.5 * precision**2 * second_moment - precision).sum())
+    if precision.ndim == 1:  # K S is near one, where K^2 may overflow
+        return float((0.5 * precision * (precision * second_moment) - precision).sum())
     return float(0.5 * np.vdot(precision @ second_moment, precision) - np.trace(precision))
+
+
+def _average(rows: Callable[..., np.ndarray], score: Any, other: Any, weight: Any) -> float:
+    with np.errstate(over="ignore"):
+        value = float(np.average(rows(score, other), weights=weight))
+    _check_range({"mean": value}, "loss")
+    return value
+
+
+def _check_range(values: Mapping[str, Any], what: str, more: str = "") -> None:
+    """Raise a ValueError where a value is not finite."""
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"The {what} of this Gaussian leave the range of float64 ({name} is not finite): "
+                f"rescale the columns before fitting{', ' if more else ''}{more}."
+            )

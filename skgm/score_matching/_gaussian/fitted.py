@@ -219,7 +219,13 @@ class PenalizedGaussian(UnboundedGaussian):
         sd = np.sqrt(second_moment.diagonal())
         rows = None if X is None else (X - self.center) / sd
         R, K = in_units(second_moment, sd), precision * sd * sd[:, None]
-        return *debiased_statistics(K, R, self.moments["n"], rows), "debiased"
+        statistic, pvalue = debiased_statistics(K, R, self.moments["n"], rows)
+        if not np.isfinite(statistic).all():
+            raise ValueError(
+                "The rows of X vary too little for the tests of some pair of columns, or too far. "
+                "Use more rows, or call edges() without X."
+            )
+        return statistic, pvalue, "debiased"
 
 
 @dataclass(frozen=True)

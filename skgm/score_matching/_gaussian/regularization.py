@@ -1,6 +1,7 @@
 """Fits the precision of a Gaussian under an l1 or l2 penalty, or on a known graph."""
 
 import numbers
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ REFITS: dict[str | None, int | None] = {
     "one_step": 1,
     "mle": 100,
 }
+
+_TOO_SINGULAR = (
+    "The regularized covariance is singular to working precision. Choose a larger alpha, or drop "
+    "columns that determine one another."
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,12 @@ def fit_l2(R: np.ndarray, alpha: float) -> RegularizedFit:
 
     It is also the denoising estimate with noise of variance alpha (eq. sm-denoising).
     """
-    precision = linalg.inv(R + alpha * np.eye(len(R)))
+    with warnings.catch_warnings():  # of an inverse that has lost its digits
+        warnings.simplefilter("error", LinAlgWarning)
+        try:
+            precision = linalg.inv(R + alpha * np.eye(len(R)))
+        except (linalg.LinAlgError, LinAlgWarning) as error:
+            raise ValueError(_TOO_SINGULAR) from error
     return RegularizedFit(0.5 * (precision + precision.T), _all_pairs(len(R)))
 
 
@@ -326,10 +337,7 @@ def factor_of(fit: RegularizedFit, sd: np.ndarray, constant: np.ndarray) -> Fact
     covariance = 0.5 * (inverse + inverse.T) * sd * sd[:, None]
     scaled = cholesky_in_units(covariance, np.sqrt(covariance.diagonal()))
     if scaled is None:
-        raise ValueError(
-            "The regularized covariance is singular to working precision. Choose a larger alpha, "
-            "or drop columns that determine one another."
-        )
+        raise ValueError(_TOO_SINGULAR)
     ridge = RIDGE if constant.size else 0.0
     precision = fit.precision / sd / sd[:, None]
     return Factor(covariance, precision, scaled, ridge, constant)

@@ -1,4 +1,4 @@
-"""Sparse Gaussian score matching along a path of penalties.
+"""Solves sparse Gaussian score matching along a path of penalties.
 
 min over symmetric K of  1/2 tr(K S K) - tr K + alpha sum_{i != j} |K_ij|   (eq. sm-gaussian-sparse)
 
