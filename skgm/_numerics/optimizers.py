@@ -1,20 +1,23 @@
-"""Adam in place, over one flat vector of weights, in chunks that stay in cache."""
+"""Takes steps of Adam over one flat vector of weights, and of Adagrad over rows of a table."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import get_blas_funcs
 
 __all__ = [
     "AVERAGE_EVERY",
+    "AdagradRows",
     "Adam",
     "average_decay_at",
     "learning_rate_decay",
 ]
 
-_CHUNK = 32768
+_CHUNK = 32768  # weights; they stay in cache
 _SMALLEST_SCALE = 1e-3
+_START = 1e-7  # of Adagrad's sums: the mean square of a row's gradient of a mean loss
 AVERAGE_EVERY = 8  # the average moves slowly: a pass over the weights every so many updates
 
 
@@ -43,7 +46,7 @@ def average_decay_at(k: int, decay: float) -> float:
 
 
 class Adam:
-    """Adam with decoupled weight decay, and an exponential average of the weights it visits.
+    """Adam with decoupled weight decay, in place, and an average of the weights it visits.
 
     Parameters
     ----------
@@ -148,3 +151,35 @@ class Adam:
         self._first, self._second = first.copy(), second.copy()
         self._scale = scale.copy()
         self.n_updates = n_updates
+
+
+class AdagradRows:
+    """A table (n, d) whose rows, or vector (n,) whose entries, have one adaptive step size each.
+
+    A row moves by learning_rate * gradient / sqrt(sum over updates of the mean square of its
+    gradient). Rows that an update does not touch cost nothing. The sum starts at `start`, without
+    which the first move of a row would have full length however small its gradient.
+    """
+
+    def __init__(self, values: np.ndarray, start: float = _START) -> None:
+        self.values = values
+        self.squares = np.full(len(values), start, dtype=values.dtype)
+
+    def update(self, rows: Any, gradient: np.ndarray, learning_rate: float) -> None:
+        """Change `rows` (distinct numbers, or a slice) along `gradient`, which is overwritten."""
+        if gradient.ndim == 1:
+            squares = self.squares[rows] + gradient * gradient
+            step = learning_rate / np.sqrt(squares)
+        else:
+            mean_square = np.einsum("ij,ij->i", gradient, gradient) / gradient.shape[1]
+            squares = self.squares[rows] + mean_square
+            step = (learning_rate / np.sqrt(squares))[:, None]
+        self.squares[rows] = squares
+        gradient *= step
+        self.values[rows] -= gradient
+
+    def copy(self) -> "AdagradRows":
+        """Return an independent copy."""
+        twin = AdagradRows(self.values.copy())
+        twin.squares = self.squares.copy()
+        return twin

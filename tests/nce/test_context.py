@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
-from skgm.nce._vocabulary.sampled_softmax import _START
+from skgm._numerics.optimizers import _START
 from skgm.nce._vocabulary.words import Contexts
 
 N_WORDS, D = 6, 4

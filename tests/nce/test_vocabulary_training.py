@@ -4,9 +4,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax, logsumexp
 
+from skgm._numerics.optimizers import _START, AdagradRows
 from skgm.nce._vocabulary.sampled_softmax import (
-    _START,
-    AdagradRows,
     DistinctClasses,
     OutputTable,
     noise_probabilities,

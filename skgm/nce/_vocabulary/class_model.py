@@ -8,14 +8,10 @@ from scipy.sparse import csr_array, issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.epochs import EpochHistory, bounded_repetitions, train_epochs
+from skgm._numerics.optimizers import AdagradRows
 from skgm._random import MinibatchSampler
 from skgm._warnings import warn_user
-from skgm.nce._vocabulary.sampled_softmax import (
-    AdagradRows,
-    DistinctClasses,
-    OutputTable,
-    noise_probabilities,
-)
+from skgm.nce._vocabulary.sampled_softmax import DistinctClasses, OutputTable, noise_probabilities
 
 __all__ = [
     "ClassModel",

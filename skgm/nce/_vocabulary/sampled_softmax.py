@@ -1,13 +1,12 @@
 """Computes sampled losses of a choice among many classes, and descends on them."""
 
-from typing import Any
-
 import numpy as np
 from scipy.optimize import brentq
 from scipy.sparse import csc_array
 
+from skgm._numerics.optimizers import AdagradRows
+
 __all__ = [
-    "AdagradRows",
     "AliasTable",
     "DistinctClasses",
     "OutputTable",
@@ -195,7 +194,6 @@ def noise_probabilities(counts: np.ndarray, power: float) -> np.ndarray:
 
 
 _CHUNK = 2**20  # scores held at once in evaluation
-_START = 1e-7  # mean square of a row's gradient of a mean loss
 
 
 def scatter_sum(index: np.ndarray, rows: np.ndarray, n_targets: int) -> np.ndarray:
@@ -203,38 +201,6 @@ def scatter_sum(index: np.ndarray, rows: np.ndarray, n_targets: int) -> np.ndarr
     ones = np.ones(len(index), dtype=rows.dtype)
     parts = (ones, index, np.arange(len(index) + 1))
     return csc_array(parts, shape=(n_targets, len(index))) @ rows  # no sort; np.add.at is slow
-
-
-class AdagradRows:
-    """A table (n, d) whose rows, or vector (n,) whose entries, have one adaptive step size each.
-
-    A row moves by learning_rate * gradient / sqrt(sum over updates of the mean square of its
-    gradient). Rows that an update does not touch cost nothing. The sum starts at `start`, without
-    which the first move of a row would have full length however small its gradient.
-    """
-
-    def __init__(self, values: np.ndarray, start: float = _START) -> None:
-        self.values = values
-        self.squares = np.full(len(values), start, dtype=values.dtype)
-
-    def update(self, rows: Any, gradient: np.ndarray, learning_rate: float) -> None:
-        """Change `rows` (distinct numbers, or a slice) along `gradient`, which is overwritten."""
-        if gradient.ndim == 1:
-            squares = self.squares[rows] + gradient * gradient
-            step = learning_rate / np.sqrt(squares)
-        else:
-            mean_square = np.einsum("ij,ij->i", gradient, gradient) / gradient.shape[1]
-            squares = self.squares[rows] + mean_square
-            step = (learning_rate / np.sqrt(squares))[:, None]
-        self.squares[rows] = squares
-        gradient *= step
-        self.values[rows] -= gradient
-
-    def copy(self) -> "AdagradRows":
-        """Return an independent copy."""
-        twin = AdagradRows(self.values.copy())
-        twin.squares = self.squares.copy()
-        return twin
 
 
 class OutputTable:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skgm.nce._vocabulary.sampled_softmax import AdagradRows, OutputTable, scatter_sum
+from skgm._numerics.optimizers import AdagradRows
+from skgm.nce._vocabulary.sampled_softmax import OutputTable, scatter_sum
 
 __all__ = [
     "END",
