@@ -11,12 +11,14 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import sklearn
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight
+
+from skgm._warnings import InconsistentVersionWarning, warn_user
 
 __all__ = [
     "SKLEARN_VERSION",
@@ -25,6 +27,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "VersionedEstimator",
     "boosting_to_best_iteration",
     "check_sample_weight",
     "epoch_begins",
@@ -43,6 +46,29 @@ __all__ = [
 SKLEARN_VERSION = parse_version(sklearn.__version__)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class VersionedEstimator(BaseEstimator):
+    """scikit-learn's base class of estimators, whose pickles also record the version of skgm."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        from skgm import __version__
+
+        return {**super().__getstate__(), "_skgm_version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from skgm import __version__
+
+        written = state.get("_skgm_version", "before 0.1.0")
+        if written != __version__:
+            name = type(self).__name__
+            warn_user(
+                InconsistentVersionWarning(
+                    estimator_name=name, current=__version__, original=written
+                )
+            )
+        super().__setstate__({k: v for k, v in state.items() if k != "_skgm_version"})
+
 
 try:
     from sklearn.callback import CallbackSupportMixin

@@ -8,8 +8,9 @@ from typing import Any
 
 import joblib
 import sklearn
+from sklearn import exceptions
 
-__all__ = ["renamed_attribute", "warn_user"]
+__all__ = ["InconsistentVersionWarning", "renamed_attribute", "warn_user"]
 
 # joblib and contextlib stand between frames of scikit-learn (cross-validation, fit contexts).
 _LIBRARIES = (__file__, sklearn.__file__, joblib.__file__)
@@ -33,6 +34,36 @@ def warn_user(message: str | Warning, category: type[Warning] | None = None) -> 
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):
+    """An estimator that another version of skgm pickled was loaded.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Its class.
+    current : str
+        The version that runs.
+    original : str
+        The version that wrote the pickle.
+    """
+
+    def __init__(self, *, estimator_name: str, current: str, original: str) -> None:
+        super().__init__(
+            estimator_name=estimator_name,
+            current_sklearn_version=sklearn.__version__,
+            original_sklearn_version=sklearn.__version__,
+        )
+        self.current_version, self.original_version = current, original
+
+    def __str__(self) -> str:
+        """Return what may go wrong, and the cure."""
+        return (
+            f"{self.estimator_name} was pickled by skgm {self.original_version} and is loaded by "
+            f"skgm {self.current_version}: it may fail, or give other results. Fit it again, or "
+            f"load it with skgm {self.original_version}."
+        )
 
 
 def renamed_attribute(old: str, new: str) -> Any:

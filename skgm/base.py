@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
-from skgm._sklearn import CallbackSupportMixin, check_sample_weight, transactional
+from skgm._sklearn import (
+    CallbackSupportMixin,
+    VersionedEstimator,
+    check_sample_weight,
+    transactional,
+)
 from skgm._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
@@ -70,7 +75,7 @@ def _can_condition(estimator: "DensityEstimator") -> bool:
     return estimator._can_condition()
 
 
-class DensityEstimator(DensityMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, metaclass=ABCMeta):
     r"""Base class of generative models with a log-density.
 
     A subclass writes three methods and inherits the rest of the contract:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import assert_all_finite
 from sklearn.utils.metaestimators import available_if
@@ -13,7 +13,13 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skgm._bayes import check_priors, log_marginal, log_posterior
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import CallbackSupportMixin, StrOptions, check_sample_weight, fit_task
+from skgm._sklearn import (
+    CallbackSupportMixin,
+    StrOptions,
+    VersionedEstimator,
+    check_sample_weight,
+    fit_task,
+)
 from skgm._validation import check_n_samples, validate_table
 from skgm.base import transactional
 from skgm.compose._densities import (
@@ -37,7 +43,9 @@ def _can_sample(classifier: "DensityClassifier") -> bool:
     raise AttributeError(f"{type(classifier.density).__name__} has no sample.")
 
 
-class DensityClassifier(ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator):
+class DensityClassifier(
+    ClassifierMixin, MetaEstimatorMixin, CallbackSupportMixin, VersionedEstimator
+):
     r"""Classify by Bayes' rule, with one density per class.
 
     .. math::

@@ -4,11 +4,17 @@ import numbers
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
+from sklearn.base import MetaEstimatorMixin, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import CallbackSupportMixin, Interval, check_sample_weight, fit_task
+from skgm._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    VersionedEstimator,
+    check_sample_weight,
+    fit_task,
+)
 from skgm._validation import validate_table
 from skgm.base import transactional
 from skgm.compose._densities import DENSITY, as_given, fit_density, log_density, prior_covariance
@@ -17,7 +23,9 @@ from skgm.compose._fitting import keep_rows
 __all__ = ["DensityOutlierDetector"]
 
 
-class DensityOutlierDetector(OutlierMixin, MetaEstimatorMixin, CallbackSupportMixin, BaseEstimator):
+class DensityOutlierDetector(
+    OutlierMixin, MetaEstimatorMixin, CallbackSupportMixin, VersionedEstimator
+):
     r"""Call a row an outlier where the density is low.
 
     A row is an outlier if :math:`\log p(x) < t`. The threshold t comes from either of two

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
@@ -19,6 +19,7 @@ from skgm._sklearn import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
+    VersionedEstimator,
     check_sample_weight,
     epoch_begins,
     epoch_ends,
@@ -47,7 +48,7 @@ MAX_ITER = {"lbfgs": 1000, "adagrad": 50}
 FEW_ROWS = 2_000  # below, more than one thread costs more than it saves
 
 
-class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, BaseEstimator):
+class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, VersionedEstimator):
     r"""Linear classifier for thousands of classes, trained on samples of them.
 
     .. math::

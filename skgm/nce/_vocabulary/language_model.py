@@ -5,7 +5,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +14,7 @@ from skgm._sklearn import (
     CallbackSupportMixin,
     Interval,
     StrOptions,
+    VersionedEstimator,
     epoch_begins,
     epoch_ends,
     fit_task,
@@ -38,7 +38,7 @@ __all__ = ["NCELanguageModel"]
 _MAX_HELD_OUT = 20_000  # words, whose exact probabilities early stopping looks at
 
 
-class NCELanguageModel(CallbackSupportMixin, BaseEstimator):
+class NCELanguageModel(CallbackSupportMixin, VersionedEstimator):
     r"""Log-bilinear n-gram model of sentences, estimated by noise contrast.
 
     The words :math:`w_1, \dots, w_{n-1}` before a gap are embedded and combined,
