@@ -40,8 +40,8 @@ def test_another_version_is_told():
         if written is None:
             del state["_skgm_version"]
         words = "pickled by skgm (0.0.9|before 0.1.0) and is loaded by skgm"
+        other = MLEDensity.__new__(MLEDensity)
         with pytest.warns(InconsistentVersionWarning, match=words) as caught:
-            other = MLEDensity.__new__(MLEDensity)
             other.__setstate__(state)
         assert caught[0].filename == __file__
         assert np.isfinite(other.score([[2.0]]))

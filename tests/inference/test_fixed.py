@@ -137,3 +137,43 @@ def test_bootstrap_with_values_fixed_per_column():
         for scale in (1.5, [1.5, 1.5])
     ]
     assert_allclose(ends[0], ends[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("family", "fixed", "message"),
+    [
+        ("gamma", {"loc": 0.7}, "has shape, scale. It has no location: subtract loc from the col"),
+        ("lognorm", {"loc": 0.7}, "has mu, sigma. It has no location"),
+        ("lognorm", {"scale": 1.0}, r"scipy's scale is none of them: mu = log\(scale\)"),
+        ("expon", {"scale": 1.0}, "has rate. scipy's scale is none of them: rate = 1 / scale"),
+        ("invgauss", {"scale": 1.0}, "lam = scale, and mu is scipy's mu times its scale"),
+        ("gamma", {"shap": 2.0}, "has shape, scale. Did you mean 'shape'?"),
+        ("binomial", {"n": [5, 6]}, r"fixed\['n'\] must be one number.*got \[5, 6\]"),
+        ("binomial", {"n": "five"}, r"fixed\['n'\] must be one number"),
+        ("pareto", {"minimum": [0.1, 0.2]}, r"fixed\['minimum'\] must be one number"),
+        ("categorical", {"n_categories": [3, 3]}, r"fixed\['n_categories'\] must be one number"),
+        (stats.betabinom, {"n": [3, 3]}, r"fixed\['n'\] must be one number"),
+        ("guassian", None, "got 'guassian'. Did you mean 'gaussian'?"),
+        ("Weibul", None, "got 'Weibul'. Did you mean 'weibull'?"),
+        ("gengama", None, "got 'gengama'. Did you mean 'gengamma'?"),
+        (
+            stats.gamma(2.0),
+            None,
+            "pass scipy.stats.gamma itself, and the parameters",
+        ),
+    ],
+)
+def test_names_and_values_that_are_not_understood_are_answered(family, fixed, message):
+    X = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 2.0]])
+    with pytest.raises(ValueError, match=message.replace("?", r"\?")):
+        MLEDensity(family, fixed=fixed).fit(X)
+
+
+def test_scipys_location_and_scale_of_the_normal_are_its_parameters():
+    """A location of zero was taken for one that changes nothing."""
+    X = np.array([[1.0], [2.0], [4.0]])
+    held = MLEDensity("norm", fixed={"loc": 0.0}).fit(X)
+    assert held.params_["mu"] == 0.0
+    assert_allclose(held.params_["sigma"], np.sqrt(7.0))
+    assert_allclose(MLEDensity("norm", fixed={"scale": 1.0}).fit(X).params_["mu"], 7 / 3)
+    assert MLEDensity("gamma", fixed={"loc": 0}).fit(X).params_.keys() == {"shape", "scale"}

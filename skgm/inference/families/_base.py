@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -197,6 +197,8 @@ class Family(ABC):
     ratio_law : {"exponential", "gaussian"} or None
         Whose law the likelihood-ratio statistics have exactly: of an exponential rate, or of a
         normal mean and variance (in the order of `parameters`).
+    scipy_names : mapping of str to str
+        Parameters of scipy's that are functions of the family's own, to what to write instead.
 
     Notes
     -----
@@ -227,6 +229,7 @@ class Family(ABC):
     constant_aliases: Mapping[str, str] = {}
     special_cases: tuple[SpecialCase, ...] = ()
     ratio_law: str | None = None
+    scipy_names: ClassVar[Mapping[str, str]] = {}
 
     def __repr__(self) -> str:
         """Return the call that makes this family."""

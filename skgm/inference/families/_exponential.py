@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -51,6 +51,7 @@ class Exponential(NaturalFamily):
     name = "exponential"
     ratio_law = "exponential"
     aliases = ("expon",)
+    scipy_names: ClassVar = {"scale": "rate = 1 / scale"}
     support = "non-negative"
     equivariance = "scale"
     parameters = (

@@ -1,6 +1,7 @@
 """The inverse Gaussian family, in closed form."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import special
@@ -80,6 +81,7 @@ class InverseGaussian(NaturalFamily):
     name = "inverse_gaussian"
     ratio_law = "gaussian"
     aliases = ("invgauss",)
+    scipy_names: ClassVar = {"scale": "lam = scale, and mu is scipy's mu times its scale"}
     support = "positive"
     equivariance = "scale"
     parameters = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from scipy import special, stats
@@ -62,6 +63,7 @@ class NegativeBinomial(Family):
     name = "negative_binomial"
     special_cases = (SpecialCase("poisson", {"size": np.inf}, {"mu": ("mu", same)}),)
     aliases = ("nbinom",)
+    scipy_names: ClassVar = {"p": "p = size / (size + mu), so fix mu or size"}
     support = "counts"
     discrete = True
     parameters = (

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -116,8 +116,8 @@ class Normal(NaturalFamily):
     aliases = ("norm", "gaussian")
     equivariance = "location-scale"
     parameters = (
-        Parameter("mu", methods=_ALL, auto="exact"),
-        Parameter("sigma", low=0.0, link="log", methods=_ALL, auto="exact"),
+        Parameter("mu", methods=_ALL, auto="exact", aliases=("loc",)),
+        Parameter("sigma", low=0.0, link="log", methods=_ALL, auto="exact", aliases=("scale",)),
     )
     statistics_type = Moments
 
@@ -279,7 +279,11 @@ class LogNormal(Normal):
     aliases = ("lognorm", "log_normal")
     support = "positive"
     equivariance = "scale"
-    parameters = (Normal.parameters[0], replace(Normal.parameters[1], aliases=("s",)))
+    parameters = (
+        replace(Normal.parameters[0], aliases=()),
+        replace(Normal.parameters[1], aliases=("s",)),
+    )
+    scipy_names: ClassVar = {"scale": "mu = log(scale)"}
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Moments:
         """Return the moments of log x."""

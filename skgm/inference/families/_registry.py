@@ -1,8 +1,11 @@
 """Finds families by name, with their constants given and what is known of them held."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from numbers import Number
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from skgm.inference.families._base import Family
@@ -86,14 +89,27 @@ def get_family(family: Any) -> Family:
     distribution = getattr(stats, family, None) if isinstance(family, str) else family
     if isinstance(distribution, stats.rv_continuous | stats.rv_discrete):
         return ScipyFamily(distribution)
+    if isinstance(getattr(family, "dist", None), stats.rv_continuous | stats.rv_discrete):
+        raise ValueError(
+            f"family must not be a frozen distribution: pass scipy.stats.{family.dist.name} "
+            "itself, and the parameters that are known as fixed={...}."
+        )
     raise ValueError(
         f"family must be one of {', '.join(map(repr, _BY_NAME))}, another univariate distribution "
         f"of scipy.stats (or its name), not frozen, or a Family; got {family!r}."
+        f"{_did_you_mean(family, [*_BY_NAME, *_scipy_names()])}"
     )
 
 
-# scipy's location and scale, of families that have none: accepted at the values that change nothing
-_NEUTRAL = {"loc": 0.0, "scale": 1.0}
+def _did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Return a question that names the nearest of the known names; "" where none is near."""
+    near = get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.7)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _scipy_names() -> list[str]:
+    kinds = stats.rv_continuous | stats.rv_discrete
+    return [name for name in stats.__all__ if isinstance(getattr(stats, name), kinds)]
 
 
 def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) -> Family:
@@ -120,7 +136,9 @@ def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) ->
     """
     found = get_family(family)
     values = _parse_fixed(found, fixed)
-    constants = {name: values.pop(name) for name in found.constants if name in values}
+    constants = {
+        name: _one_number(name, values.pop(name)) for name in found.constants if name in values
+    }
     if constants:
         found = found.given(**constants)
     elif found.constants and not found.constants_given:
@@ -149,9 +167,36 @@ def _parse_fixed(family: Family, fixed: Any) -> dict[str, Any]:
     for name, value in fixed.items():
         if name in names:
             values[names[name]] = value
-        elif _NEUTRAL.get(name) != value:
+        elif name in family.scipy_names or not _is_neutral(name, value):
             raise ValueError(
                 f"fixed names an unknown parameter {name!r}; the {family.name} family has "
-                f"{', '.join(dict.fromkeys(names.values()))}."
+                f"{', '.join(dict.fromkeys(names.values()))}.{_advice(family, name, names)}"
             )
     return values
+
+
+def _is_neutral(name: str, value: Any) -> bool:
+    """Whether a location or scale that the family lacks has the value that changes nothing."""
+    return bool(np.all(np.asarray(value) == {"loc": 0.0, "scale": 1.0}.get(name)))
+
+
+def _advice(family: Family, name: str, names: Mapping[str, str]) -> str:
+    """Return what to write instead of an unknown name."""
+    if name in family.scipy_names:
+        return f" scipy's {name} is none of them: {family.scipy_names[name]}."
+    if name == "loc":
+        return (
+            " It has no location: subtract loc from the column, or pass the distribution of "
+            "scipy.stats itself as the family."
+        )
+    return _did_you_mean(name, names)
+
+
+def _one_number(name: str, value: Any) -> Any:
+    """Return a constant of the family, which must be one number."""
+    if isinstance(value, Number) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value
+    raise ValueError(
+        f"fixed[{name!r}] must be one number, the same for all columns; got {value!r}. Fit columns "
+        "with other values by an estimator of their own."
+    )
