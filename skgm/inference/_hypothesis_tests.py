@@ -354,7 +354,8 @@ def _check_order(estimator: Any, X: Any, null: Any, test: str) -> None:
                 f"estimator after it; {order}."
             )
         raise TypeError(f"estimator must be a model to test; got {type(estimator).__name__}.")
-    if isinstance(X, Mapping) or hasattr(X, "fit") or hasattr(X, "params"):
+    model = hasattr(X, "fit") or hasattr(X, "params")
+    if isinstance(X, Mapping) or (model and not hasattr(X, "columns")):  # which frames may name so
         if null is None:
             raise TypeError(f"{test} got the null where X belongs; {order}. Pass it as null=.")
         raise TypeError(f"{test} got X and null in the wrong order; {order}.")

@@ -4,6 +4,7 @@ import inspect
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from numpy.testing import assert_allclose
@@ -38,6 +39,14 @@ def test_swapped_arguments(test):
         test(sm.OLS(X[:, 0], np.ones(40)).fit(), {"const": 0.0})
     with pytest.raises(TypeError, match="estimator must be a model"):
         test("gamma", X, null)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_columns_may_have_any_name(test):
+    frame = pd.DataFrame({"fit": X[:, 0], "params": X[::-1, 0]})
+    tables, null = (frame, frame.to_numpy()), {"shape": 1.0}
+    found, plain = (test(MLEDensity("gamma"), rows, null) for rows in tables)
+    assert found.statistic == plain.statistic
 
 
 def test_smaller_and_larger_model_swapped():
