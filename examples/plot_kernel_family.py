@@ -16,7 +16,7 @@ train, _ = make_moons(1000, noise=0.1, random_state=0)
 test, _ = make_moons(3000, noise=0.1, random_state=1)
 
 # %%
-# Bandwidth and ridge are chosen by the held-out loss; 100 rows carry the kernels.
+# Bandwidth and ridge are chosen by the held-out likelihood; 100 rows carry the kernels.
 kernel = KernelExpFamily(random_state=0).fit(train)
 gaussian = ScoreMatchingGaussian().fit(train)
 print(f"bandwidth {kernel.bandwidth_:.2f}, ridge {kernel.alpha_:g}")

@@ -8,6 +8,8 @@ from skgm import ScoreMatchingGaussian
 from skgm.score_matching._bounds import WEIGHTS
 from skgm.score_matching._gaussian.density import gaussian_implicit_loss
 from skgm.score_matching._gaussian.sparse import solve_path
+from skgm.score_matching._kernel.fit import KernelFunction
+from skgm.score_matching._kernel.masses import Pool, correct
 from skgm.score_matching._objectives import (
     denoising_rows,
     explicit_rows,
@@ -347,3 +349,37 @@ def sm_gaussian_sparse():
             D = rng.standard_normal((3, 3)) * size
             assert penalized(best + D + D.T) > penalized(best)
     assert not np.allclose(best, np.linalg.inv(S), rtol=0.01)
+
+
+@equation("sm-masses")
+def sm_masses():
+    """The likelihood on a grid falls in every direction that was corrected, and not in others."""
+    rng = np.random.default_rng(0)
+    Z = np.concatenate([rng.normal(-0.6, 0.2, 160), rng.normal(2.4, 0.2, 40)])[:, None]
+    function = KernelFunction(Z[::10], np.zeros(20), 0.8)
+    grid = np.linspace(-8, 8, 2**13)[:, None]
+    base = np.exp(-0.5 * grid[:, 0] ** 2) / np.sqrt(2 * np.pi) * (grid[1, 0] - grid[0, 0])
+    pool = Pool(grid, np.log(base))
+    start = rng.normal(size=20) * 0.3
+    sums, gram = function.sums(Z, np.ones(200)), function.kernel(function.centers)
+    few, all_of_them = (correct(function, sums, gram, start, pool, count) for count in (1, 3))
+    direction = (few - start) / np.linalg.norm(few - start)
+
+    def likelihood(coef):
+        log_z = np.log(np.exp(function.kernel(grid) @ coef) @ base)
+        return np.mean(function.kernel(Z) @ coef) - log_z
+
+    shift = np.linalg.norm(few - start)
+    along = [likelihood(start + t * shift * direction) for t in (0.8, 0.97, 1.03, 1.2)]
+    assert max(along) < likelihood(few)
+    assert likelihood(start) < likelihood(few) < likelihood(all_of_them)
+
+    def gap(coef):  # of the mean of psi, in its standard deviations over the rows
+        mass = base * np.exp(function.kernel(grid) @ coef)
+        over_rows = function.kernel(Z) @ direction
+        under_p = mass @ (function.kernel(grid) @ direction) / mass.sum()
+        return abs(under_p - over_rows.mean()) / over_rows.std()
+
+    assert gap(start) > 0.1
+    assert gap(few) < 0.02
+    assert gap(all_of_them) < 0.02

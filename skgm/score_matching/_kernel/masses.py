@@ -54,7 +54,7 @@ class Pool:
 def correct(
     function: KernelFunction, sums: Sums, gram: np.ndarray, coef: np.ndarray, pool: Pool, count: int
 ) -> np.ndarray:
-    """Return the coefficients with the masses along `count` directions corrected.
+    """Return the coefficients with the masses along `count` directions corrected (eq. sm-masses).
 
     Parameters
     ----------
