@@ -189,13 +189,30 @@ class FamilyInference(ParametricDensity):
     def _public(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return values by parameter as ``params_`` has them."""
 
-    def _fit_record(self) -> Fit:
+    def _dropped_rows(self) -> bool:
+        """Whether the likelihood needs rows that ``keep_rows=False`` dropped."""
+        fields = getattr(self._family().statistics_type, "__dataclass_fields__", {})
+        return "X" in fields and "X" not in self._statistics
+
+    def _fit_record(self, X: Any = None, sample_weight: Any = None) -> Fit:
+        """Return the fit; `X` is the training table, for fits that have dropped it."""
         family = self._family()
-        statistics = family.statistics_type(**self._statistics)
+        if not self._dropped_rows():
+            statistics = family.statistics_type(**self._statistics)
+        elif X is None:
+            raise ValueError(
+                f"The {family.name} family needs the rows, which keep_rows=False dropped: pass the "
+                "training table as X (and its sample_weight) where X is an argument, or fit with "
+                "keep_rows=True."
+            )
+        else:
+            check_training_table(X, sample_weight, self._statistics["n"], what="Inference")
+            self._check_support(family, X)
+            statistics = family.summarize(X.astype(np.float64, copy=False), sample_weight)
         return Fit(family, statistics, self._estimate, self._column_names())
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
-        fit = self._fit_record()
+        fit = self._fit_record(X, sample_weight)
         infinite = infinite_estimates(fit.family, fit.params)
         for name in self._estimate:
             if name not in infinite:
@@ -249,7 +266,7 @@ class FamilyInference(ParametricDensity):
     def _intervals(
         self, level: float, method: str, X: Any, sample_weight: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        fit = self._fit_record()
+        fit = self._fit_record(X, sample_weight)
         check_estimate_off_edge(*fit[:4], "Intervals")
         if method == "robust":
             for name in self._estimate:
@@ -271,7 +288,7 @@ class FamilyInference(ParametricDensity):
     def _bootstrap_intervals(
         self, level: float, X: Any, sample_weight: Any, random_state: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        fit = self._fit_record()
+        fit = self._fit_record(X, sample_weight)
         if fit.family.joint:
             raise ValueError(
                 "Bootstrap intervals are for families of independent columns; use method='auto'."

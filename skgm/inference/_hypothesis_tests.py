@@ -380,7 +380,10 @@ class EstimatedNull(WaldNull):
         given = {"sample_weight": data.sample_weight, "event": data.event}
         weighting = {name: value for name, value in given.items() if value is not None}
         check_events_given(estimator, data.event)
-        self.fitted = clone(estimator).fit(data.X, **weighting)
+        fresh = clone(estimator)
+        if "keep_rows" in fresh.get_params():
+            fresh.set_params(keep_rows=True)
+        self.fitted = fresh.fit(data.X, **weighting)
         shapes = self.fitted._parameter_shapes()
         if isinstance(self.fitted, MLEDensity):
             null = family_null(self.fitted, self.fitted._family(), null, shapes)

@@ -49,6 +49,9 @@ class MLEDensity(FamilyInference):
     fixed : dict of str to float or array-like, default=None
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
         one per column. They are not estimated, and stay what they are in every interval and test.
+    keep_rows : bool, default=True
+        Whether families whose likelihood needs the rows keep them. If not, `partial_fit` cannot
+        go on, and standard errors and intervals ask for the training table as `X`.
 
     Attributes
     ----------
@@ -89,6 +92,11 @@ class MLEDensity(FamilyInference):
     whole. Until the rows seen determine the parameters, `partial_fit` leaves the estimator not
     fitted.
 
+    The likelihood of some families has no summary smaller than the rows: Laplace, Cauchy, Student's
+    t, logistic, Gumbel, Weibull, negative binomial, right-censored rows and every distribution of
+    scipy.stats. Their fitted estimators keep the whole training table in the order of its rows,
+    and so do their pickles. With ``keep_rows=False`` they keep none of it.
+
     A column of zeros or ones (Bernoulli) or zeros (Poisson) is fitted on the boundary: it has
     intervals by score, profile and exact methods, but no standard errors.
 
@@ -108,11 +116,18 @@ class MLEDensity(FamilyInference):
     """
 
     # scipy's distributions are told apart, and refused by name, in `get_family`
-    _parameter_constraints = {"family": "no_validation", "fixed": [Mapping, None]}
+    _parameter_constraints = {
+        "family": "no_validation",
+        "fixed": [Mapping, None],
+        "keep_rows": ["boolean"],
+    }
 
-    def __init__(self, family: Any = "normal", *, fixed: Any = None) -> None:
+    def __init__(
+        self, family: Any = "normal", *, fixed: Any = None, keep_rows: bool = True
+    ) -> None:
         self.family = family
         self.fixed = fixed
+        self.keep_rows = keep_rows
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that some families take no negative data."""
@@ -208,6 +223,11 @@ class MLEDensity(FamilyInference):
             if seen is None:
                 statistics = self._summarize(family, rows, weight, event)
             else:
+                if self._dropped_rows():
+                    raise ValueError(
+                        f"partial_fit of the {family.name} family needs the rows seen so far, "
+                        "which keep_rows=False drops. Set keep_rows=True and fit again."
+                    )
                 if ("event" in seen) != (event is not None):
                     raise ValueError(
                         "Pass event to all calls of partial_fit or to none; where every value was "
@@ -267,6 +287,10 @@ class MLEDensity(FamilyInference):
         warn_edge_estimate(family, statistics, estimate, self._column_names())
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
+        if not self.keep_rows and "X" in self._statistics:
+            if "event" in self._statistics:
+                raise ValueError("keep_rows must be True where rows are right-censored.")
+            self._statistics = {"n": statistics.n}
         self._estimate = estimate
         self.params_ = self._public(public)
         self.loglik_ = loglik

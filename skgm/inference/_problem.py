@@ -87,7 +87,7 @@ class FamilyNull(TestedNull):
                 "Use wald_test, which works for every estimator with estimating functions."
             )
         check_events_given(estimator, event)
-        self.model = clone(estimator)
+        self.model = clone(estimator).set_params(keep_rows=True)
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
             X, sample_weight, event
         )
