@@ -153,3 +153,15 @@ def test_a_fit_to_missing_values_has_no_edge_tests(penalty):
     for options in ({}, {"X": X}):
         with pytest.raises(ValueError, match="moments count its rows as complete"):
             fitted.edges(**options)
+
+
+def test_a_known_mean_gives_one_more_degree_of_freedom():
+    """The t of a regression on the other columns, without an intercept."""
+    X = rows_of(chain(4), 12)
+    table = ScoreMatchingGaussian(assume_centered=True).fit(X).edges(1.0)
+    k = next(k for k in range(6) if {table.first[k], table.second[k]} == {"x0", "x1"})
+    beta, rss = np.linalg.lstsq(X[:, 1:], X[:, 0], rcond=None)[:2]
+    df = 12 - 3
+    error = np.sqrt(rss[0] / df * np.linalg.inv(X[:, 1:].T @ X[:, 1:])[0, 0])
+    assert_allclose(abs(table.statistic[k]), abs(beta[0] / error), rtol=1e-9)
+    assert_allclose(table.pvalue[k], 2 * stats.t.sf(abs(beta[0] / error), df), rtol=1e-9)
