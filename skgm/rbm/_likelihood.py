@@ -98,19 +98,22 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
     def log_partition(self) -> LogPartition:
         """Return log Z, exactly or with its uncertainty.
 
-        It is found when first asked for, from a seed stored by `fit`, and remembered: the same at
-        every call and after pickling.
+        It is found when first asked for, from a seed stored by `fit`, and remembered until a fitted
+        array changes: the same at every call and after pickling.
 
         Returns
         -------
         log_partition : LogPartition
             With ``.value``, ``.interval`` (95%), ``.standard_error``, ``.ess``, ``.method``
-            ("exact" where the smaller layer has at most 25 units, else "annealing").
+            ("exact" where the smaller layer has at most 25 units, else "annealing"), ``.gap``
+            (minus the logarithm of the share of the model's mass that lies near the chains of
+            training) and ``.reliable``.
 
         Warns
         -----
         ConvergenceWarning
-            The estimates from both directions disagree, or rest on too few effective chains.
+            The estimates from both directions disagree, or rest on too few effective chains. Or
+            the gap exceeds a nat: training did not see most of the mass.
         """
         check_is_fitted(self)
         cache, fingerprint = self._log_partition_cache, self._fingerprint()
