@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from skgm._numerics.importance import systematic_picks
 from skgm._warnings import warn_user
 
 __all__ = [
@@ -100,6 +101,5 @@ def stratified_codes(prior: np.ndarray, n: int, rng: np.random.Generator) -> np.
 
     Systematic sampling is unbiased and has less variance than independent draws.
     """
-    points = (np.arange(n) + rng.random()) / n
-    codes = np.searchsorted(np.cumsum(prior), points, side="right")
-    return rng.permutation(np.minimum(codes, len(prior) - 1))
+    with np.errstate(divide="ignore"):
+        return rng.permutation(systematic_picks(np.log(prior), n, rng))
