@@ -235,6 +235,12 @@ def progress_shown(estimator: Any, verbose: Any) -> Iterator[None]:
     """Show a progress bar of the fit within, if `verbose` and the estimator has no callbacks."""
     bar = progress_bar() if verbose and not getattr(estimator, "_skl_callbacks", []) else None
     if bar is None:
+        if verbose and not getattr(estimator, "_skl_callbacks", []):
+            warn_user(
+                "verbose shows a progress bar only with scikit-learn >= 1.9 and rich. Install both "
+                "(pip install 'skgm[progress]'), or set verbose=False.",
+                UserWarning,
+            )
         yield
         return
     estimator.set_callbacks(bar)

@@ -1,9 +1,13 @@
 """What `_sklearn.py` promises on every supported scikit-learn."""
 
+import sys
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.utils.fixes import parse_version
 
+from skgm import BernoulliRBMCD
 from skgm._sklearn import SKLEARN_VERSION, check_sample_weight
 from tests.toy import ToyNormal
 
@@ -113,3 +117,16 @@ def recorder():
             self.events.append(("teardown", {}))
 
     return Recorder()
+
+
+def test_verbose_without_rich_names_the_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    X = np.eye(6)
+    with pytest.warns(UserWarning, match=r"progress bar .*pip install 'skgm\[progress\]'"):
+        BernoulliRBMCD(2, n_iter=1, verbose=1, random_state=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*progress bar")
+        warnings.filterwarnings("ignore", message="(?!.*progress bar)")
+        BernoulliRBMCD(2, n_iter=1, random_state=0).fit(X)
