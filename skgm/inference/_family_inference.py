@@ -276,12 +276,8 @@ class FamilyInference(ParametricDensity):
             found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         # where a Wald interval reaches infinity, its error overflowed
-        endless = (
-            set()
-            if method in ("wald", "wald-transformed", "robust")
-            else {f"{p.name} (high)" for p in fit.family.parameters if p.may_be_infinite}
-        )
         both = low | {f"{k} (high)": v for k, v in high.items()}
+        endless = set() if method in ("wald", "wald-transformed", "robust") else set(both)
         check_no_overflow(both, "intervals", but=endless)
         return self._public(low), self._public(high), methods
 

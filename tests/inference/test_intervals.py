@@ -17,6 +17,9 @@ with warnings.catch_warnings():
     from statsmodels.stats.rates import confint_poisson
 
 
+CHI2 = stats.chi2.ppf(0.95, 1)
+
+
 def interval(name, X, parameter, method, level=0.95, **kwargs):
     return MLEDensity(name).fit(X, **kwargs).confidence_intervals(level, method)[parameter]
 
@@ -262,10 +265,20 @@ def test_refusals(name, method, words):
         MLEDensity(name).fit(data(name)).confidence_intervals(method=method)
 
 
-def test_unbounded_intervals_are_refused():
+def test_an_unbounded_interval_leaves_the_others_alone():
+    """n <= 2 q: the score test rejects no large variance, but does reject means far away."""
     x = data("normal", n=5, d=1)
-    with pytest.raises(ValueError, match=r"unbounded with n = 5.*exact"):
-        MLEDensity().fit(x).confidence_intervals(method="score")
+    fit = MLEDensity().fit(x)
+    found = fit.confidence_intervals(method="score")
+    assert found["sigma"][1] == np.inf
+    assert 0 < found["sigma"][0] < fit.params_["sigma"]
+    half = x.std() * np.sqrt(CHI2 / (5 - CHI2))
+    assert_allclose(found["mu"], [x.mean() - half, x.mean() + half])
+    assert fit.confidence_intervals(0.99, "score")["mu"] == (-np.inf, np.inf)
+
+
+def test_weights_below_one_row_have_no_exact_interval():
+    x = data("normal", n=5, d=1)
     with pytest.raises(ValueError, match=r"weights sum to 0.2"):
         MLEDensity().fit(x, sample_weight=np.full(5, 0.04)).confidence_intervals()
 

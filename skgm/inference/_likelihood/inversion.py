@@ -95,8 +95,8 @@ def invert(
     def above(value: np.ndarray) -> np.ndarray:
         return -_bounded(root(value)) - quantile
 
-    low = _search(below, estimate, space.low, -scale, method, False)
-    high = _search(above, estimate, space.high, scale, method, space.may_be_infinite)
+    low = _search(below, estimate, space.low, -scale, False)
+    high = _search(above, estimate, space.high, scale, space.may_be_infinite)
     return low, high
 
 
@@ -122,7 +122,6 @@ def _search(
     estimate: np.ndarray,
     bound: float,
     scale: np.ndarray,
-    method: str,
     may_be_infinite: bool,
 ) -> np.ndarray:
     """Return where `excess` turns positive between the estimate and the bound."""
@@ -152,8 +151,8 @@ def _search(
         if not np.isfinite(outer[waiting]).all():
             break
         waiting &= (excess(outer) <= 0) & (outer != bound)
-    if not np.isfinite(outer[~endless]).all() or waiting.any():
-        raise ValueError(f"The {method} interval is unbounded at this level; use a lower level.")
+    endless |= waiting  # the root stays below its quantile up to the largest float
+    outer = np.where(endless, inner, outer)
     open_ended = excess(outer) <= 0
     return np.where(open_ended, bound, find_root(excess, inner, outer))
 
@@ -464,43 +463,37 @@ def score_interval(
     Returns
     -------
     low, high : ndarray of shape (d,)
-        An end of the parameter space where the statistic never grows large enough on that side.
-
-    Raises
-    ------
-    ValueError
-        In small samples the statistic may stay below its quantile out to infinity.
+        An end of the parameter space where the statistic never grows large enough on that side, as
+        in small samples.
     """
     profile = Profile(family, name, statistics, params)
 
     def root(value: np.ndarray) -> np.ndarray:
-        restricted, _ = profile.at(value)
-        with np.errstate(all="ignore"):
-            slope = family.mean_score(statistics, restricted)
-            information = family.model_information(statistics, restricted)
-            usable = np.isfinite(information).all(axis=(1, 2)) & np.isfinite(slope).all(axis=1)
-            safe = np.where(usable[:, None, None], information, np.eye(slope.shape[1]))
-            solved = np.linalg.solve(safe, slope[..., None])[..., 0]
-            statistic = statistics.n * np.einsum("dk,dk->d", slope, solved)
-        size = np.where(usable, np.sqrt(np.maximum(statistic, 0.0)), np.inf)
+        try:
+            restricted, _ = profile.at(value)
+            with np.errstate(all="ignore"):
+                size = _score_size(family, statistics, restricted)
+        except (ArithmeticError, np.linalg.LinAlgError):  # beyond what can be computed
+            size = np.full(np.shape(value), np.inf)
         return np.sign(params[name] - value) * size
 
     estimate, space = params[name], family.parameter(name)
-    try:
-        low, high = invert(root, profile, level, "score")
-        beyond = low - 1e-6 * (estimate - low), high + 1e-6 * (high - estimate)
+    low, high = invert(root, profile, level, "score")
+    ends = []
+    for end, bound in ((low, space.low), (high, space.high)):
         # an end beyond which nothing can be computed is none: the search ran until numbers failed
-        lost = [
-            (end != bound) & ~np.isfinite(root(np.where(end == bound, estimate, outside)))
-            for end, bound, outside in zip(
-                (low, high), (space.low, space.high), beyond, strict=True
-            )
-        ]
-    except (ArithmeticError, np.linalg.LinAlgError):
-        lost = [np.array(True)]
-    if np.any(lost):
-        raise ValueError(
-            f"The score interval of {name!r} is unbounded at this level with n = "
-            f"{statistics.n:g} observations; use method='auto', or a lower level."
-        )
-    return low, high
+        beyond = np.where(np.isfinite(end), end + 1e-6 * (end - estimate), estimate)
+        lost = np.isfinite(end) & (end != bound) & ~np.isfinite(root(beyond))
+        ends.append(np.where(lost, bound, end))
+    return ends[0], ends[1]
+
+
+def _score_size(family: Any, statistics: Any, restricted: Params) -> np.ndarray:
+    """Return the root of n U' I^-1 U, (d,), U being the mean score; infinite where it is lost."""
+    slope = family.mean_score(statistics, restricted)
+    information = family.model_information(statistics, restricted)
+    usable = np.isfinite(information).all(axis=(1, 2)) & np.isfinite(slope).all(axis=1)
+    safe = np.where(usable[:, None, None], information, np.eye(slope.shape[1]))
+    solved = np.linalg.solve(safe, slope[..., None])[..., 0]
+    statistic = statistics.n * np.einsum("dk,dk->d", slope, solved)
+    return np.where(usable, np.sqrt(np.maximum(statistic, 0.0)), np.inf)

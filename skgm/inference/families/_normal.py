@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy import special
@@ -16,7 +16,6 @@ from skgm.inference.families._statistics import check_no_underflow
 __all__ = [
     "LogNormal",
     "Normal",
-    "check_bounded",
     "chi2_quantile",
     "deviance_roots",
     "mean_interval",
@@ -43,15 +42,6 @@ def chi2_quantile(level: float) -> float:
     return float(special.ndtri((1 + level) / 2)) ** 2
 
 
-def check_bounded(unbounded: Any, method: str, n: float) -> None:
-    """Raise where an interval would reach to infinity."""
-    if np.any(unbounded):
-        raise ValueError(
-            f"The {method} interval at this level is unbounded with n = {n:g} observations; use "
-            "method='exact' (or 'auto'), or a lower level."
-        )
-
-
 def mean_interval(
     method: str, mean: np.ndarray, variance: np.ndarray, n: float, level: float
 ) -> Interval:
@@ -61,8 +51,7 @@ def mean_interval(
         df = student_df(n)
         half = special.stdtrit(df, (1 + level) / 2) * np.sqrt(variance / df)
     elif method == "score":  # n d^2 / (variance + d^2) <= q
-        check_bounded(n <= q, "score", n)
-        half = np.sqrt(variance * q / (n - q))
+        half = np.sqrt(variance * q / (n - q)) if n > q else np.full_like(variance, np.inf)
     else:  # profile: n log(1 + d^2 / variance) <= q
         half = np.sqrt(variance * np.expm1(q / n))
     return mean - half, mean + half
@@ -77,11 +66,11 @@ def variance_interval(method: str, variance: np.ndarray, n: float, level: float)
         small = 2 * special.gammaincinv(half_df, tail) / n
         large = 2 * special.gammainccinv(half_df, tail) / n
     elif method == "score":  # n/2 (u - 1)^2 <= q with u = variance_hat / variance
-        check_bounded(n <= 2 * q, "score", n)
-        small, large = 1 - np.sqrt(2 * q / n), 1 + np.sqrt(2 * q / n)
+        small, large = max(1 - np.sqrt(2 * q / n), 0.0), 1 + np.sqrt(2 * q / n)
     else:  # profile: n (u - 1 - log u) <= q
         small, large = deviance_roots(q / n)
-    return variance / large, variance / small
+    high = variance / small if np.all(small > 0) else np.full_like(variance, np.inf)
+    return variance / large, high
 
 
 def deviance_roots(c: float) -> np.ndarray:
