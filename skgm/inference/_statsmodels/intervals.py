@@ -8,11 +8,10 @@ import numpy as np
 from skgm.inference._likelihood.fit import full_fit
 from skgm.inference._likelihood.functions import (
     LinearTarget,
-    model_surface,
-    profile_ends,
     read_targets,
 )
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
+from skgm.inference._likelihood.surfaces import model_surface, profile_ends
 from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
 from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
