@@ -395,8 +395,31 @@ class ScipyFamily(NumericalFamily):
         """Refuse what did not converge, by what ran away if that may be why."""
         if not converged.all():
             self._check_threshold(found, null)
-            self._check_runaway(found, null, int(np.flatnonzero(~converged)[0]))
+            if self._has_run_away(null, found):
+                converged = converged | self._is_at_limit(statistics, found)
+            if not converged.all():
+                self._check_runaway(found, null, int(np.flatnonzero(~converged)[0]))
         return super().settle(statistics, null, found, converged)
+
+    def _has_run_away(self, null: Params, found: Params) -> bool:
+        """Whether the search was for all parameters but shapes that have run away."""
+        held = [name for name, value in null.items() if not np.isnan(value).all()]
+        return all(np.abs(found[name]).max() > _FAR for name in held)
+
+    def _is_at_limit(self, statistics: Rows, params: Params) -> np.ndarray:
+        """Return in which columns, (d,), shapes ran away to where the likelihood is level.
+
+        The others can still be at their best there, by the envelope theorem, though the likelihood
+        need not have a curvature in them: a Burr law tends to a Pareto law with a free threshold.
+        """
+        theta = self.pack(params)
+        is_shape = np.array([p.link == "log" and p.name != "scale" for p in self.parameters])
+        with np.errstate(all="ignore"):
+            far = is_shape & ~((theta < _FAR) & (theta > 1 / _FAR))
+            slope = np.abs(self.mean_score(statistics, params) * theta)
+            curvature = np.nan_to_num(self.observed_information(statistics, params))
+        level = far.any(axis=1) & (~far | (slope < 1e-6)).all(axis=1)
+        return np.asarray(level & (np.linalg.eigvalsh(curvature)[:, 0] <= 0))
 
     def _check_runaway(self, found: Params, null: Params, j: int) -> None:
         values = {s.name: float(found[s.name][j]) for s in self._shapes if s.name in found}
