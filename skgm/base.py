@@ -16,14 +16,14 @@ from skgm._sklearn import (
     check_sample_weight,
     transactional,
 )
-from skgm._validation import (
+from skgm.tables._frames import frame_schema, keep_index, real_schema, restore_frame
+from skgm.tables._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
     check_n_samples,
     column_names,
     validate_table,
 )
-from skgm.tables._frames import frame_schema, keep_index, real_schema, restore_frame
 
 __all__ = ["DensityEstimator", "DensityTags", "transactional"]
 

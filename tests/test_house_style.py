@@ -28,7 +28,7 @@ BELOW = {
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [
     {"_numerics", "_bayes", "_random", "_sklearn", "_warnings"},
-    {"tables", "_validation"},
+    {"tables"},
     {"base"},
 ]
 FOUNDATION = set().union(*FLOORS)
@@ -85,10 +85,6 @@ def imports(tree):
 def package_of(path):
     """The part of skgm that a module belongs to: a sub-package, or the module itself."""
     return path.relative_to(ROOT / "skgm").parts[0].removesuffix(".py")
-
-
-def part_of(package):
-    return "tables" if package == "_validation" else package
 
 
 def imported_packages(path):
@@ -184,12 +180,10 @@ def test_only_one_module_counts_stack_levels(path):
 
 
 def test_imports_have_no_cycle():
-    """Between parts of skgm; `_validation` is the checking half of the room of tables."""
     graph = {}
     for path in MODULES:
-        names = {part_of(p) for p, _ in imported_packages(path)} - {"__version__"}
-        part = part_of(package_of(path))
-        graph.setdefault(part, set()).update(names - {part})
+        names = {p for p, _ in imported_packages(path)} - {"__version__"}
+        graph.setdefault(package_of(path), set()).update(names)
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 

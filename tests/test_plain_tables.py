@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skgm import ScoreMatchingGaussian
-from skgm._validation import _any_table, _plain_table, validate_table
+from skgm.tables._validation import _any_table, _plain_table, validate_table
 
 X = np.random.default_rng(0).normal(size=(6, 3))
 

@@ -22,7 +22,6 @@ from skgm._sklearn import (
     epoch_ends,
     fit_task,
 )
-from skgm._validation import check_n_samples
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.chain._factor import Factor, Training
@@ -31,6 +30,7 @@ from skgm.chain._splits import Splits
 from skgm.tables._frames import frame_schema
 from skgm.tables._margins import CategoryMargin, Margin, NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
+from skgm.tables._validation import check_n_samples
 
 __all__ = ["DensityChain"]
 

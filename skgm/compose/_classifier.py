@@ -20,7 +20,6 @@ from skgm._sklearn import (
     check_sample_weight,
     fit_task,
 )
-from skgm._validation import check_n_samples, validate_table
 from skgm.base import transactional
 from skgm.compose._densities import (
     DENSITY,
@@ -31,6 +30,7 @@ from skgm.compose._densities import (
     prior_covariance,
 )
 from skgm.compose._fitting import keep_rows
+from skgm.tables._validation import check_n_samples, validate_table
 
 __all__ = ["DensityClassifier"]
 

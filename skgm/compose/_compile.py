@@ -11,11 +11,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from skgm._validation import DISCRETE_SUPPORTS
 from skgm.base import DensityEstimator, DensityTags
 from skgm.compose._bijections import Bijection, Chain, Custom, Partition
 from skgm.compose._columns import column_parts, keep_columns, partition_fault
 from skgm.compose._registry import KNOWN, Rule, is_passthrough, leaves
+from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = [
     "Table",

@@ -15,10 +15,10 @@ from skgm._sklearn import (
     check_sample_weight,
     fit_task,
 )
-from skgm._validation import validate_table
 from skgm.base import transactional
 from skgm.compose._densities import DENSITY, as_given, fit_density, log_density, prior_covariance
 from skgm.compose._fitting import keep_rows
+from skgm.tables._validation import validate_table
 
 __all__ = ["DensityOutlierDetector"]
 

@@ -9,7 +9,6 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 
 from skgm._sklearn import BaseComposition, Interval, fit_task
-from skgm._validation import check_finite, column_names
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.compose._bijections import Chain
 from skgm.compose._columns import names_of
@@ -24,6 +23,7 @@ from skgm.compose._compile import (
 )
 from skgm.compose._fitting import fit_steps, keep_param_rows, keep_rows, last_step_params
 from skgm.compose._pull_back import complete_rows, draw_rows, log_image_probability
+from skgm.tables._validation import check_finite, column_names
 
 __all__ = [
     "DensityPipeline",

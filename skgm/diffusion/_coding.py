@@ -12,7 +12,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight
-from skgm._validation import check_finite, column_names, validate_table
 from skgm.tables._columns import (
     MOST_CATEGORIES,
     code_table,
@@ -24,6 +23,7 @@ from skgm.tables._columns import (
 )
 from skgm.tables._encoding import Encoding, Jitter
 from skgm.tables._frames import frame_fault, frame_schema, keep_index, real_schema, restore_frame
+from skgm.tables._validation import check_finite, column_names, validate_table
 
 __all__ = ["MixedTable", "RealTable", "TableCoding", "read_training_table"]
 

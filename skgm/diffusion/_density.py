@@ -10,7 +10,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
-from skgm._validation import check_n_samples
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags
 from skgm.diffusion._classes import encode_labels
@@ -18,6 +17,7 @@ from skgm.diffusion._coding import MixedTable, TableCoding
 from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean
 from skgm.diffusion._model import DiffusionModel
 from skgm.diffusion._scaling import Summary
+from skgm.tables._validation import check_n_samples
 
 __all__ = ["SAMPLERS", "DiffusionDensity"]
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
-from skgm._validation import check_no_overflow, naming_columns
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
 from skgm.inference._likelihood.functions import function_interval
 from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
@@ -22,6 +21,7 @@ from skgm.inference._parametric import (
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference.families import Family
 from skgm.inference.families._limits import check_estimate_off_edge, undetermined
+from skgm.tables._validation import check_no_overflow, naming_columns
 
 __all__ = [
     "FamilyInference",

@@ -10,7 +10,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
-from skgm._validation import check_inside_support, check_no_overflow, naming_columns, validate_table
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
@@ -18,6 +17,12 @@ from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import resolve_family
+from skgm.tables._validation import (
+    check_inside_support,
+    check_no_overflow,
+    naming_columns,
+    validate_table,
+)
 
 __all__ = ["MLEDensity"]
 

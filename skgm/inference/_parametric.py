@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight
-from skgm._validation import check_level
 from skgm.base import DensityEstimator
 from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
+from skgm.tables._validation import check_level
 
 __all__ = [
     "COVARIANCES",

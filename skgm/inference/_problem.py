@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
-from skgm._validation import naming_columns
 from skgm.inference._likelihood.bartlett import column_means
 from skgm.inference._likelihood.fit import constrained_estimate
 from skgm.inference._likelihood.nulls import (
@@ -26,6 +25,7 @@ from skgm.inference._nesting import limit_case, nested_null
 from skgm.inference._results import TestResult
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
+from skgm.tables._validation import naming_columns
 
 __all__ = [
     "CORRECTIONS",

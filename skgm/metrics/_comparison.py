@@ -7,10 +7,10 @@ import numpy as np
 from scipy import stats
 
 from skgm._sklearn import check_sample_weight
-from skgm._validation import check_level
 from skgm.inference import MLEDensity
 from skgm.inference._nesting import fixed_values, nested_null
 from skgm.inference.families import get_family
+from skgm.tables._validation import check_level
 
 __all__ = [
     "DensityComparison",

@@ -21,7 +21,6 @@ from skgm._sklearn import (
     limit_threads,
     step_task,
 )
-from skgm._validation import check_support, column_names
 from skgm.base import DensityTags, transactional
 from skgm.nce._classifiers import (
     MIN_ROWS,
@@ -37,6 +36,7 @@ from skgm.nce._parametric import ParametricCritic, fit_parametric_critic
 from skgm.nce._preparation import Prepared, prepare_rows
 from skgm.nce._ratio_density import OLD_SAMPLERS, RatioDensity, chosen_sampler
 from skgm.nce._statistics import Form, is_linear_critic, make_statistics
+from skgm.tables._validation import check_support, column_names
 
 __all__ = ["NCEDensity"]
 

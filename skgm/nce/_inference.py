@@ -7,13 +7,13 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._validation import check_level
 from skgm.inference._likelihood.nulls import read_null
 from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative
 from skgm.inference._results import ConfidenceIntervals, takes_level
 from skgm.nce._contrast import LinearFit, maximize
 from skgm.nce._covariance import KINDS, Covariance, covariance
 from skgm.nce._parametric import ParametricCritic
+from skgm.tables._validation import check_level
 
 __all__ = ["CriticNull", "ParametricInference"]
 

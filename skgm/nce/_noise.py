@@ -23,7 +23,7 @@ from skgm._numerics.distributions import (
     UniformNoise,
     open_uniform,
 )
-from skgm._validation import DISCRETE_SUPPORTS
+from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = [
     "NOISE_NAMES",

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
-from skgm._validation import column_names
 from skgm.diffusion import DDPM
 from skgm.plotting._axes import axes_for, check_column
+from skgm.tables._validation import column_names
 
 __all__ = [
     "DiffusionDisplay",

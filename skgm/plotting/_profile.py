@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from skgm._validation import check_level
 from skgm.inference._family_inference import Fit, fit_interval
 from skgm.inference._likelihood.rstar import rstar
 from skgm.plotting._axes import axes_for, check_column, check_mle
+from skgm.tables._validation import check_level
 
 __all__ = [
     "Curves",

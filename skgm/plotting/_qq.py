@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skgm._validation import check_level
 from skgm.inference.families import Family
 from skgm.plotting._axes import axes_for, check_column, check_mle
+from skgm.tables._validation import check_level
 
 __all__ = ["QQDisplay"]
 

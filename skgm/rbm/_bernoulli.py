@@ -18,7 +18,6 @@ from skgm._sklearn import (
     progress_shown,
     transactional,
 )
-from skgm._validation import validate_table
 from skgm.base import DensityTags
 from skgm.rbm._energy import RBMParameters
 from skgm.rbm._exact import fit_by_enumeration
@@ -27,6 +26,7 @@ from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
 from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
 from skgm.rbm._stream import Stream
 from skgm.rbm._training import Fitted, Settings, fit_contrastive
+from skgm.tables._validation import validate_table
 
 __all__ = ["BernoulliRBMCD"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
-from skgm._validation import check_finite, column_names
 from skgm._warnings import warn_user
+from skgm.tables._validation import check_finite, column_names
 
 __all__ = ["TrainingRows", "as_units", "check_complete", "choose_threshold", "dense"]
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._validation import check_finite, validate_table
 from skgm.tables._columns import (
     code_table,
     column_kinds,
@@ -15,6 +14,7 @@ from skgm.tables._columns import (
     table_shape,
 )
 from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
+from skgm.tables._validation import check_finite, validate_table
 
 __all__ = ["TableReader"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy.special import logsumexp
 
-from skgm._validation import SUPPORTS
+from skgm.tables._validation import SUPPORTS
 from skgm.testing._data import held_out_baseline, table_for
 from skgm.testing._quadrature import Grid, grid_for
 from skgm.testing._registry import density_check

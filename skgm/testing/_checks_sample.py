@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgm._validation import inside_support
+from skgm.tables._validation import inside_support
 from skgm.testing._data import clustered_table, table_for
 from skgm.testing._quadrature import cell_pvalue, grid_for
 from skgm.testing._registry import density_check

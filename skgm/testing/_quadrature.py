@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skgm._validation import DISCRETE_SUPPORTS
 from skgm.base import DensityTags
+from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = ["Axis", "Grid", "cell_pvalue", "grid_for", "make_axis", "make_grid"]
 

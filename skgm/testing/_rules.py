@@ -5,8 +5,8 @@ from typing import Any
 
 from sklearn.utils import get_tags
 
-from skgm._validation import DISCRETE_SUPPORTS
 from skgm.base import DensityTags
+from skgm.tables._validation import DISCRETE_SUPPORTS
 from skgm.testing._registry import Rule
 
 __all__ = [

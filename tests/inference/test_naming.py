@@ -2,8 +2,8 @@
 
 import pytest
 
-from skgm._validation import naming_columns
 from skgm.inference import MLEDensity, likelihood_ratio_test
+from skgm.tables._validation import naming_columns
 
 pd = pytest.importorskip("pandas")
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import special
 
-from skgm._validation import check_support, column_names, inside_support
 from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.tables._validation import check_support, column_names, inside_support
 
 
 class ReferenceGaussian(DensityEstimator):

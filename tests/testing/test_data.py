@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgm._validation import SUPPORTS, inside_support
+from skgm.tables._validation import SUPPORTS, inside_support
 from skgm.testing._data import (
     MARGINS,
     clustered_table,

@@ -15,11 +15,11 @@ from skgm._numerics.sandwich import (
     errors_from_sandwich,
     total_weight,
 )
-from skgm._validation import SUPPORTS, inside_support
 from skgm.inference._likelihood.bartlett import bartlett_factor, bartlett_interval
 from skgm.inference._likelihood.inversion import profile_interval, score_interval
 from skgm.inference._likelihood.rstar import rstar_interval
 from skgm.inference._likelihood.wald import wald_interval
+from skgm.tables._validation import SUPPORTS, inside_support
 
 __all__ = [
     "EXACT_TOO",

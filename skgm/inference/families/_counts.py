@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import special, stats
 
-from skgm._validation import inside_support
 from skgm.inference.families._base import EXACT_TOO, ExponentialFamily, Interval, Parameter, Params
 from skgm.inference.families._statistics import Sums, reduce_chunks
+from skgm.tables._validation import inside_support
 
 __all__ = [
     "Geometric",

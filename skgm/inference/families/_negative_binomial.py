@@ -9,10 +9,10 @@ from scipy import special, stats
 
 from skgm._numerics.roots import find_root
 from skgm._numerics.special import curvature_ratio, gap_ratio, log_rising
-from skgm._validation import inside_support
 from skgm.inference.families._base import Family, Interval, Parameter, Params, SpecialCase, same
 from skgm.inference.families._counts import draw_poisson
 from skgm.inference.families._statistics import Rows
+from skgm.tables._validation import inside_support
 
 __all__ = [
     "NegativeBinomial",

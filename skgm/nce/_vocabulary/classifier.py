@@ -26,7 +26,6 @@ from skgm._sklearn import (
     fit_task,
     limit_threads,
 )
-from skgm._validation import validate_table
 from skgm._warnings import warn_user
 from skgm.base import transactional
 from skgm.nce._vocabulary.class_model import (
@@ -39,6 +38,7 @@ from skgm.nce._vocabulary.class_model import (
     train_by_batches,
 )
 from skgm.nce._vocabulary.full_softmax import SoftmaxPrediction, fit_softmax, merge_labeled_rows
+from skgm.tables._validation import validate_table
 
 __all__ = ["NCEClassifier"]
 

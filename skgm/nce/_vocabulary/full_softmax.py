@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.epochs import LogNormalizerStats
-from skgm._validation import validate_table
+from skgm.tables._validation import validate_table
 
 __all__ = [
     "SoftmaxFit",

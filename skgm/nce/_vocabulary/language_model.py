@@ -20,7 +20,6 @@ from skgm._sklearn import (
     fit_task,
     transactional,
 )
-from skgm._validation import check_n_samples
 from skgm._warnings import warn_user
 from skgm.nce._vocabulary.sampled_softmax import DistinctClasses, OutputTable, noise_probabilities
 from skgm.nce._vocabulary.words import (
@@ -31,6 +30,7 @@ from skgm.nce._vocabulary.words import (
     draw_sentences,
     ngrams,
 )
+from skgm.tables._validation import check_n_samples
 
 __all__ = ["NCELanguageModel"]
 

@@ -14,13 +14,6 @@ from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import NotIntegrableError
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import (
-    check_finite,
-    check_scales,
-    check_several_rows,
-    check_support,
-    warn_singular,
-)
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityTags, transactional
 from skgm.inference._parametric import ParametricDensity, check_training_table
@@ -46,6 +39,13 @@ from skgm.score_matching._exp_family.linear_system import (
 )
 from skgm.score_matching._exp_family.own_statistics import OwnStatistics, count_statistics
 from skgm.score_matching._exp_family.statistics import Quadratic, Statistics
+from skgm.tables._validation import (
+    check_finite,
+    check_scales,
+    check_several_rows,
+    check_support,
+    warn_singular,
+)
 
 __all__ = [
     "ScoreMatchingExpFamily",

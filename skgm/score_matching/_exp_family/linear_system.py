@@ -13,7 +13,6 @@ import numpy as np
 
 from skgm._numerics.importance import NotIntegrableError
 from skgm._numerics.moments import Moments
-from skgm._validation import check_support
 from skgm.score_matching._bounds import boundary_weight, check_bounds, check_inside_bounds
 from skgm.score_matching._exp_family.statistics import (
     Gamma,
@@ -22,6 +21,7 @@ from skgm.score_matching._exp_family.statistics import (
     SquareRoot,
     Statistics,
 )
+from skgm.tables._validation import check_support
 
 __all__ = [
     "FAMILIES",

@@ -9,7 +9,6 @@ from sklearn.model_selection import check_cv
 
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
-from skgm._validation import check_scales, check_several_rows, column_names
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._gaussian.density import GaussianDensity
 from skgm.score_matching._gaussian.regularization import (
@@ -23,6 +22,7 @@ from skgm.score_matching._gaussian.regularization import (
     warn_of,
 )
 from skgm.score_matching._gaussian.sparse import largest_alpha, solve_path
+from skgm.tables._validation import check_scales, check_several_rows, column_names
 
 __all__ = [
     "Path",

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skgm._numerics.gaussian import Factor, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import check_sample_weight
-from skgm._validation import column_names, validate_table, warn_singular
 from skgm.inference._parametric import ParametricDensity
 from skgm.score_matching._gaussian.edges import EdgeTable, edge_table
 from skgm.score_matching._gaussian.fitted import (
@@ -23,6 +22,7 @@ from skgm.score_matching._gaussian.fitted import (
 from skgm.score_matching._gaussian.regularization import RegularizedFit
 from skgm.score_matching._gaussian.truncated import BoxedGaussian
 from skgm.score_matching._objectives import explicit_rows, implicit_rows
+from skgm.tables._validation import column_names, validate_table, warn_singular
 
 __all__ = ["GaussianDensity", "gaussian_implicit_loss"]
 

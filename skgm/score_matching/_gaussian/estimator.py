@@ -10,7 +10,6 @@ from sklearn.utils.metaestimators import available_if
 from skgm._numerics.gaussian import factorize, factorize_diagonal
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
-from skgm._validation import check_scales, check_several_rows, column_names, validate_table
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._bounds import WEIGHTS
 from skgm.score_matching._gaussian.density import GaussianDensity
@@ -18,6 +17,7 @@ from skgm.score_matching._gaussian.fitted import UnboundedGaussian
 from skgm.score_matching._gaussian.missing import moments_with_missing, observed_log_likelihood
 from skgm.score_matching._gaussian.regularization import CONSTRAINTS, RegularizedFit, regularize
 from skgm.score_matching._gaussian.truncated import fit_boxed
+from skgm.tables._validation import check_scales, check_several_rows, column_names, validate_table
 
 __all__ = [
     "ScoreMatchingGaussian",

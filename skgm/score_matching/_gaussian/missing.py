@@ -6,8 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.gaussian import RIDGE, constant_columns, gaussian_log_density, scaled_cholesky
 from skgm._numerics.moments import Moments
-from skgm._validation import check_finite, check_scales
 from skgm._warnings import warn_user
+from skgm.tables._validation import check_finite, check_scales
 
 __all__ = [
     "em_moments",

@@ -11,7 +11,6 @@ from skgm._numerics.box_gaussian import BoxGaussian
 from skgm._numerics.gaussian import factorize
 from skgm._numerics.moments import Moments
 from skgm._numerics.sandwich import meat, sandwich, standard_errors
-from skgm._validation import check_finite, check_scales
 from skgm._warnings import warn_user
 from skgm.inference._parametric import check_training_table
 from skgm.score_matching._bounds import (
@@ -30,6 +29,7 @@ from skgm.score_matching._gaussian.truncated_system import (
     psi_and_bread,
     solve_truncated,
 )
+from skgm.tables._validation import check_finite, check_scales
 
 __all__ = [
     "BoxedGaussian",

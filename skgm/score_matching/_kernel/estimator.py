@@ -13,7 +13,6 @@ from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads
-from skgm._validation import check_scales, check_several_rows, column_names, warn_singular
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.score_matching._kernel.fit import (
@@ -25,6 +24,7 @@ from skgm.score_matching._kernel.fit import (
     solve_ridge,
 )
 from skgm.score_matching._kernel.masses import Pool, choose, correct, peak_bound
+from skgm.tables._validation import check_scales, check_several_rows, column_names, warn_singular
 
 __all__ = [
     "KernelExpFamily",

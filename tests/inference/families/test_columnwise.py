@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm._validation import inside_support
 from skgm.inference.families._statistics import Rows
+from skgm.tables._validation import inside_support
 from tests.inference.families.cases import COLUMNWISE, IDS, nodes, table
 
 pytestmark = pytest.mark.parametrize(("family", "params", "distributions"), COLUMNWISE, ids=IDS)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from skgm import ScoreMatchingGaussian
-from skgm._validation import (
+from skgm.tables._validation import (
     DISCRETE_SUPPORTS,
     SUPPORTS,
     check_finite,
