@@ -85,7 +85,7 @@ def confidence_intervals(
     ValueError
         A method that the model lacks; an unknown name; a fit that did not converge, is regularized
         or has no likelihood; an estimate on the edge of its space; a likelihood that is not
-        smooth; an interval without an end.
+        smooth.
     TypeError
         A model of another kind.
 
