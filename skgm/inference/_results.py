@@ -202,9 +202,6 @@ def describe_null(null: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-# From a statistic to the result of a test.
-
-
 # The printed summary of a fit.
 
 
