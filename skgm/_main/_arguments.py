@@ -11,13 +11,16 @@ from skgm._main._models import MODELS
 __all__ = ["Options", "parse"]
 
 DESCRIPTION = """\
-Fit densities to a table of numbers, compare them on rows held out for the purpose, print
+Fit densities to a table, compare them on rows held out for the purpose, print
 confidence intervals, and write synthetic rows.
 
 A quarter of the rows is put aside. On the rest, each model's options are chosen by 5-fold
 cross-validated log-likelihood; the rows put aside then compare the models with two baselines:
 one normal per column, independent, and one joint normal. The model that cross-validation likes
-best writes the synthetic rows. Rows are shuffled, so the table should not be a time series."""
+best writes the synthetic rows. Rows are shuffled, so the table should not be a time series.
+
+A table with text, booleans or missing values (empty, NA or ?) is fitted by a chain of classifiers
+and compared with independent columns; its synthetic rows have the same kinds and holes."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def _arguments() -> dict[str, dict[str, Any]]:
         "table": {
             "nargs": "?",
             "metavar": "table.csv",
-            "help": "CSV file of numbers, with or without a line of names (default: the wine "
+            "help": "CSV file, with or without a line of names (default: the wine "
             "measurements that ship with scikit-learn)",
         },
         "--model": {

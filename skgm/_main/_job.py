@@ -8,6 +8,7 @@ from typing import Any
 from skgm._main._arguments import Options
 from skgm._main._errors import JobError
 from skgm._main._files import Writer, check_output, write_files
+from skgm._main._mixed import is_mixed, run_mixed
 from skgm._main._plot import MAX_COLUMNS, can_plot, pair_plot
 from skgm._main._report import comparison_lines, interval_lines, synthetic_notes, table_lines
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
@@ -27,6 +28,9 @@ def run(options: Options) -> Iterator[str]:
     """
     path = check_output(options.output, options.table)
     table = default_table() if options.table is None else read_table(options.table)
+    if is_mixed(table):
+        yield from run_mixed(table, options, path)
+        return
     yield from table_lines(table)
     split = split_table(table, options.random_state)
     baselines, notes = quietly("baselines", fit_baselines, split)

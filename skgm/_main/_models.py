@@ -76,6 +76,13 @@ def _ddpm(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
     return _scaled(DDPM(random_state=random_state))
 
 
+def _chain(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+    from skgm.chain import DensityChain
+    from skgm.compose import DensityPipeline
+
+    return DensityPipeline([("density", DensityChain(random_state=random_state))]), {}
+
+
 # To add a model: one line here. The first of equally good models writes the synthetic rows.
 MODELS: dict[str, Model] = {
     "score-matching-gaussian": Model(
@@ -91,5 +98,8 @@ MODELS: dict[str, Model] = {
         "kernel exponential family by score matching, for a few columns", _kernel, by_default=False
     ),
     "nce": Model("density by noise-contrastive estimation", _nce, by_default=False),
+    "density-chain": Model(
+        "chain of classifiers over cells of the columns", _chain, by_default=False
+    ),
     "ddpm": Model("denoising diffusion", _ddpm, by_default=False),
 }

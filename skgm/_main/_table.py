@@ -1,4 +1,4 @@
-"""Reading a table of numbers from a CSV file."""
+"""Reads a table from a CSV file: numbers, text, booleans and holes."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of numbers, its origin in words, and how to write one like it.
+    """A table, its origin in words, and how to write one like it.
 
     `has_header` is False where the file had no line of names; the columns are then x0, x1, ...
     """
@@ -44,7 +44,7 @@ def default_table() -> Table:
 
 
 def read_table(path: str) -> Table:
-    """Read a CSV file of numbers, with or without a line of column names.
+    """Read a CSV file, with or without a line of column names.
 
     The delimiter is a comma, semicolon, tab or bar, whichever the first line has most of. A first
     line that holds anything but numbers is taken for names; a leading ``#`` is dropped.
@@ -53,7 +53,8 @@ def read_table(path: str) -> Table:
     ------
     JobError
         A file that cannot be read or holds no rows, rows of unequal length, names that are missing
-        or come twice, a column that holds text, missing or infinite values, or is constant.
+        or come twice, a column that holds infinite values, or is constant in a table of complete
+        numbers.
     """
     text = _read_text(path).lstrip("\n")
     first_line, _, rest = text.partition("\n")
@@ -61,7 +62,9 @@ def read_table(path: str) -> Table:
         raise JobError(f"{path} is empty: no header, no rows")
     delimiter = max(DELIMITERS, key=lambda mark: _count_outside_quotes(first_line, mark))
     first = next(csv.reader([first_line.removeprefix("#")], delimiter=delimiter))
-    has_header = not all(_is_number(cell) or not cell.strip() for cell in first)
+    has_header = _is_header(
+        first, list(csv.reader(io.StringIO(rest[:20_000]), delimiter=delimiter))
+    )
     names = [cell.strip() for cell in first] if has_header else [f"x{j}" for j in range(len(first))]
     _check_names(names, path)
     if has_header and not rest.strip():
@@ -93,6 +96,24 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell  # float takes 1_000; a table does not
 
 
+def _is_header(first: list[str], rows: list[list[str]]) -> bool:
+    """Tell whether the first line holds names.
+
+    It does if none of its cells is a number, or if some cell that is none stands above numbers. A
+    first line of numbers only is a row, and so is one with texts above texts.
+    """
+    number = [_is_number(cell) or not cell.strip() for cell in first]
+    if all(number):
+        return False
+    if not any(_is_number(cell) for cell in first):
+        return True
+    for j, is_number in enumerate(number):
+        below = [row[j].strip() for row in rows[:50] if len(row) == len(first) and row[j].strip()]
+        if not is_number and below and all(map(_is_number, below)):
+            return True
+    return False
+
+
 def _check_names(names: list[str], path: str) -> None:
     for j, name in enumerate(names, start=1):
         if not name:
@@ -114,6 +135,7 @@ def _parse(text: str, names: list[str], delimiter: str, path: str) -> Any:
             sep=delimiter,
             header=None,
             skipinitialspace=True,
+            na_values=["?"],
             low_memory=False,
             **exact,
         )
@@ -138,40 +160,50 @@ def _check_ragged(text: str, n_columns: int, delimiter: str, path: str) -> None:
 
 
 def _check_columns(frame: Any, path: str) -> None:
+    """Give each column its kind: numbers, whole numbers, booleans or text, with holes as they are.
+
+    A table of complete numbers is refused if a column is constant: it has no joint density.
+    """
     for name in frame.columns:
-        values = _numbers(frame[name], f"{path}: column {name!r}")
-        frame[name] = values
+        frame[name] = _typed(frame[name], f"{path}: column {name!r}")
+    complete = not frame.isna().any().any()
+    if not complete or any(column.dtype.kind not in "iuf" for _, column in frame.items()):
+        return
+    for name in frame.columns:
+        values = frame[name].to_numpy()
         if len(values) > 1 and np.ptp(values) == 0:
             raise JobError(
                 f"{path}: column {name!r} is constant ({values[0]:g} in every row); drop it"
             )
 
 
-def _numbers(column: Any, where: str) -> np.ndarray:
-    """Return a column as finite numbers (integers stay integers), or say what is wrong with it."""
-    if column.dtype.kind not in "iuf":
-        _check_no_text(column, where)
+def _typed(column: Any, where: str) -> Any:
+    """Return a column as numbers, booleans or text; whole numbers stay so beside holes."""
+    if column.dtype.kind in "iub":
+        return column
+    if column.dtype.kind != "f":
+        return _text(column, where)
     values = column.to_numpy()
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        what = "a missing value" if math.isnan(values[row]) else "an infinite value"
-        raise JobError(_not_finite(where, what, row + 1))
-    return values
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise JobError(_not_finite(where, "an infinite value", row + 1))
+    known = values[~np.isnan(values)]
+    if len(known) < len(values) and len(known) and (known == np.floor(known)).all():
+        return column.astype("Int64") if np.abs(known).max() < 2**53 else column
+    return column
+
+
+def _text(column: Any, where: str) -> Any:
+    """Return a column of text; refuse numbers that pandas could not read."""
+    known = column.dropna()
+    words = known.map(str)
+    if len(words) and all(_is_number(word) for word in words):
+        for row, value in words.items():
+            if math.isinf(float(value)):  # pandas < 3 keeps 1e999 as text
+                raise JobError(_not_finite(where, "an infinite value", int(row) + 1))
+        raise JobError(f"{where} holds numbers too large to compute with; rescale it")
+    return words.reindex(column.index).astype(object).where(column.notna(), None)
 
 
 def _not_finite(where: str, what: str, row: int) -> str:
     return f"{where} has {what} in row {row}; drop such rows or fill them in"
-
-
-def _check_no_text(column: Any, where: str) -> None:
-    for row, value in enumerate(column, start=1):
-        if not _is_number(str(value)) or isinstance(value, bool):
-            raise JobError(
-                f"{where} holds text ({str(value)[:40]!r} in row {row}), not numbers; "
-                "drop it or encode it as numbers"
-            )
-    for row, value in enumerate(column, start=1):
-        if math.isinf(float(value)):  # pandas < 3 keeps 1e999 as text
-            raise JobError(_not_finite(where, "an infinite value", row))
-    raise JobError(f"{where} holds numbers too large to compute with; rescale it")

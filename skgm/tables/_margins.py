@@ -147,11 +147,7 @@ class NumberMargin:
         knot_mass = rows * share
         edges = np.union1d(_cell_edges(knots, rows, heavy, n / n_cells), value[is_atom])
         center, scale = _center_and_scale(value, count)
-        low = 0.0 if value[0] >= 0 else -np.inf
-        if low == 0.0 and step and value[0] >= step:
-            low = step / 2  # positive, recorded to `step`
-        if low == 0.0 and step:
-            low = -step / 2
+        low = -step / 2 if value[0] >= 0 else -np.inf  # numbers without a sign stay so
         return cls(
             value[is_atom],
             count[is_atom] * share,
