@@ -150,7 +150,8 @@ def _write(chain: Any, table: Table, options: Options, path: Path) -> Iterator[s
     complete = rows
     if frame.isna().any().any():  # holes as the table has them, pattern by pattern
         rng = np.random.default_rng(options.random_state)
-        pattern = frame.isna().to_numpy()[rng.integers(len(frame), size=n_samples)]
+        every = rng.permutation(np.arange(n_samples) % len(frame))
+        pattern = frame.isna().to_numpy()[every]
         rows = rows.mask(pattern)
     writers: dict[Path, Writer] = {path: partial(_write_csv, rows, table)}
     numbers = [name for name in frame if _is_number(frame[name])]

@@ -146,7 +146,7 @@ class NumberMargin:
         heavy = tight & (rows >= n / n_cells)
         knot_mass = rows * share
         edges = np.union1d(_cell_edges(knots, rows, heavy, n / n_cells), value[is_atom])
-        center, scale = _center_and_scale(value, count)
+        center, scale = _center_and_scale(value, count, step)
         low = -step / 2 if value[0] >= 0 else -np.inf  # numbers without a sign stay so
         return cls(
             value[is_atom],
@@ -296,12 +296,12 @@ def learn_margin(x: np.ndarray, weight: np.ndarray, about: dict[str, Any], n_cel
     return NumberMargin.learn(x, weight, n_cells, atoms=about.get("atoms"), step=step)
 
 
-def _center_and_scale(value: np.ndarray, count: np.ndarray) -> tuple[float, float]:
+def _center_and_scale(value: np.ndarray, count: np.ndarray, step: float) -> tuple[float, float]:
     """Return the weighted median, and the half-width of the middle 80% or what stands for it."""
     place = (np.cumsum(count) - count / 2) / count.sum()
     low, center, high = np.interp([0.1, 0.5, 0.9], place, value)
     reach = float(value[-1]) - float(value[0])
-    scale = max((high - low) / 2, 1e-3 * reach, 1e-6 * abs(center), 1e-300)
+    scale = max((high - low) / 2, 1e-3 * reach, 1e-6 * abs(center), step, 1e-300)
     return float(center), float(scale)
 
 

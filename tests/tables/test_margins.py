@@ -134,3 +134,8 @@ def test_categories_are_arranged_by_frequency_unless_they_are_ordered():
     assert ordered.cell_of_code.tolist() == [0, -1, 1, 2]
     drawn = free.draw_in_cell(np.array([0, 1, 2]), np.random.default_rng(0))
     assert drawn.tolist() == [2, 3, 0]
+
+
+def test_a_constant_column_gives_other_values_a_density():
+    margin = margin_of("constant")
+    assert np.isfinite(margin.log_density(np.array([4.0, 0.0, 2209.0]))).all()
