@@ -262,6 +262,8 @@ class NumberMargin:
             start, end = np.interp(low, self.knots, total), np.interp(high, self.knots, total)
         uniform, pick = rng.uniform(size=(2, len(low)))
         from_broad = pick * (broad + end - start) < broad
+        if len(self.knot_mass) == 1 and not len(self.atoms):
+            from_broad[:] = False  # a constant column stays constant
         inside = below + uniform * (above - below)
         cut = stdtr(_DF, (self.low - self.center) / self.scale)
         rows = self.center + self.scale * stdtrit(_DF, cut + inside * (1 - cut))
