@@ -51,6 +51,7 @@ def test_tied_resamples_of_cauchy_rows_are_left_out():
         assert low < estimate < high
 
 
+@pytest.mark.slow
 def test_many_resamples_without_an_estimate_are_refused_in_words():
     rows = np.random.default_rng(3).standard_t(2, (12, 1))
     model = MLEDensity("student_t").fit(rows)

@@ -74,6 +74,7 @@ def test_band_is_that_of_order_statistics_by_enumeration(ax):
         assert_allclose(stats.binom.sf(i - 1, n, special.ndtr(limit)), probability, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_points_of_the_right_family_leave_the_band_as_often_as_it_says():
     """New rows of a family whose parameters are nearly known: 5% of the points, on average.
 

@@ -131,6 +131,7 @@ def test_root_of_a_cauchy_scale_is_standardized_in_small_samples(n):
 
 
 @pytest.mark.parametrize(("n", "name"), [(3, "loc"), (3, "scale"), (4, "loc"), (4, "scale")])
+@pytest.mark.slow
 def test_intervals_from_three_and_four_rows_cover(n, name):
     """Coverage is 94 to 96.5 %; 800 tables have a Monte-Carlo error of 0.8 %. r* of four rows would
     cover 85 % (scale) and 90 % (location), the profile interval 81 to 90 %."""

@@ -165,7 +165,9 @@ def test_what_is_no_distribution():
         ScipyFamily(stats.norm(0, 1))
     with pytest.raises(ValueError, match=r"unknown parameters \['shape'\].*a, loc, scale"):
         ScipyFamily(stats.gamma, {"shape": 2.0})
-    for wrong in ("nrmal", "kstest", stats.gamma(2), 3):
+    with pytest.raises(ValueError, match=r"frozen distribution: pass scipy\.stats\.gamma itself"):
+        get_family(stats.gamma(2))
+    for wrong in ("nrmal", "kstest", 3):
         with pytest.raises(ValueError, match="family must be one of 'normal'"):
             get_family(wrong)
     assert get_family("burr12").name == "burr12"

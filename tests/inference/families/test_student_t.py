@@ -165,6 +165,7 @@ def test_infinite_where_tails_are_no_heavier_than_normal():
     assert_allclose(score, 0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_profile_of_infinite_df_is_one_sided():
     X = np.random.default_rng(1).uniform(size=(30, 1))
     model = MLEDensity("student_t").fit(X)
