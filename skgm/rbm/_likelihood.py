@@ -119,9 +119,8 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         cache, fingerprint = self._log_partition_cache, self._fingerprint()
         if cache is None or cache[0] != fingerprint:
             rng = np.random.default_rng(self._seed)
-            found = estimate_log_partition(
-                self._parameters, self._mean, rng, chains=self.h_samples_
-            )
+            chains = getattr(self, "h_samples_", None)  # a copy made during `fit` has none yet
+            found = estimate_log_partition(self._parameters, self._mean, rng, chains=chains)
             self._log_partition_cache = cache = (str(fingerprint), found)
         return cache[1]
 

@@ -189,6 +189,7 @@ def test_callbacks_see_usable_estimators_and_may_stop_the_fit(method, table):
         def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
             if context.task_name == "epoch":
                 self.scores.append(fitted_estimator.free_energy(X).mean())
+                assert np.isfinite(fitted_estimator.score(X))  # a copy is usable in every way
                 return len(self.scores) == 4
             return False
 
