@@ -89,10 +89,9 @@ class DensityChain(DensityEstimator):
         "auto" is three for tables of up to a million entries, and one beyond.
     calibrate : bool, default=True
         Shift the log-odds so that simulated rows keep the margins of the table.
-    categorical_features, integer_features : "from_dtype", None, mask, numbers or names, \
-            default="from_dtype"
-        Columns of categories and of whole numbers. "from_dtype" goes by the dtypes of a data
-        frame.
+    categorical_features, integer_features : "from_dtype", None or list, default="from_dtype"
+        Columns of categories and of whole numbers: a mask, numbers or names. "from_dtype" goes
+        by the dtypes of a data frame.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the classifiers, the random orders and the calibration.
 

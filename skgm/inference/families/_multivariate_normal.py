@@ -197,8 +197,8 @@ class MultivariateNormal(ExponentialFamily):
     ) -> dict[str, np.ndarray]:
         """Return the estimate under linear restrictions of the mean, which couple its entries.
 
-        |S + e e'| = |S| (1 + e' S^-1 e), e being the shift of the mean: the mean moves as little
-        as it can in the metric of S, the covariance for a free mean.
+        det(S + e e') = det(S) (1 + e' S^-1 e), e being the shift of the mean: the mean moves as
+        little as it can in the metric of S, the covariance for a free mean.
         """
         d = len(statistics.mean)
         if matrix[:, d:].any():
