@@ -256,3 +256,12 @@ def test_refusals(monkeypatch):
     monkeypatch.setattr(missing, "MAX_ITER", 2)
     with pytest.warns(UserWarning, match="did not converge in 2 steps"):
         ScoreMatchingGaussian(missing="em").fit(X)
+
+
+def test_an_infinite_row_of_weight_zero_is_absent():
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    one = ScoreMatchingGaussian(missing="em").fit(X)
+    other = ScoreMatchingGaussian(missing="em").fit(
+        np.vstack([X, [[np.inf, 0.0]]]), sample_weight=np.append(np.ones(30), 0.0)
+    )
+    assert other.loglik_ == pytest.approx(one.loglik_)

@@ -60,7 +60,8 @@ def reduce_chunks(
 def _weighted_sum(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     if weight is None and values.shape[1] == 1:
         return values.sum(axis=0)  # numpy sums one column pairwise; several columns row by row,
-    return (np.ones(len(values)) if weight is None else weight) @ values  # where BLAS is faster
+    with np.errstate(over="ignore"):  # sums that overflow are refused with the statistics
+        return (np.ones(len(values)) if weight is None else weight) @ values  # by BLAS: faster
 
 
 @dataclass(frozen=True)

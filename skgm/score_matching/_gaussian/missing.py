@@ -190,6 +190,7 @@ def observed_log_likelihood(
 ) -> float:
     """Return the total log-likelihood of the observed entries, in nats."""
     weight = np.ones(len(X)) if weight is None else weight
+    X, weight = X[weight > 0], weight[weight > 0]  # a row of weight zero may be infinite
     total = 0.0
     for kind, rows, share in _patterns(X.astype(np.float64), ~np.isnan(X), weight):
         if kind.any():
