@@ -1,6 +1,7 @@
 """The parts of the main job: command line, table, split, files, plot, registry."""
 
 import builtins
+import gzip
 import os
 import stat
 
@@ -164,6 +165,15 @@ def test_text_booleans_and_holes_are_read_as_they_are(write, content, values):
     assert [None if pd.isna(value) else value for value in column] == values
     if values == [2, None]:
         assert str(column.dtype) == "Int64"  # whole numbers stay so beside holes
+
+
+def test_packed_tables_are_read(tmp_path):
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\r\n1,2\r\n3,4\r\n"))
+    assert read_table(str(path)).frame.to_numpy().tolist() == [[1, 2], [3, 4]]
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n")[:-4])
+    with pytest.raises(JobError, match="not a text file"):
+        read_table(str(path))
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):

@@ -1,8 +1,10 @@
 """Reads a table from a CSV file: numbers, text, booleans and holes."""
 
 import csv
+import gzip
 import io
 import math
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +78,14 @@ def read_table(path: str) -> Table:
 
 def _read_text(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
+        raw = Path(path).read_bytes()
+        packed = raw.startswith(b"\x1f\x8b")  # as every file of gzip
+        text = (gzip.decompress(raw) if packed else raw).decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise JobError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from error
     except OSError as error:
         raise JobError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\0", "\ufffd")  # pandas < 3 would read a number up to it
 
 
