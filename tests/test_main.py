@@ -334,6 +334,7 @@ def job(*words, **options):
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, **options)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_letters_shows_escapes(folder):
     skewed_table().rename(columns={"size": "größe 日"}).to_csv(folder / "table.csv", index=False)
     done = job("table.csv", stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
@@ -352,6 +353,7 @@ def test_a_full_disk_behind_stdout_takes_one_line(table, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor")
+@pytest.mark.slow
 def test_a_closed_stdout_stops_nothing(table, folder):
     done = job(table, preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, "")

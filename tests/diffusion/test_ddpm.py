@@ -65,6 +65,7 @@ def test_trajectory_ends_at_the_sample(moons, sampler):
     assert_array_equal(path[-1], moons.sample(5, **options))
 
 
+@pytest.mark.slow
 def test_score_function_is_close_to_the_gradient(moons):
     """Learned, not differentiated: a correlation, with noise enough for both to be smooth."""
     X, step = moons.sample(200, random_state=1), 1e-4

@@ -113,7 +113,11 @@ def test_exact_is_refused():
 
 @pytest.mark.parametrize("correction", ["bartlett", "rstar"])
 @pytest.mark.parametrize(
-    ("family", "fixed", "tested"), [("student_t", "df", "scale"), ("gamma", "scale", "shape")]
+    ("family", "fixed", "tested"),
+    [
+        pytest.param("student_t", "df", "scale", marks=pytest.mark.slow),
+        ("gamma", "scale", "shape"),
+    ],
 )
 def test_values_fixed_per_column_are_those_of_the_tested_column(correction, family, fixed, tested):
     X = np.random.default_rng(5).gamma(3.0, 1.0, (12, 2))
