@@ -71,6 +71,11 @@ class Moments:
                 offset, scatter = _pass(X, weight, shift, n, joint)
             return cls(n, *_two_sum(shift, offset), scatter)
 
+    @property
+    def total(self) -> np.ndarray:
+        """Column sums, (d,)."""
+        return self.n * (self.mean + self.mean_error)
+
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of both sets of rows together (Chan, Golub and LeVeque)."""
         if self.scatter.shape != other.scatter.shape:

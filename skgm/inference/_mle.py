@@ -45,11 +45,12 @@ class MLEDensity(FamilyInference):
     Parameters
     ----------
     family : str, Family or scipy.stats distribution, default="normal"
-        Continuous: "normal", "lognormal", "exponential", "gamma", "weibull", "beta", "laplace",
-        "cauchy", "student_t", "logistic", "gumbel", "inverse_gaussian", "rayleigh", "pareto",
-        "von_mises". Discrete: "bernoulli", "binomial", "poisson", "geometric",
-        "negative_binomial", "categorical". Joint: "multivariate_normal". scipy's names
-        ("norm", "expon", "weibull_min", ...) mean the same families. Also an instance of
+        Continuous: "normal", "lognormal", "exponential", "gamma", "weibull", "log_logistic",
+        "beta", "laplace", "cauchy", "student_t", "logistic", "gumbel", "gumbel_min",
+        "inverse_gaussian", "rayleigh", "pareto", "von_mises". Discrete: "bernoulli",
+        "binomial", "poisson", "geometric", "negative_binomial", "categorical". Joint:
+        "multivariate_normal". scipy's names ("norm", "expon", "weibull_min", ...) mean the same
+        families. Also an instance of
         :class:`skgm.inference.Family`, and any other distribution of ``scipy.stats``.
     fixed : dict of str to float or array-like, default=None
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or

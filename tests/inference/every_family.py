@@ -21,6 +21,7 @@ def _registered(*names):
 SPREAD = _registered(
     "normal",
     "lognormal",
+    "log_logistic",
     "gamma",
     "weibull",
     "beta",
@@ -29,6 +30,7 @@ SPREAD = _registered(
     "student_t",
     "logistic",
     "gumbel",
+    "gumbel_min",
     "inverse_gaussian",
     "von_mises",
 )
@@ -36,7 +38,9 @@ ONE_PARAMETER = _registered("exponential", "rayleigh", "pareto")
 COUNTS = _registered(
     "bernoulli", "binomial", "poisson", "geometric", "negative_binomial", "categorical"
 )
-POSITIVE = _registered("lognormal", "gamma", "weibull", "inverse_gaussian", "rayleigh")
+POSITIVE = _registered(
+    "lognormal", "log_logistic", "gamma", "weibull", "inverse_gaussian", "rayleigh"
+)
 CONTINUOUS = SPREAD + ONE_PARAMETER
 UNIVARIATE = CONTINUOUS + COUNTS
 
@@ -58,6 +62,8 @@ def column(name, n=40, seed=0):
         "cauchy": lambda: rng.standard_cauchy(n),
         "student_t": lambda: rng.standard_t(3.0, n),
         "logistic": lambda: rng.logistic(1.0, 2.0, n),
+        "gumbel_min": lambda: -rng.gumbel(1.0, 2.0, n),
+        "log_logistic": lambda: np.exp(rng.logistic(0.3, 0.7, n)),
         "gumbel": lambda: rng.gumbel(1.0, 2.0, n),
         "inverse_gaussian": lambda: rng.wald(2.0, 3.0, n),
         "von_mises": lambda: rng.vonmises(0.5, 2.0, n),

@@ -1,18 +1,13 @@
 """Extreme-value families: the location in closed form, the scale by Newton in one dimension."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from skgm.inference.families._base import Parameter, Params, SpecialCase, reciprocal
+from skgm.inference.families._base import Params
 from skgm.inference.families._location_scale import (
-    REGULAR,
     KernelMeans,
     LocationScaleFamily,
-    Pair,
-    Triple,
     location_and_scale,
     one_dimension,
 )
@@ -22,7 +17,7 @@ __all__ = [
     "EULER",
     "ExtremeValueFamily",
     "Gumbel",
-    "Weibull",
+    "GumbelMin",
     "scale_from_series",
     "tilted_series",
 ]
@@ -37,7 +32,7 @@ _ENOUGH = 4096  # rows that moments need for a start
 
 
 class ExtremeValueFamily(LocationScaleFamily):
-    r"""Family of largest (sign = -1) or smallest (sign = 1) extreme values of t(x).
+    r"""Family of largest (sign = -1) or smallest (sign = 1) extreme values.
 
     .. math:: g(z) = y - e^{y}, \quad y = \text{sign} \cdot z
 
@@ -207,7 +202,7 @@ def _held_location(y: np.ndarray, weight: np.ndarray, u: np.ndarray, top: np.nda
     return u
 
 
-# The Gumbel family of maxima.
+# The Gumbel families of maxima and minima.
 
 
 class Gumbel(ExtremeValueFamily):
@@ -223,71 +218,17 @@ class Gumbel(ExtremeValueFamily):
     sign = -1.0
 
 
-# The Weibull family.
+class GumbelMin(ExtremeValueFamily):
+    r"""Gumbel distribution of minima with location and scale, per column.
 
-
-def _root_two_times(value: Any) -> Any:
-    return np.sqrt(2.0) * np.asarray(value, dtype=np.float64)
-
-
-class Weibull(ExtremeValueFamily):
-    r"""Weibull distribution with shape and scale, per column.
-
-    .. math:: \log p(x) = \log(k/l) + (k - 1) \log(x/l) - (x/l)^k
-
-    Notes
-    -----
-    log x has a smallest-extreme-value distribution with location log(scale) and scale 1 / shape.
+    .. math:: \log p(x) = z - e^{z} - \log s, \quad z = (x - m) / s
     """
 
-    name = "weibull"
-    special_cases = (
-        SpecialCase("exponential", {"shape": 1.0}, {"scale": ("rate", reciprocal)}),
-        SpecialCase("rayleigh", {"shape": 2.0}, {"scale": ("scale", _root_two_times)}),
-    )
-    aliases = ("weibull_min",)
-    support = "positive"
-    equivariance = "scale"
-    parameters = (
-        Parameter("shape", 0.0, link="log", methods=REGULAR, auto="rstar", aliases=("c",)),
-        Parameter("scale", 0.0, link="log", methods=REGULAR, auto="rstar"),
-    )
-    logarithmic = True
+    name = "gumbel_min"
+    aliases = ("gumbel_l",)
+    equivariance = "location-scale"
+    parameters = location_and_scale()
     sign = 1.0
-
-    def location_scale(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Return log(scale) and 1 / shape."""
-        return np.log(params["scale"]), 1 / np.asarray(params["shape"])
-
-    def from_location_scale(self, location: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        """Return shape and scale from location and scale of log x."""
-        return {"shape": 1 / scale, "scale": np.exp(location)}
-
-    def location_scale_slopes(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Return the derivatives of log(scale) and 1 / shape."""
-        shape, scale = params["shape"], params["scale"]
-        first, second = np.zeros((len(scale), 2, 2)), np.zeros((len(scale), 2, 2, 2))
-        first[:, 0, 1], first[:, 1, 0] = 1 / scale, -1 / shape**2
-        second[:, 0, 1, 1], second[:, 1, 0, 0] = -1 / scale**2, 2 / shape**3
-        return first, second
-
-    def turned(self, slope: Pair, curvature: Triple, params: Mapping[str, Any]) -> Any:
-        """Return slopes and curvatures in shape k and scale l, from those in log l and 1 / k."""
-        along, inverse = 1 / params["scale"], -1 / params["shape"] ** 2
-        mm, ms, ss = curvature
-        bend = 2 * slope[1] * inverse / params["shape"]
-        turned = (
-            ss * inverse**2 + bend,
-            ms * along * inverse,
-            (mm + slope[0]) * along**2,
-        )
-        return (slope[1] * inverse, slope[0] * along), turned
-
-    def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
-        """Return the model's standard errors, from those of location and scale of log x."""
-        shape, scale = params["shape"], params["scale"]
-        location, spread = self.unit_errors(params, n)
-        return {"shape": shape * spread, "scale": scale / shape * location}
 
 
 # One column of extreme values: Newton's method on a Taylor series, from one pass over the rows.

@@ -1,9 +1,8 @@
-"""Location-scale families, and those whose logarithm is one: a kernel says everything."""
+"""Location-scale families: a kernel says everything."""
 
 import math
 import weakref
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,7 +129,7 @@ def climb(
     family : LocationScaleFamily
         Its kernel and `unit_information` are used.
     statistics : Rows
-        Rows of t(x).
+        The rows.
     params : dict of str to ndarray
         Shape parameters of the kernel, if it has any.
     location, scale : ndarray of shape (d,)
@@ -347,18 +346,16 @@ def location_and_scale(
 
 
 class LocationScaleFamily(SmoothFamily):
-    r"""Columnwise family whose density is that of (t(x) - location) / scale, t being x or log x.
+    r"""Columnwise family whose density is that of (x - location) / scale.
 
-    .. math:: \log p(x) = g(z) - \log s + \log|t'(x)|, \quad z = \{t(x) - m\} / s
+    .. math:: \log p(x) = g(z) - \log s, \quad z = (x - m) / s
 
     A subclass writes `kernel` (g and its first two derivatives), `unit_information` (of location
-    and scale, at scale one), `unit_cdf` and `unit_draws`. One whose parameters are not location
-    and scale themselves also overrides `location_scale`, its inverse and its derivatives. The
-    statistics are the rows of t(x), so that logarithms are taken once.
+    and scale, at scale one), `unit_cdf` and `unit_draws`. A family whose logarithm is of this kind
+    is a `Transformed` one.
     """
 
     statistics_type = Rows
-    logarithmic = False
 
     @abstractmethod
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -379,26 +376,16 @@ class LocationScaleFamily(SmoothFamily):
         """Return draws of z."""
 
     def location_scale(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Return location and scale of t(x)."""
+        """Return location and scale."""
         return params["loc"], params["scale"]
 
     def from_location_scale(self, location: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        """Return parameters from location and scale of t(x)."""
+        """Return parameters from location and scale."""
         return {"loc": location, "scale": scale}
 
-    def location_scale_slopes(self, params: Params) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return d(location, scale)/d theta (d, 2, k) and second derivatives (d, 2, k, k).
-
-        None where the parameters are location and scale.
-        """
-        return None
-
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
-        """Keep the rows of t(x)."""
-        if not self.logarithmic:
-            return Rows.from_chunk(X, weight)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return Rows.of(np.log(X, dtype=np.float64), weight)
+        """Keep the rows."""
+        return Rows.from_chunk(X, weight)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
         """Raise for constant columns."""
@@ -490,45 +477,19 @@ class LocationScaleFamily(SmoothFamily):
     def _derivatives(self, statistics: Rows, params: Params) -> tuple[Any, Pair, Triple]:
         """Return height, slopes and the entries of minus the Hessian: numbers for one column."""
         means, s = self.kernel_means(statistics, params), self.location_scale(params)[1]
-        base: Any = 0.0
-        if self.logarithmic:
-            base = statistics.weight.dot(one_dimension(statistics.X)[0]) / statistics.n
         if statistics.X.shape[1] == 1:
-            numbers = {name: np.asarray(value).item() for name, value in params.items()}
             plain = KernelMeans._make(mean.item() for mean in means)
             try:
-                height = plain.g - math.log(s.item()) - float(base)
-                return height, *self._turned(plain, s.item(), numbers)
+                height = plain.g - math.log(s.item())
+                return height, *_derivatives_at(plain, s.item())
             except (ArithmeticError, ValueError):  # past what numbers can square: arrays can say so
                 means = KernelMeans._make(np.reshape(mean, -1) for mean in means)
-        return means.g - np.log(s) - base, *self._turned(means, s, params)
-
-    def _turned(self, means: KernelMeans, s: Any, params: Mapping[str, Any]) -> Any:
-        unit = -1 / (s * s)
-        slope = -means.g1 / s, (-1 - means.zg1) / s
-        curvature = (
-            means.g2 * unit,
-            (means.g1 + means.zg2) * unit,
-            (1 + 2 * means.zg1 + means.zzg2) * unit,
-        )
-        return self.turned(slope, curvature, params)
-
-    def turned(self, slope: Pair, curvature: Triple, params: Mapping[str, Any]) -> Any:
-        """Return slopes and curvatures (aa, ab, bb) in the parameters of the family.
-
-        From those in location and scale; arrays or numbers. One whose parameters are others
-        overrides it with `location_scale_slopes`.
-        """
-        return slope, curvature
+        return means.g - np.log(s), *_derivatives_at(means, s)
 
     def information(self, params: Params) -> np.ndarray:
         """Return the expected information per observation, (d, k, k)."""
         _, s = self.location_scale(params)
-        unit = self.unit_information(params) / (s**2)[:, None, None]
-        slopes = self.location_scale_slopes(params)
-        if slopes is None:
-            return unit
-        return np.einsum("dai,dab,dbj->dij", slopes[0], unit, slopes[0])
+        return self.unit_information(params) / (s**2)[:, None, None]
 
     def standard_errors(self, params: Params, n: float) -> dict[str, np.ndarray]:
         """Return the model's standard errors: those at scale one, times the scale."""
@@ -567,10 +528,6 @@ class LocationScaleFamily(SmoothFamily):
         jacobian[:, 1, 0] = a * g2 + b * zg2
         jacobian[:, 1, 1] = a * (g1 + zg2) + b * (zg1 + zzg2)
         jacobian *= (-1 / (s * s))[:, None, None]
-        slopes, at_estimate = (self.location_scale_slopes(p) for p in (params, estimate))
-        if slopes is not None and at_estimate is not None:
-            phi = np.einsum("dai,da->di", at_estimate[0], phi)
-            jacobian = np.einsum("dai,dab,dbj->dij", at_estimate[0], jacobian, slopes[0])
         offset = len(self.parameters) - phi.shape[1]  # shapes come first and are held
         kept = np.asarray(free) - offset
         return phi[:, kept], jacobian[:, kept[:, None], kept]
@@ -578,11 +535,7 @@ class LocationScaleFamily(SmoothFamily):
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities, (n, d), -inf outside the support."""
         z, s = self._standardize(X, params)
-        log_density = self.kernel(z, params)[0] - np.log(s)
-        if not self.logarithmic:
-            return log_density
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(X > 0, log_density - np.log(np.maximum(X, 0)), -np.inf)
+        return self.kernel(z, params)[0] - np.log(s)
 
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
@@ -592,36 +545,32 @@ class LocationScaleFamily(SmoothFamily):
         """Return the scores, (n, d, k)."""
         z, s = self._standardize(X, params)
         _, g1, _ = self.kernel(z, params)
-        return self._to_theta(np.stack([-g1 / s, -(1 + z * g1) / s], axis=-1), params)
+        return np.stack([-g1 / s, -(1 + z * g1) / s], axis=-1)
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""
         z, s = self._standardize(X, params)
         _, g1, _ = self.kernel(z, params)
-        if not self.logarithmic:
-            return g1 / s
-        inside = X > 0
-        with np.errstate(invalid="ignore"):
-            return np.where(inside, (g1 / s - 1) / np.where(inside, X, 1.0), 0.0)
+        return g1 / s
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         m, s = self.location_scale(params)
-        t = m + s * self.unit_draws(params, (n_samples, len(s)), rng)
-        return np.exp(t) if self.logarithmic else t
-
-    def _t(self, X: np.ndarray) -> np.ndarray:
-        if not self.logarithmic:
-            return X
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log(np.maximum(X, 0))
+        return m + s * self.unit_draws(params, (n_samples, len(s)), rng)
 
     def _standardize(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
         m, s = self.location_scale(params)
-        return (self._t(X) - m) / s, np.asarray(s)
+        return (X - m) / s, np.asarray(s)
 
-    def _to_theta(self, slope: np.ndarray, params: Params) -> np.ndarray:
-        slopes = self.location_scale_slopes(params)
-        return slope if slopes is None else np.einsum("...da,dak->...dk", slope, slopes[0])
+
+def _derivatives_at(means: KernelMeans, s: Any) -> tuple[Pair, Triple]:
+    """Return slopes and curvatures (aa, ab, bb) in location and scale, arrays or numbers."""
+    unit = -1 / (s * s)
+    slope = -means.g1 / s, (-1 - means.zg1) / s
+    return slope, (
+        means.g2 * unit,
+        (means.g1 + means.zg2) * unit,
+        (1 + 2 * means.zg1 + means.zzg2) * unit,
+    )
 
 
 def _mean_distance(statistics: Rows, location: np.ndarray) -> np.ndarray:

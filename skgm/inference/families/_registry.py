@@ -14,8 +14,8 @@ from skgm.inference.families._binomial import Bernoulli, Binomial
 from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._counts import Geometric, Poisson
-from skgm.inference.families._exponential import Exponential, Pareto, Rayleigh
-from skgm.inference.families._extreme_value import Gumbel, Weibull
+from skgm.inference.families._exponential import Exponential, Rayleigh
+from skgm.inference.families._extreme_value import Gumbel, GumbelMin
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._gamma import Gamma
 from skgm.inference.families._heavy_tails import Cauchy
@@ -24,9 +24,10 @@ from skgm.inference.families._laplace import Laplace
 from skgm.inference.families._logistic import Logistic
 from skgm.inference.families._multivariate_normal import MultivariateNormal
 from skgm.inference.families._negative_binomial import NegativeBinomial
-from skgm.inference.families._normal import LogNormal, Normal
+from skgm.inference.families._normal import Normal
 from skgm.inference.families._scipy import ScipyFamily
 from skgm.inference.families._student_t import StudentT
+from skgm.inference.families._transformed import LogLogistic, LogNormal, Pareto, Weibull
 from skgm.inference.families._von_mises import VonMises
 
 __all__ = ["FAMILIES", "get_family", "resolve_family"]
@@ -45,9 +46,11 @@ FAMILIES: tuple[Family, ...] = (
     VonMises(),
     Cauchy(),
     Gumbel(),
+    GumbelMin(),
     Laplace(),
     Logistic(),
     LogNormal(),
+    LogLogistic(),
     StudentT(),
     Weibull(),
     Binomial(),

@@ -160,6 +160,11 @@ class Rows:
         X, weight = np.concatenate([self.X, other.X]), np.append(self.weight, other.weight)
         return Rows(self.n + other.n, X, weight)
 
+    @property
+    def total(self) -> np.ndarray:
+        """Column sums, (d,)."""
+        return self.weight @ self.X
+
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Return the weighted mean of per-row values (m, ...) over rows."""
         return np.tensordot(self.weight, values, axes=1) / self.n

@@ -3,7 +3,17 @@
 import numpy as np
 from scipy import stats
 
-from skgm.inference.families import Cauchy, Gumbel, Laplace, Logistic, LogNormal, StudentT, Weibull
+from skgm.inference.families import (
+    Cauchy,
+    Gumbel,
+    GumbelMin,
+    Laplace,
+    Logistic,
+    LogLogistic,
+    LogNormal,
+    StudentT,
+    Weibull,
+)
 
 _LOC_SCALE = {"loc": np.array([0.3, -2.0]), "scale": np.array([0.7, 3.0])}
 
@@ -12,7 +22,7 @@ def _pair(distribution):
     return [distribution(0.3, 0.7), distribution(-2.0, 3.0)]
 
 
-# families on LocationScaleFamily with smooth likelihoods
+# location-scale families with smooth likelihoods, and families whose logarithm is one
 SMOOTH = [
     (Gumbel(), _LOC_SCALE, _pair(stats.gumbel_r)),
     (Logistic(), _LOC_SCALE, _pair(stats.logistic)),
@@ -31,6 +41,12 @@ STUDENT_T = (
 CASES = [
     *SMOOTH,
     STUDENT_T,
+    (GumbelMin(), _LOC_SCALE, _pair(stats.gumbel_l)),
+    (
+        LogLogistic(),
+        {"shape": np.array([1.2, 2.5]), "scale": np.array([1.3, 0.4])},
+        [stats.fisk(1.2, scale=1.3), stats.fisk(2.5, scale=0.4)],
+    ),
     (
         LogNormal(),
         {"mu": np.array([0.3, -1.0]), "sigma": np.array([0.7, 1.5])},

@@ -10,10 +10,9 @@ from skgm.inference._family_inference import Fit, fit_interval
 from skgm.inference.families import Exponential, Normal
 from skgm.inference.families._censored import censored
 from skgm.inference.families._censored_laws import CensoredRows, check_event
-from skgm.inference.families._extreme_value import Weibull
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._normal import LogNormal
+from skgm.inference.families._transformed import LogNormal, Weibull
 
 # Weeks of remission on 6-mercaptopurine: Freireich et al., Blood 21, 1963; Gehan, Biometrika 52,
 # 1965.

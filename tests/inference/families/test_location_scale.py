@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 
 from skgm import MLEDensity
-from skgm.inference.families import Gumbel, Logistic, Weibull
+from skgm.inference.families import Gumbel, Logistic, LogLogistic, Weibull
+from skgm.inference.families._transformed import Transformed
 from tests.inference.families.cases import table
 from tests.inference.families.cases_location_scale import SMOOTH
 
@@ -22,6 +23,17 @@ def central(function, params, name):
     step = 1e-5 * np.abs(params[name])
     up, down = (function({**params, name: params[name] + s}) for s in (step, -step))
     return (up - down) / (2 * step).reshape((-1,) + (1,) * (up.ndim - 1))
+
+
+def is_logarithmic(family):
+    return isinstance(family, Transformed)
+
+
+def of_t(family, params):
+    """The location-scale family of t(x), and location and scale there."""
+    if not is_logarithmic(family):
+        return family, family.location_scale(params)
+    return family.base, family.base.location_scale(family.known(params))
 
 
 def other_point(params):
@@ -69,7 +81,7 @@ def test_canonical_is_the_gradient_along_the_pivots(family, params, distribution
         rise = moved({**params, name: params[name] + step})
         fall = moved({**params, name: params[name] - step})
         slope = (rise - fall) / (2 * step)
-        if family.logarithmic:  # phi is of log x: its density lacks the factor 1 / x
+        if is_logarithmic(family):  # phi is of log x: its density lacks the factor 1 / x
             log_x = central(lambda p: np.log(rows_at(family, p, held)).mean(axis=0), params, name)
             slope = slope + log_x
         assert_allclose(phi[:, j], slope, rtol=1e-5, atol=1e-7)
@@ -86,7 +98,7 @@ def rows_at(family, params, held):
 
 def quantile(family, params, column):
     p = {name: value[column] for name, value in params.items()}
-    if family.name == "weibull":
+    if is_logarithmic(family):
         return stats.weibull_min(p["shape"], scale=p["scale"]).ppf
     known = {"gumbel": stats.gumbel_r, "logistic": stats.logistic, "cauchy": stats.cauchy}
     return known[family.name](p["loc"], p["scale"]).ppf
@@ -142,7 +154,7 @@ def test_estimates_and_limits_scale_with_the_data(family, params, distributions,
 @every
 def test_location_far_from_zero(family, params, distributions):
     """A location 1e7 scales away costs the digits that the rows themselves have lost."""
-    if family.logarithmic:
+    if is_logarithmic(family):
         pytest.skip("rows of log x have no location of their own")
     X = np.round(table(distributions, 25), 6)
     near, far = (family.estimate(family.summarize(x, None)) for x in (X, X + 1e7))
@@ -196,10 +208,12 @@ def test_estimate_errors_and_profile_limits_to_30_digits(family, params, distrib
     X = table(distributions, 12)
     statistics = family.summarize(X, None)
     estimate = family.estimate(statistics)
-    m_hat, s_hat = family.location_scale(estimate)
+    m_hat, s_hat = of_t(family, estimate)[1]
     observed = family.observed_standard_errors(statistics, estimate)
     with mp.workdps(30):
-        t = [mp.log(mp.mpf(v)) if family.logarithmic else mp.mpf(v) for v in map(float, X[:, 0])]
+        t = [
+            mp.log(mp.mpf(v)) if is_logarithmic(family) else mp.mpf(v) for v in map(float, X[:, 0])
+        ]
         (m, u), total = reference(family, t, (m_hat[0], np.log(s_hat[0])))
         assert_allclose(m_hat[0], float(m), rtol=1e-12)
         assert_allclose(s_hat[0], float(mp.exp(u)), rtol=1e-12)
@@ -207,16 +221,18 @@ def test_estimate_errors_and_profile_limits_to_30_digits(family, params, distrib
         a, b, c = (-mp.diff(total, (m, u), k) for k in order)
         variance = [c / (a * c - b * b), a / (a * c - b * b)]  # of m and of log s
         errors = [float(mp.sqrt(v)) for v in variance]
-        names = ("scale", "shape") if family.logarithmic else ("loc", "scale")
+        names = ("scale", "shape") if is_logarithmic(family) else ("loc", "scale")
         units = (
-            (estimate["scale"][0], estimate["shape"][0]) if family.logarithmic else (1, s_hat[0])
+            (estimate["scale"][0], estimate["shape"][0])
+            if is_logarithmic(family)
+            else (1, s_hat[0])
         )
         for name, error, unit in zip(names, errors, units):
             assert_allclose(observed[name][0], error * unit, rtol=1e-10)
         low, high = family.profile_interval(names[0], statistics, estimate, 0.95)
         fall = mp.mpf(float(special.chdtri(1, 0.05))) / 2
         for end in (low[0], high[0]):
-            where = mp.log(mp.mpf(float(end))) if family.logarithmic else mp.mpf(float(end))
+            where = mp.log(mp.mpf(float(end))) if is_logarithmic(family) else mp.mpf(float(end))
 
             def slope(v, where=where):
                 return mp.diff(lambda w: total(where, w), v)
@@ -258,7 +274,9 @@ def test_values_outside_the_support_are_refused(name, value):
         MLEDensity(name).fit(np.array([[1.0], [value], [3.0]]))
 
 
-@pytest.mark.parametrize("family", [Gumbel(), Logistic(), Weibull()], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "family", [Gumbel(), Logistic(), Weibull(), LogLogistic()], ids=lambda f: f.name
+)
 def test_one_far_outlier_leaves_an_estimate(family):
     """The score is zero at the estimate, in units of the scale."""
     X = np.append(np.linspace(1, 2, 50), 1e6)[:, None]
@@ -273,15 +291,16 @@ def conditional_masses(family, X, estimate, limits):
 
     They are exact conditional levels (Lawless, 2003, appendix E); here by the trapezoidal rule.
     """
-    t = np.log(X[:, 0]) if family.logarithmic else X[:, 0]
-    m_hat, s_hat = (float(v[0]) for v in family.location_scale(estimate))
+    t = np.log(X[:, 0]) if is_logarithmic(family) else X[:, 0]
+    base, hats = of_t(family, estimate)
+    m_hat, s_hat = (float(v[0]) for v in hats)
     m = m_hat + s_hat * np.sinh(np.linspace(-9, 9, 601))
     u = np.log(s_hat) + np.linspace(-3.5, 9, 251)
     height = np.zeros((len(m), len(u)))
     with np.errstate(over="ignore"):
         for v in t:
             z = (v - m[:, None]) / np.exp(u)
-            height += family.kernel(z, {})[0]
+            height += base.kernel(z, {})[0]
         height -= len(t) * u
         mass = np.exp(height - height.max())
     mass *= np.hypot(1, (m - m_hat) / s_hat)[:, None]
@@ -310,9 +329,9 @@ def test_r_star_is_close_to_the_exact_conditional_limits(family, params, distrib
         estimate = family.estimate(statistics)
         for name in params:
             ends = family.rstar_interval(name, statistics, estimate, 0.95)
-            axis = int((name == "scale") != family.logarithmic)
+            axis = int((name == "scale") != is_logarithmic(family))
             values = [float(end[0]) for end in ends]
-            if family.logarithmic:
+            if is_logarithmic(family):
                 values = [1 / v if name == "shape" else np.log(v) for v in values]
             low, high = sorted(values)
             below, beneath = conditional_masses(family, X, estimate, [(axis, low), (axis, high)])
