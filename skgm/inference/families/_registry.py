@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
 from numbers import Number
 from typing import Any
 
@@ -9,58 +11,60 @@ import numpy as np
 from scipy import stats
 
 from skgm.inference.families._base import Family
-from skgm.inference.families._beta import Beta
-from skgm.inference.families._binomial import Bernoulli, Binomial
-from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._censored import censored as as_censored
-from skgm.inference.families._counts import Geometric, Poisson
-from skgm.inference.families._exponential import Exponential, Rayleigh
-from skgm.inference.families._extreme_value import Gumbel, GumbelMin
 from skgm.inference.families._fixed import FixedFamily
-from skgm.inference.families._gamma import Gamma
-from skgm.inference.families._heavy_tails import Cauchy
-from skgm.inference.families._inverse_gaussian import InverseGaussian
-from skgm.inference.families._laplace import Laplace
-from skgm.inference.families._logistic import Logistic
-from skgm.inference.families._multivariate_normal import MultivariateNormal
-from skgm.inference.families._negative_binomial import NegativeBinomial
-from skgm.inference.families._normal import Normal
 from skgm.inference.families._scipy import ScipyFamily
-from skgm.inference.families._student_t import StudentT
-from skgm.inference.families._transformed import LogLogistic, LogNormal, Pareto, Weibull
-from skgm.inference.families._von_mises import VonMises
 
-__all__ = ["FAMILIES", "get_family", "resolve_family"]
+__all__ = ["HOMES", "all_families", "get_family", "load_family", "resolve_family"]
 
-# One line per family: MLEDensity, its tests and its documentation follow.
-FAMILIES: tuple[Family, ...] = (
-    Normal(),
-    Exponential(),
-    Bernoulli(),
-    Poisson(),
-    Beta(),
-    Gamma(),
-    InverseGaussian(),
-    Pareto(),
-    Rayleigh(),
-    VonMises(),
-    Cauchy(),
-    Gumbel(),
-    GumbelMin(),
-    Laplace(),
-    Logistic(),
-    LogNormal(),
-    LogLogistic(),
-    StudentT(),
-    Weibull(),
-    Binomial(),
-    Geometric(),
-    NegativeBinomial(),
-    Categorical(),
-    MultivariateNormal(),
-)
+# One line per family: its name, and the module and class that MLEDensity, tests and the package
+# find it by. A module is loaded when its family is asked for.
+HOMES: Mapping[str, str] = {
+    "normal": "_normal.Normal",
+    "exponential": "_exponential.Exponential",
+    "bernoulli": "_binomial.Bernoulli",
+    "poisson": "_counts.Poisson",
+    "beta": "_beta.Beta",
+    "gamma": "_gamma.Gamma",
+    "inverse_gaussian": "_inverse_gaussian.InverseGaussian",
+    "pareto": "_transformed.Pareto",
+    "rayleigh": "_exponential.Rayleigh",
+    "von_mises": "_von_mises.VonMises",
+    "cauchy": "_heavy_tails.Cauchy",
+    "gumbel": "_extreme_value.Gumbel",
+    "gumbel_min": "_extreme_value.GumbelMin",
+    "laplace": "_laplace.Laplace",
+    "logistic": "_logistic.Logistic",
+    "lognormal": "_transformed.LogNormal",
+    "log_logistic": "_transformed.LogLogistic",
+    "student_t": "_student_t.StudentT",
+    "weibull": "_transformed.Weibull",
+    "binomial": "_binomial.Binomial",
+    "geometric": "_counts.Geometric",
+    "negative_binomial": "_negative_binomial.NegativeBinomial",
+    "categorical": "_categorical.Categorical",
+    "multivariate_normal": "_multivariate_normal.MultivariateNormal",
+}
 
-_BY_NAME = {name: family for family in FAMILIES for name in (family.name, *family.aliases)}
+
+@cache
+def load_family(name: str) -> Family:
+    """Return the family called `name` in the table above."""
+    module, kind = HOMES[name].split(".")
+    family: Family = getattr(import_module(f"skgm.inference.families.{module}"), kind)()
+    return family
+
+
+@cache
+def all_families() -> tuple[Family, ...]:
+    """Return every family of the table."""
+    return tuple(map(load_family, HOMES))
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    """Return the other names of families, to their own."""
+    return {alias: family.name for family in all_families() for alias in family.aliases}
 
 
 def get_family(family: Any) -> Family:
@@ -87,8 +91,10 @@ def get_family(family: Any) -> Family:
     """
     if isinstance(family, Family):
         return family
-    if isinstance(family, str) and family in _BY_NAME:
-        return _BY_NAME[family]
+    if isinstance(family, str) and family in HOMES:
+        return load_family(family)
+    if isinstance(family, str) and family in _aliases():
+        return load_family(_aliases()[family])
     distribution = getattr(stats, family, None) if isinstance(family, str) else family
     if isinstance(distribution, stats.rv_continuous | stats.rv_discrete):
         return ScipyFamily(distribution)
@@ -97,10 +103,11 @@ def get_family(family: Any) -> Family:
             f"family must not be a frozen distribution: pass scipy.stats.{family.dist.name} "
             "itself, and the parameters that are known as fixed={...}."
         )
+    known = [*HOMES, *_aliases()]
     raise ValueError(
-        f"family must be one of {', '.join(map(repr, _BY_NAME))}, another univariate distribution "
+        f"family must be one of {', '.join(map(repr, known))}, another univariate distribution "
         f"of scipy.stats (or its name), not frozen, or a Family; got {family!r}."
-        f"{_did_you_mean(family, [*_BY_NAME, *_scipy_names()])}"
+        f"{_did_you_mean(family, [*known, *_scipy_names()])}"
     )
 
 
