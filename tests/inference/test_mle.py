@@ -227,7 +227,7 @@ def test_score_function_far_out_keeps_the_shape():
 
 
 def test_unknown_family_lists_the_known():
-    with pytest.raises(ValueError, match="'normal', 'exponential', .*, 'norm', 'gaussian'"):
+    with pytest.raises(ValueError, match=r"'normal', 'exponential', .*, 'norm', 'gaussian'"):
         MLEDensity("nrmal").fit([[1.0], [2.0]])
     with pytest.raises(ValueError, match=r"family must be one of .* got 3"):
         MLEDensity(3).fit([[1.0], [2.0]])
