@@ -27,7 +27,6 @@ from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.chain._factor import Factor, Training
 from skgm.chain._ordered import OrderedChain
 from skgm.chain._splits import Splits
-from skgm.tables._frames import frame_schema
 from skgm.tables._margins import CategoryMargin, Margin, NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_n_samples
@@ -228,13 +227,14 @@ class DensityChain(DensityEstimator):
 
     def _read(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the distinct coded rows in lexicographic order, and their weights."""
-        reader, coded = TableReader.learn(self, X, self.categorical_features, self.integer_features)
+        reader, coded = TableReader.learn(self, X, holes=True)
+        coded = coded.astype(np.float64, copy=False)
         weight = np.ones(len(coded))
         if sample_weight is not None:
             weight = check_sample_weight(sample_weight, coded)
         self.columns_ = reader.columns
-        self._frame_schema, self.log_density_kind_ = frame_schema(X), "exact"
-        self._sample_dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+        self._frame_schema, self._sample_dtype = reader.schema, reader.dtype
+        self.log_density_kind_ = "exact"
         counted = weight > 0
         rows, place = np.unique(
             np.where(np.isnan(coded), np.inf, coded)[counted], axis=0, return_inverse=True
@@ -314,12 +314,13 @@ class DensityChain(DensityEstimator):
         ]
 
     def _reader(self) -> TableReader:
-        return TableReader(self.columns_)
+        return TableReader(self.columns_, self._frame_schema, self._sample_dtype)
 
     def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         """Return X coded; NaN are holes."""
         check_is_fitted(self)
-        coded = self._reader().code(self, X)
+        coded = self._reader().code(self, X, holes=True, fractions=False)
+        coded = coded.astype(np.float64, copy=False)
         for about, (kind, state), column in zip(self.columns_, self._margins, coded.T):
             if kind != "CategoryMargin":
                 continue

@@ -13,7 +13,7 @@ from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags
 from skgm.diffusion._classes import encode_labels
-from skgm.diffusion._coding import MixedTable, TableCoding
+from skgm.diffusion._coding import TableCoding
 from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean
 from skgm.diffusion._model import DiffusionModel
 from skgm.diffusion._scaling import Summary
@@ -350,7 +350,7 @@ class DiffusionDensity(DensityEstimator):
         """Return encoded rows in the kind of table that `fit` saw."""
         with np.errstate(over="ignore"):  # an overflow is reported by _to_container
             self._to_container(rows.astype(self._coding.dtype, copy=False), None)
-        return self._coding.restored(self._coding.decoded(rows, self._summary.bounds))
+        return self._coding.reader.restored(self._coding.decoded(rows, self._summary.bounds))
 
     def _can_condition(self) -> bool:
         return True
@@ -362,11 +362,11 @@ class DiffusionDensity(DensityEstimator):
         hole = np.isnan(rows)
         drawn = self._clipped(self._model().complete(coding.encoded(rows, rng), 1, rng))
         rows[hole] = coding.decoded(drawn, self._summary.bounds)[hole]
-        return coding.completed(self._to_container(rows, None), given, n_samples)
+        return coding.reader.completed(self._to_container(rows, None), given, n_samples)
 
     def _check_not_mixed(self, what: str) -> None:
         check_is_fitted(self)
-        if not isinstance(self._coding, MixedTable):
+        if not self._coding.is_mixed:
             return
         named = [about["name"] for about in self._coding.columns if about["kind"] != "real"]
         raise ValueError(

@@ -1,10 +1,11 @@
-"""Describes the columns of a table (real, integer or category), and codes them as numbers.
+"""Describes the columns of a table (real, whole, category or time), and codes them as numbers.
 
 A column's description is a plain dict, so that fitted estimators persist anywhere: "name", "kind"
-("real", "integer" or "category"), "dtype" (narwhals' name), "pandas" (that library's own), and for
-categories "values" (in order), "ordered" and "levels" (the dtype of a categorical's values). A
-table is coded as float64, (n, d): a category by its index among the values, NaN if a value is
-missing.
+("real", "integer", "category", "datetime" or "duration"), "dtype" (narwhals' name), "backend" and
+"native" (the library and its own dtype), and for categories "values" (in order), "ordered" and
+"levels" (the dtype of a categorical's values), for times what :mod:`skgm.tables._times` says. A
+table is coded as float64, (n, d): a category by its index among the values, a time by a number of
+units, NaN if a value is missing.
 """
 
 from typing import Any
@@ -12,17 +13,22 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
+from skgm._warnings import warn_user
 from skgm.tables._frames import (
     arrow_type,
+    as_series,
     frame_fault,
     name_columns,
-    pandas_dtype,
-    pandas_name,
+    native_dtype,
+    native_dtypes,
     restore_column,
 )
+from skgm.tables._times import TIMES, code_times, describe_times, restore_times
 
 __all__ = [
     "MOST_CATEGORIES",
+    "UNKNOWN",
+    "WHOLE",
     "code_table",
     "column_kinds",
     "describe_columns",
@@ -33,9 +39,13 @@ __all__ = [
 
 # A column with more categories in use identifies rows rather than describing them.
 MOST_CATEGORIES = 255
+WHOLE = ("integer", *TIMES)  # kinds that are coded as whole numbers
+UNKNOWN = -1.0  # code of a category that the description does not list
+_NAMES_ROWS = (20, 0.5)  # from so many rows on, texts that differ in more than this share name rows
 _RANKED_FROM = 5  # levels: with three, points had the better held-out bound, with eight ranks
 _EXACT = 2.0**53 - 1  # up to here every whole number is a float64
 _RESTORED = ("Boolean", "Categorical", "String")
+_MOST_LISTED = 20  # values in a message
 _NUMPY = ("float32", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32)))
 
 
@@ -46,7 +56,7 @@ def column_kinds(X: Any, categorical: Any, integer: Any) -> list[str] | None:
     Only data frames have dtypes to go by.
     """
     by_dtype = all(spec is None or _is_by_dtype(spec) for spec in (categorical, integer))
-    if by_dtype and (isinstance(X, np.ndarray) or frame_fault(X) is not None):
+    if by_dtype and (isinstance(X, np.ndarray) or frame_fault(X, dates=True) is not None):
         return None  # the validation of real tables reports it
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
@@ -64,7 +74,8 @@ def column_kinds(X: Any, categorical: Any, integer: Any) -> list[str] | None:
                 f"Column {name!r} is in categorical_features and in integer_features. Leave it in "
                 "one of them."
             )
-    kinds = np.where(first, "category", np.where(second, "integer", "real")).tolist()
+    plain = np.array([kind if kind in TIMES else "real" for kind in found])
+    kinds = np.where(first, "category", np.where(second, "integer", plain)).tolist()
     return None if set(kinds) == {"real"} else kinds
 
 
@@ -78,13 +89,34 @@ def _kind(column: Any) -> str:
         return "integer"
     if column.dtype in (nw.Boolean, nw.String, nw.Categorical, nw.Enum):
         return "category"
+    if column.dtype.is_temporal():
+        return "duration" if column.dtype == nw.Duration else "datetime"
     if column.dtype.is_numeric():
-        return "real"
+        return "integer" if _is_whole_with_holes(column) else "real"
     items, missing = _items(column)  # a column of objects
     types = {type(item) for item, hole in zip(items, missing) if not hole}
     if types == {int}:
         return "integer"
+    foreign = sorted(t.__name__ for t in types - {int, float, bool, str, list})
+    if foreign and not types & {str, list}:
+        raise ValueError(
+            f"Column {column.name!r} of X holds objects of type {', '.join(foreign)}, which sample "
+            "could not give back. Convert the column to numbers, dates or text with a dtype of "
+            "their own."
+        )
     return "category" if types in ({str}, {bool}) else "real"
+
+
+def _is_whole_with_holes(column: Any) -> bool:
+    """Tell whether a column is of whole numbers that pandas stores as floats for their holes."""
+    native = column.to_native()
+    if not nw.dependencies.is_pandas_series(native) or native.dtype not in (np.float64, np.float32):
+        return False
+    values = native.to_numpy()
+    known = values[~np.isnan(values)]
+    if len(known) in (0, len(values)):
+        return False
+    return bool((np.abs(known) <= _EXACT).all() and (known == np.floor(known)).all())
 
 
 def _chosen(spec: Any, names: list[Any], by_dtype: list[bool], parameter: str) -> np.ndarray:
@@ -113,37 +145,59 @@ def _chosen(spec: Any, names: list[Any], by_dtype: list[bool], parameter: str) -
 
 def describe_columns(X: Any, kinds: list[str]) -> list[dict[str, Any]]:
     """Return the description of each column of a training table."""
-    described = []
-    for (name, column), kind in zip(_named_columns(X), kinds):
+    described, natives = [], native_dtypes(X)
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    backend = frame.implementation.value if isinstance(frame, nw.DataFrame) else None
+    for j, ((name, column), kind) in enumerate(zip(_named_columns(X), kinds)):
         about = {"name": name, "kind": kind, "dtype": str(column.dtype), "ordered": False}
-        about["pandas"] = _pandas_dtype(column)
+        about |= {"backend": backend, "native": None if natives is None else natives[j]}
         if kind == "category":
             about["values"], about["ordered"] = _values(column, name)
             about["levels"] = _levels_dtype(column)
-            n_used = len(about["values"])
-            if n_used > MOST_CATEGORIES:  # those that are declared only do not count
-                items, missing = _items(column)
-                n_used = len({item for item, hole in zip(items, missing) if not hole})
-            if n_used > MOST_CATEGORIES:
-                raise ValueError(
-                    f"Column {name!r} of X has {n_used} categories; at most {MOST_CATEGORIES} are "
-                    "allowed. Drop the column if it names rows, or merge rare categories."
-                )
+            _check_categories(column, about)
+        elif kind in TIMES:
+            about |= describe_times(column, kind) | {
+                "zone": getattr(column.dtype, "time_zone", None)
+            }
         described.append(about)
     return described
+
+
+def _check_categories(column: Any, about: dict[str, Any]) -> None:
+    """Refuse a column of too many categories, and warn of one that names rows."""
+    n_used, n_rows = len(about["values"]), len(column)
+    least, share = _NAMES_ROWS
+    if n_used <= min(MOST_CATEGORIES, share * n_rows):
+        return
+    items, missing = _items(column)  # those that are declared only do not count
+    known = [item for item, hole in zip(items, missing) if not hole]
+    n_used, n_rows = len(set(known)), len(known)
+    if n_used > MOST_CATEGORIES:
+        raise ValueError(
+            f"Column {about['name']!r} of X has {n_used} categories; at most {MOST_CATEGORIES} are "
+            "allowed. Drop the column if it names rows, or merge rare categories."
+        )
+    if n_rows >= least and n_used > share * n_rows:
+        warn_user(
+            f"Column {about['name']!r} of X has {n_used} different values in {n_rows} rows, so it "
+            "names rows, and drawn tables repeat these values verbatim. Drop the column, or merge "
+            "its values."
+        )
 
 
 def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
     """Return how each column is encoded: ordered categories of many levels by their rank.
 
     Points for K categories take K - 1 columns and ignore the order; the rank takes one column.
-    Only in pandas does an order carry meaning: every Enum of polars has one.
+    An Enum of polars has an order always, so there it carries no meaning.
     """
-    ranked = [
-        about["pandas"] is not None and about["ordered"] and len(about["values"]) >= _RANKED_FROM
-        for about in described
-    ]
-    return ["ranked" if rank else about["kind"] for rank, about in zip(ranked, described)]
+    kinds = []
+    for about in described:
+        ordered = about["ordered"] and about["native"] is not None
+        ranked = ordered and len(about["values"]) >= _RANKED_FROM
+        whole = "integer" if about["kind"] in WHOLE else about["kind"]
+        kinds.append("ranked" if ranked else whole)
+    return kinds
 
 
 def _named_columns(X: Any) -> list[tuple[Any, Any]]:
@@ -169,16 +223,10 @@ def _object_table(X: Any) -> np.ndarray:
     return array
 
 
-def _pandas_dtype(column: Any) -> str | None:
-    if isinstance(column, np.ndarray) or not nw.dependencies.is_pandas_series(column.to_native()):
-        return None
-    return pandas_name(column.to_native().dtype)
-
-
 def _levels_dtype(column: Any) -> str | None:
     """Return the dtype of the categories of a categorical of pandas, None for other columns."""
     categories: Any = getattr(getattr(_native(column), "dtype", None), "categories", None)
-    return pandas_name(categories.dtype) if hasattr(categories, "dtype") else None
+    return str(categories.dtype) if hasattr(categories, "dtype") else None
 
 
 def _native(column: Any) -> Any:
@@ -204,10 +252,11 @@ def _values(column: Any, name: Any) -> tuple[list[Any], bool]:
         native: Any = getattr(column.to_native(), "dtype", None)
         if hasattr(native, "categories") and hasattr(native, "ordered"):  # pandas
             return native.categories.tolist(), bool(native.ordered)
-        arrow = getattr(native, "pyarrow_dtype", None)
-        if arrow is not None and hasattr(arrow, "value_type") and hasattr(arrow, "ordered"):
-            levels = column.to_native().array.__arrow_array__().unify_dictionaries()
-            return levels.chunk(0).dictionary.to_pylist(), arrow.ordered
+        dictionary = _dictionary(column.to_native())
+        if dictionary is not None:
+            levels = dictionary.unify_dictionaries()
+            found = levels.chunk(0).dictionary.to_pylist() if levels.num_chunks else []
+            return found, bool(dictionary.type.ordered)
         if column.dtype == nw.Enum:
             return list(column.dtype.categories), True
         if column.dtype == nw.Boolean:
@@ -224,8 +273,18 @@ def _values(column: Any, name: Any) -> tuple[list[Any], bool]:
         ) from error
 
 
-def code_table(X: Any, described: list[dict[str, Any]]) -> np.ndarray:
+def _dictionary(native: Any) -> Any:
+    """Return a dictionary column of arrow, in pandas or not, as a chunked array; else None."""
+    if hasattr(getattr(native, "dtype", None), "pyarrow_dtype"):
+        native = native.array.__arrow_array__()
+    kind = getattr(native, "type", None)
+    return native if hasattr(kind, "value_type") and hasattr(kind, "ordered") else None
+
+
+def code_table(X: Any, described: list[dict[str, Any]], *, unknown: str = "error") -> np.ndarray:
     """Return a table coded by the descriptions of its columns, (n, d) float64.
+
+    With `unknown` "ignore" a category that the description does not list is coded as `UNKNOWN`.
 
     Raises
     ------
@@ -236,11 +295,12 @@ def code_table(X: Any, described: list[dict[str, Any]]) -> np.ndarray:
     coded = np.empty((len(columns[0][1]), len(columns)))
     for j, ((name, column), about) in enumerate(zip(columns, described)):
         if about["kind"] == "category":
-            coded[:, j] = _codes(column, name, about["values"])
-        else:
-            coded[:, j] = _numbers(column, name)
-            if about["kind"] == "integer":
-                _check_keys(coded[:, j], name)
+            coded[:, j] = _codes(column, name, about["values"], unknown)
+            continue
+        in_time = about["kind"] in TIMES
+        coded[:, j] = code_times(column, about) if in_time else _numbers(column, name)
+        if about["kind"] in WHOLE:
+            _check_keys(coded[:, j], name)
     return coded
 
 
@@ -254,15 +314,18 @@ def _check_keys(column: np.ndarray, name: Any) -> None:
         )
 
 
-def _codes(column: Any, name: Any, values: list[Any]) -> Any:
+def _codes(column: Any, name: Any, values: list[Any], unknown: str) -> Any:
     items, missing = _items(column)
     lookup = {value: code for code, value in enumerate(values)}
-    codes = [np.nan if hole else lookup.get(item, -1) for item, hole in zip(items, missing)]
-    if -1 in codes:
+    codes = [np.nan if hole else lookup.get(item, UNKNOWN) for item, hole in zip(items, missing)]
+    if unknown == "error" and UNKNOWN in codes:
+        row = codes.index(UNKNOWN)
+        listed = f"{values[:_MOST_LISTED]}{' and more' if len(values) > _MOST_LISTED else ''}"
         raise ValueError(
-            f"Column {name!r} of X holds the category {items[codes.index(-1)]!r} at row "
-            f"{codes.index(-1)}, which fit has not seen; its categories are {values}. Drop or "
-            "recode such rows, or fit to a table with that category in it."
+            f"Column {name!r} of X holds the category {items[row]!r} at row {row}, which fit has "
+            f"not seen; its categories are {listed}. Drop or recode such rows, or fit to a table "
+            "with that category in it; score_samples takes new categories with "
+            "handle_unknown='ignore'."
         )
     return codes
 
@@ -308,7 +371,7 @@ def restore_table(
         return rows
     names = [f"c{j}" for j in range(len(columns))]
     backend = schema["backend"]
-    native = schema.get("pandas", [None] * len(names))
+    native = schema.get("native", [None] * len(names))
     series = [
         _series(*parts, backend)
         for parts in zip(names, columns, described, schema["dtypes"], native)
@@ -326,14 +389,16 @@ def _series(
     """Return a column with the dtype that `fit` saw; for real numbers the dtype `kept`."""
     if about["kind"] == "real":
         return restore_column(name, column, kept, native, backend, discrete=False)
-    own, dtype = about["pandas"] if backend == "pandas" else None, about["dtype"]
+    own, dtype = about["native"] if backend == about["backend"] else None, about["dtype"]
+    if about["kind"] in TIMES:
+        return restore_times(name, column, about, own, backend)
     if about["kind"] == "integer":
         whole = np.rint(column).astype(np.int64)
         if dtype.startswith(("Int", "UInt")):
             return restore_column(name, whole, dtype, own, backend, discrete=True)
         column = whole.tolist()
     if own is not None:
-        return _pandas_categories(name, column, about)
+        return _own_categories(name, column, about, backend)
     if dtype == "Object":
         return nw.new_series(name, column, nw.Object, backend=backend)
     series = nw.new_series(name, column, backend=backend)
@@ -342,24 +407,28 @@ def _series(
     return series.cast(getattr(nw, dtype)) if dtype in _RESTORED else series
 
 
-def _pandas_categories(name: str, column: list[Any], about: dict[str, Any]) -> Any:
-    """Return categories, or whole numbers kept as objects, with their dtype of pandas."""
-    import pandas as pd  # the frame is one of pandas, so it is loaded
-
-    kind, values = about["pandas"], about.get("values", [])
-    if kind == "category":
-        levels = pd.Index(values)
-        if about["levels"] in _NUMPY:
-            levels = levels.astype(about["levels"])
-        series: Any = pd.Series(column, dtype=pd.CategoricalDtype(levels, about["ordered"]))
-    elif kind.startswith("arrow:dictionary"):
+def _own_categories(name: str, column: list[Any], about: dict[str, Any], backend: Any) -> Any:
+    """Return categories, or whole numbers kept as objects, with the dtype of pandas or arrow."""
+    kind, values = about["native"], about.get("values", [])
+    if kind.startswith("arrow:dictionary"):
         import pyarrow as pa  # the column is one of arrow, so it is installed
 
         dtype, lookup = arrow_type(kind[6:]), {value: code for code, value in enumerate(values)}
         codes = pa.array([lookup[value] for value in column], dtype.index_type)
         levels = pa.array(values, dtype.value_type)
         coded = pa.DictionaryArray.from_arrays(codes, levels, ordered=dtype.ordered)
-        series = pd.Series(pd.arrays.ArrowExtensionArray(coded))
+        return as_series(name, coded, backend)
+    if backend == "pyarrow":
+        import pyarrow as pa  # the frame is one of arrow, so it is installed
+
+        return as_series(name, pa.array(column).cast(arrow_type(kind[6:])), backend)
+    import pandas as pd  # the frame is one of pandas, so it is loaded
+
+    if kind == "category":
+        found = pd.Index(values)
+        if about["levels"] in _NUMPY:
+            found = found.astype(about["levels"])
+        series: Any = pd.Series(column, dtype=pd.CategoricalDtype(found, about["ordered"]))
     else:
-        series = pd.Series(column, dtype=object).astype(pandas_dtype(kind))
+        series = pd.Series(column, dtype=object).astype(native_dtype(kind))
     return nw.from_native(series.rename(name), series_only=True)

@@ -12,13 +12,14 @@ from narwhals.exceptions import DuplicateError
 
 __all__ = [
     "arrow_type",
+    "as_series",
     "frame_fault",
     "frame_schema",
     "keep_index",
     "name_columns",
+    "native_dtype",
+    "native_dtypes",
     "non_numeric_column",
-    "pandas_dtype",
-    "pandas_name",
     "plain_numbers",
     "real_schema",
     "restore_column",
@@ -29,8 +30,9 @@ __all__ = [
 def frame_schema(X: Any) -> dict[str, Any] | None:
     """Describe a data frame as ``{"backend", "columns", "dtypes"}``; None for anything else.
 
-    A pandas frame has ``"pandas"`` as well, that library's own dtypes, and ``"levels"``, the names
-    of the levels of its columns, if there are several or they have names.
+    Frames of pandas and arrow have ``"native"`` as well, that library's own dtypes, and those of
+    pandas ``"levels"``, the names of the levels of its columns, if there are several or they have
+    names.
     """
     if isinstance(X, np.ndarray):  # narwhals takes longer to find out than a small fit does
         return None
@@ -42,14 +44,18 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
         "columns": list(frame.columns),
         "dtypes": [str(dtype) for dtype in frame.schema.values()],
     }
-    if nw.dependencies.is_pandas_dataframe(X):
-        schema["pandas"] = [pandas_name(dtype) for dtype in X.dtypes]
+    native = native_dtypes(X)
+    if native is not None:
+        schema["native"] = native
     levels = list(getattr(X.columns, "names", [None]))
     return schema if levels == [None] else schema | {"levels": levels}
 
 
-def frame_fault(X: Any) -> str | None:
-    """Return why a data frame (or array) is no table of numbers by its types alone, or None."""
+def frame_fault(X: Any, *, dates: bool = False) -> str | None:
+    """Return why a data frame (or array) is no table of numbers by its types alone, or None.
+
+    With `dates`, columns of dates and durations are no fault.
+    """
     if isinstance(X, np.ndarray):
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
     try:
@@ -65,7 +71,9 @@ def frame_fault(X: Any) -> str | None:
         return _no_dates("X") if kind in ("m", "M") else None
     if not frame.columns:
         return "X has 0 columns; at least one is needed."
-    dated = next((name for name, dtype in frame.schema.items() if dtype.is_temporal()), None)
+    known = (nw.Datetime, nw.Date, nw.Duration) if dates else ()
+    temporal = ((n, dtype) for n, dtype in frame.schema.items() if dtype.is_temporal())
+    dated = next((name for name, dtype in temporal if dtype not in known), None)
     return None if dated is None else _no_dates(f"Column {dated!r} of X")
 
 
@@ -116,24 +124,24 @@ def restore_frame(rows: np.ndarray, schema: dict[str, Any], *, discrete: bool = 
     column Int64 or Float64: it must neither wrap around nor become infinite.
     """
     names = [f"c{j}" for j in range(rows.shape[1])]  # narwhals wants text, pandas any name
-    backend, pandas = schema["backend"], schema.get("pandas", [None] * len(names))
+    backend, own = schema["backend"], schema.get("native", [None] * len(names))
     series = [
         restore_column(name, column, dtype, native, backend, discrete=discrete)
-        for name, column, dtype, native in zip(names, np.asarray(rows).T, schema["dtypes"], pandas)
+        for name, column, dtype, native in zip(names, np.asarray(rows).T, schema["dtypes"], own)
     ]
     return name_columns(nw.from_dict(dict(zip(names, series))).to_native(), names, schema)
 
 
 def restore_column(
-    name: str, column: np.ndarray, dtype: str, pandas: str | None, backend: Any, *, discrete: bool
+    name: str, column: np.ndarray, dtype: str, own: str | None, backend: Any, *, discrete: bool
 ) -> Any:
-    """Return numbers as a narwhals Series with a dtype of narwhals, and of pandas if one is named.
+    """Return numbers as a narwhals Series with a dtype of narwhals, or the library's `own`.
 
     Real numbers keep only dtypes that hold them; with `discrete` they are whole and keep any.
     """
-    target, native = _target_dtype(dtype, pandas, discrete, column)
+    target, native = _target_dtype(dtype, own, discrete, column)
     if native is not None:
-        series = _pandas_series(name, column, native)
+        series = _native_series(name, column, native, backend)
     elif target == "Object":
         return nw.new_series(name, column.astype(object), nw.Object, backend=backend)
     else:
@@ -149,7 +157,7 @@ def real_schema(schema: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a schema with the same columns, all of them float64; None for None."""
     if schema is None:
         return None
-    kept = {key: value for key, value in schema.items() if key != "pandas"}
+    kept = {key: value for key, value in schema.items() if key != "native"}
     return kept | {"dtypes": ["Float64"] * len(schema["dtypes"])}
 
 
@@ -182,18 +190,18 @@ def _pandas_index(columns: list[Any], levels: list[Any]) -> Any:
 
 
 def _target_dtype(
-    dtype: str, pandas: str | None, discrete: bool, column: np.ndarray
+    dtype: str, own: str | None, discrete: bool, column: np.ndarray
 ) -> tuple[str, str | None]:
-    """Return the narwhals dtype to restore, and that of pandas; reals fall back to Float64."""
-    sparse = pandas is not None and pandas.startswith("Sparse[float")
+    """Return the narwhals dtype to restore, and the native one; reals fall back to Float64."""
+    sparse = own is not None and own.startswith("Sparse[float")
     if sparse or dtype.startswith(("Float", "Decimal", "Object")):
-        return dtype, pandas
+        return dtype, own
     is_integer = dtype.startswith(("Int", "UInt")) or dtype == "Boolean"
     if not (discrete and is_integer):
         return "Float64", None
     largest = 1.0 if dtype == "Boolean" else _largest(dtype)
     fits = len(column) == 0 or column.max() <= largest
-    return (dtype, pandas) if fits else ("Int64", None)
+    return (dtype, own) if fits else ("Int64", None)
 
 
 def _largest(dtype: str) -> float:
@@ -208,12 +216,21 @@ def _narwhals_dtype(name: str) -> Any:
     return getattr(nw, name)
 
 
-# Dtypes of pandas as text, so that fitted estimators persist anywhere: its own names, and for types
-# of arrow "arrow:" and the name there.
+# Dtypes of pandas and arrow as text, so that fitted estimators persist anywhere: pandas' own names,
+# and for types of arrow "arrow:" and the name there.
 
 
-def pandas_name(dtype: Any) -> str:
-    """Return the name of a dtype of pandas, from which `pandas_dtype` makes it again."""
+def native_dtypes(X: Any) -> list[str] | None:
+    """Return the names of the dtypes of a frame of pandas or arrow; None for other libraries."""
+    X = nw.to_native(X, pass_through=True)
+    if nw.dependencies.is_pandas_dataframe(X):
+        return [_name_of(dtype) for dtype in X.dtypes]
+    if nw.dependencies.is_pyarrow_table(X):
+        return [f"arrow:{dtype}" for dtype in X.schema.types]
+    return None
+
+
+def _name_of(dtype: Any) -> str:
     if hasattr(dtype, "pyarrow_dtype"):
         return f"arrow:{dtype.pyarrow_dtype}"
     if str(dtype) == "string":
@@ -221,8 +238,8 @@ def pandas_name(dtype: Any) -> str:
     return str(dtype)
 
 
-def pandas_dtype(name: str) -> Any:
-    """Return the dtype of pandas that `pandas_name` has named."""
+def native_dtype(name: str) -> Any:
+    """Return the dtype of pandas that `native_dtypes` has named."""
     import pandas as pd  # the frame is one of pandas, so it is loaded
 
     sparse = re.fullmatch(r"Sparse\[(\w+), (.+)\]", name)
@@ -241,12 +258,29 @@ def arrow_type(name: str) -> Any:
     coded = re.fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", name)
     if coded:
         return pa.dictionary(arrow_type(coded[2]), arrow_type(coded[1]), coded[3] == "1")
-    return pa.type_for_alias(name)
+    zoned = re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name)
+    return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(name)
 
 
-def _pandas_series(name: str, column: Any, native: str) -> Any:
+def as_series(name: str, array: Any, backend: Any) -> Any:
+    """Return an array of arrow as a narwhals Series of pandas or of arrow itself."""
+    import pyarrow as pa  # the column is one of arrow, so it is installed
+
+    native: Any = pa.chunked_array([array])
+    if backend == "pandas":
+        import pandas as pd  # the frame is one of pandas, so it is loaded
+
+        native = pd.Series(pd.arrays.ArrowExtensionArray(native), name=name)
+    return nw.from_native(native, series_only=True).alias(name)
+
+
+def _native_series(name: str, column: Any, native: str, backend: Any) -> Any:
+    if backend == "pyarrow":
+        import pyarrow as pa  # the frame is one of arrow, so it is installed
+
+        return as_series(name, pa.array(column).cast(arrow_type(native[6:])), backend)
     import pandas as pd  # the frame is one of pandas, so it is loaded
 
     with np.errstate(over="ignore"):  # an overflow is seen afterwards
-        series = pd.Series(column, name=name).astype(pandas_dtype(native))
+        series = pd.Series(column, name=name).astype(native_dtype(native))
     return nw.from_native(series, series_only=True)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from skgm.tables._columns import WHOLE
+
 __all__ = ["CategoryMargin", "Margin", "NumberMargin", "learn_margin", "resolution"]
 
 _DF = 3.0  # degrees of freedom of the broad part: a finite variance, and tails of the third power
@@ -122,10 +124,12 @@ class NumberMargin:
         *,
         atoms: np.ndarray | None = None,
         step: float | None = None,
+        signed: bool = False,
     ) -> "NumberMargin":
         """Fit the margin to observed values, (n,), of positive weights.
 
         `atoms` are values that are atoms for certain; `step` is the resolution, found where None.
+        Values without a negative one stay non-negative, unless they are `signed`.
         """
         value, place = np.unique(x, return_inverse=True)
         count = np.bincount(place, weight)
@@ -147,7 +151,7 @@ class NumberMargin:
         knot_mass = rows * share
         edges = np.union1d(_cell_edges(knots, rows, heavy, n / n_cells), value[is_atom])
         center, scale = _center_and_scale(value, count, step)
-        low = -step / 2 if value[0] >= 0 else -np.inf  # numbers without a sign stay so
+        low = -step / 2 if value[0] >= 0 and not signed else -np.inf
         return cls(
             value[is_atom],
             count[is_atom] * share,
@@ -294,8 +298,10 @@ def learn_margin(x: np.ndarray, weight: np.ndarray, about: dict[str, Any], n_cel
     x, weight = x[seen], weight[seen]
     if about["kind"] == "category":
         return CategoryMargin.learn(x, weight, len(about["values"]), ordered=about["ordered"])
-    step = 1.0 if about["kind"] == "integer" else None
-    return NumberMargin.learn(x, weight, n_cells, atoms=about.get("atoms"), step=step)
+    step = 1.0 if about["kind"] in WHOLE else None
+    signed = about["kind"] == "datetime"  # dates before the first are possible
+    options = {"atoms": about.get("atoms"), "step": step, "signed": signed}
+    return NumberMargin.learn(x, weight, n_cells, **options)
 
 
 def _center_and_scale(value: np.ndarray, count: np.ndarray, step: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Read a table as coded numbers with holes, and write coded rows as the table they came from."""
+"""Read a table as coded numbers, and write coded rows as the kind of table they came from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,97 +7,182 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm.tables._columns import (
+    WHOLE,
     code_table,
     column_kinds,
     describe_columns,
     restore_table,
     table_shape,
 )
-from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
+from skgm.tables._frames import frame_fault, frame_schema, keep_index, real_schema, restore_frame
 from skgm.tables._validation import check_finite, validate_table
 
 __all__ = ["TableReader"]
 
+_HOLED_CATEGORY = "Drop such rows, or give missing values a category of their own."
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TableReader:
-    """Between a table of mixed columns and its codes: float64, (n, d), NaN for holes.
+    """What `fit` saw in a table: between tables of that kind and their codes, (n, d).
 
     Attributes
     ----------
     columns : list of dict
         The description of each column (see :mod:`skgm.tables._columns`), plain data.
+    schema : dict or None
+        Of the data frame of the training rows, if they were one.
+    dtype : str
+        Of drawn rows that stand in no frame.
     """
 
     columns: list[dict[str, Any]]
+    schema: dict[str, Any] | None
+    dtype: str
 
     @classmethod
     def learn(
-        cls, estimator: Any, X: Any, categorical: Any, integer: Any
+        cls, estimator: Any, X: Any, *, min_samples: int = 1, holes: bool = False
     ) -> tuple["TableReader", np.ndarray]:
         """Describe the columns of a training table; return the reader and the table coded.
 
-        What scikit-learn remembers of a table (number and names of columns) is set on `estimator`.
+        Its parameters `categorical_features` and `integer_features` say which columns are
+        categories or whole numbers, as in `column_kinds`. What scikit-learn remembers of a table
+        (number and names of columns) is set on `estimator`. With `holes`, NaN stand for missing
+        values; else they are refused. Real numbers alone keep their dtype.
         """
-        kinds = column_kinds(X, categorical, integer)
-        if kinds is None:  # real numbers only: validated as for every other estimator
-            array = validate_table(estimator, X, reset=True, finite=False)
-            names = getattr(estimator, "feature_names_in_", None)
-            names = [f"x{j}" for j in range(array.shape[1])] if names is None else names.tolist()
-            reader = cls([{"name": name, "kind": "real"} for name in names])
-            return reader, reader._checked(array.astype(np.float64))
-        fault = frame_fault(X)
+        kinds = column_kinds(X, estimator.categorical_features, estimator.integer_features)
+        options: dict[str, Any] = {"reset": True, "min_samples": min_samples}
+        schema = frame_schema(X)
+        if kinds is None:  # validated as for every other estimator
+            coded = validate_table(estimator, X, finite=not holes, **options)
+            names = schema["columns"] if schema else [f"x{j}" for j in range(coded.shape[1])]
+            columns = [{"name": name, "kind": "real"} for name in names]
+            reader = cls(columns, schema, coded.dtype.name)
+            return reader, reader._checked(coded) if holes else coded
+        fault = frame_fault(X, dates=True)
         if fault is not None:
             raise ValueError(fault)
-        reader = cls(describe_columns(X, kinds))
-        coded = code_table(X, reader.columns)
-        validate_table(estimator, _plain(X, coded), reset=True, finite=False)
-        return reader, reader._checked(coded)
+        columns = describe_columns(X, kinds)
+        coded = code_table(X, columns)
+        plain = validate_table(estimator, _plain(X, coded), finite=False, **options)
+        reader = cls(columns, schema, plain.dtype.name)
+        return reader, reader._checked(coded, holes=holes)
 
     @property
     def names(self) -> list[str]:
         """Names of the columns, x0, x1, ... without a frame."""
         return [str(about["name"]) for about in self.columns]
 
-    def code(self, estimator: Any, X: Any) -> np.ndarray:
+    @property
+    def is_real(self) -> bool:
+        """Whether all columns are real numbers."""
+        return all(about["kind"] == "real" for about in self.columns)
+
+    def which(self, *kinds: str) -> np.ndarray:
+        """Return which columns are of one of these kinds, (d,)."""
+        return np.array([about["kind"] in kinds for about in self.columns], dtype=bool)
+
+    def code(
+        self, estimator: Any, X: Any, *, holes: bool, unknown: str = "error", fractions: bool = True
+    ) -> np.ndarray:
         """Return X coded, its columns checked against those of `fit`.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; it knows the names and the number of columns.
+        X : table
+            Rows.
+        holes : bool
+            Whether values may be missing: NaN.
+        unknown : {"error", "ignore"}, default="error"
+            What to do about a category that `fit` has not seen: "ignore" codes it as `UNKNOWN`.
+        fractions : bool, default=True
+            Whether fractions may stand in columns of whole numbers.
 
         Raises
         ------
         ValueError
-            Infinity, fractions in a column of whole numbers, categories that `fit` has not seen,
-            another number or other names of columns.
+            Infinity, values that are missing or fractions where there may be none, categories
+            that `fit` has not seen, another number or other names of columns.
         """
         check_is_fitted(estimator)
-        if all(about["kind"] == "real" for about in self.columns):
-            array = validate_table(estimator, X, reset=False, finite=False)
-            return self._checked(array.astype(np.float64))
-        fault = frame_fault(X)
+        if self.is_real:
+            array = validate_table(estimator, X, reset=False, finite=not holes)
+            return self._checked(array) if holes else array
+        fault = frame_fault(X, dates=True)
         if fault is not None:
             raise ValueError(fault)
         validate_table(estimator, _plain(X, np.zeros(table_shape(X))), reset=False)
-        return self._checked(code_table(X, self.columns))
+        coded = code_table(X, self.columns, unknown=unknown)
+        return self._checked(coded, holes=holes, fractions=fractions)
 
-    def _checked(self, coded: np.ndarray) -> np.ndarray:
-        """Return coded rows, refusing infinity and fractions among whole numbers."""
-        check_finite(np.where(np.isnan(coded), 0.0, coded), self.names)
+    def impossible(self, coded: np.ndarray) -> np.ndarray:
+        """Return which coded rows have a fraction in a column of whole numbers, (n,)."""
+        whole = coded[:, self.which(*WHOLE)]
+        return np.asarray(((whole != np.floor(whole)) & ~np.isnan(whole)).any(axis=1))
+
+    def _checked(
+        self, coded: np.ndarray, *, holes: bool = True, fractions: bool = False
+    ) -> np.ndarray:
+        """Return coded rows; refuse infinity, holes, fractions among whole numbers, as asked."""
+        hole = np.isnan(coded)
+        if holes:
+            check_finite(np.where(hole, 0.0, coded), self.names)
+        else:
+            category = self.which("category")
+            check_finite(
+                np.where(category, coded, 0.0), self.names, cure=_HOLED_CATEGORY, kind="NaN"
+            )
+            check_finite(coded, self.names)
         for about, column in zip(self.columns, coded.T):
+            if fractions or about["kind"] not in WHOLE:
+                continue
             broken = (column != np.floor(column)) & ~np.isnan(column)
-            if about["kind"] == "integer" and broken.any():
-                row = int(np.argmax(broken))
-                raise ValueError(
-                    f"Column {about['name']!r} of X holds {float(column[row])!r} at row {row}, no "
-                    "whole number, in a column of integers. Drop or round such rows, or give the "
-                    "column another kind by integer_features."
-                )
+            if broken.any():
+                raise ValueError(_fraction(about, float(column[broken][0]), int(np.argmax(broken))))
         return coded
 
+    def restored(self, coded: np.ndarray) -> Any:
+        """Return coded rows in the kind of table that `fit` saw."""
+        return self.written(coded, self.schema, self.dtype)
+
+    def completed(self, coded: np.ndarray, given: Any, times: int) -> Any:
+        """Return completions of `given`, `times` for each row, in the kind of table that it is.
+
+        For an array, in the frame of `fit`: real columns then keep all bits of observed values.
+        """
+        schema = frame_schema(given)
+        schema = real_schema(self.schema) if schema is None else schema
+        return keep_index(self.written(coded, schema, coded.dtype.name), given, times)
+
     def written(self, coded: np.ndarray, schema: dict[str, Any] | None, dtype: str) -> Any:
-        """Return coded rows in the frame that `schema` describes, or as an array."""
-        return restore_table(coded, self.columns, schema, dtype)
+        """Return coded rows in the frame that `schema` describes, or as an array of this dtype."""
+        if not self.is_real:
+            return restore_table(coded, self.columns, schema, dtype)
+        coded = coded.astype(dtype, copy=False)
+        return coded if schema is None else restore_frame(coded, schema)
+
+
+def _fraction(about: dict[str, Any], value: float, row: int) -> str:
+    if about["kind"] == "integer":
+        return (
+            f"Column {about['name']!r} of X holds {value!r} at row {row}, no whole number, in a "
+            "column of integers. Drop or round such rows, or give the column another kind by "
+            "integer_features."
+        )
+    return (
+        f"Column {about['name']!r} of X holds a time between two whole {about['unit']} at row "
+        f"{row}, where the training rows hold whole {about['unit']}. Round it, or fit to a table "
+        "that is recorded as finely."
+    )
 
 
 def _plain(X: Any, coded: np.ndarray) -> Any:
     """Return numbers in a frame with the columns of X, or as they are if X is no frame."""
     schema = real_schema(frame_schema(X))
-    return coded if schema is None else restore_frame(coded, schema)
+    if schema is not None:
+        return restore_frame(coded, schema)
+    dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
+    return coded.astype(dtype)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from scipy.linalg import LinAlgWarning
 from scipy.sparse import issparse
@@ -113,7 +114,7 @@ def _any_table(
     fault = frame_fault(X)
     if fault is not None:
         raise ValueError(fault)
-    X = _without_mask(X)
+    X = X.to_pandas() if nw.dependencies.is_pyarrow_table(X) else _without_mask(X)
     try:
         array = validate_data(
             estimator,

@@ -76,6 +76,13 @@ DISCRETE |= {
     "categories: intervals": lambda: pd.Series(pd.cut(Y, 4)),
     "categories: many declared": lambda: pd.Series(pd.Categorical(TEXT, categories=MANY)),
 }
+DATES = np.datetime64("2020-01-01T06:00:00", "s") + 3600 * K
+DISCRETE |= {
+    "dates": lambda: pd.Series(DATES),
+    "dates in a zone": lambda: pd.Series(DATES).dt.tz_localize("Europe/Oslo"),
+    "durations": lambda: pd.Series(DATES - DATES[0]),
+    "arrow dates": lambda: pd.Series(DATES).astype("timestamp[us][pyarrow]"),
+}
 POLARS_REAL = {
     "Float32": lambda: pl.Series(Y).cast(pl.Float32),
     "Float64": lambda: pl.Series(Y),
@@ -87,6 +94,9 @@ POLARS_DISCRETE = {
 }
 POLARS_DISCRETE |= {
     "Boolean": lambda: pl.Series(K > 2),
+    "Date": lambda: pl.Series(DATES.astype("M8[D]") + K),
+    "Datetime": lambda: pl.Series(DATES.astype("M8[us]")).dt.replace_time_zone("Europe/Oslo"),
+    "Duration": lambda: pl.Series((DATES - DATES[0]).astype("m8[us]")),
     "String": lambda: pl.Series(TEXT.tolist()),
     "Categorical": lambda: pl.Series(TEXT.tolist(), dtype=pl.Categorical),
     "Enum": lambda: pl.Series(TEXT.tolist(), dtype=pl.Enum(list("abcde"))),
@@ -115,7 +125,12 @@ def check_pandas(model, name):
     holes.loc[1, "x"] = np.nan
     if str(holes["y"].dtype) not in ("bool", "int8", "uint64") and not name.startswith("sparse"):
         holes.loc[3, "y"] = None
-    check(model, frame, holes, set(frame["y"].tolist()) if name in DISCRETE else None)
+    check(
+        model,
+        frame,
+        holes,
+        set(frame["y"].tolist()) if name in DISCRETE else None,
+    )
 
 
 @pytest.mark.parametrize("name", [*REAL, *DISCRETE])

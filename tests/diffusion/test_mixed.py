@@ -394,7 +394,7 @@ def test_bad_values_are_named_when_completing(model, frame):
     for column, value, words in (
         ("level", "never", "'never', a category without training rows"),
         ("level", "tall", "'tall' at row 3"),
-        ("k", 0.5, "0.5, no whole number"),
+        ("k", 0.5, "0.5 at row 3, no whole number"),
         ("k", np.inf, "infinity in column 'k'"),
     ):
         with pytest.raises(ValueError, match=words):
