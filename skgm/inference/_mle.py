@@ -99,7 +99,7 @@ class MLEDensity(FamilyInference):
     fitted.
 
     The likelihood of some families has no summary smaller than the rows: Laplace, Cauchy, Student's
-    t, logistic, Gumbel, Weibull, negative binomial, right-censored rows and every distribution of
+    t, (log-)logistic, Gumbel, Weibull, right-censored rows and every distribution of
     scipy.stats. Their fitted estimators keep the whole training table in the order of its rows,
     and so do their pickles. With ``keep_rows=False`` they keep none of it.
 

@@ -1,7 +1,7 @@
 """The negative binomial family: counts that vary more than Poisson counts."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +11,10 @@ from skgm._numerics.roots import find_root
 from skgm._numerics.special import curvature_ratio, gap_ratio, log_rising
 from skgm.inference.families._base import Family, Interval, Parameter, Params, SpecialCase, same
 from skgm.inference.families._counts import draw_poisson
-from skgm.inference.families._statistics import Rows
 from skgm.tables._validation import inside_support
 
 __all__ = [
+    "CountTable",
     "NegativeBinomial",
     "dispersion_information",
 ]
@@ -22,6 +22,47 @@ __all__ = [
 # Counts beyond _HUGE that exceed the size by more than _MANY have masses linear in the count.
 _HUGE, _MANY = 1e150, 1e20
 _METHODS = ("wald", "wald-transformed", "profile", "robust", "bootstrap")
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """How often each value occurs in each column.
+
+    Attributes
+    ----------
+    n : float
+        Number of rows, or sum of their weights.
+    values : ndarray of shape (m, d)
+        The different values of each column, rising, and zeros below them where others have more.
+    counts : ndarray of shape (m, d)
+        Their numbers of rows, or sums of weights; zero where there are no more values.
+    """
+
+    n: float
+    values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, n: float, X: np.ndarray, weight: np.ndarray) -> "CountTable":
+        """Count the entries of X, (r, d), that stand for `weight`, (r, d), rows each."""
+        order, d = np.argsort(X, axis=0), X.shape[1]
+        ranked = np.take_along_axis(X, order, axis=0)
+        places = np.zeros(X.shape, dtype=np.intp)
+        np.cumsum(ranked[1:] != ranked[:-1], axis=0, out=places[1:])
+        m = int(places[-1].max()) + 1
+        values, cells = np.zeros((m, d)), places * d + np.arange(d)
+        values.ravel()[cells] = ranked
+        share = np.take_along_axis(weight, order, axis=0).ravel()
+        counts = np.bincount(cells.ravel(), share, minlength=m * d).reshape(m, d)
+        return cls(n, np.where(counts > 0, values, 0.0), counts)
+
+    def __add__(self, other: "CountTable") -> "CountTable":
+        values = np.concatenate([self.values, other.values])
+        return CountTable.of(self.n + other.n, values, np.concatenate([self.counts, other.counts]))
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Return the means over rows, (d, ...), of a function of the values, (m, d, ...)."""
+        return np.einsum("md,md...->d...", self.counts, values) / self.n
 
 
 class NegativeBinomial(Family):
@@ -77,7 +118,7 @@ class NegativeBinomial(Family):
             may_be_infinite=True,
         ),
     )
-    statistics_type = Rows
+    statistics_type = CountTable
 
     def limit_root(self, name: str, x: np.ndarray, weight: np.ndarray | None) -> float:
         """Return sum{(x - mean)^2 - x} / (mean sqrt(2 n)), the score of 1 / size.
@@ -91,13 +132,15 @@ class NegativeBinomial(Family):
         mean = weight @ x / n
         return float(weight @ ((x - mean) ** 2 - x) / (mean * np.sqrt(2 * n)))
 
-    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
-        """Keep the rows."""
-        return Rows.from_chunk(X, weight)
+    def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> CountTable:
+        """Return how often each count occurs."""
+        weight = np.ones(len(X)) if weight is None else weight
+        each = np.broadcast_to(weight[:, None], X.shape)
+        return CountTable.of(float(weight.sum()), X, each)
 
-    def check_statistics(self, statistics: Rows, names: list[str]) -> None:
+    def check_statistics(self, statistics: CountTable, names: list[str]) -> None:
         """Raise for columns of zeros."""
-        zeros = [names[j] for j in np.flatnonzero(~statistics.X.any(axis=0))]
+        zeros = [names[j] for j in np.flatnonzero(~statistics.values.any(axis=0))]
         if zeros:
             raise ValueError(
                 f"The negative_binomial family has no estimate for columns of zeros "
@@ -105,22 +148,25 @@ class NegativeBinomial(Family):
                 "interval for the mean is then one-sided, or drop them."
             )
 
-    def restricted_estimate(self, statistics: Rows, null: Params) -> dict[str, np.ndarray]:
+    def restricted_estimate(self, statistics: CountTable, null: Params) -> dict[str, np.ndarray]:
         """Return the means and the sizes, or what `null` fixes; an infinite size is Poisson's."""
-        mean = statistics.mean(statistics.X)
+        mean = statistics.mean(statistics.values)
         mu, size = (np.broadcast_to(null[name], mean.shape) for name in ("mu", "size"))
         mu = np.where(np.isnan(mu), mean, mu)
         free = np.isnan(size)
         if not free.any():
             return {"mu": mu, "size": np.array(size, dtype=np.float64)}
-        found = _size_given_mean(replace(statistics, X=statistics.X[:, free]), mu[free])
+        found = _size_given_mean(
+            CountTable(statistics.n, statistics.values[:, free], statistics.counts[:, free]),
+            mu[free],
+        )
         moved = np.array(size, dtype=np.float64)
         moved[free] = found
         return {"mu": mu, "size": moved}
 
-    def log_likelihood(self, statistics: Rows, params: Params) -> np.ndarray:
+    def log_likelihood(self, statistics: CountTable, params: Params) -> np.ndarray:
         """Return the total log-likelihood per column, (d,)."""
-        return statistics.n * statistics.mean(self.log_density(statistics.X, params))
+        return statistics.n * statistics.mean(self.log_density(statistics.values, params))
 
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log masses, (n, d), -inf outside the counts."""
@@ -145,9 +191,9 @@ class NegativeBinomial(Family):
         of_mean = (X - mu) / (mu * (1 + u))
         return np.stack([of_mean, -(alpha**2) * _dispersion_score(X, mu, alpha)], axis=-1)
 
-    def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
+    def mean_score(self, statistics: CountTable, params: Params) -> np.ndarray:
         """Return the mean over rows of the score, (d, 2)."""
-        return statistics.mean(self.score(statistics.X, params))
+        return statistics.mean(self.score(statistics.values, params))
 
     def information(self, params: Params) -> np.ndarray:
         """Return the diagonal of 1 / (mu (1 + mu / k)) and the size's sum, (d, 2, 2)."""
@@ -157,9 +203,9 @@ class NegativeBinomial(Family):
         matrix[:, 1, 1] = alpha**4 * dispersion_information(mu, alpha)
         return matrix
 
-    def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
+    def observed_information(self, statistics: CountTable, params: Params) -> np.ndarray:
         """Return minus the mean Hessian, (d, 2, 2)."""
-        X, mu, alpha = statistics.X, params["mu"], _dispersion(params)
+        X, mu, alpha = statistics.values, params["mu"], _dispersion(params)
         u, gap = alpha * mu, statistics.mean(X) - mu
         _, slope, curvature = (statistics.mean(part) for part in log_rising(X, alpha))
         slope = slope - mu * gap / (1 + u) + mu**2 * gap_ratio(u)
@@ -205,7 +251,7 @@ class NegativeBinomial(Family):
         return np.where(np.isfinite(size), of_finite, stats.poisson.cdf(X, mu))
 
     def profile_interval(
-        self, name: str, statistics: Rows, params: Params, level: float
+        self, name: str, statistics: CountTable, params: Params, level: float
     ) -> Interval:
         """Return the values that the likelihood-ratio test does not reject."""
         if name == "mu":
@@ -242,14 +288,14 @@ def _dispersion_score(X: np.ndarray, mu: np.ndarray, alpha: np.ndarray) -> np.nd
     return slope + mu * (mu - X) / (1 + u) + mu**2 * gap_ratio(u)
 
 
-def _size_given_mean(statistics: Rows, mu: np.ndarray) -> np.ndarray:
+def _size_given_mean(statistics: CountTable, mu: np.ndarray) -> np.ndarray:
     """Return the sizes of highest likelihood, (d,), infinite where it falls as alpha grows."""
 
     def slope(alpha: np.ndarray) -> np.ndarray:
-        return statistics.mean(_dispersion_score(statistics.X, mu, alpha))
+        return statistics.mean(_dispersion_score(statistics.values, mu, alpha))
 
     endless = slope(np.zeros_like(mu)) <= 0
-    variance = statistics.mean((statistics.X - mu) ** 2)
+    variance = statistics.mean((statistics.values - mu) ** 2)
     start = np.maximum((variance - mu) / mu**2, 1e-3 / mu)
     high = _beyond(lambda alpha: np.where(endless, 1.0, -slope(alpha)), 0 * mu, start)
     low = np.array(high)

@@ -267,3 +267,24 @@ class TestNegativeBinomial:
     def test_zeros_are_refused(self):
         with pytest.raises(ValueError, match=r"columns of zeros .*x1.*'poisson'"):
             MLEDensity("nbinom").fit(np.column_stack([self.X, 0 * self.X]))
+
+
+def test_a_count_table_stands_for_the_rows():
+    """Ten thousand rows in any order are a few dozen numbers, merged in any parts."""
+    X = np.random.default_rng(0).negative_binomial(2, [0.3, 0.6], (10_000, 2)).astype(float)
+    weight = np.arange(10_000) % 3.0 + 1
+    family = NegativeBinomial()
+    whole = family.summarize(X, weight)
+    for j in range(2):
+        values, counts = np.unique(X[:, j], return_inverse=True)
+        held = whole.counts[:, j] > 0
+        assert np.array_equal(whole.values[held, j], values)
+        assert np.array_equal(whole.counts[held, j], np.bincount(counts, weight))
+    parts = family.summarize(X[7000:], weight[7000:]) + family.summarize(X[:7000], weight[:7000])
+    for field in ("n", "values", "counts"):
+        assert np.array_equal(getattr(parts, field), getattr(whole, field))
+    params = {"mu": np.array([4.0, 1.5]), "size": np.array([2.0, np.inf])}
+    total = weight @ family.log_density(X, params)
+    assert_allclose(family.log_likelihood(whole, params), total, rtol=1e-12)
+    model = MLEDensity("negative_binomial").fit(X)
+    assert sum(np.size(value) for value in model._statistics.values()) < 300
