@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from sklearn.exceptions import ConvergenceWarning
 
 from skgm.diffusion._elbo import velocity_jacobian
+from skgm.diffusion._flow import trace_of_jacobian
 from skgm.diffusion._process import noisy_pairs
 from skgm.diffusion._training import History, Plan, Table, fitted_errors, train, updates_for
 
@@ -42,37 +44,36 @@ _FEWEST_ROWS, _ROWS, _ROWS_PER_COLUMN = 50, 1600, 50  # tables that have a trial
 
 @dataclass(frozen=True)
 class Calibration:
-    """F becomes factor * F + drift * u; one pair of numbers per angle, linear in between."""
+    """F becomes factor * F + drift * u; one pair of numbers per angle, smooth in between."""
 
     angles: np.ndarray
     factors: np.ndarray
     drifts: np.ndarray
 
-    def at(self, phi: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return factor and drift at the angles, each (n, 1) or (1,)."""
-        parts = (np.interp(phi, self.angles, values) for values in (self.factors, self.drifts))
-        factor, drift = (np.asarray(part, dtype)[..., None] for part in parts)
-        return factor, drift
+    def curve(self) -> CubicSpline:
+        """Return factor and drift as a spline; a kink would cost digits of the log-density."""
+        return CubicSpline(self.angles, np.column_stack([self.factors, self.drifts]))
 
 
 class CalibratedDenoiser:
     """A denoiser whose output is calibrated."""
 
     def __init__(self, denoiser: Any, calibration: Calibration) -> None:
-        self._denoiser, self._calibration = denoiser, calibration
+        self._denoiser, self._curve = denoiser, calibration.curve()
+        self._ends = calibration.angles[0], calibration.angles[-1]
 
     def velocity(self, u: np.ndarray, phi: Any, condition: Any = None) -> np.ndarray:
         """Return F(u, phi), (n, d)."""
         value = self._denoiser.velocity(u, phi, condition)
-        factor, drift = self._calibration.at(phi, value.dtype)
-        return np.asarray(factor * value + drift * u, value.dtype)
+        factor, drift = self._at(phi, value.dtype)
+        return np.asarray(factor * value + drift * u)
 
     def velocity_jvp(
         self, u: np.ndarray, phi: Any, w: np.ndarray, condition: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return F and its directional derivative J_F w, each (n, d)."""
         value, along = self._denoiser.velocity_jvp(u, phi, w, condition)
-        factor, drift = self._calibration.at(phi, value.dtype)
+        factor, drift = self._at(phi, value.dtype)
         return factor * value + drift * u, factor * along + drift * w
 
     def velocity_divergence(
@@ -80,7 +81,16 @@ class CalibratedDenoiser:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return F, (n, d), and the trace of its Jacobian, (n,)."""
         value, trace = self._denoiser.velocity_divergence(u, phi, condition)
-        factor, drift = self._calibration.at(phi, value.dtype)
+        factor, drift = self._at(phi, value.dtype)
+        trace = factor[..., 0] * trace + drift[..., 0] * u.shape[1]
+        return factor * value + drift * u, trace
+
+    def velocity_trace(
+        self, u: np.ndarray, phi: Any, directions: np.ndarray, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and the mean of w' J w over the directions w of +-1, (n,)."""
+        value, trace = trace_of_jacobian(self._denoiser, u, phi, directions, condition)
+        factor, drift = self._at(phi, value.dtype)
         trace = factor[..., 0] * trace + drift[..., 0] * u.shape[1]
         return factor * value + drift * u, trace
 
@@ -89,9 +99,14 @@ class CalibratedDenoiser:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return F, (n, d), and its Jacobian, (n, d, d)."""
         value, jacobian = velocity_jacobian(self._denoiser, u, phi, condition)
-        factor, drift = self._calibration.at(phi, value.dtype)
+        factor, drift = self._at(phi, value.dtype)
         jacobian = factor[..., None] * jacobian + drift[..., None] * np.eye(u.shape[1])
         return factor * value + drift * u, jacobian
+
+    def _at(self, phi: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return factor and drift at the angles, each (n, 1) or (1,)."""
+        both = self._curve(np.clip(phi, *self._ends)).astype(dtype)
+        return both[..., :1], both[..., 1:]
 
 
 def calibrate_level(

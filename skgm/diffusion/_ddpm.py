@@ -51,8 +51,8 @@ from skgm.diffusion._training import (
 
 __all__ = ["DDPM"]
 
-_EXACT_UP_TO = 16  # columns: beyond, traces are estimated
-_PROBES_PER_STEP = 4
+_EXACT_UP_TO = 64  # columns: beyond, traces are estimated
+_PROBES_PER_STEP = 16
 _AS_FITTED = ("prediction", "sigma_min", "class_conditional")  # parameters that fix the model
 
 
@@ -143,8 +143,8 @@ class DDPM(DiffusionDensity):
     score_method : {"auto", "ode", "elbo"}, default="auto"
         `score_samples` by the probability flow, or by the evidence lower bound. "auto" uses the
         bound for regressors, which have no derivatives.
-    n_score_steps : int, default=15
-        Runge-Kutta steps of `score_samples`.
+    n_score_steps : int, default=16
+        Nodes of the quadrature in `score_samples`.
     class_conditional : bool, default=False
         Learn the density of each class of `y`, and that of the table as their mixture.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
@@ -196,7 +196,7 @@ class DDPM(DiffusionDensity):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if `fit` saw a data frame with text names.
     log_density_kind_ : str
-        "estimate" (a numerical solution, and beyond 16 columns traces along fixed directions) or
+        "estimate" (a numerical solution, and beyond 64 columns traces along fixed directions) or
         "lower_bound" (of the chain; of the log-probability of rows with discrete columns).
 
     Raises
@@ -234,8 +234,8 @@ class DDPM(DiffusionDensity):
     the network has learned nothing that generalizes, the model is the fitted Gaussian (of each
     class).
 
-    Training computes in float32, `score_samples` in float64 and row by row: a row has the same
-    value in any batch. An integer weight is that many repetitions of the row.
+    The network computes in float32. A row has the same log-density in any batch. An integer weight
+    is that many repetitions of the row.
 
     References
     ----------
@@ -315,7 +315,7 @@ class DDPM(DiffusionDensity):
         variance: str = "analytic",
         clip: bool = False,
         score_method: str = "auto",
-        n_score_steps: int = 15,
+        n_score_steps: int = 16,
         class_conditional: bool = False,
         categorical_features: Any = "from_dtype",
         integer_features: Any = "from_dtype",
@@ -642,6 +642,7 @@ class DDPM(DiffusionDensity):
             is_smooth=kind.is_smooth,
             probes=self._probes,
             n_score_steps=self.n_score_steps,
+            scores_in=kind.scores_in,
             encoding=self._coding.encoding,
             hidden=self.hidden_layer_sizes_,
         )

@@ -56,7 +56,9 @@ class DiffusionModel:
     probes : Probes or None
         Directions of traces; None for exact ones.
     n_score_steps : int
-        Steps of the solver of log-densities.
+        Nodes of the quadrature of log-densities.
+    scores_in : dtype
+        In which the denoiser computes for log-densities.
     encoding : Encoding or None
         Of discrete values; None for a table of real numbers.
     hidden : tuple of int
@@ -74,6 +76,7 @@ class DiffusionModel:
     is_smooth: bool
     probes: Probes | None
     n_score_steps: int
+    scores_in: Any
     encoding: Encoding | None
     hidden: tuple[int, ...]
 
@@ -103,7 +106,7 @@ class DiffusionModel:
         return combine_bounds(np.stack(parts), sharp=not self.by_elbo and self.probes is None)
 
     def solver_error(self, rows: np.ndarray) -> float:
-        """Return how far twice as many steps move log-densities, in nats per row, on a few rows.
+        """Return how far twice as many nodes move log-densities, in nats per row, on a few rows.
 
         It is the root mean square over one row in sixteen, at most 32; 0 for fewer than 16 rows,
         and for bounds, which have no solver.
@@ -127,7 +130,7 @@ class DiffusionModel:
         """
         if self.by_elbo and phi is None:
             return np.asarray(self._class_bounds(rows, None, 0).mean(axis=0))
-        denoiser = self.denoiser(np.float64)
+        denoiser = self.denoiser(self.scores_in)
         phi = self.phi_min if phi is None else phi
 
         def active(u: np.ndarray, condition: np.ndarray | None) -> np.ndarray:

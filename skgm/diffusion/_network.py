@@ -464,6 +464,21 @@ class NetworkDenoiser:
             trace[rows] = gain[:, 0] * self._network.divergence(squash_slope(part))
         return value, trace
 
+    def velocity_trace(
+        self, u: np.ndarray, phi: Any, directions: np.ndarray, condition: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return F, (n, d), and the mean of w' J w over the directions w: one pass forward."""
+        value = np.empty(u.shape, self._network.dtype)
+        trace = np.zeros(len(u), self._network.dtype)
+        for rows, context, gain in self._parts(u, phi, condition):
+            part = self._cast(u[rows])
+            value[rows] = gain * self._forward(part, context)
+            slope = squash_slope(part)
+            for w in directions.astype(slope.dtype):
+                trace[rows] += self._network.directional(slope * w) @ w
+            trace[rows] *= gain[:, 0] / len(directions)
+        return value, trace
+
     def velocity_jacobian(
         self, u: np.ndarray, phi: Any, condition: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -520,6 +535,7 @@ class NetworkKind(DenoiserKind):
 
     name, attribute = "mlp", "weights_"
     has_trial = True
+    scores_in = np.float32
 
     def learner(
         self,

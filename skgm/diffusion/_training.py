@@ -73,12 +73,14 @@ class DenoiserKind:
     `attribute` names the fitted attribute with what was learned. `is_smooth` says whether its
     denoisers have derivatives. `is_iterative` says whether it is trained by updates of a learner
     (and so by `partial_fit`) or by `fit_once`; `can_start` whether a fit can start from another;
-    `has_trial` whether a trial run chooses its number of updates.
+    `has_trial` whether a trial run chooses its number of updates. `scores_in` is the dtype in which
+    denoisers give a row the same log-density in any batch.
     """
 
     name = attribute = ""
     is_smooth = is_iterative = can_start = True
     has_trial = False
+    scores_in: Any = np.float64
 
     def by_elbo(self, score_method: str) -> bool:
         """Return whether log-densities are lower bounds, with this `score_method`."""

@@ -99,7 +99,7 @@ def test_empirical_denoiser_is_a_kernel_density():
 
 
 def test_many_columns_are_scored_along_fixed_directions():
-    X = np.random.default_rng(0).standard_normal((100, 20)) * np.arange(1, 21)
+    X = np.random.default_rng(0).standard_normal((100, 70)) * np.arange(1, 71)
     model = DDPM(**QUICK).fit(X)
     values = model.score_samples(X)
     assert_allclose(model.score_samples(X[[7]]), values[7], rtol=1e-9)
