@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         compare_densities,
         information_criteria,
     )
+    from skgm.mixture import GaussianMixtureDensity
     from skgm.nce import NCEClassifier, NCEDensity, NCELanguageModel
     from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay
     from skgm.rbm import BernoulliRBMCD
@@ -55,6 +56,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityPipeline",
     "DensityTags",
     "DiffusionDisplay",
+    "GaussianMixtureDensity",
     "InformationCriteria",
     "KernelExpFamily",
     "MLEDensity",
@@ -102,6 +104,7 @@ _HOME = {
         "compare_densities",
         "information_criteria",
     ),
+    "mixture": ("GaussianMixtureDensity",),
     "nce": ("NCEClassifier", "NCEDensity", "NCELanguageModel"),
     "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay"),
     "rbm": ("BernoulliRBMCD",),

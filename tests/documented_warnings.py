@@ -13,6 +13,7 @@ from skgm import (
     DensityClassifier,
     DensityOutlierDetector,
     DensityPipeline,
+    GaussianMixtureDensity,
     KernelExpFamily,
     MLEDensity,
     NCEClassifier,
@@ -30,6 +31,7 @@ DOCUMENTED = {
     DensityClassifier: [LinAlgWarning],  # what its densities warn of
     DensityOutlierDetector: [LinAlgWarning],
     DensityPipeline: [LinAlgWarning],  # what its last step warns of
+    GaussianMixtureDensity: [LinAlgWarning],
     # the last one: of a density that is no better than the Gaussian alone
     KernelExpFamily: [LinAlgWarning, ConvergenceWarning, UserWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge

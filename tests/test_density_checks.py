@@ -8,6 +8,7 @@ from skgm import (
     BernoulliRBMCD,
     DensityChain,
     DensityEstimator,
+    GaussianMixtureDensity,
     KernelExpFamily,
     MLEDensity,
     NCEDensity,
@@ -49,6 +50,10 @@ ESTIMATORS = [
     (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
     (DDPM(), ALL_REAL | LEARNED_SCORE),
     (DensityChain(n_orders=1), ALL_REAL | NO_GRADIENT | NO_STREAM | {"check_nan_raises"}),
+    (
+        GaussianMixtureDensity(),
+        ALL_REAL | NO_STREAM | {"check_nan_raises", "check_equivariance"},
+    ),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (

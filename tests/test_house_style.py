@@ -24,6 +24,7 @@ BELOW = {
     "rbm": set(),
     "diffusion": set(),
     "chain": set(),
+    "mixture": set(),
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [

@@ -1,0 +1,401 @@
+"""GaussianMixtureDensity: mixtures of Gaussians fitted to what is observed of a table."""
+
+import numbers
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skgm._numerics.gaussian import RIDGE
+from skgm._numerics.gaussian_mixture import GaussianMixtureModel
+from skgm._numerics.moments import Moments
+from skgm._random import RANDOM_STATE, as_generator
+from skgm._sklearn import Interval, StrOptions, epoch_begins, epoch_ends, fit_task
+from skgm._warnings import warn_user
+from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.mixture._search import Candidate, ScaledTable, climb, n_parameters
+from skgm.tables._validation import (
+    check_finite,
+    check_scales,
+    check_several_rows,
+    warn_singular,
+)
+
+__all__ = ["GaussianMixtureDensity"]
+
+_ROWS_PER_COMPONENT = 10
+_SEARCHED_ROWS = 20_000
+
+
+class GaussianMixtureDensity(DensityEstimator):
+    r"""Mixture of Gaussians, fitted by expectation-maximization to the observed entries.
+
+    .. math::
+        \log p(x_o) = \log \sum_k w_k\, N(x_o;\; \mu_{k,o},\; \Sigma_{k,oo})
+
+    o are the columns that a row observes: a hole is integrated out, exactly, in `fit`, in
+    `score_samples` and in conditional draws. That is right if holes are missing at random given
+    what is observed.
+
+    Prefer it for tables of continuous columns with several groups of rows, for tables with holes,
+    and as the density that others are compared with: its fit takes seconds, and marginals and
+    conditionals of any pattern are exact. Not for categories, whole numbers or point masses
+    (:class:`skgm.DensityChain` takes them), and not for bounded columns unless they are
+    transformed first.
+
+    Parameters
+    ----------
+    n_components : "auto" or int, default="auto"
+        "auto" climbs from one component until the Bayesian information criterion (BIC) has risen
+        twice in a row, up to `max_components` and a component per ten rows, and keeps the best.
+    covariance_type : {"full", "tied", "diag", "spherical", "auto"}, default="full"
+        Any covariance per component, one for all, independent columns, or one variance per
+        component. "auto" chooses among the first three by BIC.
+    max_components : int, default=20
+        Limit of ``n_components="auto"``.
+    n_init : int, default=2
+        Starts per number of components, by k-means on standardized columns and on whitened ones
+        in turn. All run for ten steps, and the best one goes on.
+    prior_rows : "auto" or float, default="auto"
+        Weight of the prior on each covariance, in rows: so many pseudo-rows lie about its mean,
+        with the covariance of the table. "auto" is 2 / n, see Notes. 0 is plain maximum
+        likelihood, which is unbounded: a component can shrink onto a few rows.
+    tol : float, default=1e-4
+        EM ends when a step gains less than this, in nats per row.
+    max_iter : int, default=500
+        Most steps of EM.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds k-means.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components_,)
+        Shares of the components, descending.
+    means_ : ndarray of shape (n_components_, n_features_in_)
+        Their means.
+    covariances_ : ndarray
+        Their covariances, in scikit-learn's shapes: (n_components_, d, d) for "full", (d, d) for
+        "tied", (n_components_, d) for "diag", (n_components_,) for "spherical".
+    n_components_ : int
+        Number of components.
+    covariance_type_ : str
+        The type, chosen if that was "auto".
+    bic_ : float
+        Bayesian information criterion of the fit, lower is better.
+    bic_path_ : dict
+        For each covariance type, the criterion of each number of components tried.
+    loglik_ : float
+        Total (weighted) log-likelihood of the observed entries.
+    n_params_ : int
+        Number of free parameters.
+    n_iter_ : int
+        Steps of EM of the fit that was kept.
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : str
+        "exact".
+
+    Raises
+    ------
+    ValueError
+        In `fit`: infinity, fewer than two rows, a column without observed values (named), columns
+        whose squares overflow, fewer rows than components.
+
+    Warns
+    -----
+    LinAlgWarning
+        Constant columns or columns that determine one another: the covariances have a ridge then.
+    ConvergenceWarning
+        `max_iter` steps were not enough; a component shrank onto a few rows (``prior_rows=0``).
+
+    See Also
+    --------
+    skgm.DensityChain : Tables with categories, whole numbers and point masses.
+    sklearn.mixture.GaussianMixture : Complete tables without weights.
+
+    Notes
+    -----
+    The prior is the penalty of Chen and Tan: it bounds the likelihood, keeps the estimate
+    consistent, and moves with any linear map of the columns. One component has no prior and is the
+    Gaussian of ``ScoreMatchingGaussian(missing="em")``. BIC takes the likelihood at this estimate.
+
+    Repeated rows are merged and their weights added, so that a weight of w is the same as w rows.
+    The size is chosen on at most 20,000 rows; EM then goes on with all of them.
+
+    References
+    ----------
+    Dempster, Laird and Rubin, "Maximum likelihood from incomplete data via the EM algorithm",
+    Journal of the Royal Statistical Society B 39, 1977; Ghahramani and Jordan, "Supervised learning
+    from incomplete data via an EM approach", NIPS 1993; Chen and Tan, "Inference for multivariate
+    normal mixtures", Journal of Multivariate Analysis 100, 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm import GaussianMixtureDensity
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2)) + 6 * (np.arange(300) % 2)[:, None]
+    >>> X[::5, 1] = np.nan
+    >>> density = GaussianMixtureDensity(random_state=0).fit(X)
+    >>> density.n_components_
+    2
+    >>> density.impute([[0.0, np.nan], [6.0, np.nan]], random_state=0).round()[:, 1] > 3
+    array([False,  True])
+    """
+
+    _parameter_constraints = {
+        "n_components": [StrOptions({"auto"}), Interval(numbers.Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions({"full", "tied", "diag", "spherical", "auto"})],
+        "max_components": [Interval(numbers.Integral, 1, None, closed="left")],
+        "n_init": [Interval(numbers.Integral, 1, None, closed="left")],
+        "prior_rows": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
+        "tol": [Interval(numbers.Real, 0, None, closed="left")],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "random_state": RANDOM_STATE,
+    }
+
+    def __init__(
+        self,
+        n_components: int | str = "auto",
+        *,
+        covariance_type: str = "full",
+        max_components: int = 20,
+        n_init: int = 2,
+        prior_rows: float | str = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 500,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.max_components = max_components
+        self.n_init = n_init
+        self.prior_rows = prior_rows
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the promises: another start may lead to another mixture."""
+        return DensityTags(deterministic_fit=False)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that holes are allowed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixtureDensity":
+        """Fit the mixture, and choose its size where that is "auto".
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training table, at least two rows; NaN are holes.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+
+        Returns
+        -------
+        self : GaussianMixtureDensity
+            The fitted mixture.
+        """
+        rng = as_generator(self.random_state)
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+            rows, weight = self._distinct_rows(X, sample_weight)
+            common = self.covariance_type == "spherical"
+            table = ScaledTable.of(rows, weight, common_scale=common)
+            if table.factor.ridge:
+                warn_singular(table.factor, len(rows), self._column_names())
+            best: Candidate | None = None
+            self.bic_path_: dict[str, dict[int, float]] = {}
+            options = self._options(weight.sum())
+            few = table.thinned(_SEARCHED_ROWS)
+            for candidate in self._candidates(few, rng, options):
+                task = epoch_begins(context, self, X=X, name="size")
+                path = self.bic_path_.setdefault(candidate.kind, {})
+                path[candidate.n_components] = candidate.bic
+                if best is None or candidate.bic < best.bic:
+                    best = candidate
+                    self._keep(table, best)
+                if epoch_ends(task, self, X=X, state=lambda: dict(vars(self))):
+                    break
+            assert best is not None
+            if len(table.Z) > _SEARCHED_ROWS:
+                self._keep(table, best.refitted(table, **options))
+            self._warn(table, best)
+        return self
+
+    def _options(self, n_rows: float) -> dict[str, Any]:
+        names = ("n_init", "prior_rows", "tol", "max_iter")
+        options = {name: getattr(self, name) for name in names}
+        return options | ({"prior_rows": 2 / n_rows} if self.prior_rows == "auto" else {})
+
+    def _distinct_rows(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distinct rows in lexicographic order, and their weights."""
+        table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
+        check_several_rows(weight)
+        weight = np.ones(len(table)) if weight is None else weight
+        table = table[weight > 0].astype(np.float64)
+        names = self._column_names()
+        seen = ~np.isnan(table)
+        empty = ~seen.any(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"Column {names[int(np.argmax(empty))]!r} of X has no value at all, so there is "
+                "nothing to learn about it. Drop the column."
+            )
+        filled = np.where(seen, table, table[seen.argmax(axis=0), np.arange(table.shape[1])])
+        check_finite(filled, names)
+        check_scales(filled, weight[weight > 0], Moments.from_chunk(filled), names)
+        keyed = np.where(seen, table + 0.0, np.inf)
+        rows, place = np.unique(keyed, axis=0, return_inverse=True)
+        rows[np.isinf(rows)] = np.nan
+        return rows, np.bincount(place.ravel(), weight[weight > 0])
+
+    def _candidates(
+        self, table: ScaledTable, rng: np.random.Generator, options: dict[str, Any]
+    ) -> Iterator[Candidate]:
+        """Yield fitted mixtures of the sizes and types to choose from."""
+        wanted = self.n_components
+        if isinstance(wanted, str):
+            most = min(self.max_components, len(table.Z) // _ROWS_PER_COMPONENT)
+            sizes = list(range(1, max(most, 1) + 1))
+        elif wanted > len(table.Z):
+            raise ValueError(
+                f"n_components={wanted} is more than the {len(table.Z)} distinct rows "
+                "of X. Give at most as many components as rows."
+            )
+        else:
+            sizes = [wanted]
+        auto = self.covariance_type == "auto"
+        for kind in ("full", "tied", "diag") if auto else (self.covariance_type,):
+            yield from climb(table, sizes, kind, rng, **options)
+
+    def _keep(self, table: ScaledTable, found: Candidate) -> None:
+        """Store a mixture, largest component first."""
+        model, d = found.fit.model, self.n_features_in_
+        order = np.argsort(-model.weights, kind="stable")
+        covariances = model.covariances if found.kind == "tied" else model.covariances[order]
+        self._state = {
+            "weights": model.weights[order],
+            "means": model.means[order],
+            "covariances": np.array(covariances),
+        }
+        self._center, self._scale = table.center, table.scale
+        units = table.scale * table.scale[:, None] if covariances.ndim == 3 else table.scale**2
+        public = covariances * units
+        if found.kind == "tied":
+            public = public[0]
+        elif found.kind == "spherical":
+            public = public[:, 0]
+        dtype = self._sample_dtype
+        self.weights_ = model.weights[order].astype(dtype)
+        self.means_ = (table.center + table.scale * model.means[order]).astype(dtype)
+        self.covariances_ = public.astype(dtype)
+        self.n_components_, self.covariance_type_ = found.n_components, found.kind
+        self.bic_, self.n_iter_ = found.bic, max(found.fit.n_iter, 1)
+        self.n_params_ = n_parameters(found.n_components, d, found.kind)
+        self.loglik_ = 0.5 * (self.n_params_ * np.log(table.weight.sum()) - found.bic)
+
+    def _warn(self, table: ScaledTable, found: Candidate) -> None:
+        if not found.fit.converged:
+            warn_user(
+                f"EM did not converge in max_iter={self.max_iter} steps. Raise max_iter or tol.",
+                ConvergenceWarning,
+            )
+        covariances = found.fit.model.covariances
+        least = covariances if covariances.ndim == 2 else np.linalg.eigvalsh(covariances)
+        if not table.factor.ridge and least.min() < RIDGE:
+            warn_user(
+                "A component has shrunk onto a few rows, where the likelihood has no bound. Set "
+                "prior_rows above 0, or fit fewer components.",
+                ConvergenceWarning,
+            )
+
+    def _model(self) -> GaussianMixtureModel:
+        """Return the mixture of standardized columns."""
+        return GaussianMixtureModel(**self._state)
+
+    def _log_joint(self, X: Any) -> np.ndarray:
+        """Return log(weight) + log-density of each component, (n, k), in standardized columns."""
+        Z = self._standardized(X)
+        return self._model().log_joint(Z) - (~np.isnan(Z) @ np.log(self._scale))[:, None]
+
+    def _standardized(self, X: Any, *, finite: bool = False) -> np.ndarray:
+        table = self._begin_scoring(X, finite=finite).astype(np.float64)
+        check_finite(np.where(np.isnan(table), 0.0, table), self._column_names())
+        with np.errstate(over="ignore"):
+            return (table - self._center) / self._scale
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row, of its observed part where it has holes.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats. A row without any observed value has the log-density zero.
+        """
+        return log_sum(self._log_joint(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each component given what a row observes.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows, with holes or without.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_components_)
+            In the order of `weights_`.
+        """
+        joint = self._log_joint(X)
+        joint[np.isneginf(joint).all(axis=1)] = 0.0
+        return np.asarray(np.exp(joint - log_sum(joint)[:, None]))
+
+    def score_function(self, X: Any) -> np.ndarray:
+        """Return the gradient of the log-density with respect to x.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Complete rows.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features)
+            Float64.
+        """
+        Z = self._standardized(X, finite=True)
+        return self._model().score_function(Z) / self._scale
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        return self._center + self._scale * self._model().draw(n_samples, rng)
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            Z = (given.astype(np.float64) - self._center) / self._scale
+        return self._center + self._scale * self._model().complete(Z, n_samples, rng)
+
+
+def log_sum(log_joint: np.ndarray) -> np.ndarray:
+    """Return the logs of the sums of rows of exponentials, (n,)."""
+    top = log_joint.max(axis=1)
+    finite = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.exp(log_joint - finite[:, None]).sum(axis=1)) + finite)
