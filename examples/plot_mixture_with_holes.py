@@ -2,8 +2,9 @@
 Fit a mixture to a table with holes
 ===================================
 
-Half of the entries are missing. Few rows are complete, and filling the holes with means tells a story
-that is not there. A mixture of Gaussians that integrates the holes out finds the groups all the same.
+Half of the entries are missing. Few rows are complete, and filling the holes with means tells a
+story that is not there. A mixture of Gaussians that integrates the holes out finds the groups all
+the same.
 """
 
 import matplotlib.pyplot as plt
