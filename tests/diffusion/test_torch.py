@@ -17,6 +17,9 @@ from skgm.diffusion._torch import TorchDenoiser
 
 torch = pytest.importorskip("torch", reason="torch is an optional extra: pip install 'skgm[torch]'")
 
+# What torch deprecates inside itself is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+
 X, Y = make_moons(120, noise=0.1, random_state=0)
 SHORT = {"max_iter": 30, "random_state": 0}
 ARCHITECTURE = Architecture(2, ())
