@@ -20,9 +20,9 @@ from sklearn.datasets import load_digits
 
 from skgm.rbm._annealing import base_log_odds
 from skgm.rbm._energy import RBMParameters
+from skgm.rbm._enumeration import exact_moments
 from skgm.rbm._exact import fit_exact
 from skgm.rbm._log_partition import log_partition
-from skgm.rbm._partition import exact_moments
 
 
 def random_machines():

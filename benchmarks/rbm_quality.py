@@ -31,7 +31,7 @@ from sklearn.neural_network import BernoulliRBM
 from skgm import BernoulliRBMCD
 from skgm._sklearn import limit_blas_threads
 from skgm.rbm._energy import RBMParameters, free_energy
-from skgm.rbm._partition import exact_log_partition
+from skgm.rbm._enumeration import exact_log_partition
 
 SHAPES = {"nltcs": 20, "digits": 16, "plants": 16, "jester": 16}
 WIDTHS = (16, 50, 256)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm._random import MinibatchSampler
 from skgm._warnings import warn_user
 from skgm.rbm._energy import RBMParameters, free_energy, softplus
-from skgm.rbm._partition import exact_log_partition, exact_moments
+from skgm.rbm._enumeration import exact_log_partition, exact_moments
 from skgm.rbm._rows import TrainingRows
 from skgm.rbm._training import (
     Fitted,

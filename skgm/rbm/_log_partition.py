@@ -12,7 +12,7 @@ from skgm._sklearn import limit_blas_threads
 from skgm._warnings import warn_user
 from skgm.rbm._annealing import Path, Spacing, base_log_odds
 from skgm.rbm._energy import RBMParameters
-from skgm.rbm._partition import exact_log_partition
+from skgm.rbm._enumeration import exact_log_partition
 from skgm.rbm._sampling import sample_tempered
 
 __all__ = ["MAX_ENUMERATED_UNITS", "LogPartition", "acceptance_ratio", "log_partition"]

@@ -17,7 +17,7 @@ from skgm._sklearn import limit_blas_threads
 from skgm._warnings import warn_user
 from skgm.rbm._annealing import Path, Spacing, draw_bits
 from skgm.rbm._energy import RBMParameters
-from skgm.rbm._partition import Enumeration
+from skgm.rbm._enumeration import Enumeration
 
 __all__ = [
     "SamplingDiagnostics",

@@ -1,6 +1,6 @@
 """Checks that any density estimator can be run through, whoever wrote it."""
 
-from skgm.testing._rules import get_density_tags
+from skgm.testing._registry import get_density_tags
 from skgm.testing._runner import (
     check_density_estimator,
     parametrize_with_density_checks,

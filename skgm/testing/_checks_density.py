@@ -12,9 +12,9 @@ from scipy.special import logsumexp
 from skgm.tables._validation import SUPPORTS
 from skgm.testing._data import held_out_baseline, table_for
 from skgm.testing._quadrature import Grid, grid_for
-from skgm.testing._registry import density_check
-from skgm.testing._rules import (
+from skgm.testing._registry import (
     continuous,
+    density_check,
     equivariant,
     get_density_tags,
     has_method,

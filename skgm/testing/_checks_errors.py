@@ -8,8 +8,13 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from skgm.testing._data import outside_support, table_for
-from skgm.testing._registry import density_check
-from skgm.testing._rules import get_density_tags, limited_support, refuses_nan, refuses_outside
+from skgm.testing._registry import (
+    density_check,
+    get_density_tags,
+    limited_support,
+    refuses_nan,
+    refuses_outside,
+)
 from skgm.testing._tools import draw, expect_error, fit_clone, log_density, require, seeded_clone
 
 __all__: list[str] = []

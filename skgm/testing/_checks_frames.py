@@ -6,8 +6,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from skgm.testing._data import table_for
-from skgm.testing._registry import density_check
-from skgm.testing._rules import DISCRETE, get_density_tags, has_method
+from skgm.testing._registry import DISCRETE, density_check, get_density_tags, has_method
 from skgm.testing._tools import (
     expect_error,
     fit_clone,

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skgm.testing._data import far_tables, outside_support, table_for
-from skgm.testing._registry import density_check
-from skgm.testing._rules import get_density_tags, limited_support, takes
+from skgm.testing._registry import density_check, get_density_tags, limited_support, takes
 from skgm.testing._tools import RTOL, fit_clone, log_density, require
 
 __all__: list[str] = []

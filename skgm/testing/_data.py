@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skgm.testing._rules import get_density_tags
+from skgm.testing._registry import get_density_tags
 
 __all__ = [
     "MARGINS",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from skgm.testing._rules import accepts, get_density_tags
+from skgm.testing._registry import accepts, get_density_tags
 
 __all__ = [
     "FALSE_ALARM",

@@ -12,9 +12,9 @@ from skgm.rbm._energy import (
     pseudo_log_likelihood,
     visible_probabilities,
 )
+from skgm.rbm._enumeration import exact_log_partition, exact_moments
 from skgm.rbm._exact import _Problem, merge_rows
 from skgm.rbm._log_partition import log_partition
-from skgm.rbm._partition import exact_log_partition, exact_moments
 from skgm.rbm._update import QUIET, ContrastiveUpdate, UpdateRule
 from tests.equations import equation, mistake
 from tests.rbm.enumerated import Joint, machine

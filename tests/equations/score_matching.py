@@ -10,7 +10,7 @@ from skgm.score_matching._gaussian.density import gaussian_implicit_loss
 from skgm.score_matching._gaussian.sparse import solve_path
 from skgm.score_matching._kernel.fit import KernelFunction
 from skgm.score_matching._kernel.masses import Pool, correct
-from skgm.score_matching._objectives import (
+from skgm.score_matching._losses import (
     denoising_rows,
     explicit_rows,
     generalized_rows,

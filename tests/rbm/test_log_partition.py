@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from skgm.rbm import _log_partition
 from skgm.rbm._annealing import Path, Spacing, base_log_odds, draw_bits
 from skgm.rbm._energy import RBMParameters
+from skgm.rbm._enumeration import exact_log_partition, exact_moments
 from skgm.rbm._log_partition import acceptance_ratio, log_partition
-from skgm.rbm._partition import exact_log_partition, exact_moments
 from skgm.rbm._sampling import SamplingDiagnostics
 from tests.rbm.enumerated import Joint, machine
 

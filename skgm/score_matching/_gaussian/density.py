@@ -21,7 +21,7 @@ from skgm.score_matching._gaussian.fitted import (
 )
 from skgm.score_matching._gaussian.regularization import RegularizedFit
 from skgm.score_matching._gaussian.truncated import BoxedGaussian
-from skgm.score_matching._objectives import explicit_rows, implicit_rows
+from skgm.score_matching._losses import explicit_rows, implicit_rows
 from skgm.tables._validation import column_names, validate_table, warn_singular
 
 __all__ = ["GaussianDensity", "gaussian_implicit_loss"]

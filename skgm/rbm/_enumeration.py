@@ -13,7 +13,13 @@ from scipy.special import expit
 
 from skgm.rbm._energy import RBMParameters, softplus
 
-__all__ = ["Enumeration", "Moments", "all_states", "exact_log_partition", "exact_moments"]
+__all__ = [
+    "Enumeration",
+    "Moments",
+    "all_states",
+    "exact_log_partition",
+    "exact_moments",
+]
 
 _CELLS = 2**14  # states per block, 128 kB: a product and a factor stay in the cache
 _STORE = 2**20  # values per block where the factors of all units are kept, for the moments

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skgm.rbm._energy import RBMParameters
-from skgm.rbm._partition import all_states, exact_log_partition, exact_moments
+from skgm.rbm._enumeration import all_states, exact_log_partition, exact_moments
 from tests.rbm.enumerated import Joint, machine, states
 
 CASES = [(3, 4, 1.0), (5, 2, 1.0), (1, 1, 1.0), (1, 7, 2.0), (6, 1, 2.0), (4, 5, 20.0)]
