@@ -29,8 +29,6 @@ from skgm.testing._tools import (
     seeded_clone,
 )
 
-__all__ = []
-
 __all__: list[str] = []
 
 

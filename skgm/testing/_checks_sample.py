@@ -23,8 +23,6 @@ from skgm.testing._tools import (
     rows_of,
 )
 
-__all__ = []
-
 __all__: list[str] = []
 
 
