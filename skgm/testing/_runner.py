@@ -15,7 +15,7 @@ from skgm.testing._registry import CHECKS, DensityCheck
 __all__ = ["check_density_estimator", "parametrize_with_density_checks"]
 
 # The order of the modules is the order of the checks in a record.
-for _module in ("density", "score", "sample", "fit", "weights", "given", "frames", "errors"):
+for _module in ("density", "score", "sample", "fit", "frames", "errors"):
     import_module(f"skgm.testing._checks_{_module}")
 
 
