@@ -23,14 +23,14 @@ from skgm._sklearn import boosting_to_best_iteration
 from skgm.nce._classifiers import boosted_trees, fit_classifier_critic
 from skgm.nce._noise import make_noise
 
-DEFAULT = (10, 31, 0.1)  # noise ratio, leaves, learning rate
+DEFAULT = (10, 31, 0.2)  # noise ratio, leaves, learning rate
 CHOICES = [
     DEFAULT,
-    *((ratio, 31, 0.1) for ratio in (5, 20)),
-    *((10, leaves, 0.1) for leaves in (8, 15, 63)),
-    *((10, leaves, 0.05) for leaves in (15, 31)),
-    (5, 15, 0.05),
-    (20, 15, 0.05),
+    *((ratio, 31, 0.2) for ratio in (5, 20)),
+    *((10, leaves, 0.2) for leaves in (8, 15, 63)),
+    *((10, leaves, 0.1) for leaves in (15, 31)),
+    (5, 15, 0.1),
+    (20, 15, 0.1),
 ]
 
 

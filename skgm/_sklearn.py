@@ -4,20 +4,22 @@ Everything else in skgm imports them from here, so that a new scikit-learn relea
 one place. Supported: scikit-learn >= 1.6.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.parallel import _get_threadpool_controller
 from sklearn.utils.validation import _check_sample_weight
 
+from skgm._numerics.forest import Forest
 from skgm._warnings import InconsistentVersionWarning, warn_user
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "VersionedEstimator",
+    "boosted_forest",
     "boosting_to_best_iteration",
     "check_sample_weight",
     "epoch_begins",
@@ -218,6 +221,40 @@ def boosting_to_best_iteration(model: Any) -> Any:
     if len(model.validation_score_):
         del model._predictors[int(np.argmax(model.validation_score_)) :]  # 0: before any tree
     return model
+
+
+def boosted_forest(members: Sequence[Any]) -> Forest | None:
+    """Return the mean log-odds of fitted histogram gradient boostings, for fast evaluation.
+
+    None for other classifiers, more than two classes, categories, trees of more than 32 leaves, or
+    a scikit-learn that lays out its trees in another way.
+    """
+    kinds = {type(member) for member in members}
+    if kinds != {HistGradientBoostingClassifier} or not _layout_is_known():
+        return None
+    return _read_forest(members)
+
+
+def _read_forest(members: Sequence[Any]) -> Forest | None:
+    if any(len(m.classes_) > 2 or m.is_categorical_ is not None for m in members):
+        return None
+    trees = [each[0].nodes for member in members for each in member._predictors]
+    base = float(np.mean([np.ravel(member._baseline_prediction)[0] for member in members]))
+    return Forest.of(trees, base, 1 / len(members))
+
+
+@cache
+def _layout_is_known() -> bool:
+    """Whether trees read from private attributes give what `decision_function` does."""
+    x = np.arange(60.0)
+    X = np.column_stack([x % 7, np.where(x % 5 == 0, np.nan, x % 11)])
+    model = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=3, early_stopping=False)
+    model.fit(X, np.nan_to_num(X).prod(axis=1) > 12)
+    try:
+        forest = _read_forest([model])
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        return False
+    return forest is not None and np.allclose(forest(X), model.decision_function(X), rtol=1e-9)
 
 
 def progress_bar() -> Any:

@@ -9,6 +9,7 @@ finds nothing gives back the margin.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.special import expit, logit
@@ -16,7 +17,8 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
-from skgm._sklearn import fit_boosting
+from skgm._numerics.forest import Forest
+from skgm._sklearn import boosted_forest, fit_boosting
 from skgm.chain._splits import Splits, centering_shift, log_probability
 from skgm.tables._margins import CategoryMargin, Margin
 
@@ -89,14 +91,18 @@ class Factor:
     shift: np.ndarray
     shrinkage: float = 1.0
 
-    def log_odds(self, prefix: np.ndarray, splits: np.ndarray) -> np.ndarray:
-        """Return the log-odds of going right at one split for each row of features, (n,)."""
+    def log_odds(self, prefix: np.ndarray, rows: np.ndarray, splits: np.ndarray) -> np.ndarray:
+        """Return the log-odds of going right at splits for rows of features, in order, (m,)."""
+        margin = self.splits.log_odds[splits]
         if self.model is None or not len(splits):
-            return np.asarray(self.splits.log_odds[splits])
-        features = np.hstack([prefix, self.splits.features(splits)])
-        margin = features[:, -1]
-        found = margin + self.shrinkage * (_odds(self.model, features) - margin)
-        return np.asarray(found + self.shift[splits])
+            return np.asarray(margin)
+        every = self.splits.features(np.arange(len(self.splits)))
+        forest = _forest(self.model)
+        if forest is None:
+            found = _odds(self.model, np.hstack([prefix[rows], every[splits]]))
+        else:
+            found = forest.at_pairs(prefix, every, rows, splits)
+        return np.asarray(margin + self.shrinkage * (found - margin) + self.shift[splits])
 
     def log_density(self, prefix: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Return log p(x | prefix), (n,); zero for holes, -inf outside the support."""
@@ -112,14 +118,15 @@ class Factor:
     def log_cell_probability(self, prefix: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Return log P(cell | prefix), (n,)."""
         rows, splits, right = self.splits.examples(cells)
-        steps = log_probability(self.log_odds(prefix[rows], splits), right)
+        steps = log_probability(self.log_odds(prefix, rows, splits), right)
         return np.bincount(rows, steps, minlength=len(cells))
 
     def log_cell_probabilities(self, prefix: np.ndarray) -> np.ndarray:
         """Return log P(cell | prefix) of every cell, (n, n_cells)."""
         n, n_splits = len(prefix), len(self.splits)
         every = np.tile(np.arange(n_splits), n)
-        odds = self.log_odds(np.repeat(prefix, n_splits, axis=0), every).reshape(n, n_splits)
+        rows = np.repeat(np.arange(n), n_splits)
+        odds = self.log_odds(prefix, rows, every).reshape(n, n_splits)
         sides = np.stack([log_probability(odds, np.full(odds.shape, side)) for side in (0, 1)])
         result = np.zeros((n, len(self.splits.path)))
         for cell, (path, right) in enumerate(zip(self.splits.path, self.splits.went_right)):
@@ -163,7 +170,7 @@ class Factor:
         place = np.zeros(len(prefix), dtype=np.intp)  # a split, or -1 - cell
         while (moving := np.flatnonzero(place >= 0)).size:
             splits = place[moving]
-            odds = self.log_odds(prefix[moving], splits)
+            odds = self.log_odds(prefix, moving, splits)
             place[moving] = self.splits.children[splits, sides(splits, odds, rng).astype(np.intp)]
         return -1 - place
 
@@ -246,6 +253,16 @@ def _fit_held_out(
     if not models:
         return [], 0.0
     return models, _shrinkage(*(np.concatenate(parts) for parts in zip(*told)))
+
+
+_FORESTS: WeakKeyDictionary[Any, Forest | None] = WeakKeyDictionary()  # of models in use
+
+
+def _forest(model: Any) -> Forest | None:
+    """Return the trees of a fitted model for fast evaluation, read once; None of another kind."""
+    if model not in _FORESTS:
+        _FORESTS[model] = boosted_forest([model])
+    return _FORESTS[model]
 
 
 def _odds(model: Any, features: np.ndarray) -> np.ndarray:

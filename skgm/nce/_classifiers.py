@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm._numerics.distributions import Noise, check_rows_inside
-from skgm._sklearn import boosting_to_best_iteration
+from skgm._numerics.forest import Forest
+from skgm._sklearn import boosted_forest, boosting_to_best_iteration
 
 __all__ = [
     "MIN_ROWS",
@@ -26,6 +28,7 @@ __all__ = [
 SMALLEST_PROBABILITY = 1e-6  # probabilities of 0 and 1 have no log-odds
 MIN_ROWS = 50  # with fewer, boosted trees have nothing to be validated on
 MAX_TREES = 400
+LEARNING_RATE = 0.2  # against 0.1, half of the trees at equal held-out likelihood
 FEW_ROWS, FEW_ROWS_VALIDATION = 500, 0.2  # below this many rows, hold out a fifth, not a tenth
 
 
@@ -54,10 +57,21 @@ class ClassifierCritic:
     log_nu: float
     decides: bool = True
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        return {key: value for key, value in vars(self).items() if key != "_forest"}
+
+    @cached_property
+    def _forest(self) -> Forest | None:
+        """The trees of all members, if they are trees."""
+        return boosted_forest(self.members)
+
     def log_ratio(self, X: np.ndarray) -> np.ndarray:
         """Return log p - log q up to log Z, (n,): mean log-odds plus log nu."""
         if not self.members:
             return np.zeros(len(X))
+        if self._forest is not None:
+            return self._forest(X) + self.log_nu
         odds = [log_odds(member, X, self.decides) for member in self.members]
         return np.mean(odds, axis=0) + self.log_nu
 
@@ -101,7 +115,10 @@ def boosted_trees(n_rows: int) -> HistGradientBoostingClassifier:
     """Return the default classifier: boosted trees, stopped early on held-out log-loss."""
     held_out = FEW_ROWS_VALIDATION if n_rows < FEW_ROWS else 0.1
     return HistGradientBoostingClassifier(
-        max_iter=MAX_TREES, early_stopping=True, validation_fraction=held_out
+        learning_rate=LEARNING_RATE,
+        max_iter=MAX_TREES,
+        early_stopping=True,
+        validation_fraction=held_out,
     )
 
 

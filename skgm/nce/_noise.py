@@ -142,6 +142,7 @@ def _named_noise(
 
 RIDGE = 1e-9  # relative to each column's variance
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+ROUGH, LAST = 0.01, 0.001  # gain of a step of EM, in nats a row, at which it ends
 SURELY_TRIED = 8  # components: a few narrow ones may only pay off together
 ROWS_PER_COMPONENT = 10  # at least; below, a component can shrink onto a few rows
 MAX_ROWS = 10_000  # for choosing and fitting a mixture
@@ -232,32 +233,46 @@ def fit_mixture(
 
 def best_mixture(Z: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
     """Return the mixture of the best BIC, of full or of diagonal covariances."""
-    types = ("full", "diag") if Z.shape[1] > 1 else ("full",)
-    return min((_best_of_ladder(Z, kind, rng) for kind in types), key=lambda pair: pair[0])[1]
+    bic, best = _best_of_ladder(Z, "full", rng, np.inf)
+    if Z.shape[1] > 1:
+        other_bic, other = _best_of_ladder(Z, "diag", rng, bic)
+        best = other if other_bic < bic else best
+    return _go_on(best.set_params(tol=LAST, warm_start=True), Z)
 
 
 def _best_of_ladder(
-    Z: np.ndarray, kind: str, rng: np.random.Generator
+    Z: np.ndarray, kind: str, rng: np.random.Generator, rival: float
 ) -> tuple[float, GaussianMixture]:
-    """Climb the numbers of components, to eight and until BIC has risen twice in a row."""
+    """Climb the numbers of components, to eight and until BIC has risen twice in a row.
+
+    The climb also ends where a fall as large as the last one at every step left would not reach
+    the BIC of the rival.
+    """
     best: tuple[float, Any] = (np.inf, None)
     rises = 0
-    for k in COMPONENTS:
+    for step, k in enumerate(COMPONENTS, 1):
         if k > 1 and k * ROWS_PER_COMPONENT > len(Z):
             break
-        model = fit_quietly(k, kind, Z, rng)
+        model = fit_quietly(k, kind, Z, rng, ROUGH)
         bic = model.bic(Z)
-        rises = 0 if bic < best[0] else rises + 1
+        rises, fall = (0, best[0] - bic) if bic < best[0] else (rises + 1, 0.0)
         if bic < best[0]:
             best = (bic, model)
-        if rises >= 2 and k >= SURELY_TRIED:
+        hopeless = best[0] - fall * (len(COMPONENTS) - step) > rival
+        if k >= SURELY_TRIED and (rises >= 2 or hopeless):
             break
     return best
 
 
-def fit_quietly(k: int, kind: str, Z: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
+def fit_quietly(
+    k: int, kind: str, Z: np.ndarray, rng: np.random.Generator, tol: float = LAST
+) -> GaussianMixture:
     """Fit a mixture, which need not be at its optimum to serve as noise."""
-    model = GaussianMixture(k, covariance_type=kind, random_state=int(rng.integers(2**31)))
+    seed = int(rng.integers(2**31))
+    return _go_on(GaussianMixture(k, covariance_type=kind, tol=tol, random_state=seed), Z)
+
+
+def _go_on(model: GaussianMixture, Z: np.ndarray) -> GaussianMixture:
     # with dispatch to other arrays scikit-learn refuses the starts by k-means, which these numpy
     # rows can have
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):

