@@ -55,6 +55,7 @@ ESTIMATORS = [
         ALL_REAL | NO_STREAM | {"check_nan_raises", "check_equivariance"},
     ),
     (ScoreMatchingGaussian(), ALL_REAL | NO_SEED),
+    (ScoreMatchingGaussian(missing="em"), ALL_REAL | NO_SEED | NO_STREAM | {"check_nan_raises"}),
     (ScoreMatchingGaussian(covariance_type="diag"), ALL_REAL | NO_SEED),
     (
         ScoreMatchingGaussian(covariance_type="spherical"),

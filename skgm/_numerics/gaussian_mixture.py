@@ -21,7 +21,15 @@ import numpy as np
 
 from skgm._numerics.gaussian import RIDGE
 
-__all__ = ["EMFit", "GaussianMixtureModel", "HoledRows", "Prior", "fit_gaussian", "fit_mixture"]
+__all__ = [
+    "EMFit",
+    "GaussianMixtureModel",
+    "HoledRows",
+    "Prior",
+    "fit_gaussian",
+    "fit_mixture",
+    "without_degenerate",
+]
 
 _ROWS, _VALUES = 4096, 2**22  # of a chunk, and of its inverse matrices
 _FEW = 4  # rows from which a group is worth a product of its own
@@ -58,7 +66,7 @@ class HoledRows:
         seen, place = ~np.isnan(X), np.arange(len(X))
         if seen.all():
             return cls(X, weight, seen[:1], np.zeros(len(X), dtype=np.intp), place)
-        packed = np.packbits(seen, axis=1)
+        packed = np.ascontiguousarray(np.packbits(seen, axis=1))
         keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
         _, first, pattern = np.unique(keys, return_index=True, return_inverse=True)
         order = np.argsort(pattern, kind="stable")
@@ -226,11 +234,16 @@ def _shares(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cholesky(covariance: np.ndarray) -> np.ndarray:
-    """Return the lower factors of matrices; with a ridge where one is singular."""
+    """Return the lower factors of matrices, (..., d, d); singular ones get a ridge."""
     try:
-        return np.linalg.cholesky(covariance)
+        factors = np.linalg.cholesky(covariance)
+        singular = np.einsum("...ii->...i", factors).min(axis=-1) ** 2 < RIDGE
     except np.linalg.LinAlgError:
-        return np.linalg.cholesky(covariance + RIDGE * np.eye(covariance.shape[-1]))
+        singular = np.linalg.eigvalsh(covariance)[..., 0] < RIDGE
+    if singular.any():  # always the same ridge, so that EM comes to rest
+        ridge = np.where(singular, 2 * RIDGE, 0.0)[..., None, None]
+        factors = np.linalg.cholesky(covariance + ridge * np.eye(covariance.shape[-1]))
+    return np.asarray(factors)
 
 
 def _observed_inverse(covariance: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -299,8 +312,10 @@ def _expectation(model: GaussianMixtureModel, rows: HoledRows) -> _Sums:
         if diagonal:
             second[k] += covariance * (mass @ ~rows.seen)
         else:
-            inverse = np.tensordot(mass, part.inverse, axes=1)
-            second[k] += mass.sum() * covariance - covariance @ inverse @ covariance
+            left = covariance - covariance @ part.inverse @ covariance
+            # what is zero in theory is set to zero: near-singular covariances lose all digits
+            hidden = ~rows.seen[:, :, None] & ~rows.seen[:, None, :]
+            second[k] += np.tensordot(mass, left * hidden, axes=1)
     return _Sums(float(rows.weight @ log_density), share.sum(axis=0), first, second)
 
 
@@ -401,3 +416,15 @@ def fit_gaussian(rows: HoledRows, *, centered: bool = False, max_iter: int = 100
     return fit_mixture(
         rows, start, "full", prior, tol=-np.inf, max_iter=max_iter, centered=centered
     )
+
+
+def without_degenerate(covariance: np.ndarray) -> np.ndarray:
+    """Set to zero the eigenvalues that are smaller than what the iteration can tell from zero.
+
+    Where columns determine one another, or are too many for the rows, the likelihood grows without
+    bound as a variance shrinks to zero, and the iteration ends somewhere on the way.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    if values[0] >= RIDGE:
+        return covariance
+    return np.asarray((vectors * np.where(values < RIDGE, 0.0, values)) @ vectors.T)

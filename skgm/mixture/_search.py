@@ -18,6 +18,7 @@ from skgm._numerics.gaussian_mixture import (
     Prior,
     fit_gaussian,
     fit_mixture,
+    without_degenerate,
 )
 from skgm._sklearn import limit_threads
 
@@ -69,13 +70,8 @@ class ScaledTable:
         rows = seen.any(axis=1)
         Z = np.where(seen, moved / own, np.nan)[rows]
         gaussian = fit_gaussian(HoledRows.of(Z, weight[rows]))
-        covariance = gaussian.model.covariances[0]
-        values, vectors = np.linalg.eigh(covariance)
-        if values[0] < RIDGE:  # less than what EM can tell from zero
-            covariance = (vectors * np.where(values < RIDGE, 0.0, values)) @ vectors.T
-        return cls(
-            center, own, Z, weight[rows], gaussian, factorize(covariance, np.zeros(len(own)))
-        )
+        factor = factorize(without_degenerate(gaussian.model.covariances[0]), np.zeros(len(own)))
+        return cls(center, own, Z, weight[rows], gaussian, factor)
 
     def thinned(self, n_rows: int) -> "ScaledTable":
         """Return a table of n_rows systematic rows, in proportion to their weights."""

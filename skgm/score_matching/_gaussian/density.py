@@ -22,7 +22,7 @@ from skgm.score_matching._gaussian.fitted import (
 from skgm.score_matching._gaussian.regularization import RegularizedFit
 from skgm.score_matching._gaussian.truncated import BoxedGaussian
 from skgm.score_matching._losses import explicit_rows, implicit_rows
-from skgm.tables._validation import column_names, validate_table, warn_singular
+from skgm.tables._validation import check_finite, column_names, validate_table, warn_singular
 
 __all__ = ["GaussianDensity", "gaussian_implicit_loss"]
 
@@ -130,7 +130,9 @@ class GaussianDensity(ParametricDensity):
         return {f"{name}_": value for name, value in public.items()}
 
     def score_samples(self, X: Any) -> np.ndarray:
-        X = self._begin_scoring(X)
+        takes_holes = self.__sklearn_tags__().input_tags.allow_nan
+        X = self._begin_scoring(X, finite=not takes_holes)
+        check_finite(np.where(np.isnan(X), 0.0, X) if takes_holes else X, self._column_names())
         return self._fitted().log_density(X)
 
     def score_function(self, X: Any) -> np.ndarray:

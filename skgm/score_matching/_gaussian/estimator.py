@@ -108,7 +108,8 @@ class ScoreMatchingGaussian(GaussianDensity):
     missing : {"raise", "em"}, default="raise"
         "em": NaN in the training table are allowed, and the likelihood of what was observed is
         maximized by expectation-maximization; right if entries are missing at random. There are
-        no standard errors then, and `loglik_` is that of the observed entries.
+        no standard errors then, and `loglik_` is that of the observed entries. Rows with NaN are
+        scored by the density of what they observe.
     bounds : "positive" or (lower, upper), default=None
         The density is that of a Gaussian cut to these bounds, scalars or arrays of shape
         (n_features,), and is fitted by generalized score matching (eq. sm-generalized), without
@@ -368,7 +369,7 @@ class ScoreMatchingGaussian(GaussianDensity):
             moments = replace(moments, scatter=moments.scatter.diagonal().copy())
         incomplete = bool(np.isnan(table).any())
         fitted = self._fit_moments(moments, _count_rows(table, weight), incomplete=incomplete)
-        self.loglik_ = observed_log_likelihood(table, weight, fitted.center, fitted.covariance)
+        self.loglik_ = observed_log_likelihood(table, weight, fitted.center, fitted.scaled)
         return self
 
     def _fit_boxed(self, table: np.ndarray, weight: np.ndarray | None) -> "ScoreMatchingGaussian":

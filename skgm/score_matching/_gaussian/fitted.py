@@ -32,6 +32,7 @@ from skgm.score_matching._gaussian.inference import (
     robust_errors,
     system_residual,
 )
+from skgm.score_matching._gaussian.missing import observed_log_density
 
 __all__ = [
     "FreeGaussian",
@@ -98,7 +99,9 @@ class UnboundedGaussian:
         return Moments(**self.moments).covariance(0.0 if self.centered else None)
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
-        """Return the log-density of each row, (n,)."""
+        """Return the log-density of the observed entries of each row, (n,)."""
+        if np.isnan(X).any():
+            return observed_log_density(X, self.center, self.scaled)
         return gaussian_log_density(X, self.center, self.scaled)
 
     def score_function(self, X: np.ndarray, names: list[str]) -> np.ndarray:

@@ -1,10 +1,15 @@
 """Estimates moments of a table with missing entries by expectation-maximization."""
 
 import numpy as np
-from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm._numerics.gaussian import RIDGE, constant_columns, gaussian_log_density, scaled_cholesky
+from skgm._numerics.gaussian import Scaled, constant_columns
+from skgm._numerics.gaussian_mixture import (
+    GaussianMixtureModel,
+    HoledRows,
+    fit_gaussian,
+    without_degenerate,
+)
 from skgm._numerics.moments import Moments
 from skgm._warnings import warn_user
 from skgm.tables._validation import check_finite, check_scales
@@ -12,6 +17,7 @@ from skgm.tables._validation import check_finite, check_scales
 __all__ = [
     "em_moments",
     "moments_with_missing",
+    "observed_log_density",
     "observed_log_likelihood",
 ]
 
@@ -19,100 +25,32 @@ MAX_ITER = 1000
 
 
 def em_moments(
-    X: np.ndarray, weight: np.ndarray, *, centered: bool, tol: float = 1e-8
+    X: np.ndarray, weight: np.ndarray, *, centered: bool
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return mean, (p,), covariance, (p, p), and whether the iteration converged.
 
     The maximum of the likelihood of the observed entries: right if what is missing does not
-    depend on the missing values themselves (missing at random). Each step completes the sums of
-    squares by the conditional moments of the missing entries, one factorization per pattern of
-    missing columns; on standardized columns, so that units do not matter.
+    depend on the missing values themselves (missing at random). It is found on standardized
+    columns, so that units do not matter.
 
     Every column needs two different observed values (`moments_with_missing` sees to the others).
     """
     seen = ~np.isnan(X)
     center = np.zeros(X.shape[1]) if centered else _observed_mean(X, seen, weight)
     scale = np.sqrt(_observed_mean((X - center) ** 2, seen, weight))
-    Z = (X - center) / scale
-    patterns = _patterns(Z, seen, weight)
-    mean, covariance = np.zeros(X.shape[1]), np.eye(X.shape[1])
-    converged = False
-    for _ in range(MAX_ITER):
-        mean_new, covariance_new = _step(patterns, mean, covariance, weight.sum())
-        if centered:
-            covariance_new += np.outer(mean_new, mean_new)
-            mean_new = np.zeros_like(mean_new)
-        moved = max(np.abs(covariance_new - covariance).max(), np.abs(mean_new - mean).max())
-        mean, covariance = mean_new, covariance_new
-        if moved <= tol:
-            converged = True
-            break
-    covariance = _without_degenerate(covariance)
-    return center + scale * mean, covariance * np.outer(scale, scale), converged
-
-
-def _without_degenerate(covariance: np.ndarray) -> np.ndarray:
-    """Set to zero the eigenvalues that are smaller than what the iteration can tell from zero.
-
-    Where columns determine one another, or are too many for the rows, the likelihood grows without
-    bound as a variance shrinks to zero, and the iteration ends somewhere on the way.
-    """
-    values, vectors = linalg.eigh(covariance)
-    if values[0] >= RIDGE:
-        return covariance
-    return (vectors * np.where(values < RIDGE, 0.0, values)) @ vectors.T
-
-
-def _cholesky(block: np.ndarray) -> np.ndarray:
-    """Return the lower factor; with a ridge where the matrix is singular."""
-    try:
-        return linalg.cholesky(block, lower=True)
-    except linalg.LinAlgError:
-        return linalg.cholesky(block + RIDGE * np.eye(len(block)), lower=True)
+    rows = HoledRows.of((X - center) / scale, weight)
+    fit = fit_gaussian(rows, centered=centered, max_iter=MAX_ITER)
+    found = fit.model.covariances[0]
+    covariance = without_degenerate(found)
+    # a singular covariance, which gets a ridge and its warning, has no maximum to converge to
+    settled = fit.converged or covariance is not found
+    mean = center + scale * fit.model.means[0]
+    return mean, covariance * np.outer(scale, scale), settled
 
 
 def _observed_mean(X: np.ndarray, seen: np.ndarray, weight: np.ndarray) -> np.ndarray:
     filled = np.where(seen, X, 0.0)
     return weight @ filled / (weight @ seen)
-
-
-def _patterns(
-    Z: np.ndarray, seen: np.ndarray, weight: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return (columns seen, rows restricted to them, weights) for each pattern of missing ones."""
-    kinds, which = np.unique(seen, axis=0, return_inverse=True)
-    which = which.ravel()
-    found = []
-    for k, kind in enumerate(kinds):
-        own = which == k
-        found.append((kind, Z[own][:, kind], weight[own]))
-    return found
-
-
-def _step(
-    patterns: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    mean: np.ndarray,
-    covariance: np.ndarray,
-    total: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the next mean and covariance."""
-    p = len(mean)
-    first, second = np.zeros(p), np.zeros((p, p))
-    for kind, rows, weight in patterns:
-        filled = np.tile(mean, (len(rows), 1))
-        extra = covariance
-        if kind.any():
-            factor = _cholesky(covariance[np.ix_(kind, kind)])
-            gain = linalg.cho_solve((factor, True), covariance[kind])  # (seen, p)
-            residual = rows - mean[kind]
-            filled += residual @ gain
-            filled[:, kind] = rows
-            extra = covariance - covariance[:, kind] @ gain
-        extra = np.where(np.outer(~kind, ~kind), extra, 0.0)
-        first += weight @ filled
-        second += (filled * weight[:, None]).T @ filled + weight.sum() * extra
-    mean = first / total
-    return mean, second / total - np.outer(mean, mean)
 
 
 def moments_with_missing(
@@ -185,15 +123,20 @@ def _warn_of_pairs(X: np.ndarray, names: list[str]) -> None:
         )
 
 
+def observed_log_density(X: np.ndarray, mean: np.ndarray, scaled: Scaled) -> np.ndarray:
+    """Return the log-density of the observed entries of rows with NaN, (n,)."""
+    d = len(mean)
+    correlation = np.eye(d) if scaled.factor is None else scaled.factor @ scaled.factor.T
+    model = GaussianMixtureModel(np.ones(1), np.zeros((1, d)), correlation[None])
+    with np.errstate(over="ignore"):
+        Z = (X - mean) / scaled.sd
+    return model.log_joint(Z)[:, 0] - ~np.isnan(Z) @ np.log(scaled.sd)
+
+
 def observed_log_likelihood(
-    X: np.ndarray, weight: np.ndarray | None, mean: np.ndarray, covariance: np.ndarray
+    X: np.ndarray, weight: np.ndarray | None, mean: np.ndarray, scaled: Scaled
 ) -> float:
     """Return the total log-likelihood of the observed entries, in nats."""
     weight = np.ones(len(X)) if weight is None else weight
-    X, weight = X[weight > 0], weight[weight > 0]  # a row of weight zero may be infinite
-    total = 0.0
-    for kind, rows, share in _patterns(X.astype(np.float64), ~np.isnan(X), weight):
-        if kind.any():
-            scaled = scaled_cholesky(covariance[np.ix_(kind, kind)])
-            total += float(share @ gaussian_log_density(rows, mean[kind], scaled))
-    return total
+    kept = weight > 0  # a row of weight zero may be infinite
+    return float(weight[kept] @ observed_log_density(X[kept].astype(np.float64), mean, scaled))
