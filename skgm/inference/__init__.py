@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.inference._hypothesis_tests import likelihood_ratio_test, score_test, wald_test
-    from skgm.inference._mle import MLEDensity
+    from skgm.inference._mle import MLEDensity, fit_family
     from skgm.inference._results import ConfidenceIntervals, TestResult
     from skgm.inference._statsmodels.intervals import confidence_intervals
     from skgm.inference.families import Family
@@ -20,6 +20,7 @@ __all__ = [
     "MLEDensity",
     "TestResult",
     "confidence_intervals",
+    "fit_family",
     "likelihood_ratio_test",
     "score_test",
     "wald_test",
@@ -27,7 +28,7 @@ __all__ = [
 
 _HOME = {
     "_hypothesis_tests": ("likelihood_ratio_test", "score_test", "wald_test"),
-    "_mle": ("MLEDensity",),
+    "_mle": ("MLEDensity", "fit_family"),
     "_results": ("ConfidenceIntervals", "TestResult"),
     "_statsmodels.intervals": ("confidence_intervals",),
     "families": ("Family",),

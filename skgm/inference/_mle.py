@@ -24,7 +24,7 @@ from skgm.tables._validation import (
     validate_table,
 )
 
-__all__ = ["MLEDensity"]
+__all__ = ["MLEDensity", "fit_family"]
 
 
 def _is_continuous(estimator: "MLEDensity") -> bool:
@@ -162,7 +162,12 @@ class MLEDensity(FamilyInference):
     def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         if hasattr(self, "_obstacle"):
             raise NotFittedError(f"partial_fit has not seen enough data yet: {self._obstacle}")
-        return super()._begin_scoring(X, **options)
+        return super()._begin_scoring(as_table(X), **options)
+
+    def _begin_fit(
+        self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        return super()._begin_fit(as_table(X), sample_weight, min_samples=min_samples, **options)
 
     @transactional
     def fit(
@@ -172,8 +177,8 @@ class MLEDensity(FamilyInference):
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Training table, inside the family's support.
+        X : array-like, data frame or Series of shape (n_samples, n_features)
+            Training table, inside the family's support. A Series is a table of one column.
         y : Ignored
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -361,6 +366,82 @@ class MLEDensity(FamilyInference):
             gradient = self._family().score_function(rows, self._estimate)
             return np.clip(gradient, -largest, largest)
 
+    def cdf(self, X: Any) -> np.ndarray:
+        """Return the distribution function of each column.
+
+        Parameters
+        ----------
+        X : array-like, data frame or Series of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_features)
+            P(x <= X), column by column.
+        """
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):
+            return np.clip(self._margins("cdf", rows), 0.0, 1.0)
+
+    def quantile(self, q: Any) -> Any:
+        """Return quantiles of each column, the inverse of `cdf` (scipy's ``ppf``).
+
+        Parameters
+        ----------
+        q : float or array-like of shape (m,)
+            Probabilities in (0, 1).
+
+        Returns
+        -------
+        values : float or ndarray of shape (n_features,), (m,) or (m, n_features)
+            One per probability and column; the smallest value that `cdf` reaches it at.
+        """
+        check_is_fitted(self)
+        q = np.asarray(q, dtype=np.float64)
+        if q.ndim > 1 or not ((q > 0) & (q < 1)).all():
+            raise ValueError(f"q must be a probability in (0, 1), or a list of them; got {q!r}.")
+        goals = np.repeat(q.reshape(-1, 1), self.n_features_in_, axis=1)
+        with np.errstate(all="ignore"):
+            values = self._margins("quantile", goals)
+        values = values if q.ndim else values[0]
+        values = values[..., 0] if self.n_features_in_ == 1 else values
+        return values if np.ndim(values) else float(values)
+
+    def mean(self) -> Any:
+        """Return the mean of the fitted distribution, of von Mises columns the mean direction.
+
+        Returns
+        -------
+        mean : float or ndarray of shape (n_features,)
+            Infinite where the distribution has an infinite mean (a Pareto shape of 1 or less).
+
+        Raises
+        ------
+        ValueError
+            A distribution without a mean (Cauchy, categories).
+        """
+        check_is_fitted(self)
+        family = self._family()
+        try:
+            mean = family.mean(self._estimate)
+        except NotImplementedError:
+            mean = np.array([np.nan])
+        if np.isnan(mean).any():
+            raise ValueError(
+                f"The fitted {family.name} distribution has no mean; ask for quantile(0.5)."
+            )
+        return self._public({"mean": mean})["mean"]
+
+    def _margins(self, kind: str, table: np.ndarray) -> np.ndarray:
+        """Return `cdf` or `quantile` of every entry of a table, (m, d)."""
+        family = self._family()
+        try:
+            return getattr(family, kind)(table, self._estimate)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"The {family.name} family has no distribution function of a single column here."
+            ) from error
+
     def aic(self) -> float:
         """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
 
@@ -464,3 +545,60 @@ class MLEDensity(FamilyInference):
             observed = None if observed is None else observed[kept]
         rows = rows.astype(np.float64, copy=False)
         return family, rows, weight, self._summarize(family, rows, weight, observed)
+
+
+def as_table(X: Any) -> Any:
+    """Return a Series as a data frame of one column; anything else as it is."""
+    if not hasattr(X, "to_frame") or hasattr(X, "columns"):
+        return X
+    return X.to_frame("x" if X.name in (None, "") else str(X.name))
+
+
+def fit_family(
+    x: Any,
+    family: Any = "normal",
+    *,
+    fixed: Any = None,
+    sample_weight: Any = None,
+    event: Any = None,
+) -> MLEDensity:
+    """Fit a parametric family to one column of numbers.
+
+    Parameters
+    ----------
+    x : Series, array-like of shape (n,) or table of shape (n, 1)
+        The values. The name of a Series is that of the column.
+    family : str, Family or scipy.stats distribution, default="normal"
+        As in :class:`MLEDensity`.
+    fixed : dict of str to float, default=None
+        Known parameters or constants, as there.
+    sample_weight : array-like of shape (n,), default=None
+        A weight w counts its value w times.
+    event : array-like of shape (n,), default=None
+        1 where the value was observed, 0 where it is right-censored.
+
+    Returns
+    -------
+    model : MLEDensity
+        The fitted estimator: ``params_``, ``confidence_intervals()``, ``summary()``, ``quantile``.
+
+    Examples
+    --------
+    >>> from skgm import fit_family
+    >>> model = fit_family([0.3, 1.2, 0.5, 2.0], "exponential")
+    >>> model.params_, round(model.quantile(0.5), 3)
+    ({'rate': 1.0}, 0.693)
+    >>> low, high = model.confidence_intervals(of="median")["median"]
+    >>> round(low, 3), round(high, 3)
+    (0.301, 2.212)
+    """
+    table = as_table(x)
+    if not hasattr(table, "columns"):
+        table = np.asarray(table)
+        table = table[:, None] if table.ndim == 1 else table
+    if len(np.shape(table)) != 2 or np.shape(table)[1] != 1:
+        raise ValueError(
+            f"x must be one column, got shape {np.shape(table)}. Fit the columns of a table by "
+            "MLEDensity(family).fit(X)."
+        )
+    return MLEDensity(family, fixed=fixed).fit(table, sample_weight=sample_weight, event=event)

@@ -132,10 +132,11 @@ class ParametricDensity(DensityEstimator):
             The training table, where the stored statistics cannot answer ("robust", "bootstrap").
         sample_weight : array-like of shape (n_samples,), default=None
             Its weights, as given to `fit`.
-        of : callable or dict of str to callable, default=None
+        of : callable, str, tuple, list or dict of these, default=None
             Smooth functions of the parameters, from a dict like ``params_`` to a number (or one
-            number per column): ``of=lambda p: p["shape"] * p["scale"]``. Methods: "profile" (and
-            "auto"), "wald" (the delta method).
+            number per column): ``of=lambda p: p["shape"] * p["scale"]``. By name: "mean",
+            "median", ``("quantile", 0.9)``, ``("cdf", 5.0)``, ``("survival", 5.0)``. Methods:
+            "profile" (and "auto"), "wald" (the delta method).
         random_state : None, int, RandomState or Generator, default=None
             Of the bootstrap.
 

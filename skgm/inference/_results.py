@@ -214,17 +214,20 @@ class FitSummary:
     title : str
         What was fitted.
     facts : dict of str to str
-        Number of observations, log-likelihood, AIC, BIC.
+        Family, number of observations, log-likelihood, AIC, BIC.
     intervals : ConfidenceIntervals
         The intervals, with estimates and methods.
     standard_errors : dict of str to float or ndarray
         NaN where the estimate lies on the edge of the parameter space.
+    meaning : str
+        The family and its parameters in words.
     """
 
     title: str
     facts: dict[str, str]
     intervals: ConfidenceIntervals
     standard_errors: dict[str, Any]
+    meaning: str = ""
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame: estimate, std_error, low, high, method.
@@ -304,6 +307,8 @@ class FitSummary:
             for method in dict.fromkeys(frame["method"])
             if method in _METHODS
         ]
+        if self.meaning:
+            notes.append(self.meaning)
         notes.append(
             "Standard errors are the model's; robust ones: standard_errors('robust', X=X)."
         )
@@ -338,7 +343,9 @@ def _number(value: float) -> str:
 def summarize_fit(estimator: Any, level: float) -> FitSummary:
     """Return the summary of a fitted MLEDensity."""
     intervals = estimator.confidence_intervals(level)
+    family, free = estimator._family(), [*estimator._estimate]
     facts = {
+        "family": f"{family.name}({', '.join(free)})",
         "observations": f"{estimator.n_observations_:g}",
         "log-likelihood": f"{estimator.loglik_:.6g}",
         "AIC": f"{estimator.aic():.6g}",
@@ -346,4 +353,4 @@ def summarize_fit(estimator: Any, level: float) -> FitSummary:
     }
     errors = estimator._errors_or_nan()
     name = " ".join(repr(estimator).split())  # on one line, whatever is fixed
-    return FitSummary(f"{name}: maximum likelihood", facts, intervals, errors)
+    return FitSummary(f"{name}: maximum likelihood", facts, intervals, errors, family.describe())

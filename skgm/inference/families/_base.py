@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import special
 
+from skgm._numerics.roots import find_root
 from skgm._numerics.sandwich import (
     columnwise_meat,
     columnwise_total,
@@ -140,6 +142,13 @@ class SpecialNull(ABC):
 
 Params = Mapping[str, np.ndarray]
 Interval = tuple[np.ndarray, np.ndarray]
+# From the line to supports with an end; quantiles are sought on the line.
+_LINES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "positive": np.exp,
+    "non-negative": np.exp,
+    "unit": special.expit,
+    "circle": lambda u: np.pi * np.tanh(u),
+}
 
 
 class Family(ABC):
@@ -265,6 +274,10 @@ class Family(ABC):
         """Return in words what every value must be."""
         return SUPPORTS[self.support][1]
 
+    def describe(self) -> str:
+        """Return in words what the family and its parameters are."""
+        return (inspect.getdoc(type(self)) or self.name).split("\n")[0]
+
     @abstractmethod
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Any:
         """Return the mergeable statistics of float64 rows X, (n, d), with weights (n,) or None."""
@@ -382,6 +395,34 @@ class Family(ABC):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d), column by column."""
         raise NotImplementedError(f"{type(self).__name__} does not define cdf.")
+
+    def mean(self, params: Params) -> np.ndarray:
+        """Return the means of the columns, (d,): NaN where there is none, infinite where it is."""
+        raise NotImplementedError(f"{type(self).__name__} does not define mean.")
+
+    def quantile(self, q: np.ndarray, params: Params) -> np.ndarray:
+        """Return the smallest values, (m, d), at which `cdf` is at least q, (m, d) in (0, 1)."""
+        map_back = _LINES.get(self.support, np.sinh)
+        goal = q * (1 - 64 * np.finfo(np.float64).eps) if self.discrete else q
+
+        def excess(u: np.ndarray) -> np.ndarray:
+            with np.errstate(all="ignore"):
+                below = self.cdf(u if self.discrete else map_back(u), params)
+            return np.where(np.isnan(below), np.sign(u), below - goal)
+
+        low, high = -np.ones(q.shape), np.ones(q.shape)
+        for _ in range(64):
+            under, over = excess(low) >= 0, excess(high) < 0
+            if not (under.any() or over.any()):
+                break
+            low, high = np.where(under, 2 * low, low), np.where(over, 2 * high, high)
+        if not self.discrete:
+            return np.asarray(map_back(find_root(excess, low, high)))
+        while (high - low > 1).any():
+            middle = np.floor((low + high) / 2)
+            enough = excess(middle) >= 0
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        return high
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d); continuous only."""

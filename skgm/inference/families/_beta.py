@@ -196,6 +196,9 @@ class Beta(NaturalFamily):
         away = estimate[name] - restricted[name]
         return np.asarray(away * np.sqrt(statistics.n * determinant / nuisance))
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["a"] / (params["a"] + params["b"])
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         a, b = params["a"], params["b"]
         return np.clip(rng.beta(a, b, size=(n_samples, len(a))), _EDGE, 1 - _EDGE)

@@ -141,6 +141,9 @@ class Binomial(ExponentialFamily):
         p, (successes, failures) = params["p"], self._outcomes(statistics)
         return ((successes / p**2 + failures / (1 - p) ** 2) / statistics.n)[..., None, None]
 
+    def mean(self, params: Params) -> np.ndarray:
+        return self.trials * params["p"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         p = params["p"]
         return rng.binomial(int(self.trials), p, size=(n_samples, len(p))).astype(np.float64)

@@ -83,6 +83,9 @@ class CensoredFamily(SmoothFamily):
         """Return which values lie in the support."""
         return self.base.inside(X)
 
+    def describe(self) -> str:
+        return self.base.describe()
+
     def describe_support(self) -> str:
         return self.base.describe_support()
 
@@ -210,6 +213,9 @@ class CensoredFamily(SmoothFamily):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
         return self.base.cdf(X, params)
+
+    def mean(self, params: Params) -> np.ndarray:
+        return self.base.mean(params)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws of waiting times, none censored."""

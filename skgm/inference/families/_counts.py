@@ -113,6 +113,9 @@ class Poisson(ExponentialFamily):
         """Return P(x <= X), (n, d)."""
         return stats.poisson.cdf(X, params["mu"])
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["mu"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return draw_poisson(params["mu"], (n_samples, len(params["mu"])), rng)
 
@@ -203,6 +206,9 @@ class Geometric(ExponentialFamily):
         """Return 1 / p^2 + mean(x - 1) / (1 - p)^2, (d, 1, 1)."""
         p = params["p"]
         return (1 / p**2 + statistics.mean / (1 - p) ** 2)[..., None, None]
+
+    def mean(self, params: Params) -> np.ndarray:
+        return 1 / params["p"]
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws, by inversion: numpy's own overflow for small p."""

@@ -98,6 +98,9 @@ class Exponential(NaturalFamily):
         """Return 1 / rate^2, (d, 1, 1)."""
         return (params["rate"] ** -2.0)[..., None, None]
 
+    def mean(self, params: Params) -> np.ndarray:
+        return 1 / params["rate"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         rate = params["rate"]
         return rng.standard_exponential((n_samples, len(rate))) / rate
@@ -240,6 +243,9 @@ class Rayleigh(NaturalFamily):
         """Return q of eq. rstar."""
         ratio = estimate["scale"] / restricted["scale"]
         return np.asarray((ratio - 1) * (ratio + 1) * np.sqrt(statistics.n))
+
+    def mean(self, params: Params) -> np.ndarray:
+        return params["scale"] * np.sqrt(np.pi / 2)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         scale = params["scale"]

@@ -215,7 +215,7 @@ class Gumbel(ExtremeValueFamily):
     aliases = ("gumbel_r",)
     equivariance = "location-scale"
     parameters = location_and_scale()
-    sign = -1.0
+    sign, unit_mean = -1.0, EULER
 
 
 class GumbelMin(ExtremeValueFamily):
@@ -228,7 +228,7 @@ class GumbelMin(ExtremeValueFamily):
     aliases = ("gumbel_l",)
     equivariance = "location-scale"
     parameters = location_and_scale()
-    sign = 1.0
+    sign, unit_mean = 1.0, -EULER
 
 
 # One column of extreme values: Newton's method on a Taylor series, from one pass over the rows.

@@ -66,6 +66,9 @@ class FixedFamily(Family):
         """Return which values lie in the support."""
         return self.base.inside(X)
 
+    def describe(self) -> str:
+        return self.base.describe()
+
     def describe_support(self) -> str:
         return self.base.describe_support()
 
@@ -153,6 +156,12 @@ class FixedFamily(Family):
         """Return the canonical parameter along the free ones."""
         both = self.full(estimate), self.full(params)
         return self.base.canonical_free(statistics, *both, self.free)
+
+    def mean(self, params: Params) -> np.ndarray:
+        return self.base.mean(self.full(params))
+
+    def quantile(self, q: np.ndarray, params: Params) -> np.ndarray:
+        return self.base.quantile(q, self.full(params))
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return self.base.sample(self.full(params), n_samples, rng)

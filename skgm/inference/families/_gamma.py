@@ -309,6 +309,9 @@ class Gamma(NaturalFamily):
         away = (estimate["scale"] - restricted["scale"]) / restricted["scale"]
         return away * np.sqrt(excess * shape / (1 + trigamma_excess(shape)))
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["shape"] * params["scale"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         shape = params["shape"]
         draws = rng.standard_gamma(shape, size=(n_samples, len(shape)))

@@ -183,6 +183,7 @@ class Cauchy(HeavyTailedFamily):
     """
 
     name = "cauchy"
+    unit_mean = np.nan  # there is none
     equivariance = "location-scale"
     parameters = location_and_scale()
 

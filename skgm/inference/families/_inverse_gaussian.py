@@ -202,6 +202,9 @@ class InverseGaussian(NaturalFamily):
         size = restricted["lam"] / top * np.sqrt(top / estimate["mu"])
         return np.asarray((ratio - 1) * (ratio + 1) / 2 * size * np.sqrt(n))
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["mu"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         mu, lam = params["mu"], params["lam"]
         return rng.wald(mu / lam, 1.0, size=(n_samples, len(mu))) * lam

@@ -356,6 +356,7 @@ class LocationScaleFamily(SmoothFamily):
     """
 
     statistics_type = Rows
+    unit_mean: float = 0.0  # of z
 
     @abstractmethod
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -540,6 +541,10 @@ class LocationScaleFamily(SmoothFamily):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
         return self.unit_cdf(self._standardize(X, params)[0], params)
+
+    def mean(self, params: Params) -> np.ndarray:
+        m, s = self.location_scale(params)
+        return m + s * self.unit_mean
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores, (n, d, k)."""

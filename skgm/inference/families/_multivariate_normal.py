@@ -238,6 +238,9 @@ class MultivariateNormal(ExponentialFamily):
         """Raise for restrictions of the covariance without a closed-form estimate."""
         check_covariance_null(null["covariance"])
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["mean"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return draws(params["mean"], scaled_cholesky(params["covariance"]), n_samples, rng)
 

@@ -235,6 +235,9 @@ class NegativeBinomial(Family):
         parts = np.where(finite, slope**2, 0.0) / np.where(finite, diagonal, 1.0)
         return statistics.n * parts.sum(axis=1)
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["mu"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n_samples, d) draws: Poisson counts whose means are gamma variables."""
         mu, alpha = params["mu"], _dispersion(params)

@@ -195,6 +195,9 @@ class Normal(NaturalFamily):
         """Return the normal distribution function, (n, d)."""
         return special.ndtr((X - params["mu"]) / params["sigma"])
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["mu"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         mu = params["mu"]
         return mu + params["sigma"] * rng.standard_normal((n_samples, len(mu)))

@@ -192,6 +192,9 @@ class ScipyFamily(NumericalFamily):
             return (low <= X) & (high >= X) & (np.floor(X) == X)
         return (low < X) & (high > X)
 
+    def describe(self) -> str:
+        return f"scipy's {self.name}, {', '.join(f'{k} = {v:g}' for k, v in self.fixed.items())}."
+
     def describe_support(self) -> str:
         if self._is_circular:
             return super().describe_support()
@@ -265,6 +268,10 @@ class ScipyFamily(NumericalFamily):
             below = self._law.cdf(X, *shapes, **where)
             # scipy's goes on beyond the circle
             return below - self._law.cdf(-np.pi, *shapes, **where) if self._is_circular else below
+
+    def mean(self, params: Params) -> np.ndarray:
+        shapes, where = self._arguments(params)
+        return np.asarray(self._law.mean(*shapes, **where), dtype=np.float64)
 
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         shapes, where = self._arguments(params)

@@ -102,6 +102,9 @@ class StudentT(HeavyTailedFamily):
         df = np.broadcast_to(np.asarray(params["df"], dtype=np.float64), z.shape)
         return np.where(np.isinf(df), special.ndtr(z), special.stdtr(np.minimum(df, 1e300), z))
 
+    def mean(self, params: Params) -> np.ndarray:
+        return np.where(params["df"] > 1, params["loc"], np.nan)  # none for heavier tails
+
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:

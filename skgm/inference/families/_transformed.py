@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from skgm.inference.families._base import (
     Family,
@@ -237,6 +238,9 @@ class Transformed(Family):
         """Return P(x <= X), (n, d)."""
         return self.base.cdf(self._t(X), self.known(params))
 
+    def quantile(self, q: np.ndarray, params: Params) -> np.ndarray:
+        return np.asarray(self.map.inverse(self.base.quantile(q, self.known(params))))
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return self.map.inverse(self.base.sample(self.known(params), n_samples, rng))
 
@@ -377,6 +381,9 @@ class LogNormal(Transformed):
     parameters = parameters_of(base, links, sigma=("s",))
     scipy_names: ClassVar = {"scale": "mu = log(scale)"}
 
+    def mean(self, params: Params) -> np.ndarray:
+        return np.exp(params["mu"] + params["sigma"] ** 2 / 2)
+
 
 def _root_two_times(value: Any) -> Any:
     return np.sqrt(2.0) * np.asarray(value, dtype=np.float64)
@@ -404,6 +411,9 @@ class Weibull(Transformed):
     links: ClassVar = {"shape": ("scale", RECIPROCAL), "scale": ("loc", LOG)}
     parameters = parameters_of(base, links, shape=("c",))
 
+    def mean(self, params: Params) -> np.ndarray:
+        return params["scale"] * special.gamma(1 + 1 / params["shape"])
+
 
 class LogLogistic(Transformed):
     r"""Log-logistic distribution with shape and scale, per column.
@@ -422,6 +432,11 @@ class LogLogistic(Transformed):
     base = Logistic()
     links: ClassVar = {"shape": ("scale", RECIPROCAL), "scale": ("loc", LOG)}
     parameters = parameters_of(base, links, shape=("c",))
+
+    def mean(self, params: Params) -> np.ndarray:
+        angle = np.pi / params["shape"]
+        with np.errstate(all="ignore"):
+            return np.where(angle < np.pi, params["scale"] * angle / np.sin(angle), np.inf)
 
 
 class Pareto(Transformed):
@@ -498,6 +513,11 @@ class Pareto(Transformed):
 
     def describe_support(self) -> str:
         return f"numbers >= {self._minimum:g} (the minimum)"
+
+    def mean(self, params: Params) -> np.ndarray:
+        shape = params["shape"]
+        with np.errstate(all="ignore"):
+            return np.where(shape > 1, self._minimum * shape / (shape - 1), np.inf)
 
     def check_statistics(self, statistics: Any, names: list[str]) -> None:
         """Raise for columns in which every value is the minimum."""

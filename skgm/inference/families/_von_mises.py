@@ -317,6 +317,10 @@ class VonMises(NaturalFamily):
             low[part], high[part] = ends
         return low, high
 
+    def mean(self, params: Params) -> np.ndarray:
+        """Return the mean direction, (d,)."""
+        return params["mu"]
+
     def sample(self, params: Params, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         mu, kappa = params["mu"], params["kappa"]
         # numpy's angles lie in [-pi, pi]; beyond 1e6 it switches to a normal of its own accord
