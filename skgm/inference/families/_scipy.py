@@ -10,7 +10,7 @@ from scipy import special, stats
 from skgm._numerics.differences import gradient
 from skgm.inference.families._base import GENERAL, Parameter, Params
 from skgm.inference.families._numerical import NumericalFamily
-from skgm.inference.families._scipy_stable import invert, stable_law
+from skgm.inference.families._scipy_stable import LIMITS, invert, stable_law
 from skgm.inference.families._statistics import Rows
 
 __all__ = [
@@ -140,11 +140,16 @@ class ScipyFamily(NumericalFamily):
         self.constants += tuple(held)
         self.fixed = held | self.fixed
 
+    @property
+    def _range(self) -> tuple[float, float]:
+        """Ends of the support, as far as it does not move."""
+        loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
+        return loc + scale * self._ends[0], loc + scale * self._ends[1]
+
     def _tag(self) -> str:
         if self._is_circular:
             return "circle"
-        loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
-        low, high = (loc + scale * end for end in self._ends)
+        low, high = self._range
         if self.discrete:
             return "positive-counts" if low >= 1 else "counts" if low >= 0 else "real"
         if low >= 0:
@@ -186,8 +191,7 @@ class ScipyFamily(NumericalFamily):
         """Return which values lie in the support, as far as it does not move."""
         if self._is_circular:
             return super().inside(X)
-        loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
-        low, high = (loc + scale * end for end in self._ends)
+        low, high = self._range
         if self.discrete:
             return (low <= X) & (high >= X) & (np.floor(X) == X)
         return (low < X) & (high > X)
@@ -198,8 +202,7 @@ class ScipyFamily(NumericalFamily):
     def describe_support(self) -> str:
         if self._is_circular:
             return super().describe_support()
-        loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
-        low, high = (loc + scale * end for end in self._ends)
+        low, high = self._range
         return describe_ends(low, high, self.discrete)
 
     def check_statistics(self, statistics: Rows, names: list[str]) -> None:
@@ -449,7 +452,7 @@ class ScipyFamily(NumericalFamily):
         """Return what the family becomes where these shapes are near zero or very large."""
         for name, value in values.items():
             side = "0" if abs(value) < 1 else "inf"
-            known = _LIMITS.get(f"{self.name} {name} {side}")
+            known = LIMITS.get(f"{self.name} {name} {side}")
             if known is not None:
                 return known
         return "a smaller one"
@@ -472,54 +475,6 @@ def _has_formula(distribution: Any) -> bool:
     return kind._ppf is not plain._ppf or kind._cdf is not plain._cdf
 
 
-# What a family becomes as a shape goes to infinity or zero, by its name, the shape and the end.
-_LIMITS = {
-    "alpha a 0": "that of 1/|z|, z normal (invgamma with a = 1/2)",
-    "beta a inf": "the normal one",
-    "betabinom a inf": "the binomial one, with p = a / (a + b)",
-    "betabinom b inf": "the binomial one, with p = a / (a + b)",
-    "betanbinom a inf": "the negative binomial one, with p = a / (a + b)",
-    "betanbinom b inf": "the negative binomial one, with p = a / (a + b)",
-    "betaprime b inf": "the gamma one",
-    "betaprime a inf": "the inverse gamma one (invgamma)",
-    "burr c inf": "the power one (powerlaw)",
-    "burr d inf": "the inverse Weibull one (invweibull)",
-    "burr12 c inf": "the Pareto one",
-    "burr12 d 0": "the Pareto one",
-    "burr12 d inf": "the Weibull one (weibull_min)",
-    "crystalball beta inf": "the normal one",
-    "exponnorm K 0": "the normal one",
-    "exponnorm K inf": "the exponential one, from loc on",
-    "exponweib a inf": "the inverse Weibull or the lognormal one",
-    "f dfd inf": "the chi-squared one over its degrees of freedom (a gamma distribution)",
-    "f dfn inf": "that of the inverse of chi-squared (invgamma)",
-    "foldcauchy c 0": "the half-Cauchy one (halfcauchy)",
-    "foldnorm c 0": "the half-normal one (halfnorm)",
-    "genextreme c 0": "Gumbel's (gumbel_r)",
-    "gengamma a inf": "the lognormal one",
-    "genhalflogistic c 0": "the half-logistic one (halflogistic)",
-    "genhyperbolic a inf": "the normal one",
-    "genlogistic c inf": "Gumbel's (gumbel_r)",
-    "gennorm beta inf": "the uniform one",
-    "genpareto c 0": "the exponential one",
-    "jf_skew_t a inf": "the normal one",
-    "jf_skew_t b inf": "the normal one",
-    "johnsonsb b inf": "the normal or the lognormal one",
-    "johnsonsu a inf": "the normal or the lognormal one",
-    "johnsonsu b inf": "the normal or the lognormal one",
-    "loggamma c inf": "the normal one",
-    "lomax c inf": "the exponential one",
-    "nbinom n inf": "the Poisson one",
-    "nct df inf": "the normal one",
-    "ncx2 nc 0": "the chi-squared one (chi2)",
-    "norminvgauss a inf": "the normal one",
-    "pearson3 skew 0": "the normal one",
-    "rice b 0": "Rayleigh's (rayleigh)",
-    "skellam mu1 0": "that of minus a Poisson count",
-    "skellam mu2 0": "the Poisson one",
-    "skewnorm a inf": "the half-normal one (halfnorm), whose end is at loc",
-    "t df inf": "the normal one",
-}
 # Shapes beyond _FAR that change the total log-likelihood by less than _LEVEL per factor of ten
 # have run away; searches that did not converge blame shapes beyond _AWAY.
 _FAR, _LEVEL, _AWAY = 1e6, 1e-3, 30.0

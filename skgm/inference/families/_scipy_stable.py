@@ -1,4 +1,4 @@
-"""Distributions whose formulas in scipy overflow at the edges of their space, in logarithms."""
+"""Laws of scipy.stats in forms that do not overflow, and the names of their limits."""
 
 from functools import cache
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-__all__ = ["invert", "stable_law"]
+__all__ = ["LIMITS", "invert", "stable_law"]
 
 _HALVINGS = 120
 _LOG_TINY = -460.0  # below it a gamma law is a power of x, to all digits
@@ -221,4 +221,53 @@ _LAWS: dict[str, Any] = {
     "genlogistic": _GenLogistic,
     "gengamma": _GenGamma,
     "exponweib": _ExponWeibull,
+}
+
+# What a family becomes as a shape goes to infinity or zero, by its name, the shape and the end.
+LIMITS = {
+    "alpha a 0": "that of 1/|z|, z normal (invgamma with a = 1/2)",
+    "beta a inf": "the normal one",
+    "betabinom a inf": "the binomial one, with p = a / (a + b)",
+    "betabinom b inf": "the binomial one, with p = a / (a + b)",
+    "betanbinom a inf": "the negative binomial one, with p = a / (a + b)",
+    "betanbinom b inf": "the negative binomial one, with p = a / (a + b)",
+    "betaprime b inf": "the gamma one",
+    "betaprime a inf": "the inverse gamma one (invgamma)",
+    "burr c inf": "the power one (powerlaw)",
+    "burr d inf": "the inverse Weibull one (invweibull)",
+    "burr12 c inf": "the Pareto one",
+    "burr12 d 0": "the Pareto one",
+    "burr12 d inf": "the Weibull one (weibull_min)",
+    "crystalball beta inf": "the normal one",
+    "exponnorm K 0": "the normal one",
+    "exponnorm K inf": "the exponential one, from loc on",
+    "exponweib a inf": "the inverse Weibull or the lognormal one",
+    "f dfd inf": "the chi-squared one over its degrees of freedom (a gamma distribution)",
+    "f dfn inf": "that of the inverse of chi-squared (invgamma)",
+    "foldcauchy c 0": "the half-Cauchy one (halfcauchy)",
+    "foldnorm c 0": "the half-normal one (halfnorm)",
+    "genextreme c 0": "Gumbel's (gumbel_r)",
+    "gengamma a inf": "the lognormal one",
+    "genhalflogistic c 0": "the half-logistic one (halflogistic)",
+    "genhyperbolic a inf": "the normal one",
+    "genlogistic c inf": "Gumbel's (gumbel_r)",
+    "gennorm beta inf": "the uniform one",
+    "genpareto c 0": "the exponential one",
+    "jf_skew_t a inf": "the normal one",
+    "jf_skew_t b inf": "the normal one",
+    "johnsonsb b inf": "the normal or the lognormal one",
+    "johnsonsu a inf": "the normal or the lognormal one",
+    "johnsonsu b inf": "the normal or the lognormal one",
+    "loggamma c inf": "the normal one",
+    "lomax c inf": "the exponential one",
+    "nbinom n inf": "the Poisson one",
+    "nct df inf": "the normal one",
+    "ncx2 nc 0": "the chi-squared one (chi2)",
+    "norminvgauss a inf": "the normal one",
+    "pearson3 skew 0": "the normal one",
+    "rice b 0": "Rayleigh's (rayleigh)",
+    "skellam mu1 0": "that of minus a Poisson count",
+    "skellam mu2 0": "the Poisson one",
+    "skewnorm a inf": "the half-normal one (halfnorm), whose end is at loc",
+    "t df inf": "the normal one",
 }
