@@ -92,12 +92,12 @@ ESTIMATORS = [
     (MLEDensity("beta"), NO_SEED | {"check_equivariance"}),
     (MLEDensity("von_mises"), NO_SEED | {"check_equivariance"}),
     (MLEDensity("multivariate_normal"), ALL_REAL | NO_SEED),
-    (NCEDensity(), ALL_REAL | UNCONDITIONAL | NO_STREAM | NO_GRADIENT),
+    (NCEDensity(), ALL_REAL | NO_STREAM | NO_GRADIENT),
     (
         NCEDensity("quadratic"),
-        ALL_REAL | UNCONDITIONAL | NO_STREAM | {"check_equivariance"},
+        ALL_REAL | NO_STREAM | {"check_equivariance"},
     ),
-    (NCEDensity(noise="bernoulli", n_critics=1), DISCRETE | UNCONDITIONAL | NO_STREAM),
+    (NCEDensity(noise="bernoulli", n_critics=1), DISCRETE | NO_STREAM),
     (
         make_density_pipeline(StandardScaler(), ScoreMatchingGaussian()),
         ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp, ndtri
 from scipy.stats import chi2
+
+from skgm._numerics.gaussian_mixture import GaussianMixtureModel
 
 __all__ = [
     "BernoulliNoise",
@@ -17,6 +20,7 @@ __all__ = [
     "StudentNoise",
     "UniformNoise",
     "check_rows_inside",
+    "fresh_completions",
     "has_inverse_map",
     "open_uniform",
 ]
@@ -28,7 +32,9 @@ class Noise(Protocol):
     """A fitted noise distribution over rows.
 
     Those with an inverse map also have `n_uniforms` and ``transform(u)``, which turns uniforms
-    (m, n_uniforms) into draws (m, d); smooth ones have ``score_function(X)``.
+    (m, n_uniforms) into draws (m, d); smooth ones have ``score_function(X)``; those with exact
+    conditionals have ``sample_given(given, n, rng)``, which completes rows with NaN, (m, d), to
+    (m, n, d).
     """
 
     @property
@@ -58,6 +64,21 @@ def check_rows_inside(log_density: np.ndarray) -> None:
             f"Row {int(np.argmax(outside))} of X lies where the noise has no density, so it cannot "
             "be told from noise. Choose noise that covers the data."
         )
+
+
+def fresh_completions(
+    noise: Any, given: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return completions of rows with NaN, (m, n, d), under noise of independent columns."""
+    m, d = given.shape
+    rows = noise.sample(m * n, rng).reshape(m, n, d)
+    return np.where(np.isnan(given)[:, None], rows, given[:, None])
+
+
+def _patterns(given: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the masks of holes that occur, (d,), and the rows of each."""
+    masks, which = np.unique(np.isnan(given), axis=0, return_inverse=True)
+    return [(mask, np.flatnonzero(which.ravel() == i)) for i, mask in enumerate(masks)]
 
 
 def open_uniform(u: np.ndarray) -> np.ndarray:
@@ -105,6 +126,17 @@ class GaussianMixtureNoise:
         """Return (n, d) independent draws, not grouped by component."""
         component = rng.choice(len(self.weights), size=n, p=self.weights)
         return self._shift(component, rng.standard_normal((n, self.means.shape[1])))
+
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN given the rest of each row, (m, n, d)."""
+        variances = np.einsum("kij,kij->ki", self.cholesky, self.cholesky)
+        center, unit = self.weights @ self.means, np.sqrt(self.weights @ variances)
+        factors = self.cholesky / unit[:, None]
+        mixture = GaussianMixtureModel(
+            self.weights, (self.means - center) / unit, factors @ np.swapaxes(factors, 1, 2)
+        )
+        rows = center + unit * mixture.complete((given - center) / unit, n, rng)
+        return rows.reshape(len(given), n, -1)
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
         """Return log(weight) + log-density of each component, (n, k)."""
@@ -181,6 +213,25 @@ class StudentNoise:
         chi_square = rng.chisquare(self.df, size=n)
         return self._scale(rng.standard_normal((n, len(self.location))), chi_square)
 
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN given the rest of each row, (m, n, d): Student's t again."""
+        rows = np.repeat(given[:, None], n, axis=1)
+        for hole, which in _patterns(given):
+            n_seen = int((~hole).sum())
+            rows_of_factor = self.cholesky[np.argsort(hole, kind="stable")]  # holes last
+            factor = np.asarray(np.linalg.qr(rows_of_factor.T, mode="r")).T
+            seen = given[which][:, ~hole] - self.location[~hole]
+            z = solve_triangular(factor[:n_seen, :n_seen], seen.T, lower=True).T
+            df = self.df + n_seen
+            normal = rng.standard_normal((len(which), n, len(hole) - n_seen))
+            chi_square = rng.chisquare(df, size=(len(which), n, 1))
+            spread = np.sqrt((self.df + (z**2).sum(axis=1))[:, None, None] / chi_square)
+            center = self.location[hole] + z @ factor[n_seen:, :n_seen].T
+            filled = rows[which]
+            filled[:, :, hole] = center[:, None] + spread * (normal @ factor[n_seen:, n_seen:].T)
+            rows[which] = filled
+        return rows
+
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-density of each row, (n,)."""
         d, df = len(self.location), self.df
@@ -225,6 +276,10 @@ class UniformNoise:
         """Return (n, d) independent draws."""
         return self.transform(rng.uniform(size=(n, len(self.low))))
 
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN, independent of the rest of each row, (m, n, d)."""
+        return fresh_completions(self, given, n, rng)
+
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-density of each row, (n,)."""
         inside = ((self.low <= X) & (self.high >= X)).all(axis=1)
@@ -261,6 +316,10 @@ class BernoulliNoise:
         """Return (n, d) independent draws."""
         return self.transform(rng.uniform(size=(n, len(self.mean))))
 
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN, independent of the rest of each row, (m, n, d)."""
+        return fresh_completions(self, given, n, rng)
+
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-mass of each row, (n,)."""
         inside = ((X == 0) | (X == 1)).all(axis=1)
@@ -294,6 +353,10 @@ class ProductNoise:
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, d) independent draws."""
         return np.hstack([margin.sample(n, rng) for margin in self.margins])
+
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN, independent of the rest of each row, (m, n, d)."""
+        return fresh_completions(self, given, n, rng)
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-density of each row, (n,)."""

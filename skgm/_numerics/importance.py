@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from skgm._numerics.blocks import row_blocks
 from skgm._numerics.distributions import Noise
 from skgm._numerics.qmc import MIN_SCRAMBLES, sobol_points
 
@@ -16,6 +17,7 @@ __all__ = [
     "TOLERANCE",
     "Normalizer",
     "NotIntegrableError",
+    "conditional_resampling",
     "estimate",
     "importance_resampling",
     "pareto_tail_index",
@@ -260,7 +262,7 @@ def _generalized_pareto_shape(excess: np.ndarray) -> float:
 POOL_FACTOR = 20  # effective noise rows per draw
 MIN_POOL = 2_000
 MAX_POOL = 100_000
-MAX_DRAWS = 20_000  # from one pool; more draws come from several, so that memory stays bounded
+MAX_DRAWS = 5_000  # from one pool; more draws come from several, so that memory stays bounded
 
 
 def importance_resampling(
@@ -270,10 +272,18 @@ def importance_resampling(
 
     The pool holds twenty effective rows per draw, up to 100,000 rows, or twenty rows per draw
     where these are more. Picks are systematic: a row is repeated only if its weight is above 1/n.
-    Beyond 20,000 draws each 20,000 have a pool of their own.
+    Beyond 5,000 draws each 5,000 have a pool of their own.
     """
     sizes = [min(MAX_DRAWS, n - start) for start in range(0, n, MAX_DRAWS)]
-    return np.concatenate([_from_one_pool(log_ratio, noise, size, ess, rng) for size in sizes])
+    parts = (_from_one_pool(log_ratio, noise, size, ess, rng) for size in sizes)
+    if len(sizes) == 1:
+        return next(parts)
+    rows: np.ndarray | None = None
+    for i, part in enumerate(parts):
+        rows = np.empty((n, part.shape[1])) if rows is None else rows
+        rows[i * MAX_DRAWS : i * MAX_DRAWS + len(part)] = part
+    assert rows is not None
+    return rows
 
 
 def _from_one_pool(
@@ -288,6 +298,68 @@ def _from_one_pool(
         log_weights.append(log_ratio(rows))
     picks = systematic_picks(np.concatenate(log_weights), n, rng)
     return np.concatenate(pool)[rng.permutation(picks)]
+
+
+CANDIDATES = 200  # completions of a row to choose from, or ten for each one asked for
+FEWEST_EFFECTIVE = 30.0  # below, eight times as many
+GROWTH, ATTEMPTS = 8, 3
+
+
+def conditional_resampling(
+    log_ratio: LogRatio, noise: Any, given: np.ndarray, n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return completions of rows, (m, n, d), and the effective number of candidates for each.
+
+    Candidates come from the noise given what a row holds, and are picked in proportion to the
+    ratio, which is the conditional density over that of the noise up to a factor.
+
+    Parameters
+    ----------
+    log_ratio : callable
+        From rows (n, d) to the log of the density over the noise, (n,).
+    noise : Noise
+        With `sample_given`.
+    given : ndarray of shape (m, d)
+        NaN are holes.
+    n : int
+        Completions of each row.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rows : ndarray of shape (m, n, d)
+    ess : ndarray of shape (m,)
+        Zero where no candidate has a positive density; infinite for rows without holes.
+    """
+    rows = np.repeat(given[:, None], n, axis=1)
+    ess = np.full(len(given), np.inf)
+    left, size = np.flatnonzero(np.isnan(given).any(axis=1)), max(CANDIDATES, 10 * n)
+    for _ in range(ATTEMPTS):
+        for part in row_blocks(len(left), max(1, MAX_POOL // size)):
+            which = left[part]
+            pool = noise.sample_given(given[which], size, rng)
+            log_weights = _finite_weights(log_ratio, noise, pool)
+            kept = np.maximum(log_weights, -1e300)  # weights that are all zero have no picks
+            weights = np.exp(kept - kept.max(axis=1, keepdims=True))
+            possible = log_weights.max(axis=1) > -np.inf
+            ess[which] = possible * weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+            picks = rng.permuted(systematic_picks(kept, n, rng), axis=1)
+            rows[which] = np.take_along_axis(pool, picks[:, :, None], axis=1)
+        left = left[ess[left] < max(FEWEST_EFFECTIVE, n / 2)]
+        size = min(GROWTH * size, max(MAX_POOL, POOL_FACTOR * n))
+    return rows, ess
+
+
+def _finite_weights(log_ratio: LogRatio, noise: Any, pool: np.ndarray) -> np.ndarray:
+    """Return log-weights of candidates, (m, size); -inf where the noise has no density."""
+    m, size, d = pool.shape
+    candidates = pool.reshape(-1, d)
+    with np.errstate(over="ignore", invalid="ignore"):
+        inside = np.isfinite(noise.log_density(candidates))
+        values = np.full(m * size, -np.inf)
+        if inside.any():
+            values[inside] = log_ratio(candidates[inside])
+    return np.where(np.isnan(values), -np.inf, values).reshape(m, size)
 
 
 def systematic_picks(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

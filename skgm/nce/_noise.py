@@ -21,6 +21,7 @@ from skgm._numerics.distributions import (
     ProductNoise,
     StudentNoise,
     UniformNoise,
+    fresh_completions,
     open_uniform,
 )
 from skgm.tables._validation import DISCRETE_SUPPORTS
@@ -31,6 +32,7 @@ __all__ = [
     "QuantileNoise",
     "ScipyNoise",
     "best_mixture",
+    "can_condition",
     "cholesky_factors",
     "counts_or_coins",
     "fit_bernoulli",
@@ -410,9 +412,7 @@ class EstimatorNoise:
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, d) draws in random order, from a seed of `rng`'s."""
         seed = int(rng.integers(2**31))
-        inner = self.estimator
-        while isinstance(inner, FrozenEstimator):
-            inner = inner.estimator
+        inner = _thawed(self.estimator)
         if "random_state" in inspect.signature(inner.sample).parameters:
             drawn = inner.sample(n, random_state=seed)
         else:  # as GaussianMixture, which draws from its own random_state
@@ -426,6 +426,31 @@ class EstimatorNoise:
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-density of each row, (n,)."""
         return np.asarray(self.estimator.score_samples(X), dtype=np.float64)
+
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN given the rest of each row, (m, n, d)."""
+        seed = int(rng.integers(2**31))
+        rows = _thawed(self.estimator).sample(n, random_state=seed, given=given)
+        return np.asarray(rows, dtype=np.float64).reshape(len(given), n, -1)
+
+
+def _thawed(estimator: Any) -> Any:
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
+
+
+def can_condition(noise: Any) -> bool:
+    """Tell whether a noise, fitted or as named in the constructor, draws conditionally."""
+    if isinstance(noise, (str, type)):
+        return True
+    if isinstance(noise, EstimatorNoise):
+        noise = noise.estimator
+    if is_density(noise):
+        return hasattr(_thawed(noise), "impute")
+    if is_scipy(noise):
+        return hasattr(noise, "ppf")
+    return hasattr(noise, "sample_given")
 
 
 def fit_estimator_noise(estimator: Any, X: np.ndarray, weight: np.ndarray | None) -> EstimatorNoise:
@@ -483,6 +508,10 @@ class QuantileNoise(ScipyNoise):
     def n_uniforms(self) -> int:
         """One number per column."""
         return self.n_columns
+
+    def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of what is NaN, independent of the rest of each row, (m, n, d)."""
+        return fresh_completions(self, given, n, rng)
 
     def transform(self, u: np.ndarray) -> np.ndarray:
         """Turn uniforms (m, d) into draws."""

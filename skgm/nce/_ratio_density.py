@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from skgm._numerics.distributions import Noise
 from skgm._numerics.importance import (
     Normalizer,
+    conditional_resampling,
     estimate,
     importance_resampling,
     rejection_sampling,
@@ -21,6 +22,7 @@ from skgm._numerics.langevin import langevin
 from skgm._sklearn import check_sample_weight
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator
+from skgm.nce._noise import can_condition
 from skgm.nce._parametric import ParametricCritic
 
 __all__ = [
@@ -97,6 +99,8 @@ class ScoreError:
         return cls(mean, sampling, normalizer_se)
 
 
+_FEW_EFFECTIVE = 10.0  # candidates that a completion is picked from
+
 OLD_SAMPLERS = {"sir": "resampling", "rejection": "rejection", "mala": "langevin"}
 
 
@@ -126,6 +130,7 @@ class RatioDensity(DensityEstimator):
     noise_: Noise
     _critic: Any
     normalizer_tol: float
+    noise: Any
     critics_: list[Any]
     max_normalizer_samples: int | str
     sampler: str
@@ -243,6 +248,43 @@ class RatioDensity(DensityEstimator):
         ess = self.normalizer_ess_
         drawn = importance_resampling(log_ratio, source, n_samples, ess, rng)
         return self._move(drawn, rng) if sampler == "langevin" else drawn
+
+    def _can_condition(self) -> bool:
+        source = self._source()[1] if hasattr(self, "_critic") else self.noise
+        if can_condition(source):
+            return True
+        raise AttributeError(
+            "NCEDensity completes rows by conditional draws of its noise, and this noise has none: "
+            f"{source!r}. Choose noise='auto', 'gmm', 'gaussian', 'student_t', or a density with "
+            "impute."
+        )
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Complete rows by the noise given what they hold, resampled by the critic's ratio."""
+        try:
+            self._can_condition()
+        except AttributeError as error:
+            raise ValueError(str(error)) from None
+        log_ratio, source = self._source()
+        given = given.astype(np.float64)
+        rows, ess = conditional_resampling(log_ratio, source, given, n_samples, rng)
+        impossible = ess == 0
+        if impossible.any():
+            raise ValueError(
+                f"Row {int(np.argmax(impossible))} of given holds values at which the density is "
+                "zero or too small to tell, so nothing can be drawn given them. Correct the row."
+            )
+        poor = ess < max(_FEW_EFFECTIVE, n_samples / 4)
+        if poor.any():
+            warn_user(
+                f"Completions of {poor.sum()} of {len(given)} rows come from few effective draws "
+                f"of the noise (row {int(np.argmin(ess))}: {ess.min():.1f} for {n_samples} "
+                "completions), so they may be too much alike. Choose noise nearer to the data.",
+                ConvergenceWarning,
+            )
+        return rows.reshape(-1, given.shape[1])
 
     def _move(self, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not smooth(self):
