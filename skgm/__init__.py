@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         DensityClassifier,
         DensityOutlierDetector,
         DensityPipeline,
+        StackedDensity,
         make_density_pipeline,
     )
     from skgm.diffusion import DDPM, NoiseSchedule
@@ -70,6 +71,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "ScoreMatchingExpFamily",
     "ScoreMatchingGaussian",
     "ScoreMatchingGaussianCV",
+    "StackedDensity",
     "TestResult",
     "compare_densities",
     "confidence_intervals",
@@ -88,6 +90,7 @@ _HOME = {
         "DensityClassifier",
         "DensityOutlierDetector",
         "DensityPipeline",
+        "StackedDensity",
         "make_density_pipeline",
     ),
     "diffusion": ("DDPM", "NoiseSchedule"),

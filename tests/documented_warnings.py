@@ -22,6 +22,7 @@ from skgm import (
     ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     ScoreMatchingGaussianCV,
+    StackedDensity,
 )
 
 DOCUMENTED = {
@@ -42,6 +43,7 @@ DOCUMENTED = {
     ScoreMatchingExpFamily: [LinAlgWarning],
     ScoreMatchingGaussian: [LinAlgWarning, ConvergenceWarning],
     ScoreMatchingGaussianCV: [LinAlgWarning],
+    StackedDensity: [LinAlgWarning, UserWarning],  # what its members warn of
 }
 
 

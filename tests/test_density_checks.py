@@ -15,6 +15,7 @@ from skgm import (
     ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     ScoreMatchingGaussianCV,
+    StackedDensity,
     make_density_pipeline,
 )
 from skgm.testing import check_density_estimator, parametrize_with_density_checks
@@ -98,6 +99,16 @@ ESTIMATORS = [
         ALL_REAL | NO_STREAM | {"check_equivariance"},
     ),
     (NCEDensity(noise="bernoulli", n_critics=1), DISCRETE | NO_STREAM),
+    (
+        StackedDensity(
+            [
+                ("mixture", GaussianMixtureDensity(2)),
+                ("gaussian", ScoreMatchingGaussian(missing="em")),
+            ],
+            min_weight=0.0,
+        ),
+        ALL_REAL | NO_GRADIENT | NO_STREAM | {"check_nan_raises"},
+    ),
     (
         make_density_pipeline(StandardScaler(), ScoreMatchingGaussian()),
         ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},

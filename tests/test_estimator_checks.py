@@ -19,6 +19,7 @@ from skgm import (
     DensityPipeline,
     NCELanguageModel,
     ScoreMatchingGaussian,
+    StackedDensity,
 )
 from tests.documented_warnings import DOCUMENTED, only_documented_warnings
 
@@ -42,8 +43,14 @@ def checked_estimators():
 
 
 # Older scikit-learn passes a generator, which pytest 9 deprecates: hence the detour over a list.
-# Less work in two of the fits: one order of three, and a twentieth of the passes over tiny tables.
-OPTIONS = REQUIRED | {DensityChain: {"n_orders": 1}, BernoulliRBMCD: {"n_iter": 250}}
+# Less work in three of the fits: one order of three, a twentieth of the passes over tiny tables,
+# and the fastest members.
+MEMBERS = [("full", ScoreMatchingGaussian()), ("diag", ScoreMatchingGaussian("diag"))]
+OPTIONS = REQUIRED | {
+    DensityChain: {"n_orders": 1},
+    BernoulliRBMCD: {"n_iter": 250},
+    StackedDensity: {"members": MEMBERS},
+}
 MARK = parametrize_with_checks([c(**OPTIONS.get(c, {})) for c in checked_estimators()]).mark
 
 

@@ -3,10 +3,12 @@
 from skgm.compose._classifier import DensityClassifier
 from skgm.compose._outliers import DensityOutlierDetector
 from skgm.compose._pipeline import DensityPipeline, make_density_pipeline
+from skgm.compose._stacked import StackedDensity
 
 __all__ = [
     "DensityClassifier",
     "DensityOutlierDetector",
     "DensityPipeline",
+    "StackedDensity",
     "make_density_pipeline",
 ]

@@ -1,0 +1,627 @@
+"""StackedDensity: a mixture of densities, weighted by the log-density of rows held out."""
+
+import numbers
+import time
+import warnings
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from skgm._numerics.importance import systematic_picks
+from skgm._random import RANDOM_STATE, as_generator
+from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
+from skgm._warnings import warn_user
+from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.compose._densities import draw_rows, log_density
+from skgm.compose._fitting import keep_rows
+from skgm.tables._columns import column_kinds
+from skgm.tables._frames import frame_schema
+from skgm.tables._margins import NumberMargin, learn_margin
+from skgm.tables._reader import TableReader
+from skgm.tables._validation import (
+    DISCRETE_SUPPORTS,
+    check_finite,
+    check_n_samples,
+    validate_table,
+)
+
+__all__ = ["StackedDensity"]
+
+_FOLDS = 5
+_ONE_FOLD = 2_000  # distinct rows from which one fifth held out tells enough
+_FEW_ROWS = 10  # fewer distinct ones cannot be held out
+_EM_STEPS = 500
+_CELLS = 64  # of a margin whose point masses are looked for
+
+Members = list[tuple[str, Any]]
+
+
+class StackedDensity(BaseComposition, DensityEstimator):
+    r"""Mixture of densities, weighted by how well they predict rows held out.
+
+    .. math:: p(x) = \sum_k w_k\, p_k(x), \qquad
+        \hat w = \arg\max_w \sum_i \log \sum_k w_k\, p_k^{(-i)}(x_i)
+
+    :math:`p_k^{(-i)}` is member k fitted without row i. The weights are found by EM, members of a
+    weight below `min_weight` are dropped, and the others are fitted to all rows. No single density
+    is best on every table; this one is rarely worse than the best of its members, and often better
+    than all of them.
+
+    Prefer it as the first density for a table, where seconds to minutes are affordable. A single
+    member is faster and easier to explain.
+
+    Parameters
+    ----------
+    members : list of (str, density), default=None
+        Densities of skgm or scikit-learn (GaussianMixture, KernelDensity), cloned. All must be
+        densities over the same base measure. None chooses by the table: for numbers
+        :class:`skgm.GaussianMixtureDensity` ("mixture"), :class:`skgm.DensityChain` ("chain"),
+        :class:`skgm.NCEDensity` ("nce") and :class:`skgm.DDPM` ("ddpm"); with holes the first two;
+        with categories, whole numbers by dtype, or point masses, the chain alone.
+    min_weight : float, default=0.05
+        Members of a smaller weight are dropped.
+    time_limit : float, default=None
+        In seconds. No further member is tried once half of it has passed, and a warning says
+        which were left out. The first member is always fitted. None is no limit.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the folds, and the members that have no seed of their own.
+
+    Attributes
+    ----------
+    members_ : list of (str, density)
+        The members kept, fitted to all rows.
+    weights_ : dict of str to float
+        Their weights, which sum to one.
+    member_scores_ : dict of str to float
+        Mean log-density of rows held out, in nats, of every member tried.
+    left_out_ : dict of str to str
+        Why other members were not tried, or were dropped.
+    n_features_in_ : int
+        Number of columns seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `fit` saw a data frame with text names.
+    log_density_kind_ : str
+        "exact" if all members kept are; else "lower_bound" or "estimate".
+
+    Raises
+    ------
+    ValueError
+        In `fit`: members over different base measures (the column is named), weights for a member
+        that takes none, and what the members raise.
+
+    Warns
+    -----
+    UserWarning
+        `time_limit` left out members; a default member failed; completions where a member cannot
+        score rows with holes.
+
+    See Also
+    --------
+    skgm.compare_densities : Whether one density is better than another, with an interval.
+
+    Notes
+    -----
+    Below 2,000 distinct rows the members are fitted in five folds; from there on one fifth of the
+    rows is held out once. Copies of a row are held out together.
+
+    `sample` draws from each member its share of the rows, rounded systematically, so that tables
+    that a member balances stay balanced. Completions of a row weight the members by their
+    likelihood of what it observes, where all members kept can score rows with holes; otherwise
+    they have the weights of the fit, which is approximate, and a warning says so.
+
+    References
+    ----------
+    Smyth and Wolpert, "Linearly combining density estimators via stacking", Machine Learning 36,
+    1999.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neighbors import KernelDensity
+    >>> from skgm import GaussianMixtureDensity, StackedDensity
+    >>> members = [("mixture", GaussianMixtureDensity()), ("kernel", KernelDensity(bandwidth=0.3))]
+    >>> stack = StackedDensity(members, random_state=0).fit(load_iris().data)
+    >>> sorted(stack.weights_), round(sum(stack.weights_.values()), 6)
+    (['kernel', 'mixture'], 1.0)
+    """
+
+    # how a table is read before its members read it
+    categorical_features = integer_features = "from_dtype"
+
+    _parameter_constraints = {
+        "members": [list, None],
+        "min_weight": [Interval(numbers.Real, 0, 0.5, closed="left")],
+        "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "random_state": RANDOM_STATE,
+    }
+
+    def __init__(
+        self,
+        members: Any = None,
+        *,
+        min_weight: float = 0.05,
+        time_limit: float | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.members = members
+        self.min_weight = min_weight
+        self.time_limit = time_limit
+        self.random_state = random_state
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, and with `deep` those of the members.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include members and their parameters.
+
+        Returns
+        -------
+        params : dict
+            By name.
+        """
+        return dict(self._get_params("members", deep=deep))
+
+    def set_params(self, **params: Any) -> "StackedDensity":
+        """Set parameters, replace members by name, or set their parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            ``members``, a member's name, or ``name__parameter``.
+
+        Returns
+        -------
+        self : StackedDensity
+            The estimator.
+        """
+        self._set_params("members", **params)
+        return self
+
+    def __density_tags__(self) -> DensityTags:
+        """Return what all members promise together."""
+        if self.members is None:
+            return DensityTags(mixed_columns=True, smooth=False, deterministic_fit=False)
+        tags = [_tags(member) for _, member in _named(self.members)]
+        return DensityTags(
+            support=tags[0].support,
+            independent_columns=all(tag.independent_columns for tag in tags),
+            deterministic_fit=False,  # folds are random
+            takes_weights=all(has_fit_parameter(m, "sample_weight") for _, m in self.members),
+            mixed_columns=all(tag.mixed_columns for tag in tags),
+            smooth=all(tag.smooth for tag in tags),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that holes are allowed where all members take them."""
+        tags = super().__sklearn_tags__()
+        members = None if self.members is None else _named(self.members)
+        tags.input_tags.allow_nan = members is None or all(_takes_holes(m) for _, m in members)
+        return tags
+
+    @transactional
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "StackedDensity":
+        """Weight the members by rows held out, and fit those kept to all rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training table.
+        y : Ignored
+            Present for API consistency.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+
+        Returns
+        -------
+        self : StackedDensity
+            The fitted estimator.
+        """
+        start, rng = time.monotonic(), as_generator(self.random_state)
+        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+            rows, codes, weight = self._read(X, sample_weight)
+            tried = self._choose_members(rows, codes, rng)
+            groups = _numbered(codes)
+            folds = _folds(groups, rng)
+            scores: dict[str, np.ndarray] = {}
+            if folds is None or len(tried) == 1:
+                for name, _ in tried[1:]:
+                    self.left_out_[name] = "too few distinct rows to hold some out"
+                tried = tried[:1]
+            else:
+                scores = self._score_members(tried, rows, weight, folds, start)
+            self._weigh(scores, tried, weight, folds)
+            self.members_ = []
+            for name, member in tried:
+                if name in self.weights_:
+                    with step_task(context, self, name=name, step=member, X=rows):
+                        fitted = _fit(member, rows, weight)
+                    self.members_.append((name, fitted))
+            _check_base_measures(self.members_, self._column_names())
+            kinds = {getattr(m, "log_density_kind_", "exact") for _, m in self.members_}
+            order = ("lower_bound", "estimate", "exact")
+            self.log_density_kind_ = next(kind for kind in order if kind in kinds)
+        return self
+
+    def _read(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """Return the rows of positive weight, as given and as numbers, and their weights."""
+        mixed = self.__density_tags__().mixed_columns
+        self._mixed = mixed and column_kinds(X, "from_dtype", "from_dtype") is not None
+        if self._mixed:
+            reader, codes = TableReader.learn(self, X, holes=True)
+            self._columns, self._frame_schema = reader.columns, reader.schema
+            self._sample_dtype, rows, weight = reader.dtype, X, None
+            if sample_weight is not None:
+                weight = check_sample_weight(sample_weight, codes)
+        else:
+            array, weight = self._begin_fit(X, sample_weight, finite=False)
+            self._check_values(array)
+            rows = array if self._frame_schema is None else X
+            codes = array.astype(np.float64)
+        self.left_out_: dict[str, str] = {}
+        self.member_scores_: dict[str, float] = {}
+        if weight is not None and not weight.all():
+            kept = weight > 0
+            rows, codes, weight = keep_rows(rows, kept), codes[kept], weight[kept]
+        return rows, codes, weight
+
+    def _check_values(self, array: np.ndarray) -> None:
+        """Refuse infinity, and NaN unless members take them."""
+        if get_tags(self).input_tags.allow_nan:
+            array = np.where(np.isnan(array), 0.0, array)
+        check_finite(array, self._column_names())
+
+    def _choose_members(self, rows: Any, codes: np.ndarray, rng: np.random.Generator) -> Members:
+        """Return clones of the members to try, seeded."""
+        if self.members is not None:
+            chosen = [(name, clone(member)) for name, member in _named(self.members)]
+            self._validate_names([name for name, _ in chosen])
+        else:
+            chosen = _default_members(codes, mixed=self._mixed, left_out=self.left_out_)
+        for _, member in chosen:
+            params = member.get_params()
+            seeds = [key for key in sorted(params) if key.split("__")[-1] == "random_state"]
+            for key in seeds:
+                if params[key] is None:
+                    member.set_params(**{key: int(rng.integers(2**31))})
+        return chosen
+
+    def _score_members(
+        self,
+        tried: Members,
+        rows: Any,
+        weight: np.ndarray | None,
+        folds: list[np.ndarray],
+        start: float,
+    ) -> dict[str, np.ndarray]:
+        """Return the log-density of the rows held out under each member, (m,)."""
+        scores: dict[str, np.ndarray] = {}
+        late: list[str] = []
+        measures: Members = []
+        limit = np.inf if self.time_limit is None else float(self.time_limit)
+        for name, member in tried:
+            if scores and time.monotonic() - start > limit / 2:
+                self.left_out_[name] = f"time_limit={limit:g} s"
+                late.append(name)
+                continue
+            try:
+                scores[name], fitted = _held_out(member, rows, weight, folds)
+            except ValueError as error:
+                if self.members is not None:
+                    raise
+                self.left_out_[name] = f"its fit to a part of the rows failed: {error}"
+                warn_user(f"Member {name!r} was left out: {self.left_out_[name]}", UserWarning)
+                continue
+            measures += [(name, one) for one in fitted]
+        _check_base_measures(measures, self._column_names())
+        if late:
+            warn_user(
+                f"time_limit={limit:g} s left no time for {', '.join(late)}. Raise it, "
+                "or name fewer members.",
+                UserWarning,
+            )
+        return scores
+
+    def _weigh(
+        self,
+        scores: dict[str, np.ndarray],
+        tried: Members,
+        weight: np.ndarray | None,
+        folds: list[np.ndarray] | None,
+    ) -> None:
+        """Set the weights: by EM, and again without the members that have little."""
+        if folds is None or not scores:
+            self.weights_ = {tried[0][0]: 1.0}
+            return
+        held = np.concatenate([np.flatnonzero(fold) for fold in folds])
+        share = np.ones(len(held)) if weight is None else weight[held]
+        for name, values in scores.items():
+            self.member_scores_[name] = float(np.average(values, weights=share))
+        names, table = list(scores), np.column_stack(list(scores.values()))
+        found = _stacking_weights(table, share)
+        kept = found >= min(self.min_weight, found.max())
+        for name, value in zip(names, found):
+            if value < min(self.min_weight, found.max()):
+                self.left_out_[name] = f"weight {value:.3f} below min_weight={self.min_weight:g}"
+        again = _stacking_weights(table[:, kept], share)
+        kept_names = [name for name, keep in zip(names, kept) if keep]
+        self.weights_ = dict(zip(kept_names, again.tolist()))
+
+    def _begin_scoring(self, X: Any, **options: bool) -> Any:
+        """Return X as the members take it, checked against the columns that `fit` saw."""
+        check_is_fitted(self)
+        if self._mixed:
+            reader = TableReader(self._columns, self._frame_schema, self._sample_dtype)
+            reader.code(self, X, holes=True)
+            return X
+        array = validate_table(self, X, reset=False, finite=False)
+        self._check_values(array)
+        return array if frame_schema(X) is None or self._frame_schema is None else X
+
+    def _log_weights(self) -> np.ndarray:
+        return np.log([self.weights_[name] for name, _ in self.members_])
+
+    def _log_joint(self, rows: Any) -> np.ndarray:
+        each = [log_density(member, rows) for _, member in self.members_]
+        return np.column_stack(each) + self._log_weights()
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-density of each row: the logarithm of the weighted sum.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows to score; with holes where all members kept take them.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats; -inf outside the support of all members.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(logsumexp(self._log_joint(self._begin_scoring(X)), axis=1))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Any = None) -> Any:
+        check_is_fitted(self)
+        n_samples, rng = check_n_samples(n_samples), as_generator(random_state)
+        if given is not None:
+            return self._completions(given, n_samples, rng)
+        picks = systematic_picks(self._log_weights(), n_samples, rng)
+        counts = np.bincount(picks, minlength=len(self.members_))
+        parts = [
+            self._rows_of(member, int(count), rng)
+            for (_, member), count in zip(self.members_, counts)
+            if count
+        ]
+        return _in_order(parts, rng.permutation(n_samples))
+
+    def _rows_of(self, member: Any, n: int, rng: np.random.Generator) -> Any:
+        if not self._mixed:
+            rows = np.asarray(draw_rows(member, n, rng)).astype(self._sample_dtype, copy=False)
+            return self._to_container(rows, self._frame_schema)
+        return member.sample(n, random_state=rng)
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError("StackedDensity draws in `sample`.")
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        raise NotImplementedError("StackedDensity completes rows in `sample`.")
+
+    def _can_condition(self) -> bool:
+        members = getattr(self, "members_", None) or _named(self.members or [])
+        lacking = [name for name, member in members if not hasattr(member, "impute")]
+        if lacking:
+            raise AttributeError(
+                f"StackedDensity has no conditional draws, because {', '.join(lacking)} has none. "
+                "Give members that have, such as GaussianMixtureDensity and DensityChain."
+            )
+        return True
+
+    def _completions(self, given: Any, n_samples: int, rng: np.random.Generator) -> Any:
+        """Return completions: each row picks members by their likelihood of what it observes."""
+        try:
+            self._can_condition()
+        except AttributeError as error:
+            raise ValueError(str(error)) from None
+        rows = given if self._mixed else self._as_conditions(given)
+        n_rows = len(rows)
+        log_weight = np.tile(self._log_weights(), (n_rows, 1))
+        if len(self.members_) > 1:
+            if all(_takes_holes(member) for _, member in self.members_):
+                log_weight = self._log_joint(rows)
+                log_weight[np.isneginf(log_weight).all(axis=1)] = 0.0
+            else:
+                warn_user(
+                    "The members are weighted as in the fit, whatever is given, because one of "
+                    "them cannot score rows with holes. Give members that can, such as "
+                    "GaussianMixtureDensity and DensityChain.",
+                    UserWarning,
+                )
+        picks = rng.permuted(systematic_picks(log_weight, n_samples, rng), axis=1)
+        parts, places = [], []
+        for k, (_, member) in enumerate(self.members_):
+            place = np.flatnonzero((picks == k).ravel())
+            if len(place):
+                asked = _take(rows, place // n_samples)
+                parts.append(member.sample(1, random_state=rng, given=asked))
+                places.append(place)
+        return _in_order(parts, np.argsort(np.concatenate(places)), given, n_samples)
+
+    def _as_conditions(self, given: Any) -> Any:
+        array = self._begin_conditioning(given)
+        return array if frame_schema(given) is None else given
+
+
+def _named(members: Any) -> Members:
+    """Return named members, refusing anything else."""
+    for item in members:
+        pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+        if not pair or not hasattr(item[1], "score_samples"):
+            raise TypeError(
+                "members must be a list of (name, density), densities with fit, score_samples and "
+                f"sample; got {item!r}."
+            )
+    if not members:
+        raise ValueError("members is empty; name at least one density, or leave it at None.")
+    return list(members)
+
+
+def _tags(member: Any) -> DensityTags:
+    tags = getattr(member, "__density_tags__", None)
+    return DensityTags() if tags is None else tags()
+
+
+def _takes_holes(member: Any) -> bool:
+    return bool(get_tags(member).input_tags.allow_nan)
+
+
+def _default_members(codes: np.ndarray, *, mixed: bool, left_out: dict[str, str]) -> Members:
+    """Return the members for a coded table, cheapest first; say in `left_out` why not others."""
+    from skgm.chain import DensityChain  # here: a pipeline of a Gaussian need not wait for them
+    from skgm.diffusion import DDPM
+    from skgm.mixture import GaussianMixtureDensity
+    from skgm.nce import NCEDensity
+
+    members: Members = [("mixture", GaussianMixtureDensity()), ("chain", DensityChain())]
+    others: Members = [("nce", NCEDensity()), ("ddpm", DDPM())]
+    why, chosen = "", members + others
+    if mixed or _has_atoms(codes):
+        why, chosen = "categories, whole numbers or point masses", members[1:]
+    elif np.isnan(codes).any():
+        why, chosen = "holes in the table", members
+    names = [name for name, _ in chosen]
+    left_out.update({name: why for name, _ in members + others if name not in names})
+    return chosen
+
+
+def _has_atoms(codes: np.ndarray) -> bool:
+    """Tell whether many rows share a value in a column of numbers."""
+    weight = np.ones(len(codes))
+    margins = [
+        learn_margin(column, weight, {"kind": "real"}, _CELLS)
+        for column in codes.T
+        if not np.isnan(column).all()
+    ]
+    return any(isinstance(m, NumberMargin) and len(m.atoms) > 0 for m in margins)
+
+
+def _numbered(codes: np.ndarray) -> np.ndarray:
+    """Return the number of each row among the distinct ones, in their order, (n,)."""
+    keyed = np.where(np.isnan(codes), np.inf, codes) + 0.0
+    return np.asarray(np.unique(keyed, axis=0, return_inverse=True)[1]).ravel()
+
+
+def _folds(groups: np.ndarray, rng: np.random.Generator) -> list[np.ndarray] | None:
+    """Return masks of rows held out; None where the distinct rows are too few."""
+    n = int(groups.max()) + 1
+    if n < _FEW_ROWS:
+        return None
+    parts = np.array_split(rng.permutation(n), _FOLDS)[: 1 if n >= _ONE_FOLD else _FOLDS]
+    return [np.isin(groups, part) for part in parts]
+
+
+def _fit(member: Any, rows: Any, weight: np.ndarray | None) -> Any:
+    """Fit a clone of a member."""
+    twin = clone(member)
+    if weight is not None and not has_fit_parameter(twin, "sample_weight"):
+        raise ValueError(
+            f"Member {type(twin).__name__} takes no sample_weight in fit. Repeat the rows by their "
+            "weights and fit without it, or leave that member out."
+        )
+    return twin.fit(rows, **({} if weight is None else {"sample_weight": weight}))
+
+
+def _held_out(
+    member: Any, rows: Any, weight: np.ndarray | None, folds: list[np.ndarray]
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the log-density of the rows held out, fold after fold, and the fits."""
+    twin = clone(member)
+    if hasattr(twin, "handle_unknown"):  # a category may have all of its rows held out
+        twin.set_params(handle_unknown="ignore")
+    values, fitted = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to warn of, the fit to all rows repeats
+        for fold in folds:
+            part = None if weight is None else weight[~fold]
+            fitted.append(_fit(twin, keep_rows(rows, ~fold), part))
+            values.append(log_density(fitted[-1], keep_rows(rows, fold)))
+    return np.concatenate(values), fitted
+
+
+def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
+
+    The likelihood is concave in the weights. Rows that no member finds possible say nothing.
+    """
+    possible = np.isfinite(table).any(axis=1)
+    table, weight = table[possible], weight[possible]
+    density = np.exp(table - table.max(axis=1, keepdims=True)) if len(table) else table
+    found = np.full(table.shape[1], 1 / table.shape[1])
+    for _ in range(_EM_STEPS if len(table) else 0):
+        share = density * found
+        share *= (weight / share.sum(axis=1))[:, None]
+        update = share.sum(axis=0) / weight.sum()
+        still = np.abs(update - found).max() < 1e-6
+        found = update
+        if still:
+            break
+    return found / found.sum()
+
+
+def _check_base_measures(members: Members, names: list[str]) -> None:
+    """Refuse members of which one counts values where another has a density per unit."""
+    if not members:
+        return
+    first, expected = members[0][0], _base_measures(members[0][1], len(names))
+    for other, member in members[1:]:
+        for name, one, two in zip(names, expected, _base_measures(member, len(names))):
+            if one != two:
+                raise ValueError(
+                    f"Members {first!r} and {other!r} have different base measures in column "
+                    f"{name!r} ({one}; {two}): probabilities of values and densities per unit "
+                    "cannot be mixed. Leave one of the members out, or give both the same kinds "
+                    "of columns."
+                )
+
+
+def _base_measures(member: Any, d: int) -> list[str]:
+    """Return what the density of each column is a density of."""
+    if hasattr(member, "base_measure_"):
+        return list(member.base_measure_.values())
+    if hasattr(member, "columns_"):  # a chain
+        atoms = getattr(member, "atoms_", {})
+        real = [about["kind"] == "real" for about in member.columns_]
+        points = [sorted(atoms.get(about["name"], ())) for about in member.columns_]
+        with_points = [f"Lebesgue, and counting at {p}" if p else "Lebesgue" for p in points]
+        return [words if is_real else "counting" for words, is_real in zip(with_points, real)]
+    return ["counting" if _tags(member).support in DISCRETE_SUPPORTS else "Lebesgue"] * d
+
+
+def _take(rows: Any, numbers_: np.ndarray) -> Any:
+    """Return rows by number, of an array or a frame."""
+    if frame_schema(rows) is None:
+        return np.asarray(rows)[numbers_]
+    return nw.from_native(rows, eager_only=True)[numbers_.tolist()].to_native()
+
+
+def _in_order(parts: list[Any], order: np.ndarray, given: Any = None, times: int = 1) -> Any:
+    """Return rows of several tables, of arrays or frames, in a new order."""
+    if frame_schema(parts[0]) is None:
+        return np.concatenate(parts)[order]
+    frames = [nw.from_native(part, eager_only=True) for part in parts]
+    if nw.dependencies.is_pandas_dataframe(parts[0]):
+        import pandas as pd  # the frames are of pandas, so it is loaded
+
+        rows = pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+        if nw.dependencies.is_pandas_dataframe(given):
+            rows.index = given.index.repeat(times)
+        return rows
+    return nw.concat(frames)[order.tolist()].to_native()
