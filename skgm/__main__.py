@@ -9,7 +9,7 @@ EXIT_OK, EXIT_BROKEN_PIPE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status; what the user can put right takes one line."""
+    """Run the job and return the exit status; what the user can put right takes one block."""
     try:
         return _print_job(argv)
     except SystemExit:  # argparse, after --help
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_job(argv: Sequence[str] | None) -> int:
     # Imported here: these imports take a second, in which Ctrl-C must be as quiet as later.
-    from skgm._main import JobError, one_line, parse, run
+    from skgm._main import JobError, parse, run
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # column names that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -36,7 +36,7 @@ def _print_job(argv: Sequence[str] | None) -> int:
         for line in run(parse(argv)):
             print(line, flush=True)
     except JobError as error:
-        return _complain(one_line(error), EXIT_USER_ERROR)
+        return _complain(str(error), EXIT_USER_ERROR)
     return EXIT_OK
 
 

@@ -1,38 +1,50 @@
 """The command line of the main job."""
 
 import argparse
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from skgm._main._errors import JobError
+from skgm._main._layout import Hints
 from skgm._main._models import MODELS
 
 __all__ = ["Options", "parse"]
 
 DESCRIPTION = """\
 Fit densities to a table, compare them on rows held out for the purpose, print
-confidence intervals, and write synthetic rows.
+confidence intervals, and write synthetic rows like those of the table.
 
-A quarter of the rows is put aside. On the rest, each model's options are chosen by 5-fold
-cross-validated log-likelihood; the rows put aside then compare the models with two baselines:
-one normal per column, independent, and one joint normal. The model that cross-validation likes
-best writes the synthetic rows. Rows are shuffled, so the table should not be a time series.
+A quarter of the rows (of 3000 at most) is put aside. On the rest, each model's options are chosen
+by cross-validated log-likelihood; the rows put aside then compare the models with baselines:
+independent columns, and a joint normal where the table has complete numbers only. The model that
+cross-validation likes best is fitted to all rows and writes the synthetic ones. Rows are shuffled,
+so the table should not be a time series.
 
-A table with text, booleans or missing values (empty, NA or ?) is fitted by a chain of classifiers
-and compared with independent columns; its synthetic rows have the same kinds and holes."""
+The file may be text (any usual delimiter, encoding, decimal mark, dates, currency, percent, holes;
+packed by gzip or not) or Parquet. What was guessed about it is printed; the options of the second
+group overrule it."""
+
+ALIASES = {"tab": "\t", "\\t": "\t", "space": " ", "spaces": " "}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for, checked; `table` None stands for the built-in one."""
+    """What the user asked for, checked.
+
+    `table` None stands for the built-in one, `models` None for those that suit the table, and
+    `output` None for a name that suits it.
+    """
 
     table: str | None
-    models: tuple[str, ...]
+    models: tuple[str, ...] | None
     n_samples: int | None
-    output: str
+    output: str | None
     level: float
     random_state: int
+    is_quick: bool
+    hints: Hints
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,23 +68,48 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         output=words.output,
         level=words.level,
         random_state=words.random_state,
+        is_quick=words.quick,
+        hints=_hints(words),
+    )
+
+
+def _hints(words: argparse.Namespace) -> Hints:
+    encoding = words.encoding
+    if encoding is not None:
+        try:
+            encoding = codecs.lookup(encoding).name
+        except LookupError as error:
+            raise JobError(f"argument --encoding: unknown encoding {encoding!r}") from error
+    return Hints(
+        encoding=encoding,
+        delimiter=words.delimiter,
+        header=words.header,
+        decimal={"point": ".", "comma": ","}.get(words.decimal),
+        day_first=words.day_first,
+        missing=tuple(words.missing),
+        categories=tuple(words.categories),
+        keep=tuple(words.keep),
+        drop=tuple(words.drop),
     )
 
 
 def _parser() -> _Parser:
     listing = "\n".join(
-        f"{'*' if model.by_default else ' '} {name:<26}{model.description}"
+        f"{'*' if model.quick_on else ' '} {name:<26}{model.description}"
         for name, model in MODELS.items()
     )
     parser = _Parser(
         prog="python -m skgm",
         description=DESCRIPTION,
-        epilog=f"models:\n{listing}",
+        epilog=f"models (* with --quick as well):\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     for name, options in _arguments().items():
         parser.add_argument(name, **options)
+    group = parser.add_argument_group("how to read the table, where a guess is wrong")
+    for name, options in _reading_arguments().items():
+        group.add_argument(name, **options)
     return parser
 
 
@@ -81,14 +118,18 @@ def _arguments() -> dict[str, dict[str, Any]]:
         "table": {
             "nargs": "?",
             "metavar": "table.csv",
-            "help": "CSV file, with or without a line of names (default: the wine "
+            "help": "text or Parquet file, with or without a line of names (default: the wine "
             "measurements that ship with scikit-learn)",
         },
         "--model": {
             "action": "append",
             "metavar": "NAME",
-            "help": "model to fit, or all; repeat it or separate by commas (default: the quick "
-            "ones, marked *)",
+            "help": "model to fit, or all; repeat it or separate by commas (default: every one "
+            "that can read the table in reasonable time)",
+        },
+        "--quick": {
+            "action": "store_true",
+            "help": "fit the quick models only, a large table in part",
         },
         "--n-samples": {
             "type": _count,
@@ -96,10 +137,10 @@ def _arguments() -> dict[str, dict[str, Any]]:
             "help": "synthetic rows to write (default: as many as the table has)",
         },
         "--output": {
-            "default": "synthetic.csv",
             "metavar": "FILE",
-            "help": "file of synthetic rows, replaced if it exists; the pair plot goes beside it "
-            "as .png where matplotlib is installed (default: %(default)s)",
+            "help": "file of synthetic rows, replaced if it exists: .csv, .csv.gz or .parquet; the "
+            "pair plot goes beside it as .png where matplotlib is installed (default: "
+            "synthetic.csv, or .parquet for such a table)",
         },
         "--level": {
             "type": _level,
@@ -115,9 +156,38 @@ def _arguments() -> dict[str, dict[str, Any]]:
     }
 
 
-def _chosen_models(given: list[str] | None) -> tuple[str, ...]:
+def _reading_arguments() -> dict[str, dict[str, Any]]:
+    names = {"action": "append", "default": [], "metavar": "NAME"}
+    return {
+        "--encoding": {"metavar": "NAME", "help": "such as utf-8, utf-16 or latin-1"},
+        "--delimiter": {"type": _mark, "metavar": "MARK", "help": "one character, tab or space"},
+        "--header": {
+            "type": _yes_or_no,
+            "metavar": "yes|no",
+            "help": "whether the first line holds the names of the columns",
+        },
+        "--decimal": {"choices": ["point", "comma"], "help": "decimal mark"},
+        "--day-first": {
+            "type": _yes_or_no,
+            "metavar": "yes|no",
+            "help": "whether 1/2/2030 is in February",
+        },
+        "--missing": {
+            "action": "append",
+            "default": [],
+            "metavar": "WORD",
+            "help": "word that stands for a missing value, besides empty cells, NA and the like; "
+            "write --missing=-999 for a number; may be repeated",
+        },
+        "--categories": names | {"help": "column of numbers that are names; may be repeated"},
+        "--keep": names | {"help": "column to keep that would be set aside; may be repeated"},
+        "--drop": names | {"help": "column to leave out; may be repeated"},
+    }
+
+
+def _chosen_models(given: list[str] | None) -> tuple[str, ...] | None:
     if given is None:
-        return tuple(name for name, model in MODELS.items() if model.by_default)
+        return None
     names = [name.strip() for part in given for name in part.split(",")]
     if "all" in names:
         return tuple(MODELS)
@@ -125,6 +195,19 @@ def _chosen_models(given: list[str] | None) -> tuple[str, ...]:
         if name not in MODELS:
             raise JobError(f"argument --model: unknown model {name!r}; known: {', '.join(MODELS)}")
     return tuple(dict.fromkeys(names))
+
+
+def _mark(text: str) -> str:
+    mark = ALIASES.get(text, text)
+    if len(mark) != 1 or mark.isalnum() or mark in '"\n\r':
+        raise argparse.ArgumentTypeError(f"must be one mark, tab or space; got {text!r}")
+    return mark
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"must be yes or no; got {text!r}")
+    return text == "yes"
 
 
 def _count(text: str) -> int:

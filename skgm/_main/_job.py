@@ -1,21 +1,27 @@
 """The main job from table to files, as the lines it prints."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skgm._main._arguments import Options
 from skgm._main._errors import JobError
 from skgm._main._files import Writer, check_output, write_files
-from skgm._main._mixed import is_mixed, run_mixed
+from skgm._main._models import MODELS, Setting
 from skgm._main._plot import MAX_COLUMNS, can_plot, pair_plot
-from skgm._main._report import comparison_lines, interval_lines, synthetic_notes, table_lines
+from skgm._main._report import comparison_lines, interval_lines, negative_note, table_lines
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
-from skgm._main._split import Split, split_table
-from skgm._main._table import Table, default_table, read_table
+from skgm._main._split import Split, split_table, spread
+from skgm._main._table import Table, default_table, read_table, write_rows
 
 __all__ = ["run"]
+
+SEARCH_ROWS, QUICK_ROWS = 3000, 1400
 
 
 def run(options: Options) -> Iterator[str]:
@@ -26,32 +32,94 @@ def run(options: Options) -> Iterator[str]:
     JobError
         Anything the user can put right; no output file is then written.
     """
-    path = check_output(options.output, options.table)
-    table = default_table() if options.table is None else read_table(options.table)
-    if is_mixed(table):
-        yield from run_mixed(table, options, path)
-        return
+    check_output(options.output or "synthetic.csv", options.table)
+    table = default_table() if options.table is None else read_table(options.table, options.hints)
+    default = "synthetic.csv" if table.layout is not None else "synthetic.parquet"
+    path = check_output(options.output or default, options.table)
     yield from table_lines(table)
-    split = split_table(table, options.random_state)
-    baselines, notes = quietly("baselines", fit_baselines, split)
-    models, more = _fit_models(options, split)
-    yield ""
-    yield from comparison_lines(models, baselines, split, options.level)
-    yield from (f"note: {note}" for note in notes + more)
-    yield ""
-    yield from _parameters(table, options.level)
-    yield ""
-    # Rounded: of models that agree but for rounding errors, the first is to win everywhere.
-    winner = max(models, key=lambda fitted: round(fitted.cv_score, 6))
-    yield from _write(winner, table, options, path)
+    if not table.frame.shape[1]:
+        raise JobError(f"{table.origin} has no column that a density can learn")
+    n_rows = QUICK_ROWS if options.is_quick else SEARCH_ROWS
+    split = split_table(table, n_rows, options.random_state)
+    names, notes = _models_to_fit(options, split)
+    baselines, more = quietly("baselines", fit_baselines, split, options.random_state)
+    with _progress(len(names) + 1) as step:
+        models, told = _fit_models(names, options, split, step)
+        yield ""
+        yield from comparison_lines(models, baselines, split, len(table.frame), options.level)
+        yield from (f"note: {note}" for note in notes + more + told)
+        yield ""
+        yield from _parameters(table, options.level)
+        yield ""
+        # Rounded: of models that agree but for rounding errors, the first is to win everywhere.
+        winner = max(models, key=lambda fitted: round(fitted.cv_score, 6))
+        yield from _write(winner, table, options, path, split, step)
 
 
-def _fit_models(options: Options, split: Split) -> tuple[list[Fitted], list[str]]:
+def _models_to_fit(options: Options, split: Split) -> tuple[list[str], list[str]]:
+    """Return the models that are to be fitted, and why others are not."""
+    names, notes = [], []
+    n, d = split.train.shape
+    kind = "mixed" if split.obstacles.to_numbers else "numbers"
+    for name in options.models or MODELS:
+        model = MODELS[name]
+        why = model.refusal(split.obstacles)
+        if options.models is None and why is None:
+            if options.is_quick and model.quick_on != kind:
+                continue
+            why = model.hesitation(n, d, split.obstacles)
+            why = why and f"{why} (--model {name} fits it)"
+        if why is None:
+            names.append(name)
+        else:
+            notes.append(f"{name} left out: {why}")
+    if not names:
+        raise JobError("no model can be fitted: " + "; ".join(notes))
+    return names, _gathered(notes)
+
+
+def _gathered(notes: list[str]) -> list[str]:
+    """Name models that are left out for one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for note in notes:
+        name, _, why = note.partition(" left out: ")
+        reasons.setdefault(why, []).append(name)
+    return [f"{', '.join(names)} left out: {why}" for why, names in reasons.items()]
+
+
+@contextmanager
+def _progress(n_steps: int) -> Iterator[Any]:
+    """Show a bar of the fits on a terminal, where rich is installed; yield what moves it on."""
+    shown = sys.stdout is not None and sys.stdout.isatty()  # None: stdout was closed
+    try:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        shown = False
+    if not shown:
+        yield lambda what: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=n_steps, completed=-1)
+
+        def step(what: str) -> None:
+            bar.update(task, description=what, advance=1)
+
+        yield step
+
+
+def _fit_models(
+    names: list[str], options: Options, split: Split, step: Any
+) -> tuple[list[Fitted], list[str]]:
     """Fit the chosen models; one that fails becomes a note, unless all fail."""
     models, notes = [], []
-    for name in options.models:
+    fit = partial(fit_model, alone=len(names) == 1)
+    is_mixed = split.obstacles.to_numbers is not None
+    setting = Setting(options.random_state, is_mixed, options.is_quick)
+    for name in names:
+        step(f"fitting {name}")
         try:
-            fitted, told = quietly(name, fit_model, name, split, options.random_state)
+            fitted, told = quietly(name, fit, name, split, setting)
         except JobError as error:
             notes.append(str(error))
         else:
@@ -63,9 +131,23 @@ def _fit_models(options: Options, split: Split) -> tuple[list[Fitted], list[str]
 
 
 def _parameters(table: Table, level: float) -> Iterator[str]:
-    intervals, notes = quietly("parameter intervals", _intervals, table.frame, level)
-    yield from interval_lines(intervals, table.frame)
-    yield from (f"note: {note}" for note in notes)
+    numbers = [
+        name
+        for name, style in table.styles.items()
+        if style.kind in ("real", "whole") and table.frame[name].nunique() > 1
+    ]
+    if not numbers:
+        return
+    found, notes = {}, []
+    for name in numbers:
+        column = table.frame[[name]].dropna().astype(float)
+        try:
+            found[name], told = quietly("parameter intervals", _intervals, column, level)
+        except JobError as error:
+            told = [f"column {name!r}: {error}"]
+        notes += told
+    yield from interval_lines(found, table.frame, level)
+    yield from (f"note: {note}" for note in dict.fromkeys(notes))
 
 
 def _intervals(frame: Any, level: float) -> Any:
@@ -76,30 +158,55 @@ def _intervals(frame: Any, level: float) -> Any:
     return density.confidence_intervals(level, method="robust", X=frame)
 
 
-def _write(winner: Fitted, table: Table, options: Options, path: Path) -> Iterator[str]:
+def _write(
+    winner: Fitted, table: Table, options: Options, path: Path, split: Split, step: Any
+) -> Iterator[str]:
+    rng = np.random.default_rng(options.random_state)
+    frame = table.frame
+    if options.is_quick and len(frame) > QUICK_ROWS:
+        frame = frame.sample(QUICK_ROWS, random_state=options.random_state)
+        yield f"note: {winner.name} is fitted to {QUICK_ROWS} rows (--quick)"
+    step(f"fitting {winner.name} to {len(frame)} rows")
+    rows = frame
+    if not MODELS[winner.name].reads_cells:
+        rows = spread(frame, table.frame, rng, split.obstacles.to_numbers is None)
+    density, _ = quietly(f"fitting {winner.name} to all rows", winner.unfitted.fit, rows)
     n_samples = len(table.frame) if options.n_samples is None else options.n_samples
-    draw = winner.density.sample
-    synthetic, _ = quietly(f"sampling from {winner.name}", draw, n_samples, options.random_state)
-    writers: dict[Path, Writer] = {path: partial(_write_csv, synthetic, table)}
+    draw = density.sample
+    drawn, _ = quietly(f"sampling from {winner.name}", draw, n_samples, options.random_state)
+    synthetic = _with_holes(drawn, table, rng)
+    writers: dict[Path, Writer] = {path: partial(write_rows, synthetic, table)}
     plot = path.with_suffix(".png")
-    if can_plot():
-        writers[plot] = partial(_write_plot, synthetic, table, options.random_state)
+    shown = _shown(table)
+    if can_plot() and shown is not None:
+        drawn = drawn[list(shown)].astype(float)
+        writers[plot] = partial(_write_plot, shown, drawn, options.random_state)
     # quietly: a font without a column's letters still draws the figures
     quietly("writing", write_files, writers)
     yield f"{n_samples} synthetic rows of {winner.name} (best cv): {path}"
     if plot in writers:
-        shown = min(MAX_COLUMNS, table.frame.shape[1])
-        yield f"pair plot of {shown} of {table.frame.shape[1]} columns: {plot}"
-    else:
+        yield f"pair plot of {min(MAX_COLUMNS, shown.shape[1])} columns of numbers: {plot}"
+    elif not can_plot():
         yield "no pair plot: matplotlib is not installed (pip install matplotlib)"
-    yield from synthetic_notes(table, synthetic)
+    yield from negative_note(table, drawn)
 
 
-def _write_csv(synthetic: Any, table: Table, path: Path) -> None:
-    synthetic.to_csv(
-        path, sep=table.delimiter, header=table.has_header, index=False, lineterminator="\n"
-    )
+def _with_holes(drawn: Any, table: Table, rng: np.random.Generator) -> Any:
+    """Return drawn rows with the patterns of holes of the table, in its shares."""
+    missing = table.frame.isna().to_numpy()
+    if not missing.any():
+        return drawn
+    every = rng.permutation(np.arange(len(drawn)) % len(missing))
+    return drawn.mask(missing[every])
 
 
-def _write_plot(synthetic: Any, table: Table, random_state: int, path: Path) -> None:
-    pair_plot(table.frame, synthetic, path, random_state)
+def _shown(table: Table) -> Any:
+    """Return the complete rows of the columns of numbers, for the plot; None without any."""
+    numbers = [name for name, style in table.styles.items() if style.kind != "category"]
+    known = [name for name in numbers if table.frame[name].notna().mean() > 0.5]
+    complete = table.frame[known[:MAX_COLUMNS]].dropna().astype(float)
+    return complete if complete.size else None
+
+
+def _write_plot(shown: Any, drawn: Any, random_state: int, path: Path) -> None:
+    pair_plot(shown, drawn, path, random_state)

@@ -4,25 +4,91 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MODELS", "Model"]
+__all__ = ["MODELS", "Model", "Obstacles", "Setting"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a model may want to know before it is built."""
+
+    random_state: int = 0
+    is_mixed: bool = False
+    is_quick: bool = False
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """Why densities of complete numbers, and of complete mixed rows, do not suit a table.
+
+    Each is None where they do.
+    """
+
+    to_numbers: str | None = None
+    to_mixed: str | None = None
 
 
 @dataclass(frozen=True)
 class Model:
     """A candidate of the main job.
 
-    `build` returns an unfitted :class:`skgm.DensityPipeline` and the grid of its options (as for
-    GridSearchCV); it imports what it needs, so that ``--help`` stays quick. A model that draws
-    random numbers in `fit` sets its `random_state` to the seed it is given. One that takes more
-    than a second or two on a small table is not `by_default`: it is fitted where it is named.
+    `build` returns an unfitted density and the grid of its options (as for GridSearchCV). It
+    imports what it needs, so that ``--help`` stays quick. A model that draws random numbers in
+    `fit` sets its `random_state` to that of the setting.
+
+    Attributes
+    ----------
+    description : str
+        For the help, a line.
+    build : callable
+        See above.
+    reads : {"numbers", "mixed", "holes"}
+        The tables that it reads: complete numbers; categories too; holes too.
+    reads_cells : bool
+        It takes rounded values for the intervals that are rounded to them. For other models the
+        values are spread over these intervals.
+    quick_on : {"", "numbers", "mixed"}
+        The tables on which it is fitted with ``--quick`` as well.
+    most_entries : int or None
+        The largest mixed table for which it is fitted by default.
+    most_columns : int or None
+        The most columns for which it is fitted by default.
     """
 
     description: str
-    build: Callable[[int], tuple[Any, Mapping[str, list[Any]]]]
-    by_default: bool = True
+    build: Callable[[Setting], tuple[Any, Mapping[str, list[Any]]]]
+    reads: str = "numbers"
+    reads_cells: bool = False
+    quick_on: str = ""
+    most_entries: int | None = None
+    most_columns: int | None = None
+
+    def refusal(self, found: Obstacles) -> str | None:
+        """Say why the model does not read a table; None where it does."""
+        if self.reads == "numbers":
+            return found.to_numbers
+        return found.to_mixed if self.reads == "mixed" else None
+
+    def hesitation(self, n_rows: int, n_columns: int, found: Obstacles) -> str | None:
+        """Say why the model is not fitted by default; None where it is."""
+        if self.most_columns is not None and n_columns > self.most_columns:
+            return f"{n_columns} columns are too many for it by default"
+        large = self.most_entries is not None and n_rows * n_columns > self.most_entries
+        return "it would take minutes" if large and found.to_numbers else None
 
 
-def _scaled(density: Any, **grid: list[Any]) -> tuple[Any, Mapping[str, list[Any]]]:
+Built = tuple[Any, Mapping[str, list[Any]]]
+
+
+def _bent(density: Any) -> Built:
+    """Put `density` behind a power transform; it takes too long to try several."""
+    from sklearn.preprocessing import PowerTransformer
+
+    from skgm.compose import DensityPipeline
+
+    return DensityPipeline([("scale", PowerTransformer()), ("density", density)]), {}
+
+
+def _scaled(density: Any, **grid: list[Any]) -> Built:
     """Put `density` behind a scaling step, which is itself an option; `grid` is for the density."""
     from sklearn.preprocessing import PowerTransformer, StandardScaler
 
@@ -33,54 +99,70 @@ def _scaled(density: Any, **grid: list[Any]) -> tuple[Any, Mapping[str, list[Any
     return pipeline, {"scale": [StandardScaler(), PowerTransformer()], **options}
 
 
-def _score_matching_gaussian(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _score_matching_gaussian(setting: Setting) -> Built:
     from skgm.score_matching import ScoreMatchingGaussian
 
     # Not "spherical": behind a scaler every column has unit variance, so it would equal "diag".
     return _scaled(ScoreMatchingGaussian(), covariance_type=["full", "diag"])
 
 
-def _mle_normal(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _mle_normal(setting: Setting) -> Built:
     from skgm.inference import MLEDensity
 
     return _scaled(MLEDensity("normal"))
 
 
-def _mle_multivariate_normal(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _mle_multivariate_normal(setting: Setting) -> Built:
     from skgm.inference import MLEDensity
 
     return _scaled(MLEDensity("multivariate_normal"))
 
 
-def _score_matching_sparse(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _score_matching_sparse(setting: Setting) -> Built:
     from skgm.score_matching import ScoreMatchingGaussianCV
 
     return _scaled(ScoreMatchingGaussianCV(), gamma=[0.0, 0.25])
 
 
-def _kernel(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _kernel(setting: Setting) -> Built:
     from skgm.score_matching import KernelExpFamily
 
-    return _scaled(KernelExpFamily(random_state=random_state))
+    return _bent(KernelExpFamily(random_state=setting.random_state))
 
 
-def _nce(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _nce(setting: Setting) -> Built:
     from skgm.nce import NCEDensity
 
-    return _scaled(NCEDensity(random_state=random_state))
+    return _bent(NCEDensity(random_state=setting.random_state))
 
 
-def _ddpm(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _mixture(setting: Setting) -> Built:
+    from skgm.mixture import GaussianMixtureDensity
+
+    return _scaled(GaussianMixtureDensity(random_state=setting.random_state))
+
+
+def _ddpm(setting: Setting) -> Built:
     from skgm.diffusion import DDPM
 
-    return _scaled(DDPM(random_state=random_state))
+    return DDPM(random_state=setting.random_state), {}
 
 
-def _chain(random_state: int) -> tuple[Any, Mapping[str, list[Any]]]:
+def _chain(setting: Setting) -> Built:
     from skgm.chain import DensityChain
-    from skgm.compose import DensityPipeline
 
-    return DensityPipeline([("density", DensityChain(random_state=random_state))]), {}
+    trees = None
+    if setting.is_quick:  # a tenth of the time
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        trees = HistGradientBoostingClassifier(
+            max_iter=30,
+            learning_rate=0.15,
+            max_depth=4,
+            l2_regularization=2.0,
+            early_stopping=False,
+        )
+    return DensityChain(trees, n_orders=1, random_state=setting.random_state), {}
 
 
 # To add a model: one line here. The first of equally good models writes the synthetic rows.
@@ -88,18 +170,26 @@ MODELS: dict[str, Model] = {
     "score-matching-gaussian": Model(
         "Gaussian by score matching (with full covariance it is the ML fit)",
         _score_matching_gaussian,
+        quick_on="numbers",
     ),
-    "mle-multivariate-normal": Model("Gaussian by maximum likelihood", _mle_multivariate_normal),
-    "mle-normal": Model("independent normal columns by maximum likelihood", _mle_normal),
-    "sparse-gaussian": Model(
-        "sparse Gaussian by score matching", _score_matching_sparse, by_default=False
+    "mle-multivariate-normal": Model(
+        "Gaussian by maximum likelihood", _mle_multivariate_normal, quick_on="numbers"
     ),
+    "mle-normal": Model(
+        "independent normal columns by maximum likelihood", _mle_normal, quick_on="numbers"
+    ),
+    "sparse-gaussian": Model("sparse Gaussian by score matching", _score_matching_sparse),
+    "mixture": Model("mixture of Gaussians", _mixture, quick_on="numbers"),
     "kernel": Model(
-        "kernel exponential family by score matching, for a few columns", _kernel, by_default=False
+        "kernel exponential family by score matching, for a few columns", _kernel, most_columns=6
     ),
-    "nce": Model("density by noise-contrastive estimation", _nce, by_default=False),
+    "nce": Model("density by noise-contrastive estimation", _nce),
+    "ddpm": Model("denoising diffusion", _ddpm, reads="mixed", most_entries=35_000),
     "density-chain": Model(
-        "chain of classifiers over cells of the columns", _chain, by_default=False
+        "chain of classifiers over cells of the columns",
+        _chain,
+        reads="holes",
+        reads_cells=True,
+        quick_on="mixed",
     ),
-    "ddpm": Model("denoising diffusion", _ddpm, by_default=False),
 }

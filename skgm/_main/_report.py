@@ -6,54 +6,66 @@ from typing import Any
 import numpy as np
 
 from skgm._main._selection import Fitted
-from skgm._main._split import N_FOLDS, Split
-from skgm._main._table import Table
+from skgm._main._split import Split
+from skgm._main._table import Table, listed
 
-__all__ = ["align", "comparison_lines", "interval_lines", "synthetic_notes", "table_lines"]
+__all__ = ["align", "comparison_lines", "interval_lines", "negative_note", "table_lines"]
 
-FEW_VALUES = 10
+KINDS = {"real": "real", "whole": "whole-number", "date": "date", "category": "category"}
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Describe the table, and what about it a density does not suit."""
+    """Describe the table, what was guessed about its file, and what may mislead."""
     frame = table.frame
-    yield f"{table.origin}: {frame.shape[0]} rows, {frame.shape[1]} columns"
-    few = [str(name) for name in frame.columns if frame[name].nunique() < FEW_VALUES]
-    if few:
-        yield (
-            f"note: few distinct values in {_listed(few)}; a density treats them as continuous, "
-            "and a flexible one may score high by narrow peaks there"
-        )
+    kinds = [KINDS[style.kind] for style in table.styles.values()]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS.values() if kind in kinds)
+    yield f"{table.origin}: {frame.shape[0]} rows, {frame.shape[1]} columns to learn ({counts})"
+    first, *notes = table.notes or ("a table in memory",)
+    yield f"read as {first}"
+    yield from (f"  - {note}" for note in notes)
+    holes = frame.isna().mean()
+    holed = holes[holes > 0].sort_values(ascending=False)
+    if len(holed):
+        worst = [f"{name} {share:.1%}" for name, share in holed.items()]
+        yield f"  - missing values in {len(holed)} columns: {listed(worst)}"
     n_twice = int(frame.duplicated().sum())
     if n_twice:
         yield (
-            f"note: {n_twice} rows repeat an earlier row; they may stand in both parts and flatter "
+            f"  - {n_twice} rows repeat an earlier row; they may stand in both parts and flatter "
             "flexible models"
         )
 
 
 def comparison_lines(
-    models: Sequence[Fitted], baselines: Sequence[Fitted], split: Split, level: float
+    models: Sequence[Fitted], baselines: Sequence[Fitted], split: Split, n_rows: int, level: float
 ) -> Iterator[str]:
     """Show every density's log-likelihood and its paired differences from the baselines."""
     yield "Log-likelihood of held-out rows, nats per row (larger is better)"
     header = ["model", "cv", "test", *(f"minus {b.name}" for b in baselines), "chosen"]
     rows = [_comparison_row(fitted, baselines, level) for fitted in [*models, *baselines]]
     yield from align([header, *rows], right=(1, 2))
+    n_train, n_test, n_folds = len(split.train), len(split.test), len(split.folds)
+    if split.n_rows < n_rows:
+        yield f"Of {n_rows} rows, {split.n_rows} taken at random are used here."
+    if n_train + n_test < split.n_rows:
+        n_new = split.n_rows - n_train - n_test
+        yield f"{n_new} rows put aside hold categories that the others lack; they are not scored."
+    parts = f"{n_folds} folds" if n_folds > 1 else "a validation part"
     yield (
-        f"cv: mean over {N_FOLDS} folds of the {len(split.train)} training rows, where options and "
-        "winner are chosen."
+        f"cv: mean over {parts} of the {n_train} training rows, where options and winner are "
+        "chosen (- where there is nothing to choose)."
     )
     yield (
         f"test, and the differences with their {_percent(level)} confidence intervals (paired, "
-        f"one at a time): the {len(split.test)} rows put aside."
+        f"one at a time): the {n_test} rows put aside."
     )
 
 
 def _comparison_row(fitted: Fitted, baselines: Sequence[Fitted], level: float) -> list[str]:
     differences = [_difference(fitted, baseline, level) for baseline in baselines]
     test = f"{fitted.log_density.mean():.3f}"
-    return [fitted.name, f"{fitted.cv_score:.3f}", test, *differences, fitted.chosen]
+    cv = "-" if np.isnan(fitted.cv_score) else f"{fitted.cv_score:.3f}"
+    return [fitted.name, cv, test, *differences, fitted.chosen]
 
 
 def _difference(fitted: Fitted, baseline: Fitted, level: float) -> str:
@@ -73,35 +85,46 @@ def _difference(fitted: Fitted, baseline: Fitted, level: float) -> str:
     return f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}]"
 
 
-def interval_lines(intervals: Any, frame: Any) -> Iterator[str]:
-    """Show parameter estimates and intervals, one line per column of the table."""
+def interval_lines(found: dict[str, Any], frame: Any, level: float) -> Iterator[str]:
+    """Show parameter estimates and intervals, one line per column of numbers."""
     yield (
-        f"Parameters of one normal per column, all {len(frame)} rows, with "
-        f"{_percent(intervals.level)} confidence intervals"
+        f"Parameters of one normal per column of numbers, all {len(frame)} rows, with "
+        f"{_percent(level)} confidence intervals"
     )
     yield "(robust: they hold for the mean and spread of a column that is not normal as well)"
-    rows = [["column", *intervals]]
-    for j, name in enumerate(frame.columns):
-        cells = [
-            "{:.5g} [{:.5g}, {:.5g}]".format(*(np.ravel(v)[j] for v in (estimate, low, high)))
-            for estimate, (low, high) in zip(intervals.estimate.values(), intervals.values())
-        ]
-        rows.append([str(name), *cells])
-    yield from align(rows)
+    rows = []
+    for name, intervals in found.items():
+        rows.append([name])
+        for estimate, (low, high) in zip(intervals.estimate.values(), intervals.values()):
+            figures = [float(np.ravel(value)[0]) for value in (estimate, low, high)]
+            rows[-1].append("{} [{}, {}]".format(*_apart(figures)))
+    names = list(next(iter(found.values()))) if found else []
+    yield from align([["column", *names], *rows])
 
 
-def synthetic_notes(table: Table, synthetic: Any) -> Iterator[str]:
-    """Say where synthetic rows differ in kind from the table's."""
-    integer = [str(name) for name in table.frame.columns if table.frame[name].dtype.kind in "iu"]
-    if integer:
-        yield f"note: whole numbers in the table come back as real numbers: {_listed(integer)}"
+def _apart(figures: Sequence[float]) -> list[str]:
+    """Write figures with as many digits as tell them apart, five at least."""
+    largest, reach = max(map(abs, figures)), max(figures) - min(figures)
+    digits = 5
+    if reach > 0 and np.isfinite(reach):
+        digits = int(np.clip(np.ceil(np.log10(largest / reach)) + 3, 5, 15))
+    shown = [f"{figure:.{digits}g}" for figure in figures]
+    if not 1e-4 <= largest < 1e15:
+        return shown
+    return [np.format_float_positional(float(figure), trim="-") for figure in shown]
+
+
+def negative_note(table: Table, drawn: Any) -> Iterator[str]:
+    """Say where drawn rows have negative numbers and the table has none."""
     negative = []
-    for name in table.frame.columns:
-        share = float((synthetic[name] < 0).mean())
+    for name, style in table.styles.items():
+        if style.kind not in ("real", "whole") or name not in drawn:
+            continue
+        share = float((drawn[name].astype(float) < -0.5 * 10.0 ** -(style.decimals or 12)).mean())
         if share and table.frame[name].min() >= 0:
             negative.append(f"{name} ({share:.1%})")
     if negative:
-        yield f"note: negative synthetic values where the table has none: {_listed(negative)}"
+        yield f"note: negative synthetic values where the table has none: {listed(negative)}"
 
 
 def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
@@ -117,8 +140,3 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[
 
 def _percent(level: float) -> str:
     return f"{100 * level:.6g}%"
-
-
-def _listed(names: Sequence[str], at_most: int = 6) -> str:
-    rest = len(names) - at_most
-    return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Putting rows aside, and refusing tables to which no density can be fitted."""
+"""Puts rows aside, and says which tables normal densities cannot describe."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,89 +7,145 @@ import numpy as np
 from scipy import linalg
 
 from skgm._main._errors import JobError
+from skgm._main._models import Obstacles
 from skgm._main._table import Table
+from skgm.tables._margins import resolution
 
-__all__ = ["N_FOLDS", "Split", "split_table"]
+__all__ = ["MIN_ROWS", "Split", "find_obstacles", "split_table", "spread"]
 
 TEST_SHARE = 0.25
 N_FOLDS = 5
+FOLDS_UP_TO = 1000  # training rows; beyond, one validation part is precise enough
 MIN_ROWS = 20
 MAX_SPREAD = 1e100  # products of three still fit, as power transforms and moments need
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test rows, shuffled, and the folds of the training rows."""
+    """Training and test rows, shuffled, and the folds of the training rows.
+
+    In the spread rows each rounded number is drawn uniformly from the interval that is rounded to
+    it, so that densities compare with probabilities over the width of the interval. Whole numbers
+    of a mixed table stay whole.
+    """
 
     train: Any
     test: Any
-    folds: Any
+    spread_train: Any
+    spread_test: Any
+    folds: list[tuple[np.ndarray, np.ndarray]]
+    obstacles: Obstacles
+    n_rows: int
 
 
-def split_table(table: Table, random_state: int) -> Split:
-    """Put a quarter of the rows aside and cut the rest into folds.
+def split_table(table: Table, n_rows: int, random_state: int) -> Split:
+    """Put a quarter of at most `n_rows` rows aside and cut the rest into folds.
 
     Raises
     ------
     JobError
-        Too few rows for a joint normal in every fold, or a column that in the training rows of
-        some fold is constant or a linear combination of the others.
+        Too few rows.
     """
-    from sklearn.model_selection import KFold, train_test_split
+    from sklearn.model_selection import KFold, ShuffleSplit
 
-    _check_size(table)
-    train, test = train_test_split(
-        table.frame, test_size=TEST_SHARE, shuffle=True, random_state=random_state
+    frame = table.frame
+    if len(frame) < MIN_ROWS:
+        raise JobError(
+            f"{table.origin} has too few rows: {len(frame)}; a density needs at least {MIN_ROWS}"
+        )
+    rng = np.random.default_rng(random_state)
+    chosen = frame.iloc[rng.permutation(len(frame))[:n_rows]]
+    n_test = round(TEST_SHARE * len(chosen))
+    test, train = chosen.iloc[:n_test], chosen.iloc[n_test:]
+    test = test[_known(test, train)]
+    empty = [str(name) for name in train if train[name].isna().all()]
+    if empty:
+        raise JobError(
+            f"{table.origin}: column {empty[0]!r} has too few values to learn from; leave it out "
+            f"by --drop {empty[0]}"
+        )
+    cut = (
+        KFold(N_FOLDS, shuffle=True, random_state=random_state)
+        if len(train) <= FOLDS_UP_TO
+        else ShuffleSplit(1, test_size=TEST_SHARE, random_state=random_state)
     )
-    folds = KFold(N_FOLDS, shuffle=True, random_state=random_state)
-    for rows, _ in folds.split(train):
-        _check_part(train.iloc[rows], table.origin)
-    return Split(train, test, folds)
+    folds = [
+        (fitted, held[_known(train.iloc[held], train.iloc[fitted])])
+        for fitted, held in cut.split(train)
+    ]
+    found = find_obstacles(table)
+    whole = found.to_numbers is None
+    parts = (train, test, spread(train, frame, rng, whole), spread(test, frame, rng, whole))
+    return Split(*parts, folds, found, len(chosen))
 
 
-def _check_size(table: Table) -> None:
-    n_rows, n_columns = table.frame.shape
-    fitted_share = (1 - TEST_SHARE) * (1 - 1 / N_FOLDS)
-    needed = max(MIN_ROWS, int(np.ceil((n_columns + 2) / fitted_share)))
-    if n_rows < needed:
-        raise JobError(
-            f"{table.origin} has too few rows: {n_rows}; {n_columns} columns need at least {needed}"
-        )
+def _known(rows: Any, seen: Any) -> np.ndarray:
+    """Tell which rows have only categories that other rows have seen."""
+    known = np.ones(len(rows), dtype=bool)
+    for name, column in seen.items():
+        if column.dtype == object:
+            known &= (rows[name].isin(column.dropna().unique()) | rows[name].isna()).to_numpy()
+    return known
 
 
-def _check_part(part: Any, origin: str) -> None:
-    values = part.to_numpy(dtype=np.float64)
+def spread(rows: Any, frame: Any, rng: np.random.Generator, whole: bool) -> Any:
+    """Return rows with numbers spread over the intervals that are rounded to them.
+
+    Whole numbers are spread too, and become real ones, if `whole`.
+    """
+    found = rows.copy()
+    for name, column in frame.items():
+        if column.dtype.kind == "f" or (whole and column.dtype.kind == "i"):
+            step = resolution(column.dropna().to_numpy(dtype=float))
+            found[name] = rows[name].astype(float) + step * rng.uniform(-0.5, 0.5, len(rows))
+    return found
+
+
+def find_obstacles(table: Table) -> Obstacles:
+    """Say why densities of complete numbers, or of complete mixed rows, do not suit a table."""
+    frame = table.frame
+    holes = frame.isna().any()
+    reals = [name for name, style in table.styles.items() if style.kind == "real"]
+    hole = f"column {frame.columns[int(np.argmax(holes))]!r} has missing values"
+    masses = [name for name in reals if _has_point_mass(frame[name].dropna().to_numpy())]
+    mass = f"column {masses[0]!r} has point masses" if masses else None
+    to_mixed = hole if holes.any() else mass
+    texts = [name for name, style in table.styles.items() if style.kind == "category"]
+    if texts:
+        return Obstacles(f"column {texts[0]!r} holds categories", to_mixed)
+    return Obstacles(to_mixed or _numbers_obstacle(frame), to_mixed)
+
+
+def _numbers_obstacle(frame: Any) -> str | None:
+    values = frame.to_numpy(dtype=np.float64)
+    needed = int(np.ceil((frame.shape[1] + 2) / ((1 - TEST_SHARE) * (1 - 1 / N_FOLDS))))
+    if len(frame) < needed:
+        return f"{frame.shape[1]} columns of numbers need {needed} rows"
+    for name, column in zip(frame, values.T):
+        why = _odd_column(column)
+        if why:
+            return f"column {name!r} {why}"
+    standardized = (values - values.mean(axis=0)) / np.ptp(values, axis=0)
+    name = _dependent_column(standardized, frame.columns)
+    return None if name is None else f"column {name!r} is a linear combination of others"
+
+
+def _has_point_mass(values: np.ndarray) -> bool:
+    """Tell whether many rows share a real number that is not rounded."""
+    if resolution(values):
+        return False
+    return bool(np.unique(values, return_counts=True)[1].max() > max(5, len(values) / 100))
+
+
+def _odd_column(column: np.ndarray) -> str:
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = np.ptp(values, axis=0)
-        _check_column(
-            spread == 0,
-            part,
-            f"{origin}: column {{!r}} is almost constant (one value in all {len(part)} training "
-            "rows of a fold); drop it",
-        )
-        _check_column(
-            ~(spread < MAX_SPREAD),
-            part,
-            f"{origin}: column {{!r}} holds numbers whose squares overflow; rescale it",
-        )
-        _check_column(
-            ~(spread > 1 / MAX_SPREAD),
-            part,
-            f"{origin}: column {{!r}} holds differences so small that their squares underflow; "
-            "rescale it",
-        )
-    standardized = (values - values.mean(axis=0)) / spread
-    name = _dependent_column(standardized, part.columns)
-    if name is not None:
-        raise JobError(
-            f"{origin}: column {name!r} is a linear combination of other columns, so the table has "
-            "no joint density; drop it"
-        )
-
-
-def _check_column(at_fault: np.ndarray, part: Any, message: str) -> None:
-    if at_fault.any():
-        raise JobError(message.format(part.columns[int(np.argmax(at_fault))]))
+        reach = np.ptp(column)
+    if not 1 / MAX_SPREAD < reach < MAX_SPREAD:
+        return f"ranges over {reach:.3g}, whose square overflows or underflows"
+    _, counts = np.unique(column, return_counts=True)
+    if counts.max() > 0.75 * len(column):
+        return f"is almost constant (one value in {counts.max()} rows)"
+    return ""
 
 
 def _dependent_column(standardized: np.ndarray, names: Any) -> Any:

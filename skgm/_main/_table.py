@@ -1,214 +1,383 @@
-"""Reads a table from a CSV file: numbers, text, booleans and holes."""
+"""The table of the main job: read from a file, with what to set aside; written like that file."""
 
 import csv
 import gzip
 import io
-import math
-import zlib
-from collections import Counter
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skgm._main._columns import Style, file_decimal, read_column
 from skgm._main._errors import JobError, one_line
+from skgm._main._layout import Hints, Layout, read_bytes, read_cells
 
-__all__ = ["Table", "default_table", "read_table"]
+__all__ = ["Table", "default_table", "listed", "read_table", "write_rows"]
 
-DELIMITERS = (",", ";", "\t", "|")
+MOST_CATEGORIES = 255
+NEARLY_ALL = 0.5  # of the rows: a column of as many texts names rows
+_IDENTITY = re.compile(
+    r"(.*[_ .-])?(id|ids|uuid|guid|key|index|idx|nr|no|row|rownames?|number)"
+    r"|.*(ID|Id|Nr|No)|(id|unnamed: 0|x0)",
+)
+_CODES = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table, its origin in words, and how to write one like it.
+    """A table as densities see it, and how to write one like its file.
 
-    `has_header` is False where the file had no line of names; the columns are then x0, x1, ...
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The columns to learn: float64, whole numbers (Int64 beside holes), and text.
+    origin : str
+        The table in words.
+    styles : dict
+        How the values of each column of the frame are written.
+    columns : tuple of str
+        All columns of the file in order, also those set aside.
+    aside : dict
+        Columns set aside but given back, each as a function of the number of rows.
+    layout : Layout or None
+        How the file is written; None for Parquet.
+    restore : dict
+        For Parquet: for each column, what gives back its values and dtype.
+    notes : tuple of str
+        What was guessed, a line each.
     """
 
     frame: Any
     origin: str
-    delimiter: str = ","
-    has_header: bool = True
+    styles: dict[str, Style] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    aside: dict[str, Callable[[int], list[str]]] = field(default_factory=dict)
+    layout: Layout | None = field(default_factory=Layout)
+    restore: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no value is missing."""
+        return not self.frame.isna().any().any()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every column holds numbers or dates."""
+        return all(style.kind != "category" for style in self.styles.values())
 
 
 def default_table() -> Table:
     """Return the wine measurements that ship with scikit-learn.
 
-    Of its toy tables this is the one that a joint density suits as it stands: every column is a
-    measurement, rounded to at most a twelfth of its standard deviation, no row comes twice and no
-    column is a function of the others. (iris is coarsely rounded, diabetes has a binary column,
-    and the geometry of breast_cancer makes some columns nearly functions of others.)
+    Of its toy tables this is the one that shows what densities are for: every column is a
+    measurement, rounded to at most a twelfth of its standard deviation, no row comes twice, no
+    column is a function of the others, and one Gaussian is not enough. (iris is coarsely rounded,
+    diabetes has a binary column, and the geometry of breast_cancer makes some columns nearly
+    functions of others.)
     """
     from sklearn.datasets import load_wine
 
-    return Table(load_wine(as_frame=True).data, "wine measurements (shipped with scikit-learn)")
+    text = load_wine(as_frame=True).data.to_csv(index=False)
+    return _table_of(text.encode(), "wine measurements (shipped with scikit-learn)", Hints())
 
 
-def read_table(path: str) -> Table:
-    """Read a CSV file, with or without a line of column names.
-
-    The delimiter is a comma, semicolon, tab or bar, whichever the first line has most of. A first
-    line that holds anything but numbers is taken for names; a leading ``#`` is dropped.
+def read_table(path: str, hints: Hints | None = None) -> Table:
+    """Read a table from a text file, packed or not, or from Parquet; `hints` overrule guesses.
 
     Raises
     ------
     JobError
-        A file that cannot be read or holds no rows, rows of unequal length, names that are missing
-        or come twice, a column that holds infinite values, or is constant in a table of complete
-        numbers.
+        A file that cannot be read or holds no rows, rows of unequal length, infinite values,
+        hints that name no column: all that is wrong with the columns at once.
     """
-    text = _read_text(path).lstrip("\n")
-    first_line, _, rest = text.partition("\n")
-    if not text.strip():
-        raise JobError(f"{path} is empty: no header, no rows")
-    delimiter = max(DELIMITERS, key=lambda mark: _count_outside_quotes(first_line, mark))
-    first = next(csv.reader([first_line.removeprefix("#")], delimiter=delimiter))
-    has_header = _is_header(
-        first, list(csv.reader(io.StringIO(rest[:20_000]), delimiter=delimiter))
-    )
-    names = [cell.strip() for cell in first] if has_header else [f"x{j}" for j in range(len(first))]
-    _check_names(names, path)
-    if has_header and not rest.strip():
-        raise JobError(f"{path} has a header but no rows")
-    frame = _parse(rest if has_header else text, names, delimiter, path)
-    _check_columns(frame, path)
-    return Table(frame, path, delimiter, has_header)
+    hints = hints or Hints()
+    raw = read_bytes(path)
+    if raw.startswith(b"PAR1"):
+        return _with_asides(_read_parquet(raw, path), hints)
+    return _table_of(raw, path, hints)
 
 
-def _read_text(path: str) -> str:
-    try:
-        raw = Path(path).read_bytes()
-        packed = raw.startswith(b"\x1f\x8b")  # as every file of gzip
-        text = (gzip.decompress(raw) if packed else raw).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise JobError(f"{path} is not a text file in UTF-8; save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise JobError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\0", "\ufffd")  # pandas < 3 would read a number up to it
-
-
-def _count_outside_quotes(line: str, mark: str) -> int:
-    return sum(part.count(mark) for part in line.split('"')[::2])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell  # float takes 1_000; a table does not
-
-
-def _is_header(first: list[str], rows: list[list[str]]) -> bool:
-    """Tell whether the first line holds names.
-
-    It does if none of its cells is a number, or if some cell that is none stands above numbers. A
-    first line of numbers only is a row, and so is one with texts above texts.
-    """
-    number = [_is_number(cell) or not cell.strip() for cell in first]
-    if all(number):
-        return False
-    if not any(_is_number(cell) for cell in first):
-        return True
-    for j, is_number in enumerate(number):
-        below = [row[j].strip() for row in rows[:50] if len(row) == len(first) and row[j].strip()]
-        if not is_number and below and all(map(_is_number, below)):
-            return True
-    return False
-
-
-def _check_names(names: list[str], path: str) -> None:
-    for j, name in enumerate(names, start=1):
-        if not name:
-            raise JobError(f"{path}: column {j} of {len(names)} has no name; name it or drop it")
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise JobError(f"{path}: the column name {name!r} occurs {times} times; rename or drop")
-
-
-def _parse(text: str, names: list[str], delimiter: str, path: str) -> Any:
-    """Return a pandas frame; columns that hold text come back with text dtype."""
+def _table_of(raw: bytes, path: str, hints: Hints) -> Table:
     import pandas as pd
 
-    # pandas < 3 loses the last bit by default; from 3 on the argument is deprecated
-    exact: Any = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=delimiter,
-            header=None,
-            skipinitialspace=True,
-            na_values=["?"],
-            low_memory=False,
-            **exact,
-        )
-    except (ValueError, OverflowError) as error:  # a ParserError is a ValueError
-        _check_ragged(text, len(names), delimiter, path)
-        raise JobError(f"{path} cannot be parsed: {one_line(error)}") from error
-    if frame.shape[1] != len(names):
-        _check_ragged(text, len(names), delimiter, path)
-    frame.columns = pd.Index(names)
-    return frame
+    cells, layout = read_cells(raw, path, hints)
+    decimal = hints.decimal or file_decimal([cells[name] for name in cells], layout.delimiter)
+    notes, faults = [], _unknown_names(hints, list(cells), layout)
+    values, styles = {}, {}
+    for name in cells:
+        column, style, told, wrong = read_column(cells[name], name, decimal, hints)
+        faults += wrong
+        values[name], styles[name] = column, style
+        notes += [f"column {name!r}: {line}" for line in told]
+    if faults:
+        raise JobError.of(path, faults)
+    notes += _special_columns(styles, decimal)
+    named = replace(layout, notes=())
+    found = ", decimal comma (--decimal)" if decimal == "," else ", decimal point (--decimal)"
+    numbers = any(style.kind in ("real", "whole") for style in styles.values())
+    said = layout.in_words() + (found if numbers else "")
+    frame = pd.DataFrame(values)
+    table = Table(frame, path, styles, tuple(values), layout=named)
+    return _with_asides(replace(table, notes=(said, *layout.notes, *notes)), hints)
 
 
-def _check_ragged(text: str, n_columns: int, delimiter: str, path: str) -> None:
-    """Raise if a row has another number of fields than the first line."""
-    rows = (row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row)
-    for number, row in enumerate(rows, start=1):
-        if len(row) != n_columns:
-            raise JobError(
-                f"{path}: row {number} has {len(row)} fields, the first line {n_columns}; "
-                "every row needs one value per column"
-            )
+def _unknown_names(hints: Hints, names: list[str], layout: Layout) -> list[str]:
+    known = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
+    asked = {"--categories": hints.categories, "--keep": hints.keep, "--drop": hints.drop}
+    return [
+        f"{option} names {name!r}, which is no column; the columns are {known}"
+        for option, listed in asked.items()
+        for name in listed
+        if name not in names
+    ]
 
 
-def _check_columns(frame: Any, path: str) -> None:
-    """Give each column its kind: numbers, whole numbers, booleans or text, with holes as they are.
+def _special_columns(styles: dict[str, Style], decimal: str) -> Iterator[str]:
+    """Say which columns are written in a special way, together where they are alike."""
+    alike: dict[str, list[str]] = {}
+    for name, style in styles.items():
+        words = style.in_words(decimal)
+        if words:
+            alike.setdefault(words, []).append(name)
+    return (f"{words}: {listed(names)}" for words, names in alike.items())
 
-    A table of complete numbers is refused if a column is constant: it has no joint density.
+
+def listed(names: list[str], at_most: int = 6) -> str:
+    """Return names behind one another, the first few of many."""
+    rest = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+Aside = dict[str, Callable[[int], list[str]]]
+
+
+def _with_asides(table: Table, hints: Hints) -> Table:
+    """Set columns aside that a density cannot learn, and say so."""
+    aside: Aside = {}
+    left: list[str] = list(hints.drop)
+    notes: list[str] = []
+    for j, name in enumerate(table.columns):
+        if name not in left:
+            notes += _set_aside(table, j, name, aside, left, hints)
+    constant = [note for note in notes if note.startswith("=")]
+    notes = [note for note in notes if not note.startswith("=")]
+    if constant:
+        shown = listed([note.removeprefix("=") for note in constant])
+        notes.append(f"constant columns, given back as they are: {shown}")
+    kept = {n: style for n, style in table.styles.items() if n not in aside and n not in left}
+    notes += _code_notes(table.frame[list(kept)], kept)
+    columns = tuple(name for name in table.columns if name not in left)
+    layout = table.layout
+    if layout is not None:
+        written = dict(zip(table.columns, layout.names))
+        layout = replace(layout, names=tuple(written[name] for name in columns))
+    return replace(
+        table,
+        frame=table.frame[list(kept)],
+        styles=kept,
+        columns=columns,
+        aside=aside,
+        layout=layout,
+        notes=(*table.notes, *notes),
+    )
+
+
+def _set_aside(
+    table: Table, place: int, name: str, aside: Aside, left: list[str], hints: Hints
+) -> Iterator[str]:
+    """Enter a column in `aside` or `left` if it belongs there; yield what is to be said.
+
+    Constant columns are told together: their lines begin with "=".
     """
-    for name in frame.columns:
-        frame[name] = _typed(frame[name], f"{path}: column {name!r}")
-    complete = not frame.isna().any().any()
-    if not complete or any(column.dtype.kind not in "iuf" for _, column in frame.items()):
-        return
-    for name in frame.columns:
-        values = frame[name].to_numpy()
-        if len(values) > 1 and np.ptp(values) == 0:
-            raise JobError(
-                f"{path}: column {name!r} is constant ({values[0]:g} in every row); drop it"
-            )
-
-
-def _typed(column: Any, where: str) -> Any:
-    """Return a column as numbers, booleans or text; whole numbers stay so beside holes."""
-    if column.dtype.kind in "iub":
-        return column
-    if column.dtype.kind != "f":
-        return _text(column, where)
-    values = column.to_numpy()
-    if np.isinf(values).any():
-        row = int(np.flatnonzero(np.isinf(values))[0])
-        raise JobError(_not_finite(where, "an infinite value", row + 1))
-    known = values[~np.isnan(values)]
-    if len(known) < len(values) and len(known) and (known == np.floor(known)).all():
-        return column.astype("Int64") if np.abs(known).max() < 2**53 else column
-    return column
-
-
-def _text(column: Any, where: str) -> Any:
-    """Return a column of text; refuse numbers that pandas could not read."""
+    column, style = table.frame[name], table.styles[name]
     known = column.dropna()
-    words = known.map(str)
-    if len(words) and all(_is_number(word) for word in words):
-        for row, value in words.items():
-            if math.isinf(float(value)):  # pandas < 3 keeps 1e999 as text
-                raise JobError(_not_finite(where, "an infinite value", int(row) + 1))
-        raise JobError(f"{where} holds numbers too large to compute with; rescale it")
-    return words.reindex(column.index).astype(object).where(column.notna(), None)
+    n_values = known.nunique()
+    if not n_values:
+        aside[name] = _repeated(style.hole)
+        yield f"column {name!r} has no value at all; it is given back empty"
+    elif n_values == 1 and len(known) == len(column):
+        word = style.words(known.iloc[:1])[0]
+        aside[name] = _repeated(word)
+        yield f"={name} ({word})"
+    elif name in (*hints.keep, *hints.categories):
+        return
+    elif _is_counter(column, style, place, name):
+        start = int(column.iloc[0])
+        aside[name] = _counted(start, style)
+        yield f"column {name!r} counts the rows from {start}; it is given back anew (--keep {name})"
+    else:
+        why = _identity(known, style, len(column), name)
+        if why:
+            left.append(name)
+            yield f"column {name!r} {why} (--keep {name})"
 
 
-def _not_finite(where: str, what: str, row: int) -> str:
-    return f"{where} has {what} in row {row}; drop such rows or fill them in"
+def _repeated(word: str) -> Callable[[int], list[str]]:
+    return lambda n: [word] * n
+
+
+def _counted(start: int, style: Style) -> Callable[[int], list[str]]:
+    import pandas as pd
+
+    return lambda n: style.words(pd.Series(range(start, start + n)))
+
+
+def _is_counter(column: Any, style: Style, place: int, name: str) -> bool:
+    """Tell whether whole numbers count the rows: a first column, or one of such a name."""
+    if style.kind != "whole" or column.isna().any() or len(column) < 3:
+        return False
+    values = column.to_numpy(dtype=np.int64)
+    counts = bool((np.diff(values) == 1).all())
+    return counts and (place == 0 or _IDENTITY.fullmatch(name) is not None)
+
+
+def _identity(known: Any, style: Style, n_rows: int, name: str) -> str:
+    """Say why a column names rows, so that a density would copy it out; empty if it does not."""
+    n_values = known.nunique()
+    if style.kind == "category":
+        if n_values > NEARLY_ALL * n_rows and n_values > 2:
+            return (
+                f"holds {n_values} different texts in {n_rows} rows, so it names rows and is left "
+                "out (its values would be copied out)"
+            )
+        if n_values > MOST_CATEGORIES:
+            return f"holds {n_values} different texts, more than {MOST_CATEGORIES}, and is left out"
+        return ""
+    distinct = style.kind == "whole" and n_values == len(known) and len(known) >= 20
+    if distinct and name != "x0" and _IDENTITY.fullmatch(name):
+        return f"holds {n_values} different whole numbers, so it names rows and is left out"
+    return ""
+
+
+def _code_notes(frame: Any, styles: dict[str, Style]) -> Iterator[str]:
+    """Name values that stand for something else, such as -999: far from the rest, and repeated."""
+    for name, style in styles.items():
+        if style.kind not in ("real", "whole"):
+            continue
+        values = frame[name].dropna().to_numpy(dtype=float)
+        for code in _CODES:
+            at = values == code
+            rest = values[~at]
+            if at.sum() < max(3, 0.005 * len(values)) or len(rest) < 2:
+                continue
+            reach = max(np.ptp(rest), 1.0)
+            if code < rest.min() - 0.5 * reach or code > rest.max() + 0.5 * reach:
+                yield (
+                    f"column {name!r}: {code:g} in {at.sum()} rows is far from the rest, and stays "
+                    f"a value of its own (--missing={code:g} makes holes)"
+                )
+
+
+def write_rows(rows: Any, table: Table, path: Path) -> None:
+    """Write rows of the frame as a file like that of the table, with the columns set aside."""
+    if table.layout is None or path.suffix.lower() == ".parquet":
+        _restored(rows, table).to_parquet(path, index=False)
+        return
+    layout, n = table.layout, len(rows)
+    words = [
+        table.aside[name](n) if name in table.aside else table.styles[name].words(rows[name])
+        for name in table.columns
+    ]
+    text = io.StringIO()
+    if layout.sep_line:
+        text.write(f"sep={layout.delimiter}\n")
+    mark = layout.delimiter
+    writer = csv.writer(text, delimiter=mark, lineterminator="\n")
+    if layout.has_header:
+        text.write(layout.mark_of_names)
+        words = [[name, *column] for name, column in zip(layout.names, words)]
+    if layout.spaced:  # csv writes no space behind a delimiter
+        words = [words[0], *([f" {word}" for word in column] for column in words[1:])]
+    writer.writerows(zip(*words))
+    encoding = layout.encoding if layout.encoding.startswith("utf") else "utf-8"
+    if layout.encoding in ("cp1252", "latin-1"):
+        encoding = layout.encoding
+    raw = text.getvalue().encode(encoding, errors="replace")
+    path.write_bytes(gzip.compress(raw) if path.suffix.lower() == ".gz" else raw)
+
+
+def _restored(rows: Any, table: Table) -> Any:
+    """Return rows with the dtypes of a Parquet file, or of what the words mean."""
+    import pandas as pd
+
+    found = {}
+    for name in table.columns:
+        if name in table.aside:
+            column = pd.Series(table.aside[name](len(rows)))
+        else:
+            column = rows[name].reset_index(drop=True)
+        found[name] = table.restore[name](column) if name in table.restore else column
+    return pd.DataFrame(found)
+
+
+def _read_parquet(raw: bytes, path: str) -> Table:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(io.BytesIO(raw))
+    except ImportError as error:
+        raise JobError(
+            f"{path} is a Parquet file, which needs pyarrow: pip install 'skgm[parquet]'"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise JobError(f"{path} is no Parquet file that can be read: {one_line(error)}") from error
+    frame = frame.reset_index(drop=True)
+    frame.columns = [str(name) for name in frame.columns]
+    if not len(frame) or not frame.shape[1]:
+        raise JobError(f"{path} has no rows or no columns")
+    values, styles, restore, faults = {}, {}, {}, []
+    for name in frame:
+        try:
+            values[name], styles[name], restore[name] = _typed(frame[name])
+        except (TypeError, ValueError):
+            faults.append(f"column {name!r} holds {frame[name].dtype} that are no numbers or texts")
+    if faults:
+        raise JobError.of(path, faults)
+    notes = ("Parquet",)
+    return Table(
+        pd.DataFrame(values), path, styles, tuple(values), layout=None, restore=restore, notes=notes
+    )
+
+
+def _typed(column: Any) -> tuple[Any, Style, Callable[[Any], Any]]:
+    """Return a column of a frame in the three kinds of the job, and what gives its dtype back."""
+    import pandas as pd
+
+    dtype = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        naive = column.dt.tz_convert(None) if getattr(dtype, "tz", None) is not None else column
+        days = bool((naive.dropna() == naive.dropna().dt.normalize()).all())
+        unit, seconds = ("D", 86_400) if days else ("s", 1)
+        numbers = ((naive - pd.Timestamp(0)) // pd.Timedelta(seconds=seconds)).astype("Int64")
+        known = numbers.dropna()
+        bounds = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+
+        def moments(drawn: Any) -> Any:
+            whole = drawn.astype(float).clip(*bounds).round().astype("Int64")
+            found = pd.to_datetime(whole, unit=unit)
+            return (found.dt.tz_localize("UTC") if dtype != naive.dtype else found).astype(dtype)
+
+        return _dense(numbers), Style("date", unit=unit, bounds=bounds), moments
+    if pd.api.types.is_bool_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype):
+        if column.dropna().map(lambda value: isinstance(value, (list, dict, np.ndarray))).any():
+            raise TypeError
+        originals = {str(value): value for value in column.dropna().unique()}
+        words = column.map(str, na_action="ignore").astype(object)
+        words = words.where(column.notna(), None)
+        return words, Style("category"), lambda drawn: drawn.map(originals).astype(dtype)
+    numbers = pd.Series(column.to_numpy(dtype=float, na_value=np.nan))
+    if np.isinf(numbers).any():
+        raise ValueError
+    known = numbers.dropna()
+    if (known == np.rint(known)).all() and (known.abs() < 2**53).all():
+        whole = _dense(numbers.astype("Int64"))
+        return whole, Style("whole"), lambda drawn: drawn.astype("Float64").round().astype(dtype)
+    return numbers, Style("real", decimals=None), lambda drawn: drawn.astype(dtype)
+
+
+def _dense(column: Any) -> Any:
+    return column if column.isna().any() else column.astype("int64")

@@ -1,0 +1,264 @@
+"""Tables as found in the wild: each is read and written as it was, or refused in one block."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skgm.__main__ import main
+from skgm._main import JobError
+from skgm._main._layout import Hints
+from skgm._main._table import read_table, write_rows
+
+RNG = np.random.default_rng(0)
+N = 30
+SIZE = RNG.normal(10, 3, N).round(2)
+COUNT = RNG.integers(1, 60, N)
+COLOR = RNG.choice(["red", "blue"], N)
+COMMA = [f"{value:.2f}".replace(".", ",") for value in SIZE]
+DAYS = pd.date_range("2023-01-01", periods=N, freq="9D")
+
+
+def csv(*columns, names=None, sep=","):
+    lines = [sep.join(map(str, row)) for row in zip(*columns)]
+    return "\n".join([*([sep.join(names)] if names else []), *lines, ""])
+
+
+GERMAN = csv(COMMA, COUNT, COLOR, names=["länge", "zahl", "farbe"], sep=";")
+PLAIN = csv(SIZE, COUNT, COLOR, names="abc")
+THOUSANDS = [f"{1234.567 * value:,.2f}" for value in SIZE]
+BACK = str.maketrans(",.", ".,")
+KINDS = {"r": "real", "w": "whole", "c": "category", "d": "date"}
+
+# name: content, kinds of the columns to learn, a word of what is printed
+READ = {
+    "decimal comma": (GERMAN, "rwc", "decimal comma"),
+    "Latin-1": (GERMAN.encode("latin-1"), "rwc", "Latin-1"),
+    "UTF-16": (GERMAN.encode("utf-16"), "rwc", "UTF-16"),
+    "UTF-16 without mark": (PLAIN.encode("utf-16-le"), "rwc", "UTF-16 (little-endian)"),
+    "byte-order mark": (GERMAN.encode("utf-8-sig"), "rwc", "byte-order mark"),
+    "sep=;": ("sep=;\n" + GERMAN, "rwc", "delimiter ';'"),
+    "tab": (csv(SIZE, COUNT, COLOR, names="abc", sep="\t"), "rwc", "delimiter tab"),
+    "bar": (csv(SIZE, COUNT, COLOR, names="abc", sep="|"), "rwc", "delimiter '|'"),
+    "years": (csv(SIZE, COUNT, names=["2019", "2020"]), "rw", "though some are numbers"),
+    "country and years": (csv(COLOR, SIZE, COUNT, names=["country", "2019", "2020"]), "crw", ""),
+    "months": (csv(COLOR, SIZE, COUNT, names=["country", "2019-01", "2019-02"]), "crw", ""),
+    "numbered columns": (csv(SIZE, COUNT, SIZE, SIZE, names="0123"), "rwrr", "though some are num"),
+    "no names": (csv(SIZE, COUNT, COLOR), "rwc", "no line of names"),
+    "no names, only text": (csv(COLOR, COLOR[::-1]), "cc", "no line of names"),
+    "only text": (csv(COLOR, COLOR[::-1], names=["front", "back"]), "cc", "a line of names"),
+    "line break in a name": ('"length\nin cm","weight, kg"\n' + csv(SIZE, COUNT), "rw", ""),
+    "same name twice": (csv(SIZE, COUNT, SIZE, names="aba"), "rwr", "another 'a'"),
+    "constant": (csv(SIZE, [7] * N, ["x"] * N, COUNT, names="abcd"), "rw", "b (7), c (x)"),
+    "empty column": (csv(SIZE, [""] * N, COUNT, names="abc"), "rw", "'b' has no value at all"),
+    "index": (csv(range(N), SIZE, COUNT, names=["", "a", "b"]), "rw", "counts the rows from 0"),
+    "code": (csv(SIZE, np.where(COUNT > 40, -999, COUNT), names="ab"), "rw", "-999 in "),
+    "TRUE": (csv(SIZE, np.where(COUNT > 30, "TRUE", "FALSE"), names="ab"), "rc", ""),
+    "20230101": (csv(DAYS.strftime("%Y%m%d"), SIZE, names="ab"), "dr", "dates %Y%m%d"),
+    "ISO dates": (csv(DAYS.strftime("%Y-%m-%d"), SIZE, names="ab"), "dr", "as days: a"),
+    "German dates": (csv(DAYS.strftime("%d.%m.%Y"), SIZE, names="ab"), "dr", "%d.%m.%Y"),
+    "short dates": (csv([f"{d.month}/{d.day}/{d.year}" for d in DAYS], SIZE), "dr", "%m/%d/%Y"),
+    "doubtful dates": (csv(["01/02/2023"] * 9 + ["03/04/2023"] * 21, SIZE), "dr", "--day-first"),
+    "moments": (csv(DAYS.strftime("%Y-%m-%dT%H:%M:%SZ"), SIZE, names="ab"), "dr", "as seconds"),
+    "clock": (csv([f"{i % 24}:{i:02}" for i in range(N)], SIZE, names="ab"), "dr", "as minutes"),
+    "dollars": (csv([f'"${v}"' for v in THOUSANDS], COUNT, names="ab"), "rw", "thousands ',', '$'"),
+    "euros": (csv([f"{v.translate(BACK)} €" for v in THOUSANDS], COUNT, sep=";"), "rw", "'€'"),
+    "Swiss francs": (csv([v.replace(",", "'") for v in THOUSANDS], COUNT), "rw", "thousands"),
+    "percent": (csv([f"{v}%" for v in SIZE], COUNT, names="ab"), "rw", "numbers with '%'"),
+    "bookkeeper's minus": (csv([f"({v})" for v in SIZE], COUNT, names="ab"), "rw", "parentheses"),
+    "minus sign": (csv([f"\u2212{v}" for v in SIZE], COUNT, names="ab"), "rw", ""),
+    "powers of ten": (csv([f"{v:.3e}" for v in 1e9 * SIZE], COUNT, names="ab"), "rw", ""),
+    "post codes": (csv(np.where(COUNT > 30, "00123", "07001"), SIZE, names="ab"), "cr", ""),
+    "long numbers": (csv(np.where(COUNT > 30, "1" * 18, "2" * 18), SIZE, names="ab"), "cr", ""),
+    "other holes": (csv(SIZE, np.where(COUNT > 50, "?", COUNT), names="ab"), "rw", "missing"),
+    "spaces after commas": (csv(SIZE, [f" {c}" for c in COLOR], names=["a", " b"]), "rc", ""),
+    "names behind #": ("# a,b\n" + csv(SIZE, COUNT), "rw", ""),
+    "one column": (csv(SIZE, names="a"), "r", ""),
+    "one column of decimal commas": (csv(COMMA, names="a"), "r", "decimal comma"),
+    "60 columns": (
+        csv(*RNG.normal(size=(60, N)), names=[f"c{j}" for j in range(60)]),
+        "r" * 60,
+        "",
+    ),
+}
+
+
+def read(tmp_path, content, hints=None):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(str(path), hints)
+
+
+def kinds(table):
+    return "".join(style.kind[0] for style in table.styles.values())
+
+
+@pytest.mark.parametrize("name", READ)
+def test_it_is_read_and_written_as_it_was(tmp_path, name):
+    content, wanted, told = READ[name]
+    table = read(tmp_path, content)
+    assert kinds(table) == wanted
+    notes = "\n".join(table.notes) + ("missing" if not table.is_complete else "")
+    assert told in notes
+    write_rows(table.frame, table, tmp_path / "again.csv")
+    again = (tmp_path / "again.csv").read_bytes()
+    encoding = table.layout.encoding
+    original = content if isinstance(content, bytes) else content.encode()
+    lines, copied = original.decode(encoding).split("\n"), again.decode(encoding).split("\n")
+    assert [line.replace('"', "") for line in copied] == [line.replace('"', "") for line in lines]
+
+
+# name: content, kinds, a word of what is printed, a line of what is written
+CLEANED = {
+    "no-break spaces": (
+        csv([f"\u00a0{value}\u00a0" for value in SIZE], COUNT, names=["a\u00a0b", " c "]),
+        "rw",
+        "",
+    ),
+    "aligned by spaces": (csv(SIZE, COUNT, names="ab", sep="   "), "rw", "delimiter spaces"),
+    "trailing commas": (csv(SIZE, COUNT, [""] * N, names=["a", "b", ""]), "rw", "trailing delim"),
+    "commas that trail rows": ("a,b\n" + csv(SIZE, COUNT, [""] * N), "rw", "trailing delim"),
+    "row names": ("a,b\n" + csv([f"row {i}" for i in range(N)], SIZE, COUNT), "rw", "names rows"),
+    "an ID of 1e9": (
+        csv(10**9 + 7 * RNG.permutation(N), SIZE, COUNT, names=["id", "a", "b"]),
+        "rw",
+        "30 different whole numbers, so it names rows and is left out (--keep id)",
+    ),
+    "user names": (csv([f"u{i}" for i in range(N)], SIZE, names=["user", "a"]), "r", "--keep user"),
+    "titles": ("Report\nof 2023\n\n" + PLAIN, "rwc", "titles ('Report')"),
+    "comments": ("# made by x\n# in m\n" + PLAIN, "rwc", "begin with #"),
+    "names twice": (PLAIN + PLAIN, "rwc", "repeat the line of names: 1"),
+    "empty rows": (PLAIN + ",,\n,,\n", "rwc", ""),
+    "old Macintosh": (PLAIN.replace("\n", "\r"), "rwc", ""),
+    "a word for holes": (
+        csv(np.where(COUNT > 55, "unknown", SIZE), COUNT, names="ab"),
+        "rw",
+        "missing values among numbers: 'unknown'",
+    ),
+    "limits among numbers": (
+        csv([f"<{i}" if i % 6 == 0 else v for i, v in enumerate(SIZE)], COUNT, names="ab"),
+        "w",
+        "though most cells are numbers: '<0', '<6'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLEANED)
+def test_it_is_cleaned(tmp_path, name):
+    content, wanted, told = CLEANED[name]
+    table = read(tmp_path, content)
+    assert kinds(table) == wanted
+    assert told in "\n".join(table.notes)
+    write_rows(table.frame, table, tmp_path / "again.csv")
+    again = read_table(str(tmp_path / "again.csv"))
+    pd.testing.assert_frame_equal(again.frame, table.frame)
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        ("", ["is empty"]),
+        ("\n \n", ["is empty"]),
+        ("a,b\n", ["header but no rows"]),
+        (b"PK\x03\x04\xff\xfe", ["not a text file but an archive, as an Excel workbook"]),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), ["not a text file"]),
+        ("<!DOCTYPE html>\n<p>not found</p>\n", ["HTML, XML or JSON"]),
+        ('[{"a": 1, "b": 2}]', ["HTML, XML or JSON"]),
+        ("a,b\n1,inf\n-inf,2\n3,4\n", ["2 reasons", "'a' has an infinite", "'b' has an infinite"]),
+        ("a,b\n1,2\n3,4,5\n6,7\n8\n9,0\n", ["row 2 has 3 fields", "row 4 has 1 fields"]),
+        ("a,b\n1,2,3\n4,5,6\n", ["row 1 has 3 fields, the first line 2"]),
+        ("a,b,c\n1,2\n3,4\n", ["row 1 has 2 fields, the first line 3"]),
+        ('a,b\n1,2\n"3,4\n', ["row 2 has 1 fields"]),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4], ["broken gzip file"]),
+    ],
+)
+def test_it_is_refused_by_name(tmp_path, content, faults):
+    with pytest.raises(JobError) as caught:
+        read(tmp_path, content)
+    message = str(caught.value)
+    assert str(tmp_path) in message
+    for fault in faults:
+        assert fault in message
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(JobError, match=r"cannot read .*nowhere\.csv: No such file"):
+        read_table(str(tmp_path / "nowhere.csv"))
+    with pytest.raises(JobError, match="cannot read"):
+        read_table(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "hints", "wanted"),
+    [
+        (csv(SIZE, COUNT), {"header": True}, "rw"),
+        (csv(SIZE, COUNT, names=["2019", "2020"]), {"header": False}, "rw"),
+        (csv(SIZE, COUNT, names="ab"), {"categories": ("b",)}, "rc"),
+        (csv(SIZE, COUNT, names="ab"), {"drop": ("b",)}, "r"),
+        (csv(range(N), SIZE, names=["id", "a"]), {"keep": ("id",)}, "wr"),
+        (csv(SIZE, np.where(COUNT > 40, -999, COUNT)), {"missing": ("-999",)}, "rw"),
+        (csv(["1,234"] * 9 + ["2,345"] * 21, COUNT, sep=";"), {"decimal": "."}, "ww"),
+        (csv(["1,234"] * 9 + ["2,345"] * 21, COUNT, sep=";"), {"decimal": ","}, "rw"),
+        (GERMAN.encode("cp1250"), {"encoding": "cp1250"}, "rwc"),
+        ("a:b\n" + csv(SIZE, COUNT, sep=":"), {"delimiter": ":"}, "rw"),
+    ],
+)
+def test_options_overrule_guesses(tmp_path, content, hints, wanted):
+    assert kinds(read(tmp_path, content, Hints(**hints))) == wanted
+
+
+def test_day_first_overrules_month_first(tmp_path):
+    content = csv(["01/02/2023"] * 9 + ["03/04/2023"] * 21, SIZE, names="ab")
+    days = [read(tmp_path, content, Hints(day_first=first)).frame["a"][0] for first in (0, 1)]
+    assert days[1] - days[0] == 30  # the first of February, not the second of January
+
+
+def test_numbers_are_read_to_the_last_bit(tmp_path):
+    values = RNG.normal(size=(50, 2)) * 10.0 ** np.arange(-12, 12, 12)
+    frame = pd.DataFrame(values, columns=["a", "b"])
+    np.testing.assert_array_equal(read(tmp_path, frame.to_csv(index=False)).frame, values)
+
+
+def test_parquet_keeps_its_dtypes(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {
+            "real": SIZE.astype("float32"),
+            "whole": COUNT.astype("int16"),
+            "holed": pd.Series(COUNT, dtype="Int32").mask(COUNT > 40),
+            "flag": COUNT > 30,
+            "kind": pd.Categorical(COLOR),
+            "day": DAYS,
+            "same": ["x"] * N,
+        }
+    )
+    frame.to_parquet(tmp_path / "table.parquet")
+    table = read_table(str(tmp_path / "table.parquet"))
+    assert kinds(table) == "rwwccd"
+    write_rows(table.frame, table, tmp_path / "again.parquet")
+    again = pd.read_parquet(tmp_path / "again.parquet")
+    pd.testing.assert_frame_equal(again, frame, check_dtype=True)
+
+
+@pytest.mark.parametrize("name", ["decimal comma", "UTF-16", "20230101", "constant"])
+def test_the_job_writes_rows_like_the_file(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    content, wanted, _ = READ[name]
+    table = read(tmp_path, content)
+    assert main(["table.csv", "--quick"]) == 0
+    drawn = read_table("synthetic.csv")
+    assert kinds(drawn) == wanted
+    assert drawn.columns == table.columns
+    assert drawn.layout == table.layout
+    assert [s.decimals for s in drawn.styles.values()] == [
+        s.decimals for s in table.styles.values()
+    ]
+    assert f"{N} synthetic rows" in capsys.readouterr().out
+
+
+def test_five_rows_are_refused_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    read(tmp_path, csv(SIZE[:5], COUNT[:5], names="ab"))
+    assert main(["table.csv"]) == 2
+    assert "table.csv has too few rows: 5" in capsys.readouterr().err
