@@ -6,9 +6,11 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
+from skgm._warnings import warn_user
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
 from skgm.inference._likelihood.functions import function_interval
 from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
@@ -108,15 +110,23 @@ def check_off_boundary(fit: Fit, name: str, what: str) -> None:
 
 def _wald(fit: Fit, name: str, level: float) -> Interval:
     """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
-    check_off_boundary(fit, name, "Wald intervals")
-    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
-    return wald_interval(fit.params[name], errors, level)
+    return wald_interval(fit.params[name], _model_errors(fit, name, "Wald intervals"), level)
+
+
+def _model_errors(fit: Fit, name: str, what: str) -> np.ndarray:
+    """Return the model's standard errors of `name`, (d,), NaN where its estimate is infinite."""
+    infinite = infinite_estimates(fit.family, fit.params)
+    if not infinite:
+        check_off_boundary(fit, name, what)
+        return fit.family.model_standard_errors(fit.statistics, fit.params)[name]
+    if name not in infinite:
+        check_off_boundary(fit, name, what)
+    return limit_errors(fit.family, fit.statistics, fit.params, "model")[name]
 
 
 def _transformed(fit: Fit, name: str, level: float) -> Interval:
-    check_off_boundary(fit, name, "Transformed Wald intervals")
     center, widen = fit.family.small_sample(name, fit.statistics.n)
-    errors = fit.family.model_standard_errors(fit.statistics, fit.params)[name]
+    errors = _model_errors(fit, name, "Transformed Wald intervals")
     return fit.family.transformed_interval(
         name, fit.params[name] * center, errors * center * widen, level
     )
@@ -125,7 +135,6 @@ def _transformed(fit: Fit, name: str, level: float) -> Interval:
 def _robust(fit: Fit, name: str, level: float) -> Interval:
     """Return the sandwich interval: HC1 factor, Student's t, the scale of the link."""
     assert fit.robust_errors is not None
-    check_off_boundary(fit, name, "Robust intervals")
     n = fit.statistics.n
     if n <= 1:
         raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
@@ -338,17 +347,30 @@ class FamilyInference(ParametricDensity):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record(X, sample_weight)
         check_estimate_off_edge(*fit[:4], "Intervals")
+        by_error = method in ("wald", "wald-transformed", "robust")
+        infinite = infinite_estimates(fit.family, fit.params) if by_error else {}
         if method == "robust":
             for name in self._estimate:
-                check_off_boundary(fit, name, "Robust intervals")
-            fit = fit._replace(robust_errors=self._robust_errors(fit, X, sample_weight))
-        with naming_columns(fit.columns):
+                if name not in infinite:
+                    check_off_boundary(fit, name, "Robust intervals")
+            fit = fit._replace(robust_errors=self._errors(fit, "robust", X, sample_weight))
+        with naming_columns(fit.columns), np.errstate(invalid="ignore"):  # inf -+ NaN
             found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         # where a Wald interval reaches infinity, its error overflowed
         both = low | {f"{k} (high)": v for k, v in high.items()}
-        endless = set() if method in ("wald", "wald-transformed", "robust") else set(both)
-        check_no_overflow(both, "intervals", but=endless)
+        known = {
+            k: np.where(infinite.get(k.removesuffix(" (high)"), False), 0.0, v)
+            for k, v in both.items()
+        }
+        check_no_overflow(known, "intervals", but=() if by_error else set(both))
+        for name, where in infinite.items():
+            column = fit.columns[int(np.flatnonzero(where)[0])]
+            warn_user(
+                f"There is no {method!r} interval of {name!r} for column {column!r}, whose "
+                "estimate is infinite; it is NaN. method='auto' gives [low, inf).",
+                ConvergenceWarning,
+            )
         return self._public(low), self._public(high), methods
 
     def _bootstrap_intervals(

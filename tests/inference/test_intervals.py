@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test
 from skgm.inference.families._multivariate_normal import covariance_interval
@@ -275,6 +276,43 @@ def test_an_unbounded_interval_leaves_the_others_alone():
     half = x.std() * np.sqrt(CHI2 / (5 - CHI2))
     assert_allclose(found["mu"], [x.mean() - half, x.mean() + half])
     assert fit.confidence_intervals(0.99, "score")["mu"] == (-np.inf, np.inf)
+
+
+def test_few_rows_bound_no_covariance_by_its_score():
+    """The score statistic of a covariance tends to n / 2 as the correlation does to one."""
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    fit = MLEDensity("mvn").fit(X)
+    found = fit.confidence_intervals(method="score")
+    off = ~np.eye(3, dtype=bool)
+    assert CHI2 > 5 / 2
+    assert (found.low["covariance"][off] == -np.inf).all()
+    assert (found.high["covariance"][off] == np.inf).all()
+    assert np.isfinite(found.low["covariance"][~off]).all()
+    assert np.isfinite([found.low["mean"], found.high["mean"]]).all()
+    half = fit.confidence_intervals(0.8, "score")
+    assert np.isfinite(half.low["covariance"][off]).all()
+
+
+@pytest.mark.parametrize("method", ["wald", "wald-transformed", "robust"])
+def test_an_infinite_estimate_leaves_the_others_their_intervals(method):
+    X = np.linspace(-1, 1, 12)[:, None]  # lighter tails than any t
+    model, normal = MLEDensity("t").fit(X), MLEDensity("normal").fit(X)
+    rows = {"X": X} if method == "robust" else {}
+    with pytest.warns(ConvergenceWarning, match="interval of 'df' for column 'x0'.*infinite"):
+        found = model.confidence_intervals(method=method, **rows)
+    assert np.isnan(found["df"]).all()
+    if method == "wald":
+        there = normal.confidence_intervals(method=method)
+        assert_allclose([*found["loc"], *found["scale"]], [*there["mu"], *there["sigma"]])
+    assert found["scale"][0] < model.params_["scale"] < found["scale"][1]
+
+
+def test_heavy_tails_bound_no_degrees_of_freedom_from_below():
+    """Towards df = 0 the likelihood of Student's t grows without bound."""
+    X = np.random.default_rng(0).standard_t(1, size=(7, 1))
+    found = MLEDensity("t").fit(X).confidence_intervals(0.999)
+    assert found["df"] == (0.0, np.inf)
+    assert np.isfinite([*found["loc"], *found["scale"]]).all()
 
 
 def test_weights_below_one_row_have_no_exact_interval():

@@ -481,7 +481,9 @@ def _end(excess: Any, r: np.ndarray, sign: float) -> np.ndarray:
     split = (excess(hump) > 0) & (excess(dip) <= 0)  # accepted, rejected, accepted again
     start = np.where(split, dip, center)
     outer = _bracket(excess, start, sign)
-    end = _curve(np.tanh(find_root(excess, start, outer)), r)[0]
+    endless = np.isnan(outer)  # few rows reject no covariance, however large
+    outer = np.where(endless, start, outer)
+    end = np.where(endless, sign * np.inf, _curve(np.tanh(find_root(excess, start, outer)), r)[0])
     if not split.any():
         return end
     first = _curve(np.tanh(find_root(excess, center, np.where(split, hump, outer))), r)[0]
@@ -528,11 +530,9 @@ def _score(rho: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def _bracket(excess: Any, center: np.ndarray, sign: float) -> np.ndarray:
+    """Return angles from `center` outwards that the test rejects, NaN where there is none."""
+    found = np.full_like(center, np.nan)
     for width in 2.0 ** np.arange(-4, 5):
         outer = np.clip(center + sign * width, -17.0, 17.0)  # tanh(17) is below one
-        if (excess(outer) > 0).all():
-            return outer
-    raise ValueError(
-        "The interval of a covariance is unbounded at this level with so few observations; use a "
-        "lower level or more rows."
-    )
+        found = np.where(np.isnan(found) & (excess(outer) > 0), outer, found)
+    return found

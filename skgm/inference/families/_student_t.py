@@ -304,7 +304,8 @@ def estimate_kappa(
     Raises
     ------
     ValueError
-        The likelihood rises towards df = 0.
+        The likelihood rises towards df = 0 where `near` has no degrees of freedom yet. A search
+        that follows a profile takes the fewest that it allows then.
     """
     tied = heaviest_tie(statistics)
     # there the likelihood is unbounded: the search stays at half that kappa
@@ -320,7 +321,7 @@ def estimate_kappa(
         inside = (found > 1.01 * low) & (found < 0.99 * high)
         if np.where(kappa == 0, slope <= 0, inside).all():
             return found, params["loc"], params["scale"]
-    bracket, params = _bracket(family, statistics, null, near, grid)
+    bracket, params = _bracket(family, statistics, null, near, grid, np.isnan(kappa))
     kappa, params = _climb(family, statistics, null, params, bracket)
     return kappa, params["loc"], params["scale"]
 
@@ -352,7 +353,7 @@ def _climb(
 
 
 def _bracket(
-    family: Any, statistics: Rows, null: Params, near: Params, grid: np.ndarray
+    family: Any, statistics: Rows, null: Params, near: Params, grid: np.ndarray, refused: np.ndarray
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Params]:
     """Return lower end, start and upper end around the profile's highest maximum, and a fit."""
     heights, fits = [], []
@@ -363,7 +364,7 @@ def _bracket(
         heights.append(family.log_likelihood(statistics, params))
     best = np.argmax(heights, axis=0)
     columns = np.arange(grid.shape[1])
-    edge = np.flatnonzero((grid[best, columns] == grid[-1]) & (best > 0))
+    edge = np.flatnonzero((grid[best, columns] == grid[-1]) & (best > 0) & refused)
     if len(edge):
         raise ValueError(
             f"The student_t family has no estimate for column number {int(edge[0])}: the "
@@ -401,12 +402,8 @@ def df_interval(
     Returns
     -------
     low, high : ndarray of shape (d,)
-        The ends.
-
-    Raises
-    ------
-    ValueError
-        The profile never falls far enough towards df = 0.
+        The ends: infinity where the normal limit is not rejected, and zero where the profile does
+        not fall far enough before it grows without bound towards df = 0.
     """
     allowed = special.chdtri(1, 1 - level) / 2
     top = family.log_likelihood(statistics, params)
@@ -429,13 +426,10 @@ def df_interval(
         if not inside.any():
             break
         outer = np.where(inside, np.minimum(2 * outer, ceiling), outer)
-    if (excess(outer) < 0).any():
-        raise ValueError(
-            "The profile interval of 'df' is unbounded below at this level: the likelihood grows "
-            "as the distribution shrinks onto one value. Use a lower level or more rows."
-        )
+    endless = excess(outer) < 0
+    low = find_root(excess, estimate, np.where(endless, estimate, outer))
     with np.errstate(divide="ignore"):
-        return 1 / find_root(excess, estimate, outer), 1 / end
+        return np.where(endless, 0.0, 1 / low), 1 / end
 
 
 # Student's t with kappa = 1 / df, in which the normal limit kappa = 0 is a point like others.
