@@ -9,6 +9,7 @@ __all__ = [
 ]
 
 _TOLERANCE = 4 * np.finfo(np.float64).eps
+_PATIENCE = 4  # steps in which a bracket must halve
 
 
 def find_root(
@@ -16,6 +17,7 @@ def find_root(
     low: np.ndarray,
     high: np.ndarray,
     *,
+    width: np.ndarray | float = 0.0,
     max_iter: int = 200,
 ) -> np.ndarray:
     """Return one root per element between `low` and `high`, by Chandrupatla's method.
@@ -30,6 +32,8 @@ def find_root(
         Elementwise, from (d,) to (d,); of opposite signs at the two ends.
     low, high : ndarray of shape (d,)
         Brackets.
+    width : float or ndarray of shape (d,), default=0.0
+        Of a bracket that is narrow enough, for functions that are not exact to rounding.
     max_iter : int, default=200
         Upper limit of the number of evaluations.
 
@@ -40,8 +44,8 @@ def find_root(
     """
     a, b = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
     fa, fb = function(a), function(b)
-    step = np.full_like(a, 0.5)
-    for _ in range(max_iter):
+    step, earlier = np.full_like(a, 0.5), np.abs(b - a)
+    for count in range(1, max_iter + 1):
         x = a + step * (b - a)
         fx = function(x)
         same = np.sign(fx) == np.sign(fa)
@@ -49,13 +53,15 @@ def find_root(
         b, fb = np.where(same, b, a), np.where(same, fb, fa)
         a, fa = x, fx
         best = np.where(np.abs(fa) < np.abs(fb), a, b)
-        width = np.abs(b - a)
-        limit = _TOLERANCE * np.abs(best) + np.finfo(np.float64).tiny
-        if np.all((width <= 2 * limit) | (fa == 0) | (fb == 0)):
+        gap = np.abs(b - a)
+        limit = np.maximum(_TOLERANCE * np.abs(best) + np.finfo(np.float64).tiny, width / 2)
+        if np.all((gap <= 2 * limit) | (fa == 0) | (fb == 0)):
             break
         step = _next_step(a, b, c, fa, fb, fc)
-        margin = np.minimum(0.5, limit / np.maximum(width, limit))
+        margin = np.minimum(0.5, limit / np.maximum(gap, limit))
         step = np.clip(step, margin, 1 - margin)
+        if count % _PATIENCE == 0:  # beside a jump the quadratic steps creep
+            step, earlier = np.where(gap > earlier / 2, 0.5, step), gap
     return np.where(fa == 0, a, np.where(fb == 0, b, best))
 
 

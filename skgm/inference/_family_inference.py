@@ -246,6 +246,35 @@ def _named(part: Any, family: Family) -> Callable[[Mapping[str, Any]], Any]:
     return function
 
 
+_NONE = "none"  # what `methods` says of an interval that was not found
+
+
+def _every_interval(fit: Fit, method: str, level: float) -> dict[str, tuple[Any, Any, Any]]:
+    """Return low, high and method of every parameter; NaN, with a warning, where a search failed.
+
+    It is an error where nothing was found, and for families with formulas.
+    """
+    found: dict[str, tuple[Any, Any, Any]] = {}
+    lost: list[tuple[str, ValueError]] = []
+    for name in fit.params:
+        try:
+            found[name] = fit_interval(fit, name, method, level)
+        except ValueError as error:
+            if not fit.family.rounding or method not in (
+                "auto",
+                *fit.family.parameter(name).methods,
+            ):
+                raise
+            lost.append((name, error))
+            nothing = np.full_like(fit.params[name], np.nan)
+            found[name] = nothing, nothing, _NONE
+    if len(lost) == len(found):
+        raise lost[0][1]
+    for name, reason in lost:
+        warn_user(f"No interval of {name!r} was found; it is NaN. {reason}", ConvergenceWarning)
+    return found
+
+
 class FamilyInference(ParametricDensity):
     """The inference half of MLEDensity.
 
@@ -355,13 +384,13 @@ class FamilyInference(ParametricDensity):
                     check_off_boundary(fit, name, "Robust intervals")
             fit = fit._replace(robust_errors=self._errors(fit, "robust", X, sample_weight))
         with naming_columns(fit.columns), np.errstate(invalid="ignore"):  # inf -+ NaN
-            found = {name: fit_interval(fit, name, method, level) for name in self._estimate}
+            found = _every_interval(fit, method, level)
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         # where a Wald interval reaches infinity, its error overflowed
         both = low | {f"{k} (high)": v for k, v in high.items()}
+        none = infinite | {k: True for k, v in methods.items() if isinstance(v, str) and v == _NONE}
         known = {
-            k: np.where(infinite.get(k.removesuffix(" (high)"), False), 0.0, v)
-            for k, v in both.items()
+            k: np.where(none.get(k.removesuffix(" (high)"), False), 0.0, v) for k, v in both.items()
         }
         check_no_overflow(known, "intervals", but=() if by_error else set(both))
         for name, where in infinite.items():

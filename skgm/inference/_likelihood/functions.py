@@ -200,7 +200,7 @@ def profile_function_interval(
                 there = family.restricted_near(statistics, null, params)
             there[parameter.name] = np.full_like(params[parameter.name], _NEARLY_INFINITE)
             edges.append(family_surface(family, function, statistics, params, there))
-    return profile_ends(surface, level, edges=edges)
+    return profile_ends(surface, level, edges=edges, only_reached=bool(family.rounding))
 
 
 def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:

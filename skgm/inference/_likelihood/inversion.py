@@ -23,6 +23,9 @@ Params = Mapping[str, np.ndarray]
 Root = Callable[[np.ndarray], np.ndarray]
 _MAX_STEPS = 1100  # doublings that cross the whole range of float64
 _HUGE = np.finfo(np.float64).max
+_ENOUGH_STEPS = 40  # doublings, or halvings, that numerical derivatives can follow
+_JUMP = 1e-3  # standard errors: an end that near is where numbers fail
+_MOST_FITS = 200  # restricted estimates of one interval; those of families with formulas are few
 
 
 class Profile:
@@ -33,6 +36,7 @@ class Profile:
         self.statistics, self.params = statistics, params
         self.highest = family.log_likelihood(statistics, params)
         self._near: Params = params
+        self._fits = 0
 
     @property
     def index(self) -> int:
@@ -40,7 +44,20 @@ class Profile:
         return [parameter.name for parameter in self.family.parameters].index(self.name)
 
     def at(self, value: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return the restricted estimate at `value`, and the fall of the log-likelihood, (d,)."""
+        """Return the restricted estimate at `value`, and the fall of the log-likelihood, (d,).
+
+        Raises
+        ------
+        ValueError
+            The search for an end takes too many restricted estimates, of numerical derivatives.
+        """
+        self._fits += 1
+        if self._fits > _MOST_FITS and self.family.rounding:
+            raise ValueError(
+                f"The search for an interval of {self.name!r} of the {self.family.name} family was "
+                f"given up after {_MOST_FITS} restricted estimates: the likelihood is not smooth "
+                "enough, or nearly flat. Fix a parameter, or use method='wald'."
+            )
         null = {**self.family.no_restriction(self.statistics), self.name: value}
         with np.errstate(all="ignore"):
             found = self.family.restricted_near(self.statistics, null, self._near)
@@ -95,8 +112,17 @@ def invert(
     def above(value: np.ndarray) -> np.ndarray:
         return -_bounded(root(value)) - quantile
 
-    low = _search(below, estimate, space.low, -scale, False)
-    high = _search(above, estimate, space.high, scale, space.may_be_infinite)
+    width = profile.family.rounding * scale
+    low = _search(below, estimate, space.low, -scale, False, width)
+    high = _search(above, estimate, space.high, scale, space.may_be_infinite, width)
+    if profile.family.rounding and quantile > _SAFE_QUANTILE:
+        near = [np.abs(end - estimate) < _JUMP * scale for end in (low, high)]
+        if np.any(near):
+            raise ValueError(
+                f"The {method} interval of {profile.name!r} was not found: restricted estimates of "
+                f"the {profile.family.name} family are lost next to the estimate. Fix a parameter, "
+                "or use method='wald'."
+            )
     return low, high
 
 
@@ -123,6 +149,7 @@ def _search(
     bound: float,
     scale: np.ndarray,
     may_be_infinite: bool,
+    width: np.ndarray,
 ) -> np.ndarray:
     """Return where `excess` turns positive between the estimate and the bound."""
 
@@ -141,7 +168,7 @@ def _search(
     waiting = (estimate != bound) & ~endless
     inner, outer = _step_back(excess, estimate, scale), estimate
     outer = np.where(endless, inner, outer)
-    for step in range(1, _MAX_STEPS):
+    for step in range(1, _ENOUGH_STEPS if np.any(width) else _MAX_STEPS):
         if not waiting.any():
             break
         inner, outer = (
@@ -151,10 +178,10 @@ def _search(
         if not np.isfinite(outer[waiting]).all():
             break
         waiting &= (excess(outer) <= 0) & (outer != bound)
-    endless |= waiting  # the root stays below its quantile up to the largest float
+    endless |= waiting  # the root stays below its quantile as far as numbers go
     outer = np.where(endless, inner, outer)
-    open_ended = excess(outer) <= 0
-    return np.where(open_ended, bound, find_root(excess, inner, outer))
+    open_ended = endless | (excess(outer) <= 0)
+    return np.where(open_ended, bound, find_root(excess, inner, outer, width=width))
 
 
 def _step_back(excess: Root, estimate: np.ndarray, scale: np.ndarray) -> np.ndarray:

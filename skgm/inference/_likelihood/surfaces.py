@@ -28,7 +28,12 @@ _AWAY, _ENDLESS = 1e3, 1e6  # a parameter that may be infinite is on its way the
 
 
 def profile_ends(
-    surface: Surface, level: float, root: Function | None = None, edges: Sequence[Surface] = ()
+    surface: Surface,
+    level: float,
+    root: Function | None = None,
+    edges: Sequence[Surface] = (),
+    *,
+    only_reached: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where the profile paths downwards and upwards end at a confidence level, (d,) each.
 
@@ -43,6 +48,9 @@ def profile_ends(
     edges : sequence of Surface, default=()
         The same with a parameter held at an edge of its space. A path that reaches the edge goes
         on along it.
+    only_reached : bool, default=False
+        Whether an end is refused at which the likelihood has not fallen enough: the path runs to
+        an edge of the space that is not among `edges`, and might go on along it.
 
     Raises
     ------
@@ -59,6 +67,15 @@ def profile_ends(
         raise ValueError("of does not depend on the parameters at the estimate.")
     found = [follow_path(surface, sign, quantile, root) for sign in (-1.0, 1.0)]
     ends = [end.value for end in found]
+    for end in found if only_reached else ():
+        if (lost := ~end.reached).any():
+            j = int(np.flatnonzero(lost)[0])
+            raise ValueError(
+                f"An end of the profile interval of the function was not found for column number "
+                f"{j}: on the way the parameters run to an edge of their space, "
+                f"{np.round(surface.params(end.point)[j], 6).tolist()}. Fix a parameter, or use "
+                "method='wald'."
+            )
     for edge in edges:
         for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)):
             ran_away = ~end.reached & (surface.params(end.point) > _AWAY).any(axis=1)

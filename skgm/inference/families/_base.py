@@ -192,6 +192,9 @@ class Family(ABC):
     has_information : bool
         Whether `information` exists. Under censoring it would need the law of the censoring; the
         observed information stands in for it.
+    rounding : float
+        Relative error of restricted estimates, in standard errors: that of numerical derivatives,
+        zero where there are formulas.
     one_maximum : bool
         Whether the likelihood has one maximum also where some parameters are held; where it may
         have several, ends of intervals are bracketed, not followed.
@@ -232,6 +235,7 @@ class Family(ABC):
     parameters: tuple[Parameter, ...]
     statistics_type: type
     has_information: bool = True
+    rounding: float = 0.0
     one_maximum: bool = True
     constants: tuple[str, ...] = ()
     constants_given: bool = False

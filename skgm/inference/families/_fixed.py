@@ -40,7 +40,7 @@ class FixedFamily(Family):
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.discrete, self.statistics_type = base.discrete, base.statistics_type
         self.has_information = base.has_information
-        self.one_maximum = base.one_maximum
+        self.one_maximum, self.rounding = base.one_maximum, base.rounding
         # what moves or stretches the table no longer finds the held parameter moved along
         self.equivariance = "none"
 

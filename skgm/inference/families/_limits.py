@@ -1,4 +1,4 @@
-"""Finds estimates that ran away to an edge of the parameter space, and names the limit there."""
+"""Finds estimates on an edge of the parameter space, names the limit there, and free thresholds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from skgm.inference.families._statistics import Rows
 
 __all__ = [
     "check_estimate_off_edge",
+    "irregular_end",
     "undetermined",
     "warn_edge_estimate",
 ]
@@ -164,3 +165,62 @@ def check_estimate_off_edge(
             f"{what} do not exist: {found}. Fit the smaller family, fix one of them, or use "
             "likelihood_ratio_test."
         )
+
+
+# Supports that move with the parameters: free thresholds.
+
+_NUDGE = 1e-4
+_REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
+
+
+def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]) -> float | None:
+    """Return an end of the support that moves with the free parameters and carries density.
+
+    Parameters
+    ----------
+    family : ScipyFamily
+        Its `ends` and `log_density` are asked.
+    params : mapping of str to ndarray of shape (d,)
+        The estimate.
+    free : list of str
+        The parameters that were estimated.
+
+    Returns
+    -------
+    end : float or None
+        None where every end stays, or the density vanishes there faster than linearly.
+    """
+    if not free:
+        return None
+    shape = np.shape(params[free[0]])
+    ends = [
+        np.broadcast_to(np.asarray(end, dtype=np.float64), shape) for end in family.ends(params)
+    ]
+    for side, end in zip((1.0, -1.0), ends, strict=True):
+        moves = np.zeros(end.shape, dtype=bool)
+        for name in free:
+            nudged = {**params, name: params[name] + _NUDGE * np.maximum(np.abs(params[name]), 1)}
+            other = family.ends(nudged)[0 if side > 0 else 1]
+            with np.errstate(invalid="ignore"):
+                # NaN where the nudge leaves the parameter space
+                moves |= np.isfinite(end) & ~np.isnan(other) & (other != end)
+        if moves.any() and family.discrete:
+            return float(end[moves][0])
+        power = _power(family, params, end, side)
+        bad = moves & ~(power > _REGULAR)
+        if bad.any():
+            return float(end[bad][0])
+    return None
+
+
+def _power(
+    family: Any, params: Mapping[str, np.ndarray], end: np.ndarray, side: float
+) -> np.ndarray:
+    """Return one plus the slope of the log-density over the log-distance from an end."""
+    scale = np.asarray({**family.fixed, **params}.get("scale", 1.0))
+    near, nearer = 1e-4 * scale, 1e-6 * scale
+    with np.errstate(all="ignore"):
+        rows = np.stack([end + side * near, end + side * nearer])
+        high, low = family.log_density(rows, params)
+        slope = (high - low) / np.log(near / nearer)
+    return np.where(np.isneginf(low), np.inf, 1 + slope)

@@ -268,8 +268,7 @@ class SmoothFamily(Family):
                 point = line.inward(u)
                 params = self.unpack(point)
                 slope, turn = line.slopes(point)
-                gradient = self.mean_score(statistics, params)
-                curvature = self.observed_information(statistics, params)
+                _, gradient, curvature = self.expansion(statistics, params)
                 curvature = curvature * slope[:, :, None] * slope[:, None, :]
                 k = np.arange(len(self.parameters))
                 curvature[:, k, k] -= gradient * turn

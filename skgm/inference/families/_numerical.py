@@ -17,6 +17,7 @@ from skgm.inference.families._statistics import Rows
 __all__ = ["NumericalFamily"]
 
 _ROWS_TO_START = 2000
+_MANY = 2**16  # numbers, whose arithmetic takes longer than the call of a log-density
 _AT_EDGE = 1e-5  # an end nearer to an edge, relative to the estimate, is the edge
 _ENDS = {"positive": (0.0, np.inf), "non-negative": (0.0, np.inf), "unit": (0.0, 1.0)}
 
@@ -62,6 +63,7 @@ class NumericalFamily(SmoothFamily):
 
     statistics_type = Rows
     has_information = False
+    rounding = 1e-8
 
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Rows:
         """Keep the rows."""
@@ -144,7 +146,7 @@ class NumericalFamily(SmoothFamily):
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores, (n, d, k)."""
         u, unit, slope, _ = self._scale(params)
-        return gradient(lambda v: self.log_density(X, self._at(v)), u, unit) / slope
+        return gradient(lambda v: self._log_densities(X, v), u, unit, together=True) / slope
 
     def kept_scores(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the scores of the rows in the statistics, (m, d, k)."""
@@ -153,14 +155,25 @@ class NumericalFamily(SmoothFamily):
     def mean_score(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return the mean over rows of the score, (d, k)."""
         u, unit, slope, _ = self._scale(params)
-        return gradient(lambda v: self._height(statistics, v), u, unit) / slope
+        return gradient(lambda v: self._height(statistics, v), u, unit, together=True) / slope
 
     def observed_information(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return minus the mean Hessian, (d, k, k)."""
+        return self._curvature(statistics, params, self.mean_score(statistics, params))
+
+    def expansion(
+        self, statistics: Rows, params: Params
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean log-likelihood, mean score and observed information, together."""
+        height = self.log_likelihood(statistics, params) / statistics.n
+        score = self.mean_score(statistics, params)
+        return height, score, self._curvature(statistics, params, score)
+
+    def _curvature(self, statistics: Rows, params: Params, score: np.ndarray) -> np.ndarray:
         u, unit, slope, turn = self._scale(params)
-        curvature = -hessian(lambda v: self._height(statistics, v), u, unit)
+        curvature = -hessian(lambda v: self._height(statistics, v), u, unit, together=True)
         k = np.arange(len(self.parameters))
-        curvature[:, k, k] += self.mean_score(statistics, params) * turn
+        curvature[:, k, k] += score * turn
         return curvature / (slope[:, :, None] * slope[:, None, :])
 
     def information(self, params: Params) -> np.ndarray:
@@ -193,9 +206,9 @@ class NumericalFamily(SmoothFamily):
     ) -> Interval:
         surface = family_surface(self, lambda p: p[name], statistics, params)
         try:
-            low, high = profile_ends(surface, level)
-        except ValueError:  # the path was lost: bracket the ends
-            return super().profile_interval(name, statistics, params, level)
+            low, high = profile_ends(surface, level, only_reached=True)
+        except ValueError:  # the path was lost, or ran to an edge: bracket the ends
+            low, high = super().profile_interval(name, statistics, params, level)
         edge = self.parameter(name).low
         return np.where(low - edge < _AT_EDGE * (params[name] - edge), edge, low), high
 
@@ -220,7 +233,23 @@ class NumericalFamily(SmoothFamily):
         return self.unpack(Line(self.parameters).inward(u))
 
     def _height(self, statistics: Rows, u: np.ndarray) -> np.ndarray:
-        return statistics.mean(self.log_density(statistics.X, self._at(u)))
+        """Return mean log-densities at m points per column, (m d, k), one by one."""
+        some = max(1, _MANY // statistics.X.size) * statistics.X.shape[1]
+        return np.concatenate(
+            [
+                statistics.mean(self._log_densities(statistics.X, u[first : first + some]))
+                for first in range(0, len(u), some)
+            ]
+        )
+
+    def _log_densities(self, X: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """Return log densities, (n, m d), of X, (n, d), at m points for each column."""
+        return self.log_density(self._repeated(X, u), self._at(u))
+
+    @staticmethod
+    def _repeated(X: np.ndarray, u: np.ndarray) -> np.ndarray:
+        times = len(u) // X.shape[1]
+        return X if times == 1 else np.tile(X, (1, times))
 
     def _scale(self, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the point on the scale without ends, units there, and the map's derivatives."""

@@ -8,7 +8,9 @@ import numpy as np
 from scipy import special, stats
 
 from skgm._numerics.differences import gradient
-from skgm.inference.families._base import GENERAL, Parameter, Params
+from skgm.inference._likelihood.inversion import Profile
+from skgm.inference.families._base import GENERAL, Interval, Parameter, Params
+from skgm.inference.families._limits import irregular_end, undetermined
 from skgm.inference.families._numerical import NumericalFamily
 from skgm.inference.families._scipy_stable import LIMITS, invert, stable_law
 from skgm.inference.families._statistics import Rows
@@ -18,12 +20,12 @@ __all__ = [
     "Shape",
     "common_ends",
     "describe_ends",
-    "irregular_end",
     "shapes_of",
 ]
 
 # Nodes in z of integrals over the distribution by x = quantile(Phi(z)).
 _Z = np.linspace(-8.4, 8.4, 337)[:, None]
+_LEFT = _Z[:, 0] < 0
 _SMALL = 200  # rows; with more of them r* and profile intervals agree to three digits
 
 
@@ -300,17 +302,25 @@ class ScipyFamily(NumericalFamily):
         """Return the mean outer product of the score, by quadrature over quantiles, (d, k, k)."""
         if not self.has_information:
             return super().information(params)
-        shapes, where = self._arguments(params)
-        law = self._law
         with np.errstate(all="ignore"):
-            lower = law.ppf(special.ndtr(_Z), *shapes, **where)
-            X = np.where(_Z < 0, lower, law.isf(special.ndtr(-_Z), *shapes, **where))
+            lower = self._quantiles(special.ndtr(_Z[_LEFT]), params)
+            upper = self._quantiles(special.ndtr(-_Z[~_LEFT]), params, upper=True)
+            X = np.concatenate([lower, upper])
             score = self.score(X, params)
         weight = np.exp(-0.5 * _Z[:, 0] ** 2)
         usable = np.isfinite(score).all(axis=-1)  # the last quantiles may round to an end
         weight = np.where(usable, weight[:, None], 0.0)
         score = np.where(usable[..., None], score, 0.0)
         return np.einsum("nd,nda,ndb->dab", weight / weight.sum(axis=0), score, score)
+
+    def _quantiles(self, share: np.ndarray, params: Params, *, upper: bool = False) -> np.ndarray:
+        """Return quantiles at shares (m, 1), (m, d); scipy's where it has a formula for them."""
+        shapes, where = self._arguments(params)
+        law = self._law
+        if type(self.distribution)._ppf is not stats.rv_continuous._ppf:
+            return (law.isf if upper else law.ppf)(share, *shapes, **where)
+        d = len(next(iter(params.values())))
+        return invert(law, np.tile(share, (1, d)), shapes, **where, upper=upper)
 
     def canonical(
         self, statistics: Rows, estimate: Params, params: Params
@@ -322,18 +332,20 @@ class ScipyFamily(NumericalFamily):
         u, unit, slope, _ = self._scale(estimate)
 
         def probability(v: np.ndarray) -> np.ndarray:
-            return self._smaller_tail(X, self._at(v), upper)
+            return self._smaller_tail(self._repeated(X, v), self._at(v), self._repeated(upper, v))
 
         upper = self.cdf(X, estimate) > 0.5
-        pull = np.where(upper, 1.0, -1.0)[..., None] * gradient(probability, u, unit) / slope
+        slopes = gradient(probability, u, unit, together=True) / slope
+        pull = np.where(upper, 1.0, -1.0)[..., None] * slopes
         pull = pull / np.exp(self.log_density(X, estimate))[..., None]
 
         def phi(v: np.ndarray) -> np.ndarray:
-            moved = self.score_function(X, self._at(v))[..., None] * pull
-            return np.moveaxis(statistics.mean(moved), -1, 0)
+            score = self.score_function(self._repeated(X, v), self._at(v))
+            moved = score.reshape(len(X), -1, X.shape[1], 1) * pull[:, None]
+            return statistics.mean(moved).reshape(len(v), -1).T
 
         u, unit, slope, _ = self._scale(params)
-        jacobian = np.moveaxis(gradient(phi, u, unit), 0, 1) / slope[:, None, :]
+        jacobian = np.moveaxis(gradient(phi, u, unit, together=True), 0, 1) / slope[:, None, :]
         return phi(u).T, jacobian
 
     def canonical_free(
@@ -353,6 +365,23 @@ class ScipyFamily(NumericalFamily):
             except ValueError:  # other parameters are infinite somewhere: there is no r*
                 pass
         return *self.profile_interval(name, statistics, params, level), "profile"
+
+    def rstar_interval(self, name: str, statistics: Rows, params: Params, level: float) -> Interval:
+        """Return the values at which r* is not extreme; refuse where other parameters run away."""
+        ends = super().rstar_interval(name, statistics, params, level)
+        profile, outside = Profile(self, name, statistics, params), []
+        for end, sign in zip(ends, (-1.0, 1.0)):
+            if not (sign * (end - params[name]) > 0).all():
+                outside.append(name)
+            if np.isfinite(end).all():
+                flat = undetermined(self, statistics, profile.at(end)[0])
+                outside += [k for k, where in flat.items() if k != name and where.any()]
+        if outside:
+            raise ValueError(
+                f"The r* interval of {name!r} of the {self.name} family does not exist: on the way "
+                f"to its ends the likelihood is flat in {outside[0]!r}. Use method='profile'."
+            )
+        return ends
 
     def _smaller_tail(self, X: np.ndarray, params: Params, upper: np.ndarray) -> np.ndarray:
         """Return P(x > X) where `upper`, P(x <= X) elsewhere: no digits are lost far out."""
@@ -407,9 +436,43 @@ class ScipyFamily(NumericalFamily):
             self._check_threshold(found, null)
             if self._has_run_away(null, found):
                 converged = converged | self._is_at_limit(statistics, found)
+            held = self._at_edge(statistics, null, found, ~converged)
+            if held is not None:
+                return self.restricted_near(statistics, held, found)
             if not converged.all():
                 self._check_runaway(found, null, int(np.flatnonzero(~converged)[0]))
         return super().settle(statistics, null, found, converged)
+
+    def _at_edge(
+        self, statistics: Rows, null: Params, found: Params, lost: np.ndarray
+    ) -> dict[str, np.ndarray] | None:
+        """Return `null` with shapes held that run to an edge where the likelihood is level.
+
+        The highest likelihood under a restriction is then that of the other parameters. None where
+        nothing is restricted, or no shape runs away in the columns, (d,), where the search is lost.
+        """
+        held = {k: np.array(np.broadcast_to(v, lost.shape)) for k, v in null.items()}
+        if not lost.any() or all(np.isnan(v).all() for v in held.values()):
+            return None
+        there, away = dict(found), np.zeros_like(lost)
+        outward: dict[str, np.ndarray] = {}
+        for shape in self._shapes:
+            if shape.name in found and shape.link != "logit":
+                size = np.abs(found[shape.name])
+                small = (size < 1 / _AWAY) & (shape.low == 0)
+                far = lost & np.isnan(held[shape.name]) & (small | (size > _AWAY))
+                outward[shape.name] = np.where(far, np.where(small, 0.1, 10.0), 1.0)
+                away |= far
+        if not away[lost].all():
+            return None
+        height = self.log_likelihood(statistics, found)
+        for _ in range(_TENS):  # outwards, as far as the likelihood sees
+            there = {k: v * outward.get(k, 1.0) for k, v in there.items()}
+            before, height = height, self.log_likelihood(statistics, there)
+            if (np.abs(height - before)[lost] < _RISE).all():
+                far_out = {k: np.where(v != 1, there[k], held[k]) for k, v in outward.items()}
+                return {**held, **far_out}
+        return None
 
     def _has_run_away(self, null: Params, found: Params) -> bool:
         """Whether the search was for all parameters but shapes that have run away."""
@@ -478,11 +541,9 @@ def _has_formula(distribution: Any) -> bool:
 # Shapes beyond _FAR that change the total log-likelihood by less than _LEVEL per factor of ten
 # have run away; searches that did not converge blame shapes beyond _AWAY.
 _FAR, _LEVEL, _AWAY = 1e6, 1e-3, 30.0
+_RISE, _TENS = 1e-6, 12  # of the total log-likelihood by a factor of ten, on the way to an edge
 
 # What a distribution of scipy.stats says of its shapes and its support.
-
-_NUDGE = 1e-4
-_REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
 
 
 class Shape(NamedTuple):
@@ -552,56 +613,3 @@ def describe_ends(low: float, high: float, discrete: bool) -> str:
     if np.isfinite(high):
         return f"{kind} {'<=' if discrete else '<'} {high:g}"
     return "whole numbers" if discrete else "finite numbers"
-
-
-def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]) -> float | None:
-    """Return an end of the support that moves with the free parameters and carries density.
-
-    Parameters
-    ----------
-    family : ScipyFamily
-        Its `ends` and `log_density` are asked.
-    params : mapping of str to ndarray of shape (d,)
-        The estimate.
-    free : list of str
-        The parameters that were estimated.
-
-    Returns
-    -------
-    end : float or None
-        None where every end stays, or the density vanishes there faster than linearly.
-    """
-    if not free:
-        return None
-    shape = np.shape(params[free[0]])
-    ends = [
-        np.broadcast_to(np.asarray(end, dtype=np.float64), shape) for end in family.ends(params)
-    ]
-    for side, end in zip((1.0, -1.0), ends, strict=True):
-        moves = np.zeros(end.shape, dtype=bool)
-        for name in free:
-            nudged = {**params, name: params[name] + _NUDGE * np.maximum(np.abs(params[name]), 1)}
-            other = family.ends(nudged)[0 if side > 0 else 1]
-            with np.errstate(invalid="ignore"):
-                # NaN where the nudge leaves the parameter space
-                moves |= np.isfinite(end) & ~np.isnan(other) & (other != end)
-        if moves.any() and family.discrete:
-            return float(end[moves][0])
-        power = _power(family, params, end, side)
-        bad = moves & ~(power > _REGULAR)
-        if bad.any():
-            return float(end[bad][0])
-    return None
-
-
-def _power(
-    family: Any, params: Mapping[str, np.ndarray], end: np.ndarray, side: float
-) -> np.ndarray:
-    """Return one plus the slope of the log-density over the log-distance from an end."""
-    scale = np.asarray({**family.fixed, **params}.get("scale", 1.0))
-    near, nearer = 1e-4 * scale, 1e-6 * scale
-    with np.errstate(all="ignore"):
-        rows = np.stack([end + side * near, end + side * nearer])
-        high, low = family.log_density(rows, params)
-        slope = (high - low) / np.log(near / nearer)
-    return np.where(np.isneginf(low), np.inf, 1 + slope)

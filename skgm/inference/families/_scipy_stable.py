@@ -32,7 +32,9 @@ def stable_law(name: str) -> Any:
     return _LAWS[name](a=like.a, b=like.b, name=name, shapes=like.shapes)
 
 
-def invert(law: Any, uniform: np.ndarray, shapes: Any, loc: Any, scale: Any) -> np.ndarray:
+def invert(
+    law: Any, uniform: np.ndarray, shapes: Any, loc: Any, scale: Any, *, upper: bool = False
+) -> np.ndarray:
     """Return quantiles found by bisection of the distribution function, (n, d).
 
     Parameters
@@ -45,6 +47,8 @@ def invert(law: Any, uniform: np.ndarray, shapes: Any, loc: Any, scale: Any) -> 
         Its shapes.
     loc, scale : float or ndarray of shape (d,)
         Its location and scale.
+    upper : bool, default=False
+        Whether the probabilities are those of larger values.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def invert(law: Any, uniform: np.ndarray, shapes: Any, loc: Any, scale: Any) -> 
     """
 
     def is_below(z: np.ndarray) -> np.ndarray:
-        return law.cdf(z, *shapes) < uniform
+        return law.sf(z, *shapes) > uniform if upper else law.cdf(z, *shapes) < uniform
 
     low, high = (np.broadcast_to(end, uniform.shape) for end in law.support(*shapes))
     low, high = _bracket(is_below, low, high)
@@ -213,7 +217,35 @@ class _ExponWeibull(type(stats.exponweib)):  # type: ignore[misc]
         return np.log(a) + np.log(c) + (a - 1) * below - power + t - np.log(x)
 
 
+class _ExponNorm(type(stats.exponnorm)):  # type: ignore[misc]
+    """Scipy's, in which exp(1 / (2 K^2)) is taken back by a normal tail: here by their product.
+
+    f = phi(x) m(1 / K - x) / K and F = phi(x) {m(-x) - m(1 / K - x)}, m being the ratio of a
+    normal tail to its density (Mills): m(a) = sqrt(pi / 2) erfcx(a / sqrt(2)).
+    """
+
+    def _logpdf(self, x: Any, K: Any) -> Any:
+        a = 1 / K - x
+        # far out on the right the ratio overflows, and the tail is one
+        ratio = special.erfcx(np.maximum(a, -20.0) / np.sqrt(2)) / 2
+        right = special.log_ndtr(-a) + a * a / 2
+        return np.where(a > -20, np.log(ratio), right) - x * x / 2 - np.log(K)
+
+    def _pdf(self, x: Any, K: Any) -> Any:
+        return np.exp(self._logpdf(x, K))
+
+    def _cdf(self, x: Any, K: Any) -> Any:
+        below = np.minimum(x, 0.0)
+        ratios = special.erfcx(-below / np.sqrt(2)) - special.erfcx((1 / K - below) / np.sqrt(2))
+        left = np.exp(-below * below / 2) * ratios / 2
+        return np.where(x < 0, left, special.ndtr(x) - K * self._pdf(x, K))
+
+    def _sf(self, x: Any, K: Any) -> Any:
+        return special.ndtr(-x) + K * self._pdf(x, K)
+
+
 _LAWS: dict[str, Any] = {
+    "exponnorm": _ExponNorm,
     "burr12": _Burr12,
     "burr": _Burr3,
     "fisk": _Fisk,

@@ -266,3 +266,58 @@ def test_scipys_von_mises_is_a_law_of_angles():
         MLEDensity(stats.vonmises, fixed={"scale": 2.0}).fit(X)
     with pytest.raises(ValueError, match="pi"):
         MLEDensity(stats.vonmises).fit(X + 7.0)
+
+
+def test_differences_at_once_are_those_one_by_one():
+    def function(u):
+        return np.stack([np.exp(u[:, 0]) * u[:, 1], np.sin(u[:, 1] * u[:, 0])])
+
+    u, unit = np.array([[0.3, 1.2], [0.1, -0.4], [1.0, 2.0]]), np.ones((3, 2))
+    assert_allclose(gradient(function, u, unit, together=True), gradient(function, u, unit))
+
+    def first(v):
+        return function(v)[0]
+
+    assert_allclose(hessian(first, u, unit, together=True), hessian(first, u, unit), rtol=1e-12)
+
+
+def test_a_shape_that_runs_to_its_edge_along_a_profile_costs_no_interval():
+    """An exponnorm law tends to the normal one as K does to 0; its likelihood is at least that."""
+    X = np.random.default_rng(4).normal(size=(30, 1))
+    model, normal = MLEDensity(stats.exponnorm).fit(X), MLEDensity("normal").fit(X)
+    found = model.confidence_intervals(method="profile")
+    assert found["K"][0] == 0 < model.params_["K"] < found["K"][1]
+    # at the upper end of loc K is 0, so that the normal law with that mean is rejected just there
+    loc, allowed = found["loc"][1], 2 * (model.loglik_ - normal.loglik_)
+    wilks = 30 * np.log(np.mean((X - loc) ** 2) / X.var())
+    assert_allclose(wilks + allowed, stats.chi2.ppf(0.95, 1), rtol=1e-4)
+    assert found["scale"][0] < model.params_["scale"] < found["scale"][1]
+
+
+def test_a_lost_search_names_its_parameter_and_spares_the_others():
+    X = stats.skewnorm.rvs(2, size=(30, 1), random_state=0)
+    model = MLEDensity(stats.skewnorm).fit(X)
+    with pytest.warns(
+        ConvergenceWarning, match="No interval of '(a|scale)' was found; it is NaN. The "
+    ):
+        found = model.confidence_intervals(method="profile")
+    assert np.isnan(found["a"]).all()
+    assert found["loc"][0] < model.params_["loc"] < found["loc"][1]
+
+
+def test_a_restricted_estimate_that_is_lost_says_so():
+    """Restrictions of one column are numbers, what is free is NaN: the message takes both."""
+    family = ScipyFamily(stats.skewnorm)
+    statistics = family.summarize(stats.skewnorm.rvs(2, size=(30, 1), random_state=0), None)
+    estimate = family.estimate(statistics)
+    null = {"a": np.nan, "loc": np.nan, "scale": np.array([1.4])}
+    with pytest.raises(ValueError, match="skewnorm family has no estimate for column number 0"):
+        family.restricted_near(statistics, null, estimate)
+
+
+def test_searches_for_ends_are_given_up_after_many_restricted_estimates(monkeypatch):
+    monkeypatch.setattr("skgm.inference._likelihood.inversion._MOST_FITS", 3)
+    X = np.random.default_rng(4).normal(size=(30, 1))
+    record = MLEDensity(stats.exponnorm).fit(X)._fit_record()
+    with pytest.raises(ValueError, match="interval of 'loc' of the exponnorm family was given up"):
+        record.family.profile_interval("loc", record.statistics, record.params, 0.95)

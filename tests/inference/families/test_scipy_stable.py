@@ -30,6 +30,9 @@ CDF = {
     "mielke": lambda x, k, s: burr3(x, s, k / s),
     "genlogistic": lambda x, c: (1 + mpmath.exp(-x)) ** -c,
     "gengamma": lambda x, a, c: mpmath.gammainc(a, 0, x**c, regularized=True),
+    "exponnorm": lambda x, k: (
+        mpmath.ncdf(x) - mpmath.exp(1 / (2 * k * k) - x / k) * mpmath.ncdf(x - 1 / k)
+    ),
 }
 CASES = [
     ("burr12", (2.0, 3.0), [0.01, 0.4, 7.0]),
@@ -44,6 +47,8 @@ CASES = [
     ("genlogistic", (1e15,), [32.0, 35.0, 60.0]),
     ("gengamma", (2.0, 1.5), [0.1, 1.0, 3.0]),
     ("gengamma", (1e-5, 4e4), [1e-4, 0.5, 1.0]),
+    ("exponnorm", (2.0,), [-3.0, 0.5, 8.0]),
+    ("exponnorm", (1e-6,), [-3.0, 0.2, 4.0]),
 ]
 
 
