@@ -23,7 +23,15 @@ from skgm.rbm._energy import RBMParameters
 from skgm.rbm._exact import fit_by_enumeration
 from skgm.rbm._likelihood import FittedMachine
 from skgm.rbm._log_partition import MAX_ENUMERATED_UNITS
-from skgm.rbm._rows import TrainingRows, as_units, check_complete, choose_threshold, dense
+from skgm.rbm._rows import (
+    IncompleteRows,
+    TrainingRows,
+    as_units,
+    check_complete,
+    choose_threshold,
+    dense,
+    without_holes,
+)
 from skgm.rbm._stream import Stream
 from skgm.rbm._training import Fitted, Settings, fit_contrastive
 from skgm.tables._validation import validate_table
@@ -117,6 +125,11 @@ class BernoulliRBMCD(FittedMachine):
         from it at each presentation, and `transform` uses the probability itself. If the training
         table has values outside [0, 1], it and all later tables are taken as X > 0.5, with a
         warning.
+    missing : {"raise", "draws"}, default="raise"
+        "draws": NaN in the table of `fit` are units like the hidden ones. They are drawn given what
+        the row observes, one Gibbs step at each presentation, which maximizes the likelihood of
+        the observed values; right if values are missing at random. `partial_fit`, "exact" and
+        `early_stopping` need complete rows, and so does `score_samples`: see :meth:`impute`.
 
     Attributes
     ----------
@@ -221,6 +234,7 @@ class BernoulliRBMCD(FittedMachine):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "binarize": [Interval(Real, None, None, closed="neither"), None],
+        "missing": [StrOptions({"raise", "draws"})],
     }
 
     def __init__(
@@ -247,6 +261,7 @@ class BernoulliRBMCD(FittedMachine):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         binarize: float | None = None,
+        missing: str = "raise",
     ) -> None:
         self.n_components = n_components
         self.learning_rate = learning_rate
@@ -269,6 +284,7 @@ class BernoulliRBMCD(FittedMachine):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.binarize = binarize
+        self.missing = missing
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -305,13 +321,17 @@ class BernoulliRBMCD(FittedMachine):
             fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context,
         ):
             table, weight = self._begin_fit(X, sample_weight, accept_sparse=True, finite=False)
-            check_complete(table, self)
+            table, holes = without_holes(table, self)
             self._threshold = choose_threshold(table, self.binarize)
             rng = as_generator(self.random_state)
             for name in _OF_ONE_FIT & vars(self).keys():
                 delattr(self, name)
             self._open_stream(rng)
-            rows = TrainingRows(as_units(table, self._threshold), weight).bounded()
+            units = as_units(table, self._threshold)
+            rows = TrainingRows(units, weight)
+            if holes is not None:
+                rows = IncompleteRows(units, weight, holes, rng)
+            rows = rows.bounded()
             self._mean = rows.mean()
             train = fit_by_enumeration if self.method == "exact" else fit_contrastive
             fitted = train(

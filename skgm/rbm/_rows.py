@@ -7,9 +7,18 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from skgm._warnings import warn_user
+from skgm.rbm._energy import hidden_probabilities, visible_probabilities
 from skgm.tables._validation import check_finite, column_names
 
-__all__ = ["TrainingRows", "as_units", "check_complete", "choose_threshold", "dense"]
+__all__ = [
+    "IncompleteRows",
+    "TrainingRows",
+    "as_units",
+    "check_complete",
+    "choose_threshold",
+    "dense",
+    "without_holes",
+]
 
 _ROUNDING = 1e-5  # what rescaling to [0, 1] in float32 may overshoot by
 _DEFAULT_THRESHOLD = 0.5
@@ -23,6 +32,35 @@ def check_complete(table: Any, estimator: Any) -> None:
     except ValueError as error:
         cure = "A model fitted to complete rows fills NaN by its `impute`."
         raise ValueError(f"{error} {cure}") from None
+
+
+def without_holes(table: Any, estimator: Any) -> tuple[Any, np.ndarray | None]:
+    """Return a table with zeros for its NaN, and where they were; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        NaN in a sparse table or where the estimator takes none, a column without values.
+    """
+    if estimator.missing == "raise" or sparse.issparse(table) or not np.isnan(table).any():
+        check_complete(table, estimator)
+        return table, None
+    holes = np.isnan(table)
+    names = column_names(estimator, table.shape[1])
+    if holes.all(axis=0).any():
+        raise ValueError(
+            f"Column {names[int(np.argmax(holes.all(axis=0)))]!r} of X has no value at all, so "
+            "there is nothing to learn about it. Drop the column."
+        )
+    for option, wanted in (("method", "exact"), ("early_stopping", True)):
+        if getattr(estimator, option) == wanted:
+            raise ValueError(
+                f"{option}={wanted!r} needs complete rows, and X has holes. Use method='pcd' "
+                "without early_stopping, or impute the table first."
+            )
+    filled = np.where(holes, table.dtype.type(0), table)
+    check_finite(filled, names)
+    return filled, holes
 
 
 def choose_threshold(X: Any, binarize: float | None) -> float | None:
@@ -130,7 +168,13 @@ class TrainingRows:
         if total <= most:
             return self
         merged = np.bincount(which.ravel(), weight[counted]) * (most / total)
-        return TrainingRows(self._rows[counted[first]], merged)
+        return self._part(counted[first], merged)
+
+    def _part(self, rows: np.ndarray, weight: np.ndarray) -> "TrainingRows":
+        return TrainingRows(self._rows[rows], weight)
+
+    def follow(self, kernel: Any) -> None:
+        """Take the parameters of a kernel for those that holes are drawn with: there are none."""
 
     def mean(self) -> np.ndarray:
         """Return the mean of each unit, drawn to 1/2 by one row: never 0 nor 1."""
@@ -168,5 +212,66 @@ class TrainingRows:
             return
         rows = dense(self._rows[indices])
         out[:, :-1] = rng.random(rows.shape, dtype=np.float32) < rows if self.gray else rows
+        out[:, -1] = 1.0
+        out -= self._center
+
+
+class IncompleteRows(TrainingRows):
+    """Rows with holes, which are units like the hidden ones: drawn given the rest.
+
+    Each row keeps the last draw of its holes. A step of the Gibbs chain, hidden units and then
+    holes, is made from there whenever the row is looked at, with the parameters of that moment. So
+    the gradient is, in the long run, that of the likelihood of what is observed.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, m)
+        Values in [0, 1]; those in holes do not matter.
+    weight : ndarray of shape (n,) or None
+        Weights of the rows.
+    holes : ndarray of shape (n, m), bool
+    rng : numpy Generator
+        Draws the first values of holes, from the means of the columns.
+    """
+
+    def __init__(
+        self, X: np.ndarray, weight: np.ndarray | None, holes: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        super().__init__(np.where(holes, 0, X), weight)
+        share = np.ones(len(X)) if weight is None else weight
+        self._mean = (share @ self._rows + 0.5) / (share @ ~holes + 1.0)
+        self._holes, self._rng = holes, rng
+        self._observed = self._rows
+        drawn = rng.random(X.shape) < self._mean
+        self._rows = np.where(holes, drawn, X).astype(X.dtype)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """What is observed of the rows, and where the holes are."""
+        if self.gray:
+            return np.hstack([self._observed, self._holes])
+        return np.packbits(np.hstack([self._observed == 1, self._holes]), axis=1)
+
+    def _part(self, rows: np.ndarray, weight: np.ndarray) -> "TrainingRows":
+        return IncompleteRows(self._observed[rows], weight, self._holes[rows], self._rng)
+
+    def follow(self, kernel: Any) -> None:
+        """Draw holes with the parameters of a kernel from now on."""
+        self._kernel = kernel
+
+    def center(self, center: np.ndarray) -> None:
+        """Subtract `center` (m + 1,), whose last entry is zero, from all rows written later."""
+        self._center = center
+
+    def write(self, indices: np.ndarray, out: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw the holes anew, and write the rows as in the base class."""
+        parameters, before = self._kernel.unpack(self._kernel.matrix), self._rows[indices]
+        units = (rng.random(before.shape) < before).astype(np.float64) if self.gray else before
+        hidden = hidden_probabilities(units, parameters)
+        hidden = (rng.random(hidden.shape) < hidden).astype(np.float64)
+        drawn = rng.random(before.shape) < visible_probabilities(hidden, parameters)
+        holes = self._holes[indices]
+        self._rows[indices] = np.where(holes, drawn, before)
+        out[:, :-1] = np.where(holes, drawn, units)
         out[:, -1] = 1.0
         out -= self._center

@@ -400,6 +400,7 @@ def fit_contrastive(
     sampler = MinibatchSampler(rows.keys, rows.weight, settings.batch_size)
     kernel, plan = _start(settings, rows, sampler, rng)
     rows.center(kernel.center_visible)
+    rows.follow(kernel)
     n_watched = min(settings.batch_size * plan.updates_per_iteration // 200, 1000)
     n_watched = max(min(settings.batch_size, sampler.n_slots), n_watched)
     watched = rows.draw(sampler.draw(n_watched, rng), rng)  # looks cost less than 2% of the updates
