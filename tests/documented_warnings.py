@@ -16,6 +16,7 @@ from skgm import (
     GaussianMixtureDensity,
     KernelExpFamily,
     MLEDensity,
+    MultipleImputer,
     NCEClassifier,
     NCEDensity,
     NCELanguageModel,
@@ -36,6 +37,7 @@ DOCUMENTED = {
     # the last one: of a density that is no better than the Gaussian alone
     KernelExpFamily: [LinAlgWarning, ConvergenceWarning, UserWarning],
     MLEDensity: [ConvergenceWarning],  # a numerical fit that runs to an edge
+    MultipleImputer: [LinAlgWarning, ConvergenceWarning],  # what its densities warn of
     NCEClassifier: [ConvergenceWarning],  # a search that has not ended
     # of rounded and repeated rows, of equal columns, of an uncertain normalizer
     NCEDensity: [UserWarning, LinAlgWarning, ConvergenceWarning],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     from skgm.inference._hypothesis_tests import likelihood_ratio_test, score_test, wald_test
     from skgm.inference._mle import MLEDensity, fit_family
+    from skgm.inference._pooling import PooledEstimates, pool
     from skgm.inference._results import ConfidenceIntervals, TestResult
     from skgm.inference._statsmodels.intervals import confidence_intervals
     from skgm.inference.families import Family
@@ -18,10 +19,12 @@ __all__ = [
     "ConfidenceIntervals",
     "Family",
     "MLEDensity",
+    "PooledEstimates",
     "TestResult",
     "confidence_intervals",
     "fit_family",
     "likelihood_ratio_test",
+    "pool",
     "score_test",
     "wald_test",
 ]
@@ -29,6 +32,8 @@ __all__ = [
 _HOME = {
     "_hypothesis_tests": ("likelihood_ratio_test", "score_test", "wald_test"),
     "_mle": ("MLEDensity", "fit_family"),
+    "_mle": ("MLEDensity",),
+    "_pooling": ("PooledEstimates", "pool"),
     "_results": ("ConfidenceIntervals", "TestResult"),
     "_statsmodels.intervals": ("confidence_intervals",),
     "families": ("Family",),
