@@ -32,7 +32,6 @@ __all__ = [
 _HOME = {
     "_hypothesis_tests": ("likelihood_ratio_test", "score_test", "wald_test"),
     "_mle": ("MLEDensity", "fit_family"),
-    "_mle": ("MLEDensity",),
     "_pooling": ("PooledEstimates", "pool"),
     "_results": ("ConfidenceIntervals", "TestResult"),
     "_statsmodels.intervals": ("confidence_intervals",),
