@@ -139,7 +139,7 @@ class MultipleImputer(
         self.densities_ = [_fit_once(density, X, weight, rng) for rng in streams]
         self._seeds = [int(rng.integers(2**31)) for rng in streams]
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if hasattr(self.densities_[0], name):
                 setattr(self, name, getattr(self.densities_[0], name))
         return self
