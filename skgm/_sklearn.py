@@ -13,6 +13,7 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.fixes import parse_version
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
@@ -43,6 +44,7 @@ __all__ = [
     "progress_bar",
     "progress_shown",
     "step_task",
+    "take_rows",
     "transactional",
 ]
 

@@ -10,11 +10,10 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgm._random import RANDOM_STATE, spawn
-from skgm._sklearn import HasMethods, Interval, VersionedEstimator, check_sample_weight
+from skgm._sklearn import HasMethods, Interval, VersionedEstimator, check_sample_weight, take_rows
 from skgm.base import transactional
 from skgm.chain import DensityChain
 from skgm.score_matching import ScoreMatchingGaussian
@@ -189,4 +188,4 @@ def _fit_once(density: Any, X: Any, weight: np.ndarray, rng: np.random.Generator
         share[counted] = rng.gamma(weight[counted])  # a Dirichlet law, but for its sum
         return fitted.fit(X, sample_weight=share * (weight.sum() / share.sum()))
     rows = rng.choice(len(weight), size=len(weight), p=weight / weight.sum())
-    return fitted.fit(_safe_indexing(X, rows))
+    return fitted.fit(take_rows(X, rows))

@@ -40,6 +40,8 @@ class PooledEstimates:
         How many fits were pooled.
     df_complete : float
         Degrees of freedom of the fits, had the table been complete.
+    fits : list
+        The fits themselves.
     """
 
     names: list[str]
