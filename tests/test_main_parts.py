@@ -141,6 +141,12 @@ def test_normal_densities_are_left_out_with_a_reason(columns, why):
     assert re.search(why, find_obstacles(table_of(**columns)).to_numbers)
 
 
+def test_holes_leave_mixtures_and_chains():
+    found = find_obstacles(table_of(a=A, b=np.where(B > 0, B, np.nan)))
+    reading = [name for name, model in MODELS.items() if model.refusal(found) is None]
+    assert reading == ["mixture", "density-chain"]
+
+
 def test_a_large_offset_is_no_linear_combination():
     table = table_of(a=1e9 + A, b=1e-9 * B, c=A + 1e-3 * B)
     assert find_obstacles(table).to_numbers is None

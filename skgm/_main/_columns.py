@@ -24,7 +24,7 @@ _SPACE = f"[{_SPACES}]"
 _PARTS = re.compile(
     rf"(?P<open>\()?(?P<sign>[+\-\u2212]?){_SPACE}?(?P<prefix>{_CURRENCY}{_SPACE}?)?"
     rf"(?P<inner>[+\-\u2212]?)(?P<body>\d(?:[\d.,'\u2019 \u00a0\u202f\u2009]*[\d.,])?|[.,]\d+)"
-    rf"(?P<exponent>[eE][+\-]?\d+)?(?P<suffix>{_SPACE}?{_UNIT})?(?P<close>\))?"
+    rf"(?P<exponent>[eE][+\-]?\d+)?(?P<suffix>{_SPACE}?{_UNIT}|{_SPACE}[A-Za-z\u00b5]{{1,5}})?(?P<close>\))?"
 )
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", flags=re.IGNORECASE)

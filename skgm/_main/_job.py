@@ -169,7 +169,7 @@ def _write(
     step(f"fitting {winner.name} to {len(frame)} rows")
     rows = frame
     if not MODELS[winner.name].reads_cells:
-        rows = spread(frame, table.frame, rng, split.obstacles.to_numbers is None)
+        rows = spread(frame, table.frame, rng, table.is_numeric)
     density, _ = quietly(f"fitting {winner.name} to all rows", winner.unfitted.fit, rows)
     n_samples = len(table.frame) if options.n_samples is None else options.n_samples
     draw = density.sample
@@ -183,7 +183,8 @@ def _write(
         writers[plot] = partial(_write_plot, shown, drawn, options.random_state)
     # quietly: a font without a column's letters still draws the figures
     quietly("writing", write_files, writers)
-    yield f"{n_samples} synthetic rows of {winner.name} (best cv): {path}"
+    best = "" if np.isnan(winner.cv_score) else " (best cv)"
+    yield f"{n_samples} synthetic rows of {winner.name}{best}: {path}"
     if plot in writers:
         yield f"pair plot of {min(MAX_COLUMNS, shown.shape[1])} columns of numbers: {plot}"
     elif not can_plot():

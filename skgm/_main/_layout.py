@@ -107,7 +107,10 @@ def read_cells(raw: bytes, path: str, hints: Hints) -> tuple[Any, Layout]:
     first, sample = _sample_of(text, mark)
     width = _checked_width(text, mark, len(first), path)
     cells = _parse(text, mark, width, path)
-    layout = replace(layout, spaced=_is_spaced(text, mark))
+    blank = (cells == "").all(axis=1)
+    told = (f"rows left out that are empty: {int(blank.sum())}",) if blank.any() else ()
+    cells = cells[~blank].reset_index(drop=True)
+    layout = replace(layout, spaced=_is_spaced(text, mark), notes=(*layout.notes, *told))
     return _with_names(cells, first, sample, layout, hints, path)
 
 
@@ -311,7 +314,7 @@ def _parse(text: str, mark: str, width: int, path: str) -> Any:
         words = {word: word.strip() for word in cells[j].unique()}  # no-break spaces as well
         if any(word != stripped for word, stripped in words.items()):
             cells[j] = cells[j].map(words)
-    return cells[(cells != "").any(axis=1)].reset_index(drop=True)
+    return cells
 
 
 def _is_spaced(text: str, mark: str) -> bool:

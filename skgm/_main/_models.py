@@ -18,13 +18,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Obstacles:
-    """Why densities of complete numbers, and of complete mixed rows, do not suit a table.
+    """Why densities of complete numbers, of complete mixed rows, of numbers do not suit a table.
 
     Each is None where they do.
     """
 
     to_numbers: str | None = None
     to_mixed: str | None = None
+    to_holed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Model:
         For the help, a line.
     build : callable
         See above.
-    reads : {"numbers", "mixed", "holes"}
-        The tables that it reads: complete numbers; categories too; holes too.
+    reads : {"numbers", "mixed", "holed", "all"}
+        The tables that it reads: complete numbers; categories as well; holes as well; both.
     reads_cells : bool
         It takes rounded values for the intervals that are rounded to them. For other models the
         values are spread over these intervals.
@@ -64,9 +65,12 @@ class Model:
 
     def refusal(self, found: Obstacles) -> str | None:
         """Say why the model does not read a table; None where it does."""
-        if self.reads == "numbers":
-            return found.to_numbers
-        return found.to_mixed if self.reads == "mixed" else None
+        reasons = {
+            "numbers": found.to_numbers,
+            "mixed": found.to_mixed,
+            "holed": found.to_holed and found.to_numbers,
+        }
+        return reasons.get(self.reads)
 
     def hesitation(self, n_rows: int, n_columns: int, found: Obstacles) -> str | None:
         """Say why the model is not fitted by default; None where it is."""
@@ -139,7 +143,8 @@ def _nce(setting: Setting) -> Built:
 def _mixture(setting: Setting) -> Built:
     from skgm.mixture import GaussianMixtureDensity
 
-    return _scaled(GaussianMixtureDensity(random_state=setting.random_state))
+    mixture = GaussianMixtureDensity(random_state=setting.random_state)
+    return (mixture, {}) if setting.is_mixed else _scaled(mixture)
 
 
 def _ddpm(setting: Setting) -> Built:
@@ -179,7 +184,7 @@ MODELS: dict[str, Model] = {
         "independent normal columns by maximum likelihood", _mle_normal, quick_on="numbers"
     ),
     "sparse-gaussian": Model("sparse Gaussian by score matching", _score_matching_sparse),
-    "mixture": Model("mixture of Gaussians", _mixture, quick_on="numbers"),
+    "mixture": Model("mixture of Gaussians", _mixture, reads="holed", quick_on="numbers"),
     "kernel": Model(
         "kernel exponential family by score matching, for a few columns", _kernel, most_columns=6
     ),
@@ -188,7 +193,7 @@ MODELS: dict[str, Model] = {
     "density-chain": Model(
         "chain of classifiers over cells of the columns",
         _chain,
-        reads="holes",
+        reads="all",
         reads_cells=True,
         quick_on="mixed",
     ),

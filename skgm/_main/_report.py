@@ -51,10 +51,11 @@ def comparison_lines(
         n_new = split.n_rows - n_train - n_test
         yield f"{n_new} rows put aside hold categories that the others lack; they are not scored."
     parts = f"{n_folds} folds" if n_folds > 1 else "a validation part"
-    yield (
-        f"cv: mean over {parts} of the {n_train} training rows, where options and winner are "
-        "chosen (- where there is nothing to choose)."
-    )
+    if not np.isnan(models[0].cv_score):
+        yield (
+            f"cv: mean over {parts} of the {n_train} training rows, where options and winner are "
+            "chosen."
+        )
     yield (
         f"test, and the differences with their {_percent(level)} confidence intervals (paired, "
         f"one at a time): the {n_test} rows put aside."

@@ -15,7 +15,7 @@ __all__ = ["MIN_ROWS", "Split", "find_obstacles", "split_table", "spread"]
 
 TEST_SHARE = 0.25
 N_FOLDS = 5
-FOLDS_UP_TO = 1000  # training rows; beyond, one validation part is precise enough
+FOLDS_UP_TO = 500  # training rows; beyond, one validation part is precise enough
 MIN_ROWS = 20
 MAX_SPREAD = 1e100  # products of three still fit, as power transforms and moments need
 
@@ -74,7 +74,7 @@ def split_table(table: Table, n_rows: int, random_state: int) -> Split:
         for fitted, held in cut.split(train)
     ]
     found = find_obstacles(table)
-    whole = found.to_numbers is None
+    whole = table.is_numeric
     parts = (train, test, spread(train, frame, rng, whole), spread(test, frame, rng, whole))
     return Split(*parts, folds, found, len(chosen))
 
@@ -102,7 +102,7 @@ def spread(rows: Any, frame: Any, rng: np.random.Generator, whole: bool) -> Any:
 
 
 def find_obstacles(table: Table) -> Obstacles:
-    """Say why densities of complete numbers, or of complete mixed rows, do not suit a table."""
+    """Say which densities do not suit a table, and why."""
     frame = table.frame
     holes = frame.isna().any()
     reals = [name for name, style in table.styles.items() if style.kind == "real"]
@@ -112,22 +112,27 @@ def find_obstacles(table: Table) -> Obstacles:
     to_mixed = hole if holes.any() else mass
     texts = [name for name, style in table.styles.items() if style.kind == "category"]
     if texts:
-        return Obstacles(f"column {texts[0]!r} holds categories", to_mixed)
-    return Obstacles(to_mixed or _numbers_obstacle(frame), to_mixed)
+        text = f"column {texts[0]!r} holds categories"
+        return Obstacles(text, to_mixed, text)
+    odd = [(name, _odd_column(frame[name].dropna().to_numpy(dtype=float))) for name in frame]
+    why = next((f"column {name!r} {fault}" for name, fault in odd if fault), None)
+    to_numbers = to_mixed or why or _joint_obstacle(frame)
+    return Obstacles(to_numbers, to_mixed, mass or why)
 
 
-def _numbers_obstacle(frame: Any) -> str | None:
+def _joint_obstacle(frame: Any) -> str | None:
     values = frame.to_numpy(dtype=np.float64)
     needed = int(np.ceil((frame.shape[1] + 2) / ((1 - TEST_SHARE) * (1 - 1 / N_FOLDS))))
     if len(frame) < needed:
         return f"{frame.shape[1]} columns of numbers need {needed} rows"
-    for name, column in zip(frame, values.T):
-        why = _odd_column(column)
-        if why:
-            return f"column {name!r} {why}"
     standardized = (values - values.mean(axis=0)) / np.ptp(values, axis=0)
     name = _dependent_column(standardized, frame.columns)
-    return None if name is None else f"column {name!r} is a linear combination of others"
+    if name is None:
+        return None
+    return (
+        f"column {name!r} is a linear combination of others, which synthetic rows will not keep "
+        f"(--drop {name})"
+    )
 
 
 def _has_point_mass(values: np.ndarray) -> bool:
@@ -138,6 +143,8 @@ def _has_point_mass(values: np.ndarray) -> bool:
 
 
 def _odd_column(column: np.ndarray) -> str:
+    if len(column) < MIN_ROWS:
+        return f"has {len(column)} values only"
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.ptp(column)
     if not 1 / MAX_SPREAD < reach < MAX_SPREAD:

@@ -66,6 +66,7 @@ READ = {
     "euros": (csv([f"{v.translate(BACK)} €" for v in THOUSANDS], COUNT, sep=";"), "rw", "'€'"),
     "Swiss francs": (csv([v.replace(",", "'") for v in THOUSANDS], COUNT), "rw", "thousands"),
     "percent": (csv([f"{v}%" for v in SIZE], COUNT, names="ab"), "rw", "numbers with '%'"),
+    "units": (csv([f"{v} kg" for v in SIZE], COUNT, names="ab"), "rw", "numbers with 'kg'"),
     "bookkeeper's minus": (csv([f"({v})" for v in SIZE], COUNT, names="ab"), "rw", "parentheses"),
     "minus sign": (csv([f"\u2212{v}" for v in SIZE], COUNT, names="ab"), "rw", ""),
     "powers of ten": (csv([f"{v:.3e}" for v in 1e9 * SIZE], COUNT, names="ab"), "rw", ""),
@@ -129,7 +130,7 @@ CLEANED = {
     "titles": ("Report\nof 2023\n\n" + PLAIN, "rwc", "titles ('Report')"),
     "comments": ("# made by x\n# in m\n" + PLAIN, "rwc", "begin with #"),
     "names twice": (PLAIN + PLAIN, "rwc", "repeat the line of names: 1"),
-    "empty rows": (PLAIN + ",,\n,,\n", "rwc", ""),
+    "empty rows": (PLAIN + ",,\n,,\n", "rwc", "rows left out that are empty: 2"),
     "old Macintosh": (PLAIN.replace("\n", "\r"), "rwc", ""),
     "a word for holes": (
         csv(np.where(COUNT > 55, "unknown", SIZE), COUNT, names="ab"),
