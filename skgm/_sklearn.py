@@ -39,6 +39,7 @@ __all__ = [
     "fit_boosting",
     "fit_task",
     "limit_blas_threads",
+    "limit_openmp_threads",
     "limit_threads",
     "power_scaler",
     "progress_bar",
@@ -198,6 +199,17 @@ def epoch_ends(task: Any, estimator: Any, *, X: Any, state: Callable[[], dict[st
 def limit_blas_threads(n_threads: int) -> AbstractContextManager[Any]:
     """Return a context in which linear algebra runs on at most that many threads."""
     return _get_threadpool_controller().limit(limits=n_threads, user_api="blas")
+
+
+def limit_openmp_threads(n_threads: int | None) -> AbstractContextManager[Any]:
+    """Return a context in which OpenMP loops begun by this thread run on that many; None: on all.
+
+    Unlike the limit of linear algebra it is one of the calling thread alone, so that several may
+    hold it at a time.
+    """
+    if n_threads is None:
+        return nullcontext()
+    return _get_threadpool_controller().limit(limits=n_threads, user_api="openmp")
 
 
 def limit_threads(n_threads: int | None) -> AbstractContextManager[Any]:

@@ -7,16 +7,19 @@ finds nothing gives back the margin.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit, logit
+from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import has_fit_parameter
 
+from skgm._numerics.blocks import row_blocks
 from skgm._numerics.forest import Forest
 from skgm._sklearn import boosted_forest, fit_boosting
 from skgm.chain._splits import Splits, centering_shift, log_probability
@@ -30,6 +33,7 @@ _FOLDS, _HELD_OUT = 3, 0.1
 _LEAST_SHRINKAGE = 0.02  # below, the column counts as independent of the earlier ones
 _MAX_TREES, _PATIENCE = 500, 15
 _LEAST_CALIBRATED = 30  # simulated rows at a split; also the prior weight of a shift of zero
+_MOST_FEATURES, _SCREENED = 100, 50  # with more, those that differ most between the cells serve
 _CERTAIN = 1e-9  # probabilities of a classifier are kept away from 0 and 1 by this
 
 
@@ -83,6 +87,8 @@ class Factor:
         Added to the log-odds, so that drawn tables keep the margin.
     shrinkage : float
         How far to go from the log-odds of the margin to those of the model.
+    chosen : ndarray of int or None
+        Which features of the earlier columns the model sees; None for all.
     """
 
     margin: Margin
@@ -90,12 +96,14 @@ class Factor:
     model: Any
     shift: np.ndarray
     shrinkage: float = 1.0
+    chosen: np.ndarray | None = None
 
     def log_odds(self, prefix: np.ndarray, rows: np.ndarray, splits: np.ndarray) -> np.ndarray:
         """Return the log-odds of going right at splits for rows of features, in order, (m,)."""
         margin = self.splits.log_odds[splits]
         if self.model is None or not len(splits):
             return np.asarray(margin)
+        prefix = prefix if self.chosen is None else prefix[:, self.chosen]
         every = self.splits.features(np.arange(len(self.splits)))
         forest = _forest(self.model)
         if forest is None:
@@ -148,7 +156,7 @@ class Factor:
         if self.model is None:
             return self
         shift = self.shift.copy()
-        found = Factor(self.margin, self.splits, self.model, shift, self.shrinkage)
+        found = replace(self, shift=shift)
 
         def sides(splits: np.ndarray, odds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             added = np.zeros(len(shift))
@@ -203,16 +211,43 @@ def fit_factor(prefix: np.ndarray, x: np.ndarray, margin: Margin, training: Trai
     seen = np.flatnonzero(~np.isnan(x))
     if not prefix.shape[1] or not len(splits):
         return independent
-    rows, chosen, right = splits.examples(margin.cells(x[seen]))
+    cells = margin.cells(x[seen])
+    rows, taken, right = splits.examples(cells)
     rows = seen[rows]
     if right.all() or not right.any():
         return independent
-    features = np.hstack([prefix[rows], splits.features(chosen)])
+    chosen = None
+    if prefix.shape[1] > _MOST_FEATURES:
+        chosen = _screened(prefix[seen], cells, training.weight[seen])
+        prefix = prefix[:, chosen]
+    features = np.hstack([prefix[rows], splits.features(taken)])
     fit = _fit_boosted if training.estimator is None else _fit_classifier
     model, shrinkage = fit(features, right, rows, training)
     if shrinkage < _LEAST_SHRINKAGE:
         return independent
-    return Factor(margin, splits, model, np.zeros(len(splits)), shrinkage)
+    return Factor(margin, splits, model, np.zeros(len(splits)), shrinkage, chosen)
+
+
+def _screened(prefix: np.ndarray, cells: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the features whose ranks differ most between the cells, in their order, (s,).
+
+    By the share of variance between cells (the correlation ratio) of the rank, or of its distance
+    from the middle, where that is more; holes stand in the middle.
+    """
+    share = csr_array((weight, (cells, np.arange(len(cells)))))
+    share = share[share.sum(axis=1) > 0]
+    mass = share.sum(axis=1)
+    found = np.empty(prefix.shape[1])
+    for part in row_blocks(prefix.shape[1], _SCREENED):
+        ranks = rankdata(prefix[:, part], axis=0, nan_policy="omit")
+        ranks = np.nan_to_num(ranks / np.nanmax(ranks, axis=0) - 0.5)
+        ratios = []
+        for values in (ranks, np.abs(ranks)):
+            values = values - np.average(values, axis=0, weights=weight)
+            total = np.maximum((weight[:, None] * values**2).sum(axis=0), 1e-12)
+            ratios.append((((share @ values) ** 2) / mass[:, None]).sum(axis=0) / total)
+        found[part] = np.maximum(*ratios)
+    return np.sort(np.argsort(-found, kind="stable")[:_SCREENED])
 
 
 def _shrinkage(

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.utils.parallel import Parallel, delayed
 
 from skgm._numerics.importance import systematic_picks
+from skgm._sklearn import limit_openmp_threads
 from skgm.chain._factor import Factor, Training, column_features, fit_factor
 from skgm.tables._margins import Margin
 
@@ -35,14 +37,25 @@ class OrderedChain:
 
     @classmethod
     def fit(
-        cls, coded: np.ndarray, order: list[int], margins: list[Margin], training: Training
+        cls,
+        coded: np.ndarray,
+        order: list[int],
+        margins: list[Margin],
+        training: Training,
+        n_jobs: int | None = None,
     ) -> "OrderedChain":
-        """Fit a factor to every column given those before it."""
-        prefix, factors = np.empty((len(coded), 0)), []
-        for j in order:
-            factors.append(fit_factor(prefix, coded[:, j], margins[j], training))
-            prefix = np.hstack([prefix, column_features(coded[:, j], margins[j])])
-        return cls(order, factors)
+        """Fit a factor to every column given those before it, `n_jobs` of them at a time."""
+        columns = [column_features(coded[:, j], margins[j]) for j in order]
+
+        def fit(place: int) -> Factor:
+            prefix = np.hstack([np.empty((len(coded), 0)), *columns[:place]])
+            with limit_openmp_threads(None if n_jobs is None else 1):
+                return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
+
+        jobs = Parallel(n_jobs=n_jobs, prefer="threads")
+        # the last columns take longest
+        factors = jobs(delayed(fit)(place) for place in reversed(range(len(order))))
+        return cls(order, factors[::-1])
 
     def calibrate(self, n: int, rng: np.random.Generator) -> "OrderedChain":
         """Return the chain with shifts that keep the margins of n simulated rows."""

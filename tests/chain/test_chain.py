@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from skgm import DensityChain
+from skgm.chain._factor import Training, fit_factor
+from skgm.tables._margins import learn_margin
 
 RNG = np.random.default_rng(0)
 
@@ -219,3 +221,25 @@ def test_errors_name_column_and_cure(chain, table):
 def test_rows_outside_a_one_sided_support_have_no_density(chain, table):
     assert np.isneginf(chain.score_samples(table.head(2).assign(gain=-1.0))).all()
     assert np.isfinite(chain.score_samples(table.head(2).assign(gain=1e9))).all()
+
+
+def test_the_number_of_jobs_changes_no_bit(table):
+    one, two = (DensityChain(n_orders=1, random_state=0, n_jobs=n).fit(table) for n in (1, 2))
+    assert np.array_equal(one.score_samples(table), two.score_samples(table))
+    assert one.sample(20, random_state=0).equals(two.sample(20, random_state=0))
+
+
+def test_of_many_features_those_that_tell_cells_apart_are_screened():
+    """One that moves the mean, one that moves the spread, and holes, among 150 columns."""
+    rng = np.random.default_rng(0)
+    prefix = rng.normal(size=(300, 150))
+    prefix[rng.random(prefix.shape) < 0.1] = np.nan
+    x = np.nan_to_num(prefix[:, 7] + (np.abs(prefix[:, 90]) > 1)) + 0.1 * rng.normal(size=300)
+    margin = learn_margin(x, np.ones(300), {"kind": "number"}, 8)
+    training = Training(None, np.ones(300), rng.random(300), 0)
+    factor = fit_factor(prefix, x, margin, training)
+    assert len(factor.chosen) == 50
+    assert {7, 90} <= set(factor.chosen)
+    fresh = rng.normal(size=(300, 150))
+    gain = factor.log_density(fresh, fresh[:, 7]) - margin.log_density(fresh[:, 7])
+    assert gain.mean() > 0.3
