@@ -246,6 +246,30 @@ def _named(part: Any, family: Family) -> Callable[[Mapping[str, Any]], Any]:
     return function
 
 
+def _check_inside_for_functions(fit: Fit) -> None:
+    """Raise where an estimate lies on an edge, or within rounding of one, and say what to do."""
+    what, family = "Intervals of functions", fit.family
+    for name, value in fit.params.items():
+        parameter = family.parameter(name)
+        infinite = np.isposinf(value) & parameter.may_be_infinite
+        if infinite.any():
+            small = [case.small for case in family.special_cases if np.inf in case.null.values()]
+            cure = f"Fit MLEDensity({small[0]!r}), which it is there" if small else "Fix it"
+            raise ValueError(
+                f"{what} do not exist for column {fit.columns[int(np.argmax(infinite))]!r}: its "
+                f"{name!r} of the {family.name} family is infinite. {cure}."
+            )
+        check_off_boundary(fit, name, what)
+        near = parameter.high - value < _ROUNDED * (parameter.high - parameter.low)
+        if np.isfinite(parameter.high) and near.any():
+            raise ValueError(
+                f"{what} do not exist for column {fit.columns[int(np.argmax(near))]!r}: its "
+                f"{name!r} is {parameter.high:g} to rounding. Use confidence_intervals of the "
+                "parameter with method 'auto' or 'profile'."
+            )
+
+
+_ROUNDED = 1e-12  # distance from an upper end that has lost its digits
 _NONE = "none"  # what `methods` says of an interval that was not found
 
 
@@ -432,8 +456,7 @@ class FamilyInference(ParametricDensity):
         functions = named_functions(of, fit.family)
         if method == "auto":
             method = "wald" if fit.family.joint else "profile"
-        for name in self._estimate:
-            check_off_boundary(fit, name, "Intervals of functions")
+        _check_inside_for_functions(fit)
         check_estimate_off_edge(*fit[:4], "Intervals of functions")
         with naming_columns(fit.columns):
             found = {

@@ -51,10 +51,11 @@ def score_test(
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
         The data; None for a statsmodels result, which holds its own.
-    null : dict of str to float or array-like, (R, q), or smaller model
+    null : dict of str to float or array-like, str, (R, q), or smaller model
         Values by parameter name: a number stands for every column; NaN entries of an array are
-        not restricted. Or a matrix (r, k) and a vector (r,) for R theta = q, theta being all
-        parameters in the order of ``params_``, columns within parameters. Or a smaller model.
+        not restricted. Or equations, such as ``"x1 = 0, x2 - 2 * x3 = 1"``. Or a matrix (r, k) and
+        a vector (r,) for R theta = q, theta being all parameters in the order of ``params_``,
+        columns within parameters. Or a smaller model.
         All restrictions are tested jointly. Multivariate normal: any entries or linear functions
         of "mean"; "covariance" in full, or zeros that separate groups of columns (NaN elsewhere).
     robust : bool, default=False
@@ -136,7 +137,7 @@ def likelihood_ratio_test(
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
         The data; None for a statsmodels result, which holds its own.
-    null : dict of str to float or array-like, (R, q), or smaller model
+    null : dict of str to float or array-like, str, (R, q), or smaller model
         As in :func:`score_test`. A smaller model has more `fixed` parameters, or a family nested
         in that of `estimator` (exponential in gamma and Weibull, Rayleigh in Weibull, Cauchy and
         normal in Student's t, Poisson in negative binomial, independent normal columns in the
@@ -226,7 +227,7 @@ def wald_test(
         `fit` of a statsmodels model returned, see :func:`confidence_intervals`.
     X : array-like or data frame of shape (n_samples, n_features), default=None
         The data; None for a statsmodels result, which holds its own.
-    null : dict of str to float or array-like, (R, q), or smaller model
+    null : dict of str to float or array-like, str, (R, q), or smaller model
         As in :func:`score_test`, and any entries or linear functions of every parameter; of a
         symmetric matrix, theta holds the lower triangle row by row.
     robust : bool, default=False

@@ -282,3 +282,15 @@ def test_predicted_probabilities_and_ratios_of_statsmodels():
             fit, method="score", of=lambda b, at=at: special.expit(b["const"] + at * b["x1"])
         )
         assert_allclose(p["<lambda>"], special.expit(score), rtol=1e-8)
+
+
+def test_infinite_estimates_send_to_the_limit():
+    model = MLEDensity("t").fit(np.linspace(-1, 1, 12)[:, None])
+    with pytest.raises(ValueError, match=r"'df' of the student_t family is infinite. Fit MLEDensi"):
+        model.confidence_intervals(of=lambda p: p["scale"])
+
+
+def test_estimates_that_round_to_an_end_are_told():
+    model = MLEDensity("bernoulli").fit([[1.0], [0.0]], sample_weight=[20.0, 2e-13])
+    with pytest.raises(ValueError, match="'p' is 1 to rounding"):
+        model.confidence_intervals(of=lambda p: p["p"])

@@ -315,6 +315,14 @@ def test_heavy_tails_bound_no_degrees_of_freedom_from_below():
     assert np.isfinite([*found["loc"], *found["scale"]]).all()
 
 
+@pytest.mark.parametrize("rest", [1e-8, 1e-12])
+def test_standard_errors_may_be_far_smaller_than_the_interval(rest):
+    """Next to one the likelihood is that of 20 successes: p^20 falls to exp(-q / 2)."""
+    model = MLEDensity("bernoulli").fit([[1.0], [0.0]], sample_weight=[20.0, 20 * rest])
+    low = model.confidence_intervals(method="profile")["p"][0]
+    assert_allclose(low, np.exp(-CHI2 / 40), rtol=1e-6)
+
+
 def test_weights_below_one_row_have_no_exact_interval():
     x = data("normal", n=5, d=1)
     with pytest.raises(ValueError, match=r"weights sum to 0.2"):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, stats
 
 from skgm import ScoreMatchingGaussian
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
+from skgm.inference._likelihood.nulls import read_equations
 from skgm.inference.families import Gamma, Weibull
 from tests.inference.test_mle import data
 
@@ -253,3 +254,48 @@ def test_size_of_equal_shapes():
     for test in TESTS[:2]:
         pvalues = [test(MLEDensity(Gamma()), table, null).pvalue for table in X]
         assert abs(np.mean(np.array(pvalues) < 0.05) - 0.05) < 0.03
+
+
+def test_equations_say_what_dicts_and_matrices_say():
+    names = ["a", "np.log(x)[T.b]", "a2"]
+    assert read_equations("a = 1", names) == {"a": 1.0}
+    assert read_equations("2 * a2 = -3e-1, a = 0", names) == {
+        "a2": -0.15,
+        "a": 0.0,
+    }
+    R, q = read_equations("a - 2 * np.log(x)[T.b] + 1 = 0.5*a2, a2 = a", names)
+    assert_array_equal(R, [[1, -2, -0.5], [-1, 0, 1]])
+    assert_array_equal(q, [-1, 0])
+    for text in (
+        "a",
+        "a = = 1",
+        "a == 1",
+        "a = 1,",
+        "",
+        "a = b",
+        "a a2 = 1",
+        "2 * 3 = a",
+        "3a = 1",
+    ):
+        with pytest.raises(ValueError, match='must hold equations such as "a = 1"'):
+            read_equations(text, names)
+
+
+def test_equations_as_nulls():
+    X = np.random.default_rng(0).gamma(2.0, 3.0, (40, 2))
+    model = MLEDensity("gamma")
+    for test in (score_test, likelihood_ratio_test, wald_test):
+        assert test(model, X[:, :1], "shape = 2") == test(model, X[:, :1], {"shape": 2.0})
+    values = {"shape": [2.0, np.nan]}
+    by_text = likelihood_ratio_test(model, X, "shape[x0] = 2")
+    assert_allclose(by_text.statistic, likelihood_ratio_test(model, X, values).statistic)
+    R = np.array([[1.0, -1.0, 0.0, 0.0]])
+    by_text = likelihood_ratio_test(model, X, "shape[x0] = shape[x1]")
+    assert_allclose(by_text.statistic, likelihood_ratio_test(model, X, (R, 0.0)).statistic)
+
+
+@pytest.mark.parametrize("null", [{"shpae": 1.0}, "shpae = 1"])
+def test_a_misspelled_parameter_is_guessed(null):
+    X = np.random.default_rng(0).gamma(2.0, 3.0, (40, 1))
+    with pytest.raises(ValueError, match="Did you mean 'shape'"):
+        score_test(MLEDensity("gamma"), X, null)

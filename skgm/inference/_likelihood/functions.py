@@ -9,7 +9,7 @@ from scipy import special
 from skgm._numerics.differences import gradient
 from skgm.inference._likelihood.fit import restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, Line, ModelFit
-from skgm.inference._likelihood.nulls import Restriction
+from skgm.inference._likelihood.nulls import Restriction, did_you_mean
 from skgm.inference._likelihood.surfaces import family_surface, profile_ends
 
 __all__ = [
@@ -344,6 +344,7 @@ def _coefficients(label: str, terms: Mapping[str, float], names: list[str]) -> n
     if unknown or not terms:
         raise ValueError(
             f"of names unknown parameters {unknown}; this model has {', '.join(names)}."
+            f"{did_you_mean(unknown[0], names) if unknown else ''}"
         )
     vector = np.zeros(len(names))
     for name, coefficient in terms.items():

@@ -155,8 +155,8 @@ def _search(
 
     def at(step: int) -> np.ndarray:
         if np.isfinite(bound):
-            # one standard error at first, then halve the distance to the end of the space
-            near = estimate + scale * step
+            # standard errors at first, then halve the distance to the end of the space
+            near = estimate + scale * (np.exp2(step) - 1)
             inside = (near - bound) * np.sign(estimate - bound) > np.abs(estimate - bound) / 2
             return np.where(inside, near, bound + (estimate - bound) * 0.5**step)
         with np.errstate(over="ignore"):  # an end past the largest float is refused below

@@ -1,7 +1,9 @@
 """Null hypotheses: from what the user writes to arrays with NaN for what is left free."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,11 +19,13 @@ __all__ = [
     "check_covariance",
     "check_off_edge",
     "check_parameter_space",
+    "did_you_mean",
     "flat_information",
     "flat_scores",
     "flat_values",
     "linear_restriction",
     "parse_null",
+    "read_equations",
     "read_null",
 ]
 
@@ -86,9 +90,10 @@ def read_null(
 
     Parameters
     ----------
-    null : mapping or (R, q)
-        Values by parameter, or a matrix and a vector (or number) for R theta = q, theta being the
-        parameters in the order of `shapes`, of a symmetric matrix the lower triangle by rows.
+    null : mapping, str or (R, q)
+        Values by parameter, equations between them, or a matrix and a vector (or number) for
+        R theta = q, theta being the parameters in the order of `shapes`, of a symmetric matrix the
+        lower triangle by rows.
     shapes : mapping of str to tuple
         The shape of each parameter.
     columns : list of str
@@ -107,10 +112,15 @@ def read_null(
     ValueError
         As in :func:`parse_null`; a matrix or vector of the wrong shape, or of dependent rows.
     """
-    if not isinstance(null, tuple):
-        return Null(_shown(null), parse_null(null, shapes, aliases, endless))
     free = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
     labels = flat_labels(free, columns)
+    if isinstance(null, str):
+        null = read_equations(null, list(shapes) if len(shapes) == len(labels) else labels)
+        if isinstance(null, Mapping) and not set(null) <= set(shapes):  # "shape[x0]"
+            R = np.eye(len(labels))[[labels.index(label) for label in null]]
+            null = (R, np.array(list(null.values())))
+    if not isinstance(null, tuple):
+        return Null(_shown(null), parse_null(null, shapes, aliases, endless))
     found = linear_restriction(null, labels)
     used = found.matrix != 0
     if (used.sum(axis=1) > 1).any():
@@ -183,13 +193,15 @@ def parse_null(
     if not isinstance(null, Mapping):
         raise ValueError(
             f"null must be a dict from parameter names to values, such as "
-            f"{{{next(iter(shapes))!r}: 1.0}}, or a tuple (R, q) for R theta = q; got {null!r}."
+            f"{{{next(iter(shapes))!r}: 1.0}}, equations as a string, or a tuple (R, q) for "
+            f"R theta = q; got {null!r}."
         )
     null = {(aliases or {}).get(name, name): value for name, value in null.items()}
     unknown = [name for name in null if name not in shapes]
     if unknown:
         raise ValueError(
             f"null names unknown parameters {unknown}; this model has {', '.join(shapes)}."
+            f"{did_you_mean(unknown[0], [*shapes, *(aliases or {})])}"
         )
     parsed = {
         name: _values(name, null[name], shape, name in endless)
@@ -294,9 +306,9 @@ def linear_restriction(null: Any, names: list[str]) -> Restriction:
 
     Parameters
     ----------
-    null : dict of str to float, or (R, q)
-        Values by parameter name; or R of shape (r, k) or (k,) and q of shape (r,) or a number,
-        for R theta = q.
+    null : dict of str to float, str or (R, q)
+        Values by parameter name; equations; or R of shape (r, k) or (k,) and q of shape (r,) or a
+        number, for R theta = q.
     names : list of str
         The k parameters.
 
@@ -306,6 +318,8 @@ def linear_restriction(null: Any, names: list[str]) -> Restriction:
         Unknown names, wrong shapes, values that are not finite numbers, no restriction, or
         restrictions that repeat or contradict each other.
     """
+    if isinstance(null, str):
+        null = read_equations(null, names)
     if isinstance(null, Mapping):
         return _by_name(null, names)
     if isinstance(null, tuple) and len(null) == 2:
@@ -316,11 +330,76 @@ def linear_restriction(null: Any, names: list[str]) -> Restriction:
     )
 
 
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Return a question that names the nearest of the known names; "" where none is near."""
+    near = get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.7)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_TERM = re.compile(rf"\s*([+-]?)\s*(?:({_NUMBER})\s*\*\s*)?(?:@(\d+)@|({_NUMBER}))\s*")
+
+
+def read_equations(text: str, names: list[str]) -> Any:
+    """Return a null hypothesis from equations such as "a = 1, b - 2 * c = 0".
+
+    Parameters
+    ----------
+    text : str
+        Equations between sums of numbers and of multiples of parameters, separated by commas.
+    names : list of str
+        The k parameters.
+
+    Returns
+    -------
+    null : dict of str to float, or (R, q)
+
+    Raises
+    ------
+    ValueError
+        What is no such equation.
+    """
+    # names may hold any sign: numbers stand for them; longer ones first, as one may begin another
+    any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    whole = rf"(?<![\w.])(?:{any_name})(?!\w)"
+    plain = re.sub(whole, lambda match: f"@{names.index(match[0])}@", text)
+    rows = []
+    for equation in plain.split(","):
+        sides = [_sum(side, len(names)) for side in equation.split("=")]
+        if len(sides) != 2 or any(side is None for side in sides):
+            words = re.findall(r"[^\W\d]\w*", re.sub("@\\d+@", "", equation))
+            raise ValueError(
+                f'null must hold equations such as "{names[0]} = 1", of numbers and multiples '
+                f"of {', '.join(names)}, separated by commas; got {text!r}."
+                f"{did_you_mean(words[0], names) if words else ''}"
+            )
+        rows.append(sides[0] - sides[1])
+    R, q = np.array(rows)[:, :-1], -np.array(rows)[:, -1]
+    if ((R != 0).sum(axis=1) == 1).all() and R.any(axis=0).sum() == len(R):
+        entries = (R != 0).argmax(axis=1)
+        return {names[j]: float(q[i] / R[i, j]) + 0.0 for i, j in enumerate(entries)}  # no -0
+    return R, q
+
+
+def _sum(text: str, k: int) -> Any:
+    """Return the coefficients of k parameters and the constant of a sum; None if it is none."""
+    row, place = np.zeros(k + 1), 0
+    while place < len(text):
+        term = _TERM.match(text, place)
+        if term is None or (place > 0 and not term[1]) or (term[2] and term[4]):
+            return None
+        size = float(term[2] or term[4] or 1) * (-1 if term[1] == "-" else 1)
+        row[-1 if term[4] else int(term[3])] += size
+        place = term.end()
+    return row if place else None
+
+
 def _by_name(null: Mapping[str, Any], names: list[str]) -> Restriction:
     unknown = [name for name in null if name not in names]
     if unknown:
         raise ValueError(
             f"null names unknown parameters {unknown}; this model has {', '.join(names)}."
+            f"{did_you_mean(unknown[0], names)}"
         )
     if not null:
         raise ValueError("null restricts nothing: it is empty.")

@@ -1,7 +1,6 @@
 """Finds families by name, with their constants given and what is known of them held."""
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from numbers import Number
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from skgm.inference._likelihood.nulls import did_you_mean
 from skgm.inference.families._base import Family
 from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._fixed import FixedFamily
@@ -107,14 +107,8 @@ def get_family(family: Any) -> Family:
     raise ValueError(
         f"family must be one of {', '.join(map(repr, known))}, another univariate distribution "
         f"of scipy.stats (or its name), not frozen, or a Family; got {family!r}."
-        f"{_did_you_mean(family, [*known, *_scipy_names()])}"
+        f"{did_you_mean(family, [*known, *_scipy_names()])}"
     )
-
-
-def _did_you_mean(name: Any, known: Iterable[str]) -> str:
-    """Return a question that names the nearest of the known names; "" where none is near."""
-    near = get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.7)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _scipy_names() -> list[str]:
@@ -199,7 +193,7 @@ def _advice(family: Family, name: str, names: Mapping[str, str]) -> str:
             " It has no location: subtract loc from the column, or pass the distribution of "
             "scipy.stats itself as the family."
         )
-    return _did_you_mean(name, names)
+    return did_you_mean(name, names)
 
 
 def _one_number(name: str, value: Any) -> Any:
