@@ -102,8 +102,8 @@ ESTIMATORS = [
     (
         StackedDensity(
             [
-                ("mixture", GaussianMixtureDensity(2)),
-                ("gaussian", ScoreMatchingGaussian(missing="em")),
+                ("full", ScoreMatchingGaussian(missing="em")),
+                ("diag", ScoreMatchingGaussian("diag", missing="em")),
             ],
             min_weight=0.0,
         ),

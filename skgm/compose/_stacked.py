@@ -364,6 +364,9 @@ class StackedDensity(BaseComposition, DensityEstimator):
         self._check_values(array)
         return array if frame_schema(X) is None or self._frame_schema is None else X
 
+    def _base_measures(self) -> list[str]:
+        return _base_measures(self.members_[0][1], self.n_features_in_)
+
     def _log_weights(self) -> np.ndarray:
         return np.log([self.weights_[name] for name, _ in self.members_])
 
