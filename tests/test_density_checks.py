@@ -121,8 +121,21 @@ ESTIMATORS = [
 FAR_FROM_EXPONENTIAL = [MLEDensity("rayleigh"), MLEDensity("inverse_gaussian")]
 
 
-@parametrize_with_density_checks([estimator for estimator, _ in ESTIMATORS])
+# Each check of these trains models, which is a third of the time of all checks: CI runs them.
+TRAINED = (DDPM, KernelExpFamily, NCEDensity, StackedDensity)
+QUICK = [estimator for estimator, _ in ESTIMATORS if not isinstance(estimator, TRAINED)]
+LONG = [estimator for estimator, _ in ESTIMATORS if isinstance(estimator, TRAINED)]
+
+
+@parametrize_with_density_checks(QUICK)
 def test_density_checks(estimator, check):
+    with only_documented_warnings(estimator):
+        check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_density_checks(LONG)
+def test_density_checks_of_trained_models(estimator, check):
     with only_documented_warnings(estimator):
         check(estimator)
 
