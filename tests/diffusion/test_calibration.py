@@ -149,6 +149,7 @@ def test_rows_of_broken_weight_are_held_out_whole():
     assert_allclose(kept.n_rows + out.n_rows, weight.sum(), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_fit_calibrates_short_tables_only_and_not_where_updates_are_given():
     X, _ = make_moons(80, noise=0.1, random_state=0)
     model = DDPM(random_state=0).fit(X)
@@ -176,6 +177,7 @@ def test_a_weight_is_that_many_rows_in_the_trial_too():
     assert one.n_iter_ == two.n_iter_
 
 
+@pytest.mark.slow
 def test_normal_rows_are_left_to_the_fitted_gaussian():
     rng = np.random.default_rng(0)
     X, fresh = rng.standard_normal((120, 6)), rng.standard_normal((1000, 6))

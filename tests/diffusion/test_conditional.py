@@ -59,6 +59,7 @@ def test_normal_table_is_exact(n_particles):
     assert_allclose(rows[:, 0], 0.5, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_clusters_come_in_the_right_shares():
     """Three clusters of which the known value decides the odds: shares of 3000 draws.
 

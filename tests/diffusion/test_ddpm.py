@@ -109,6 +109,7 @@ def test_many_columns_are_scored_along_fixed_directions():
     assert abs(gap.mean()) < 4 * gap.std() / 10 + 0.05
 
 
+@pytest.mark.slow
 def test_elbo_is_close_to_the_flow_on_moons(moons):
     rows = MOONS[:100]
     bound, error = moons.elbo(rows, 50, return_se=True)
@@ -347,6 +348,7 @@ def test_a_row_beyond_every_class():
     assert np.isfinite(model.score_function(far)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prediction", ["eps", "x0"])
 def test_other_predictions_learn_too(prediction):
     model = DDPM(prediction=prediction, max_iter=300, n_score_steps=90, random_state=0).fit(MOONS)
@@ -438,6 +440,7 @@ def test_parameters_that_fix_the_model_need_a_new_fit(moons, name, value):
     assert_array_equal(model.score_samples(MOONS[:3]), before)
 
 
+@pytest.mark.slow
 def test_score_function_of_classes_by_a_regressor_weights_them_by_their_bounds():
     regressor = ExtraTreesRegressor(5, min_samples_leaf=5, random_state=0)
     model = DDPM(regressor, n_noise=5, class_conditional=True, random_state=0).fit(IRIS, NAMES)
@@ -449,6 +452,7 @@ def test_score_function_of_classes_by_a_regressor_weights_them_by_their_bounds()
         model.score_function(IRIS[:4], t=500)
 
 
+@pytest.mark.slow
 def test_an_inaccurate_solver_is_reported_and_a_fine_one_is_not():
     """The exact denoiser of few rows with little noise is stiff: its density is known."""
     model = DDPM("empirical", sigma_min=0.05, scaling="standard", n_score_steps=8)

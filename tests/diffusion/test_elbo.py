@@ -155,6 +155,7 @@ def normal_log_density(x, covariance):
     return -0.5 * (squares + np.linalg.slogdet(2 * np.pi * covariance)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derivatives", [True, False])
 def test_close_to_the_true_density_of_moons(derivatives):
     """Fifty levels; 0.05 nats is what the discrete chain may cost, three errors what noise may.

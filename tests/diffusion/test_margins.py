@@ -241,6 +241,7 @@ def test_bound_is_in_the_same_units(untrained):
     assert abs(bound - untrained.score(X)) < 0.1 + 3 * error
 
 
+@pytest.mark.slow
 def test_bending_pays_on_rows_held_out():
     """Lognormal columns: nats a row, where no row counts for more than five.
 

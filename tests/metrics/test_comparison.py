@@ -83,6 +83,7 @@ def test_expected_difference_is_the_kullback_leibler_divergence():
     assert result.standard_error < 0.01
 
 
+@pytest.mark.slow
 def test_interval_covers_the_kullback_leibler_divergence():
     """4000 replications at n = 100: the 95% interval covers within 4.5 binomial errors (1.55%).
 

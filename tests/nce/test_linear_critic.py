@@ -410,6 +410,7 @@ def test_parameters_may_be_in_odd_units(unit):
     assert error < 0.05 / unit  # maximum likelihood: one over the root of n
 
 
+@pytest.mark.slow
 def test_three_hidden_units_are_found_from_small_random_weights():
     """As good as from the truth; scaled by the first curvature alone, this start fails."""
     rng = np.random.default_rng(1)

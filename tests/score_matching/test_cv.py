@@ -53,6 +53,7 @@ def test_cross_validation_scores_held_out_rows():
     assert_allclose(search.criterion_[0], by_hand, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_chosen_graph_of_a_chain_is_the_chain():
     truth = (chain(20) != 0) & ~np.eye(20, dtype=bool)
     for seed in range(5):

@@ -34,6 +34,7 @@ def observed_loglik(X, mean, covariance):
     return total
 
 
+@pytest.mark.slow
 def test_it_is_the_maximum_of_the_observed_likelihood():
     """A general optimizer over mean and Cholesky factor finds nothing better."""
     X = holed(60)

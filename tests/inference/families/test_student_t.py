@@ -231,6 +231,7 @@ def test_unbounded_likelihoods_are_refused():
         MLEDensity("t").fit(heavy)
 
 
+@pytest.mark.slow
 def test_r_star_needs_held_df():
     statistics = FAMILY.summarize(sample(30, 1), None)
     with pytest.raises(ValueError, match="need known degrees of freedom"):
