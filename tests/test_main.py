@@ -94,6 +94,16 @@ def test_quick_job_from_the_shell(folder):
     assert np.isfinite(written.to_numpy()).all()
 
 
+@pytest.mark.slow
+def test_the_default_job_fits_every_density_that_suits(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in MODELS:
+        fitted = any(line.startswith(name + " ") and "[" in line for line in lines)
+        assert fitted or any(line.startswith(f"note: {name} left out") for line in lines), name
+    assert any("178 synthetic rows of" in line for line in lines)
+
+
 def test_help_names_every_model_and_option(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

@@ -14,7 +14,7 @@ from skgm._main._columns import Style
 from skgm._main._files import check_output, write_files
 from skgm._main._models import MODELS, Setting
 from skgm._main._plot import can_plot, pair_plot
-from skgm._main._report import align, negative_note, table_lines
+from skgm._main._report import _apart, align, negative_note, table_lines
 from skgm._main._split import find_obstacles, split_table
 from skgm._main._table import Table, default_table
 
@@ -276,6 +276,11 @@ def test_negative_draws_are_noted_where_the_table_has_none():
     drawn = pd.DataFrame({"size": [-1.0, 1, 2, 3], "change": [-1.0, -2, 0, 1]})
     (note,) = negative_note(table, drawn)
     assert note.endswith("has none: size (25.0%)")
+
+
+def test_figures_of_large_columns_can_be_told_apart():
+    assert _apart([1e9 + 1.5, 1e9, 1e9 + 3]) == ["1000000001.5", "1000000000", "1000000003"]
+    assert _apart([189778.37, 188631.2, 190925.5]) == ["189780", "188630", "190930"]
 
 
 def test_columns_are_aligned():
