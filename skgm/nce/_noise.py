@@ -413,8 +413,10 @@ class EstimatorNoise:
         """Return (n, d) draws in random order, from a seed of `rng`'s."""
         seed = int(rng.integers(2**31))
         inner = _thawed(self.estimator)
-        if "random_state" in inspect.signature(inner.sample).parameters:
-            drawn = inner.sample(n, random_state=seed)
+        options = inspect.signature(inner.sample).parameters
+        if "random_state" in options:  # rows that repel one another would spoil the error of log Z
+            independent = {"balanced": False} if "balanced" in options else {}
+            drawn = inner.sample(n, random_state=seed, **independent)
         else:  # as GaussianMixture, which draws from its own random_state
             inner = copy.copy(inner)
             inner.random_state = np.random.RandomState(seed)
