@@ -22,9 +22,9 @@ BELOW = {
     "nce": {"inference"},
     "score_matching": {"inference", "nce"},
     "rbm": set(),
-    "diffusion": set(),
     "chain": set(),
     "mixture": set(),
+    "diffusion": {"chain"},
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [

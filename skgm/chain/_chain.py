@@ -24,9 +24,8 @@ from skgm._sklearn import (
 )
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
-from skgm.chain._factor import Factor, Training
+from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
-from skgm.chain._splits import Splits
 from skgm.tables._margins import CategoryMargin, Margin, NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_n_samples
@@ -38,7 +37,6 @@ _CELLS = (8, 64)  # least and most cells of a column of numbers
 _ROWS_PER_CELL = 16
 _SEVERAL_ORDERS_UP_TO = 1_000_000  # entries of the table
 _CALIBRATION_ROWS = (2000, 20_000)
-_OF_FACTORS = ("model", "shift", "shrinkage", "chosen")
 _PARTICLES, _ROWS_AT_ONCE, _LEAST_ESS = 64, 500, 0.1
 
 
@@ -229,7 +227,7 @@ class DensityChain(DensityEstimator):
                 if self.calibrate:
                     n_rows = int(np.clip(weight.sum(), *_CALIBRATION_ROWS))
                     chain = chain.calibrate(n_rows, rng)
-                self._chains.append(_state(chain))
+                self._chains.append(chain.state())
                 if epoch_ends(task, self, X=X, state=lambda: dict(vars(self))):
                     break
             self.orders_ = self.orders_[: len(self._chains)]
@@ -309,17 +307,7 @@ class DensityChain(DensityEstimator):
         """Return the fitted chains, put together from plain fitted state."""
         kinds = {"CategoryMargin": CategoryMargin, "NumberMargin": NumberMargin}
         margins = [kinds[kind](**state) for kind, state in self._margins]
-        splits = [Splits.of(margin.mass) for margin in margins]
-        return [
-            OrderedChain(
-                chain["order"],
-                [
-                    Factor(margins[j], splits[j], *parts)
-                    for j, *parts in zip(chain["order"], *(chain[key] for key in _OF_FACTORS))
-                ],
-            )
-            for chain in self._chains
-        ]
+        return [OrderedChain.of_state(chain, margins) for chain in self._chains]
 
     def _reader(self) -> TableReader:
         return TableReader(self.columns_, self._frame_schema, self._sample_dtype)
@@ -527,9 +515,3 @@ def _places(rows: np.ndarray, margins: list[Margin]) -> np.ndarray:
             scaled[:, j] = (rows[:, j] - margin.center) / margin.scale
     keys = row_keys(np.where(np.isnan(scaled), -1e6, scaled))
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _state(chain: OrderedChain) -> dict[str, Any]:
-    """Return a fitted chain as plain data and scikit-learn's classifiers."""
-    each = {key: [getattr(f, key) for f in chain.factors] for key in _OF_FACTORS}
-    return {"order": chain.order, **each}

@@ -1,8 +1,9 @@
 """Reads tables into rows of real numbers, and restores drawn rows to the kind of table they were.
 
-The table is coded by :mod:`skgm.tables._reader` and, if it has categories, whole numbers or times,
-encoded by :mod:`skgm.tables._encoding`. The estimator that the methods are given is for its column
-names and width.
+The table is coded by :mod:`skgm.tables._reader`. Its numbers are the rows of the diffusion, encoded
+by :mod:`skgm.tables._encoding` if some are whole. Its categories are left to a chain after the
+diffusion; where rows come in parts, which a chain cannot learn, they are encoded too. The estimator
+that the methods are given is for its column names and width.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ from skgm.tables._reader import TableReader
 
 __all__ = ["TableCoding", "read_training_table"]
 
+_NOTHING = (
+    "Every column of X is a category with a single value: there is nothing to learn. Give a table "
+    "with a column that varies."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class TableCoding:
@@ -27,11 +33,15 @@ class TableCoding:
     reader : TableReader
         Between tables and coded ones.
     encoding : Encoding or None
-        Between coded tables and rows of real numbers; None for a table of real numbers alone.
+        Between coded columns and rows of real numbers; None for real numbers alone.
+    numbers : ndarray of shape (n_numbers,), default=None
+        The columns that the rows encode, where the others are categories left to a chain; None for
+        all columns.
     """
 
     reader: TableReader
     encoding: Encoding | None
+    numbers: np.ndarray | None = None
 
     @property
     def columns(self) -> list[dict[str, Any]]:
@@ -46,7 +56,7 @@ class TableCoding:
     @property
     def is_mixed(self) -> bool:
         """Whether there are columns of other things than real numbers."""
-        return self.encoding is not None
+        return not self.reader.is_real
 
     @property
     def noise_variance(self) -> np.ndarray | None:
@@ -66,13 +76,23 @@ class TableCoding:
         self, estimator: Any, X: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return more training rows encoded, and their weights or None."""
+        if self.numbers is not None:
+            raise ValueError(
+                "partial_fit cannot go on from a fit with columns of categories: they are learned "
+                "by trees, which take all rows at once. Call fit with all rows, or partial_fit "
+                "from the first rows on."
+            )
         coded = self.reader.code(estimator, X, holes=False, fractions=False)
         return self._encoded(coded), _weights(sample_weight, coded)
 
-    def rows(self, estimator: Any, X: Any) -> np.ndarray:
-        """Return rows to score, encoded; rows of probability zero are infinite."""
-        coded = self.reader.code(estimator, X, holes=False)
-        return coded if self.encoding is None else self.encoding.encode(coded)
+    def scored(self, estimator: Any, X: Any) -> np.ndarray:
+        """Return rows to score, coded."""
+        return self.reader.code(estimator, X, holes=False)
+
+    def rows(self, coded: np.ndarray) -> np.ndarray:
+        """Return coded rows encoded; rows of probability zero are infinite."""
+        part = coded if self.numbers is None else coded[:, self.numbers]
+        return part if self.encoding is None else self.encoding.encode(part)
 
     def coded(self, estimator: Any, given: Any) -> np.ndarray:
         """Return coded rows to complete, NaN for missing values."""
@@ -80,9 +100,10 @@ class TableCoding:
 
     def encoded(self, coded: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the known values of coded rows as the model sees them, with noise."""
+        part = coded if self.numbers is None else coded[:, self.numbers]
         if self.encoding is None:
-            return coded
-        rows = self._encoded(coded)
+            return part
+        rows = self._encoded(part)
         normal = rng.standard_normal((len(rows), int(self.encoding.is_noisy.sum())))
         return rows + self.encoding.noise(normal)[0]
 
@@ -93,8 +114,16 @@ class TableCoding:
         return np.where(self.encoding.is_bits, np.array([[-np.inf], [np.inf]]), bounds)
 
     def decoded(self, rows: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-        """Return drawn rows as coded ones; whole numbers stay within the training range."""
-        return rows if self.encoding is None else self.encoding.decode(rows, *bounds)
+        """Return drawn rows as coded ones; whole numbers stay within the training range.
+
+        Categories that a chain draws are NaN.
+        """
+        part = rows if self.encoding is None else self.encoding.decode(rows, *bounds)
+        if self.numbers is None:
+            return part
+        coded = np.full((len(rows), len(self.columns)), np.nan)
+        coded[:, self.numbers] = part
+        return coded
 
     def _encoded(self, coded: np.ndarray, positive: np.ndarray | None = None) -> np.ndarray:
         """Encode training rows or known values; raise for categories of probability zero.
@@ -119,29 +148,37 @@ class TableCoding:
                 )
         encoded = self.encoding.encode(coded)
         if not encoded.shape[1]:
-            raise ValueError(
-                "Every column of X is a category with a single value: there is nothing to learn. "
-                "Give a table with a column that varies."
-            )
+            raise ValueError(_NOTHING)
         return encoded
 
 
 def read_training_table(
-    estimator: Any, X: Any, sample_weight: Any, *, min_samples: int = 1, more_to_come: bool = False
-) -> tuple[TableCoding, np.ndarray, np.ndarray | None]:
-    """Validate a training table; return its coding, its encoded rows, and its weights or None.
+    estimator: Any, X: Any, sample_weight: Any, *, min_samples: int = 1, in_parts: bool = False
+) -> tuple[TableCoding, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Validate a training table; return its coding, coded and encoded rows, and weights or None.
 
-    With `more_to_come`, declared categories without rows are allowed in later rows.
+    With `in_parts` more rows will come: categories are encoded, and those that are declared without
+    rows are allowed in later rows.
     """
     reader, coded = TableReader.learn(estimator, X, min_samples=min_samples)
     weight = _weights(sample_weight, coded)
     if reader.is_real:
-        return TableCoding(reader, None), coded, weight
-    kinds = encoded_kinds(reader.columns)
-    sizes = [len(about.get("values", ())) for about in reader.columns]
-    reserve = MOST_CATEGORIES if more_to_come else 0
-    coding = TableCoding(reader, Encoding.learn(coded, kinds, sizes, weight, reserve=reserve))
-    return coding, coding._encoded(coded, positive=weight), weight
+        return TableCoding(reader, None), coded, coded, weight
+    columns, kinds = reader.columns, encoded_kinds(reader.columns)
+    numbers = None
+    if not in_parts and reader.which("category").any():
+        numbers = np.flatnonzero(~reader.which("category"))
+        kinds = [kinds[j] for j in numbers]
+        if not len(numbers) and not np.ptp(coded, axis=0).any():
+            raise ValueError(_NOTHING)
+    part = coded if numbers is None else coded[:, numbers]
+    encoding = None
+    if set(kinds) - {"real"}:
+        sizes = [len(about.get("values", ())) for about in columns]
+        reserve = MOST_CATEGORIES if in_parts else 0
+        encoding = Encoding.learn(part, kinds, sizes, weight, reserve=reserve)
+    coding = TableCoding(reader, encoding, numbers)
+    return coding, coded, coding._encoded(part, positive=weight), weight
 
 
 def _weights(sample_weight: Any, rows: np.ndarray) -> np.ndarray | None:

@@ -22,8 +22,9 @@ from skgm.diffusion._process import log_normal, posterior_weights
 from skgm.diffusion._scaling import Scaler, bend
 from skgm.diffusion._schedule import NoiseSchedule
 
-__all__ = ["Known", "constraints", "draw_given"]
+__all__ = ["N_PARTICLES", "Known", "constraints", "draw_given", "draw_particles"]
 
+N_PARTICLES = 16  # of the filter of one completion
 _BLOCK = 1 << 15  # particles moved together
 _ENTRIES = 1 << 23  # of the bases of rows completed together, if every row has its own
 _FAR = 1e140  # scaled units: beyond, squares overflow
@@ -104,7 +105,7 @@ def draw_given(
     errors: np.ndarray,
     *,
     log_prior: np.ndarray | None = None,
-    n_particles: int = 16,
+    n_particles: int = N_PARTICLES,
 ) -> np.ndarray:
     """Return completions of rows, (m * n_samples, d), grouped by row, in the units of the table.
 
@@ -134,15 +135,36 @@ def draw_given(
     rows : ndarray of shape (m * n_samples, d)
     """
     rows = np.repeat(np.asarray(given, dtype=np.float64), n_samples, axis=0)
-    drawn = np.empty_like(rows)
-    n_classes = len(scaler.location)
-    group = max(1, min(_BLOCK // n_particles, _ENTRIES // (n_classes * rows.shape[1] ** 2)))
-    for start in range(0, len(rows), group):
-        part = slice(start, start + group)
-        drawn[part] = _filter(
-            denoiser, scaler, rows[part], rng, schedule, errors, log_prior, n_particles
-        )
-    return drawn
+    parts = (denoiser, scaler, rows, rng, schedule, errors, log_prior, n_particles)
+    return draw_particles(*parts, every=False)[0]
+
+
+def draw_particles(
+    denoiser: Any,
+    scaler: Scaler,
+    given: np.ndarray,
+    rng: np.random.Generator,
+    schedule: NoiseSchedule,
+    errors: np.ndarray,
+    log_prior: np.ndarray | None,
+    n_particles: int,
+    *,
+    every: bool,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Run a filter for each row of `given`, (m, d), with parameters as in `draw_given`.
+
+    Return completions, (m * p, d), grouped by row, their classes (None without), and the logs of
+    their weights, (m, p). `every`: all particles; else p = 1, one of each row picked by weight.
+    """
+    d, n_classes = given.shape[1], len(scaler.location)
+    group = max(1, min(_BLOCK // n_particles, _ENTRIES // (n_classes * max(d, 1) ** 2)))
+    found = [
+        _filter(denoiser, scaler, part, rng, schedule, errors, log_prior, n_particles, every)
+        for part in np.split(given, range(group, len(given), group))
+    ]
+    rows, codes, log_weight = zip(*found)
+    joined = None if log_prior is None else np.concatenate(codes)
+    return np.concatenate(rows), joined, np.concatenate(log_weight)
 
 
 def _filter(
@@ -154,8 +176,9 @@ def _filter(
     errors: np.ndarray,
     log_prior: np.ndarray | None,
     n_particles: int,
-) -> np.ndarray:
-    """Run one filter per row; return one particle of each, chosen by weight, unscaled."""
+    every: bool,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Run one filter per row; return one particle of each, or all, as `draw_particles` does."""
     known, codes, log_weight = _start(scaler, rows, rng, log_prior, n_particles)
     d, r = rows.shape[1], scaler.n_active
     w = rng.standard_normal((len(rows) * n_particles, d))
@@ -183,9 +206,11 @@ def _filter(
             own = np.where(known.mask, spread * noise, 0.0)
             ratio = _log_normal(off, variance, known.mask) - _log_normal(own, posterior, known.mask)
             log_weight += ratio.reshape(log_weight.shape)
-    chosen = _one_each(log_weight, rng)
-    u = known.take(chosen).rotate_back(w[chosen])
-    return scaler.unscale_each(u, None if codes is None else codes[chosen])
+    if not every:
+        chosen = _one_each(log_weight, rng)
+        known, w, codes = known.take(chosen), w[chosen], None if codes is None else codes[chosen]
+        log_weight = np.zeros((len(rows), 1))
+    return scaler.unscale_each(known.rotate_back(w), codes), codes, log_weight
 
 
 def _start(

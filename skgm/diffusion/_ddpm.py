@@ -2,11 +2,11 @@
 
 import numbers
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
@@ -19,12 +19,12 @@ from skgm._sklearn import (
     transactional,
 )
 from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, try_out, wants_trial
+from skgm.diffusion._categories import CategoryChain
 from skgm.diffusion._classes import check_same_classes, coded_classes
 from skgm.diffusion._coding import TableCoding, read_training_table
 from skgm.diffusion._density import SAMPLERS, DiffusionDensity
 from skgm.diffusion._empirical import EmpiricalKind
 from skgm.diffusion._flow import Probes
-from skgm.diffusion._model import DiffusionModel
 from skgm.diffusion._network import (
     Architecture,
     NetworkKind,
@@ -33,7 +33,6 @@ from skgm.diffusion._network import (
     one_blas_thread,
 )
 from skgm.diffusion._regressor import RegressorKind
-from skgm.diffusion._samplers import schedule_of
 from skgm.diffusion._scaling import Summary, choose_bends, fit_scaler
 from skgm.diffusion._schedule import SCHEDULES
 from skgm.diffusion._torch import TorchKind
@@ -149,8 +148,8 @@ class DDPM(DiffusionDensity):
         Learn the density of each class of `y`, and that of the table as their mixture.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, column numbers or names. "from_dtype": those of a data
-        frame that hold text, booleans or a categorical dtype. None: no column. An ordered pandas
-        categorical of five levels or more is learned by its rank.
+        frame that hold text, booleans or a categorical dtype. None: no column. A chain of boosted
+        classifiers learns them after the numbers (see Notes).
     integer_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
         dtype. Arrays have none unless they are named here.
@@ -177,8 +176,8 @@ class DDPM(DiffusionDensity):
     denoiser_ : regressor or torch module
         The fitted regressor or module (with averaged parameters), if `denoiser` is one.
     location_ : ndarray of shape (n_classes or 1, n_coded_columns)
-        Means that the scaling subtracts, of transformed columns. A category has one column less
-        than it has values, or a single one if it is learned by its rank.
+        Means that the scaling subtracts, of transformed columns of numbers. (After `partial_fit`
+        also of categories: one column less than a category has values, or a single rank.)
     level_errors_ : ndarray of shape (n_levels, n_varying_columns)
         Mean squared error of F at evenly spaced angles.
     loss_curve_ : list of float
@@ -197,7 +196,8 @@ class DDPM(DiffusionDensity):
         Names of the columns, if `fit` saw a data frame with text names.
     log_density_kind_ : str
         "estimate" (a numerical solution, and beyond 64 columns traces along fixed directions) or
-        "lower_bound" (of the chain; of the log-probability of rows with discrete columns).
+        "lower_bound" (of the chain; of the log-probability of rows with whole numbers), or "exact"
+        for a table of categories alone.
 
     Raises
     ------
@@ -233,6 +233,11 @@ class DDPM(DiffusionDensity):
     on u, which is zero for the true F, and c, within [0, 1], that of the targets on the rest. If
     the network has learned nothing that generalizes, the model is the fitted Gaussian (of each
     class).
+
+    Categories d of a row with numbers x have the log-probability
+    :math:`\sum_t \log P(d_t \mid x, d_1, \dots, d_{t-1})`, which is added to the log-density of x:
+    the factors of :class:`skgm.DensityChain`. In a table that `partial_fit` learns in parts they
+    are points in space, and :meth:`score_samples` is a lower bound.
 
     The network computes in float32. A row has the same log-density in any batch. An integer weight
     is that many repetitions of the row.
@@ -376,7 +381,8 @@ class DDPM(DiffusionDensity):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
-            coding, rows, weight = read_training_table(self, X, sample_weight, min_samples=2)
+            read = read_training_table(self, X, sample_weight, min_samples=2)
+            coding, coded, rows, weight = read
             kind = self._kind()
             start = (
                 self.__dict__.get(kind.attribute) if self.warm_start and kind.can_start else None
@@ -393,6 +399,9 @@ class DDPM(DiffusionDensity):
                 bends = choose_bends(table.rows, table.codes, table.weight, coding.may_bend)
             self._scale(self._summary_of(table, bends), bends)
             rng = as_generator(self.random_state)
+            if coding.numbers is not None:
+                counted = slice(None) if weight is None else weight > 0
+                self._fit_categories(coded[counted], table, rng)
             self._draw_probes(rng)
             data = self._scaled(table)
             self._choose_widths(data.n_rows)
@@ -433,8 +442,8 @@ class DDPM(DiffusionDensity):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=1) as context:
             first = not hasattr(self, "_summary")
             if first:
-                read = read_training_table(self, X, sample_weight, more_to_come=True)
-                coding, rows, weight = read
+                read = read_training_table(self, X, sample_weight, in_parts=True)
+                coding, _, rows, weight = read
                 self._forget(coding, kind)
             else:
                 self._check_as_fitted(kind)
@@ -464,7 +473,7 @@ class DDPM(DiffusionDensity):
 
     def _forget(self, coding: TableCoding, kind: DenoiserKind) -> None:
         """Start with the coding of a new table, and nothing learned."""
-        for name in ("classes_", "class_prior_", "_seed"):
+        for name in ("classes_", "class_prior_", "_seed", "_categories"):
             self.__dict__.pop(name, None)
         self._forget_denoiser()
         self._coding = coding
@@ -472,8 +481,17 @@ class DDPM(DiffusionDensity):
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.n_iter_ = 0
-        bound = kind.by_elbo(self.score_method) or coding.is_mixed
+        bound = kind.by_elbo(self.score_method) or coding.encoding is not None
         self.log_density_kind_ = "lower_bound" if bound else "estimate"
+        if coding.numbers is not None and not len(coding.numbers):
+            self.log_density_kind_ = "exact"
+
+    def _fit_categories(self, coded: np.ndarray, table: Table, rng: np.random.Generator) -> None:
+        """Fit the chain of the categories, of the same rows coded, after the numbers."""
+        seed = int(deepcopy(rng).integers(2**31))  # the numbers are learned as without categories
+        about, n_classes = self._coding.columns, self._n_classes()
+        chain = CategoryChain.fit(coded, about, table.codes, n_classes, table.weight, seed)
+        self._categories = chain.state()
 
     def _forget_denoiser(self) -> None:
         for name in ("weights_", "denoiser_", "_training_rows", "_optimizer"):
@@ -624,25 +642,3 @@ class DDPM(DiffusionDensity):
 
     def _uncalibrated(self, kind: DenoiserKind, learned: Any, dtype: Any) -> Any:
         return kind.denoiser(learned, self._architecture(), self.prediction, dtype)
-
-    def _model(self) -> DiffusionModel:
-        check_is_fitted(self)
-        kind = self._kind()
-        self._check_as_fitted(kind)
-        phi_min = float(np.arctan(self.sigma_min))
-        return DiffusionModel(
-            scaler=self._scaler,
-            denoiser=self._denoiser,
-            phi_min=phi_min,
-            schedule=schedule_of(self.schedule, self.n_timesteps, phi_min),
-            errors=self.level_errors_,
-            prior=self.class_prior_ if self.class_conditional else np.ones(1),
-            conditional=self.class_conditional,
-            by_elbo=kind.by_elbo(self.score_method),
-            is_smooth=kind.is_smooth,
-            probes=self._probes,
-            n_score_steps=self.n_score_steps,
-            scores_in=kind.scores_in,
-            encoding=self._coding.encoding,
-            hidden=self.hidden_layer_sizes_,
-        )

@@ -5,23 +5,32 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skgm._numerics.importance import systematic_picks
 from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags
+from skgm.diffusion._categories import CategoryChain
 from skgm.diffusion._classes import encode_labels
 from skgm.diffusion._coding import TableCoding
 from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean
+from skgm.diffusion._flow import Probes
 from skgm.diffusion._model import DiffusionModel
-from skgm.diffusion._scaling import Summary
+from skgm.diffusion._samplers import schedule_of
+from skgm.diffusion._scaling import Scaler, Summary
+from skgm.diffusion._training import DenoiserKind
 from skgm.tables._validation import check_n_samples
 
 __all__ = ["SAMPLERS", "DiffusionDensity"]
 
 _UNCERTAIN = 0.05  # nats per row: larger errors of the solver are reported
+_CANDIDATES = 128  # for the missing numbers of a row with known categories
+_LEAST_ESS = 0.05  # share of effective candidates below which a completion is reported
+_AT_ONCE = 1 << 15  # candidates at a time
 SAMPLERS = ("ode", "ddim", "ancestral")
 
 
@@ -36,17 +45,59 @@ class DiffusionDensity(DensityEstimator):
 
     # parameters and fitted attributes of DDPM that are read here
     class_conditional: bool
+    class_prior_: np.ndarray
+    hidden_layer_sizes_: tuple[int, ...]
+    level_errors_: np.ndarray
+    n_score_steps: int
+    n_timesteps: int
+    schedule: str
+    score_method: str
+    sigma_min: float
+    _probes: Probes | None
+    _scaler: Scaler
     clip: bool
     n_steps: int
     sampler: str
     variance: str
     classes_: np.ndarray
     _coding: TableCoding
+    _categories: dict[str, Any]
     _summary: Summary
 
     @abstractmethod
+    def _kind(self) -> DenoiserKind:
+        """Return how the denoiser is learned."""
+
+    @abstractmethod
+    def _denoiser(self, dtype: Any) -> Any:
+        """Return the fitted denoiser of scaled rows, which computes in the given dtype."""
+
+    @abstractmethod
+    def _check_as_fitted(self, kind: DenoiserKind) -> None:
+        """Raise if parameters that fix the fitted model have been changed since."""
+
     def _model(self) -> DiffusionModel:
         """Return the fitted model."""
+        check_is_fitted(self)
+        kind = self._kind()
+        self._check_as_fitted(kind)
+        phi_min = float(np.arctan(self.sigma_min))
+        return DiffusionModel(
+            scaler=self._scaler,
+            denoiser=self._denoiser,
+            phi_min=phi_min,
+            schedule=schedule_of(self.schedule, self.n_timesteps, phi_min),
+            errors=self.level_errors_,
+            prior=self.class_prior_ if self.class_conditional else np.ones(1),
+            conditional=self.class_conditional,
+            by_elbo=kind.by_elbo(self.score_method),
+            is_smooth=kind.is_smooth,
+            probes=self._probes,
+            n_score_steps=self.n_score_steps,
+            scores_in=kind.scores_in,
+            encoding=self._coding.encoding,
+            hidden=self.hidden_layer_sizes_,
+        )
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -78,9 +129,8 @@ class DiffusionDensity(DensityEstimator):
         of -.01. :meth:`score` checks this, and warns; rows far from the data have larger errors.
         Beyond 64 varying columns the traces along fixed directions add an error of their own.
         """
-        rows = self._rows(X)
-        model = self._model()
-        return model.marginal(model.class_log_mass(rows))
+        model, log_mass = self._class_log_mass(X)
+        return model.marginal(log_mass)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean log-density per row.
@@ -107,7 +157,7 @@ class DiffusionDensity(DensityEstimator):
         """
         mean = super().score(X, y, sample_weight)
         model = self._model()
-        error = model.solver_error(self._rows(X))
+        error = model.solver_error(self._rows(X)[1])
         if error > _UNCERTAIN:
             warn_user(
                 f"The log-densities of this DDPM have errors of at least {error:.2g} nats per row: "
@@ -151,9 +201,10 @@ class DiffusionDensity(DensityEstimator):
         standard_error : float
             Only with `return_se`.
         """
-        rows = self._rows(X)
+        coded, rows = self._rows(X)
         model = self._model()
         parts = model.replicated_bounds(rows, n_steps, as_seed(random_state))
+        parts = parts + self._log_categories(coded)
         bounds = jackknifed(parts, model.marginal)  # (n_replicates, n)
         mean = float(bounds.mean())
         return (mean, standard_error_of_mean(bounds, rows)) if return_se else mean
@@ -177,7 +228,7 @@ class DiffusionDensity(DensityEstimator):
             :meth:`score_samples` but not equal to it.
         """
         self._check_not_mixed("score_function, because discrete values have no gradient")
-        rows = self._rows(X)
+        rows = self._rows(X)[1]
         model = self._model()
         return model.score(rows, model.phi_min if t is None else _angle_of_level(model, t))
 
@@ -195,9 +246,8 @@ class DiffusionDensity(DensityEstimator):
         probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        rows = self._rows(X)
-        model = self._model()
-        return model.shares(model.class_log_mass(rows))
+        model, log_mass = self._class_log_mass(X)
+        return model.shares(log_mass)
 
     @available_if(_with_classes)
     def predict(self, X: Any) -> np.ndarray:
@@ -292,13 +342,29 @@ class DiffusionDensity(DensityEstimator):
         if not n_samples:
             raise ValueError("y is empty; give at least one label, one for each row to draw.")
         path = self._draw_path(model, n_samples, codes, rng, every=return_trajectory, **options)
-        rows = self._restored(path[-1]) if not return_trajectory else self._as_drawn(path)
+        rows = self._as_drawn(path) if return_trajectory else self._restored(path[-1], codes, rng)
         return (rows, self.classes_[codes]) if return_labels else rows
 
-    def _rows(self, X: Any) -> np.ndarray:
-        """Return X validated and encoded."""
+    def _rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return X validated: coded, and encoded."""
         check_is_fitted(self)
-        return self._coding.rows(self, X)
+        coded = self._coding.scored(self, X)
+        return coded, self._coding.rows(coded)
+
+    def _class_log_mass(self, X: Any) -> tuple[DiffusionModel, np.ndarray]:
+        """Return the model, and the log-density of every row under every class, (n, k)."""
+        coded, rows = self._rows(X)
+        model = self._model()
+        return model, model.class_log_mass(rows) + self._log_categories(coded)
+
+    def _chain(self) -> CategoryChain | None:
+        """Return the chain of the categories; None without."""
+        return None if self._coding.numbers is None else CategoryChain.of_state(self._categories)
+
+    def _log_categories(self, coded: np.ndarray) -> np.ndarray:
+        """Return the log-probability of the categories under every class, (n, k)."""
+        chain = self._chain()
+        return np.zeros((len(coded), 1)) if chain is None else chain.log_probability(coded)
 
     def _class_code(self, y: Any) -> int | None:
         """Return the code of the class with label y: 0 without classes, None for all of them."""
@@ -344,23 +410,71 @@ class DiffusionDensity(DensityEstimator):
         path = path.astype(self._coding.dtype, copy=False)
         return self._to_container(path.reshape(-1, path.shape[-1]), None).reshape(path.shape)
 
-    def _restored(self, rows: np.ndarray) -> Any:
-        """Return encoded rows in the kind of table that `fit` saw."""
+    def _restored(
+        self, rows: np.ndarray, codes: np.ndarray | None, rng: np.random.Generator
+    ) -> Any:
+        """Return encoded rows of these classes, with categories, as the table that `fit` saw."""
         with np.errstate(over="ignore"):  # an overflow is reported by _to_container
             self._to_container(rows.astype(self._coding.dtype, copy=False), None)
-        return self._coding.reader.restored(self._coding.decoded(rows, self._summary.bounds))
+        coded, chain = self._coding.decoded(rows, self._summary.bounds), self._chain()
+        return self._coding.reader.restored(
+            coded if chain is None else chain.draw(coded, codes, rng)
+        )
 
     def _can_condition(self) -> bool:
         return True
 
     def _complete(self, given: Any, n_samples: int, rng: np.random.Generator) -> Any:
         """Return completions of rows: missing values drawn, the others unchanged."""
-        coding = self._coding
-        rows = np.repeat(coding.coded(self, given), n_samples, axis=0)
-        hole = np.isnan(rows)
-        drawn = self._clipped(self._model().complete(coding.encoded(rows, rng), 1, rng))
-        rows[hole] = coding.decoded(drawn, self._summary.bounds)[hole]
+        coding, chain = self._coding, self._chain()
+        known = coding.coded(self, given)
+        if chain is None:
+            rows = np.repeat(known, n_samples, axis=0)
+            drawn = self._model().complete(coding.encoded(rows, rng), 1, rng)
+            rows = self._numbers_filled(rows, drawn)
+        else:
+            chain.check_known(known, coding.columns)
+            rows = self._complete_mixed(known, n_samples, chain, rng)
         return coding.reader.completed(self._to_container(rows, None), given, n_samples)
+
+    def _numbers_filled(self, coded: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Return coded rows with what they lack from drawn, encoded ones."""
+        filled = self._coding.decoded(self._clipped(drawn), self._summary.bounds)
+        return np.where(np.isnan(coded), filled, coded)
+
+    def _complete_mixed(
+        self, known: np.ndarray, n_samples: int, chain: CategoryChain, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Complete rows with categories, (m * n_samples, d): the numbers, then the categories.
+
+        Known categories weight candidates for the numbers, among which completions are drawn.
+        """
+        told = ~np.isnan(known[:, chain.chain.order]).all(axis=1)
+        result, poor = np.empty((len(known), n_samples, known.shape[1])), 0
+        for weighted in (True, False):
+            n_particles = max(_CANDIDATES, n_samples) if weighted else n_samples
+            which = np.flatnonzero(told == weighted)
+            for mine in np.array_split(which, len(which) * n_particles // _AT_ONCE + 1):
+                if not len(mine):
+                    continue
+                drawn, codes, log_weight = self._model().particles(
+                    self._coding.encoded(known[mine], rng), n_particles, rng, weighted=weighted
+                )
+                rows = self._numbers_filled(np.repeat(known[mine], n_particles, axis=0), drawn)
+                rows = rows.reshape(len(mine), n_particles, -1)
+                rows, log_weight = chain.complete(rows, codes, log_weight, rng)
+                share = softmax(log_weight, axis=1)
+                poor += int((1 / (share**2).sum(axis=1) < _LEAST_ESS * n_particles).sum())
+                picks = rng.permuted(systematic_picks(log_weight, n_samples, rng), axis=1)
+                result[mine] = np.take_along_axis(rows, picks[:, :, None], axis=1)
+        if poor:
+            warn_user(
+                f"Completions of {poor} of {len(known)} rows come from few effective particles: "
+                "their known categories are improbable given the numbers drawn. Make these columns "
+                "the classes y of a fit with class_conditional=True, or use DensityChain.",
+                ConvergenceWarning,
+            )
+        return result.reshape(-1, known.shape[1])
 
     def _check_not_mixed(self, what: str) -> None:
         check_is_fitted(self)

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from skgm._bayes import log_marginal, log_posterior
 from skgm._numerics.qmc import normal_nodes, row_keys
 from skgm.diffusion._classes import stratified_codes
-from skgm.diffusion._conditional import draw_given
+from skgm.diffusion._conditional import N_PARTICLES, draw_given, draw_particles
 from skgm.diffusion._elbo import N_REPLICATES, evidence_lower_bound, step_variances
 from skgm.diffusion._flow import Probes, flow_log_density
 from skgm.diffusion._network import one_blas_thread
@@ -326,6 +326,30 @@ class DiffusionModel:
                 self.errors_at(schedule),
                 log_prior=np.log(self.prior) if self.conditional else None,
             )
+
+    def particles(
+        self, given: np.ndarray, n_particles: int, rng: np.random.Generator, *, weighted: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Return completions of encoded rows, (m * p, d), their classes, and log-weights, (m, p).
+
+        They are the particles of one filter, with its weights; or each is drawn from a filter of
+        its own, with equal weights.
+        """
+        m, d = given.shape
+        even = np.zeros((m, n_particles))
+        whole = not np.isnan(given).any()
+        if d == 0 or (whole and not self.conditional):
+            return np.repeat(given, n_particles, axis=0), self.random_codes(even.size, rng), even
+        schedule = self.schedule.respace(min(_GIVEN_STEPS, self.schedule.n_timesteps))
+        log_prior = np.log(self.prior) if self.conditional else None
+        options = (rng, schedule, self.errors_at(schedule), log_prior)
+        rows = given if weighted else np.repeat(given, n_particles, axis=0)
+        per_filter = n_particles if weighted else N_PARTICLES
+        with one_blas_thread(self.hidden):
+            drawn, codes, log_weight = draw_particles(
+                self.denoiser(np.float32), self.scaler, rows, *options, per_filter, every=weighted
+            )
+        return drawn, codes, log_weight.reshape(even.shape)
 
     def flow_angles(self, n_steps: int) -> np.ndarray:
         """Return the angles of the positions of a trajectory of the probability flow."""

@@ -136,6 +136,9 @@ class Summary:
 
         def moments(mine: Any) -> Moments:
             part = None if weight is None else weight[mine]
+            if not rows.shape[1]:  # a table of categories alone
+                n = float(len(rows[mine]) if part is None else part.sum())
+                return Moments(n, np.zeros(0), np.zeros(0), np.zeros((0, 0)))
             found = Moments.from_chunk(bend(rows[mine], bends), part, joint=True)
             if noise_variance is None:
                 return found
@@ -195,7 +198,7 @@ def fit_scaler(classes: Sequence[Moments], kind: str, bends: np.ndarray | None =
             "variance."
         )
     # no more rows than columns leave directions empty too, but that says nothing of the columns
-    dependent = kind != "standard" and n > len(within)
+    dependent = kind != "standard" and n > len(within) > 0
     basis, narrow = _split_directions(within, location, dependent=dependent)
     r = len(basis)
     pooled = _shrunk(_in_basis(basis, within), n, kind)

@@ -1,0 +1,150 @@
+"""Models the categories of a table given its numbers (and class) by a chain of classifiers.
+
+The diffusion learns the numbers x, the chain the categories d after them:
+
+    log p(x, d) = log p(x) + sum_t log P(d_t | x, d_1, ..., d_{t-1}),
+
+which is exact given log p(x). Noise about the points of a code would need an average instead, and
+that loses a nat on a dozen fair coins.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from skgm._numerics.qmc import row_keys
+from skgm.chain._factor import Training
+from skgm.chain._ordered import OrderedChain
+from skgm.tables._margins import CategoryMargin, learn_margin
+
+__all__ = ["CategoryChain"]
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryChain:
+    """The distribution of the categories of coded rows, (n, d), given numbers and class.
+
+    Attributes
+    ----------
+    numbers : ndarray of shape (n_numbers,)
+        The columns of numbers.
+    n_classes : int
+        Number of classes, 0 without.
+    margins : dict
+        Of each column of categories.
+    chain : OrderedChain
+        Of these columns.
+    """
+
+    numbers: np.ndarray
+    n_classes: int
+    margins: dict[int, CategoryMargin]
+    chain: OrderedChain
+
+    @classmethod
+    def fit(
+        cls,
+        coded: np.ndarray,
+        columns: list[dict[str, Any]],
+        codes: np.ndarray | None,
+        n_classes: int,
+        weight: np.ndarray | None,
+        seed: int,
+    ) -> "CategoryChain":
+        """Fit a factor to each column of categories, from rows with codes of classes or None.
+
+        Equal rows become one with a weight, so that repeated rows are weights.
+        """
+        places = [j for j, about in enumerate(columns) if about["kind"] == "category"]
+        numbers = np.setdiff1d(np.arange(len(columns)), places)
+        weight = np.ones(len(coded)) if weight is None else weight
+        own = np.zeros(len(coded)) if codes is None else codes
+        joint = np.column_stack([own, coded])[weight > 0]
+        rows, which = np.unique(joint, axis=0, return_inverse=True)
+        weight = np.bincount(which.ravel(), weight[weight > 0])
+        own, rows = rows[:, 0].astype(np.intp), rows[:, 1:]
+        margins: dict[int, Any] = {
+            j: learn_margin(rows[:, j], weight, columns[j], n_cells=1) for j in places
+        }
+        training = Training(None, weight, _positions(rows, own, numbers, weight), seed)
+        empty = cls(numbers, n_classes, margins, OrderedChain([], []))
+        chain = OrderedChain.fit(rows, places, margins, training, empty._features(rows, own))
+        return cls(numbers, n_classes, margins, chain)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept of it: plain data and scikit-learn's classifiers."""
+        margins = {str(j): asdict(margin) for j, margin in self.margins.items()}
+        parts = {"numbers": self.numbers, "n_classes": self.n_classes, "margins": margins}
+        return parts | {"chain": self.chain.state()}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "CategoryChain":
+        """Put it together again."""
+        margins = {int(j): CategoryMargin(**margin) for j, margin in state["margins"].items()}
+        chain = OrderedChain.of_state(state["chain"], margins)
+        return cls(state["numbers"], state["n_classes"], margins, chain)
+
+    def log_probability(self, coded: np.ndarray) -> np.ndarray:
+        """Return the log-probability of the categories of each row under each class, (n, k)."""
+        n = len(coded)
+        each = [
+            self.chain.log_density(coded, self._features(coded, np.full(n, code)))
+            for code in range(max(self.n_classes, 1))
+        ]
+        return np.stack(each, axis=-1)
+
+    def draw(
+        self, coded: np.ndarray, codes: np.ndarray | None, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return rows with categories drawn; shares of the table are kept closely."""
+        rows, before = coded.copy(), self._features(coded, codes)
+        rows[:, self.chain.order] = self.chain.draw_after(before, rng, balanced=True)
+        return rows
+
+    def complete(
+        self,
+        particles: np.ndarray,
+        codes: np.ndarray | None,
+        log_weight: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw missing categories of weighted rows, (m, P, d), all of whose numbers are there.
+
+        Return rows and the logs of their weights, which known categories multiply.
+        """
+        before = self._features(particles.reshape(-1, particles.shape[-1]), codes)
+        options: dict[str, Any] = {"before": before, "log_weight": log_weight}
+        return self.chain.complete(particles, log_weight.shape[1], rng, **options)
+
+    def check_known(self, coded: np.ndarray, columns: list[dict[str, Any]]) -> None:
+        """Refuse known categories of probability zero."""
+        for j, margin in self.margins.items():
+            known = coded[:, j][~np.isnan(coded[:, j])]
+            bad = margin.cells(known) < 0
+            if bad.any():
+                about = columns[j]
+                culprit = about["values"][int(known[np.argmax(bad)])]
+                raise ValueError(
+                    f"Column {about['name']!r} of X holds {culprit!r}, a category without training "
+                    "rows. Drop or recode such rows, or fit to a table with such rows in it."
+                )
+
+    def _features(self, coded: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
+        """Return what stands before the chain: bits of the class, then the numbers."""
+        x = coded[:, self.numbers]
+        return np.hstack([np.eye(self.n_classes)[codes], x]) if self.n_classes > 1 else x
+
+
+def _positions(
+    rows: np.ndarray, codes: np.ndarray, numbers: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return a uniform number in [0, 1) for each row that depends on its values alone, (n,)."""
+    scaled = rows.copy()
+    for j in numbers:
+        x = rows[:, j]
+        mean = np.average(x, weights=weight)
+        spread = np.sqrt(np.average((x - mean) ** 2, weights=weight))
+        scaled[:, j] = (x - mean) / (spread if spread > 0 else 1.0)
+    keys = row_keys(np.column_stack([codes, scaled]))
+    return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
