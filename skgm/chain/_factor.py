@@ -338,29 +338,34 @@ def _fit_boosted(
 
     Few rows are held out in turn; the mean number of trees is then fitted to all of them.
     """
-    weight, n_rows = training.weight[rows], len(np.unique(rows))
+    weight, distinct = training.weight[rows], np.unique(rows)
+    share = (float(training.weight[distinct].sum()), len(distinct))
 
     def fit(held: np.ndarray) -> Any:
-        trees = _trees(n_rows, training.seed)
+        trees = _trees(*share, training.seed)
         return fit_boosting(trees, features, right, weight, held_out=held)
 
     models, shrinkage = _fit_held_out(fit, features, right, rows, training)
     if len(models) < 2:
         return (models[0] if models else None), shrinkage
     n_trees = max(1, round(float(np.mean([model.n_iter_ for model in models]))))
-    trees = _trees(n_rows, training.seed).set_params(max_iter=n_trees)
+    trees = _trees(*share, training.seed).set_params(max_iter=n_trees)
     nobody = np.zeros(len(rows), dtype=bool)
     return fit_boosting(trees, features, right, weight, held_out=nobody), shrinkage
 
 
-def _trees(n_rows: int, seed: int) -> HistGradientBoostingClassifier:
-    """Return unfitted boosted trees; leaves hold a fortieth of the rows, 5 to 20 of them."""
+def _trees(n_rows: float, n_distinct: int, seed: int) -> HistGradientBoostingClassifier:
+    """Return unfitted boosted trees; leaves hold a fortieth of the rows, 5 to 20 of them.
+
+    Trees count distinct rows, of which a table of few categories may have a dozen in all.
+    """
+    in_leaf = np.clip(n_rows / 40, 5, 20) * n_distinct / n_rows
     return HistGradientBoostingClassifier(
         max_iter=_MAX_TREES,
         learning_rate=0.12,
         max_leaf_nodes=31,
         max_depth=6,
-        min_samples_leaf=int(np.clip(n_rows / 40, 5, 20)),
+        min_samples_leaf=max(int(in_leaf), 1),
         l2_regularization=2.0,
         max_features=0.7,
         early_stopping=True,

@@ -69,7 +69,8 @@ class CategoryChain:
         }
         training = Training(None, weight, _positions(rows, own, numbers, weight), seed)
         empty = cls(numbers, n_classes, margins, OrderedChain([], []))
-        chain = OrderedChain.fit(rows, places, margins, training, empty._features(rows, own))
+        before = empty._features(rows, own)
+        chain = OrderedChain.fit(rows, places, margins, training, before=before)
         return cls(numbers, n_classes, margins, chain)
 
     def state(self) -> dict[str, Any]:

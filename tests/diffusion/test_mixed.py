@@ -12,7 +12,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from skgm import DDPM
+from skgm import DDPM, DensityChain
 
 QUICK = {"max_iter": 60, "random_state": 0}
 LEVELS = ["low", "mid", "high", "never"]
@@ -138,6 +138,19 @@ def test_scores_of_categories_are_the_exact_probabilities_of_what_sample_draws()
     p = probability[[1, 3, 5]] / probability[[1, 3, 5]].sum()
     shares = np.array([(rows["a"] == value).mean() for value in "uvw"])
     assert np.abs(shares - p).max() < 0.05
+
+
+def test_a_dozen_distinct_rows_are_enough_to_learn_a_dependence():
+    """Trees see distinct rows with weights, and their leaves must not ask for more of them."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.choice(list("xyz"), 300), "b": rng.random(300) < 0.3})
+    y = np.where(frame["b"], "yes", "no")
+    both = frame.assign(same=y)
+    truth = -np.log(3) - stats.bernoulli(0.3).entropy()
+    for model in (DDPM(random_state=0), DensityChain(n_orders=1, random_state=0)):
+        assert abs(model.fit(both).score(both) - truth) < 0.1
+    model = DDPM(class_conditional=True, random_state=0).fit(frame, y)
+    assert (model.predict(frame) == y).all()
 
 
 @pytest.mark.parametrize("n_columns", [3, 12])
