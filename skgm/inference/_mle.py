@@ -295,7 +295,8 @@ class MLEDensity(FamilyInference):
         endless = {p.name for p in family.parameters if p.may_be_infinite}
         check_no_overflow(estimate | {"log-likelihood": loglik}, "fit", but=endless)
         check_no_overflow(public, f"fit in {self._sample_dtype}", but=endless)
-        warn_edge_estimate(family, statistics, estimate, self._column_names())
+        if family.rounding:  # formulas know their edges
+            warn_edge_estimate(family, statistics, estimate, self._column_names())
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
         if not self.keep_rows and "X" in self._statistics:

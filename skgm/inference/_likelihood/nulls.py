@@ -112,6 +112,8 @@ def read_null(
     ValueError
         As in :func:`parse_null`; a matrix or vector of the wrong shape, or of dependent rows.
     """
+    if isinstance(null, Mapping):
+        return Null(dict(null), parse_null(null, shapes, aliases, endless))
     free = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
     labels = flat_labels(free, columns)
     if isinstance(null, str):
@@ -120,7 +122,7 @@ def read_null(
             R = np.eye(len(labels))[[labels.index(label) for label in null]]
             null = (R, np.array(list(null.values())))
     if not isinstance(null, tuple):
-        return Null(_shown(null), parse_null(null, shapes, aliases, endless))
+        return Null(null, parse_null(null, shapes, aliases, endless))
     found = linear_restriction(null, labels)
     used = found.matrix != 0
     if (used.sum(axis=1) > 1).any():
@@ -153,10 +155,6 @@ def _unflatten(flat: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np
             start += value.size
         values[name] = array
     return values
-
-
-def _shown(null: Any) -> Any:
-    return dict(null) if isinstance(null, Mapping) else null
 
 
 def parse_null(

@@ -7,9 +7,9 @@ import numpy as np
 from scipy import special
 
 from skgm.inference.families._base import Interval, Parameter, Params
-from skgm.inference.families._natural import METHODS, NaturalFamily, choose
+from skgm.inference.families._natural import METHODS, NaturalFamily
 from skgm.inference.families._normal import chi2_quantile, deviance_roots
-from skgm.inference.families._statistics import Sums, check_no_underflow, reduce_chunks
+from skgm.inference.families._statistics import Sums, check_no_underflow, choose, reduce_chunks
 
 __all__ = [
     "Exponential",

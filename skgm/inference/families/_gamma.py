@@ -14,8 +14,8 @@ from skgm._numerics.special import (
     trigamma_excess,
 )
 from skgm.inference.families._base import Parameter, Params, SpecialCase, reciprocal
-from skgm.inference.families._natural import METHODS, NaturalFamily, check_not_constant, choose
-from skgm.inference.families._statistics import reduce_chunks
+from skgm.inference.families._natural import METHODS, NaturalFamily
+from skgm.inference.families._statistics import check_not_constant, choose, reduce_chunks
 
 __all__ = ["Gamma", "LogMoments"]
 

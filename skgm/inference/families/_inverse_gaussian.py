@@ -8,9 +8,9 @@ from scipy import special
 
 from skgm.inference.families._base import Interval, Parameter, Params
 from skgm.inference.families._gamma import LogMoments
-from skgm.inference.families._natural import METHODS, NaturalFamily, check_not_constant, choose
+from skgm.inference.families._natural import METHODS, NaturalFamily
 from skgm.inference.families._normal import chi2_quantile, deviance_roots, student_df
-from skgm.inference.families._statistics import reduce_chunks
+from skgm.inference.families._statistics import check_not_constant, choose, reduce_chunks
 
 __all__ = ["InverseGaussian", "ReciprocalMoments"]
 

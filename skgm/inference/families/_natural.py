@@ -9,7 +9,7 @@ from scipy import special
 from skgm.inference._likelihood.inversion import Profile, invert
 from skgm.inference.families._base import ExponentialFamily, Interval, Params
 
-__all__ = ["METHODS", "ModifiedRoot", "NaturalFamily", "check_not_constant", "choose", "follow"]
+__all__ = ["METHODS", "ModifiedRoot", "NaturalFamily", "follow"]
 
 METHODS = (
     "wald",
@@ -22,7 +22,6 @@ METHODS = (
     "bootstrap",
 )
 
-_EPS = np.finfo(np.float64).eps
 # Below it log(q / r) / r is 0 / 0 to rounding; both sides of the estimate stand in for it.
 _NEAR_ZERO = 0.03
 _SAFE_QUANTILE = 0.5  # at lower levels an end may lie on the other side of the estimate
@@ -140,20 +139,3 @@ def follow(root: Any, profile: Profile, level: float) -> Interval | None:
                 right_side = (center - u) * wanted > 0
                 return (inverse(u[0]), inverse(u[1])) if right_side.all() else None
     return None
-
-
-def choose(null: Any, free: np.ndarray) -> np.ndarray:
-    """Return what `null` holds fixed, and `free` where it is NaN."""
-    return np.where(np.isnan(null), free, null)
-
-
-def check_not_constant(
-    family: str, spread: np.ndarray, n: float, names: list[str], why: str
-) -> None:
-    """Raise for columns whose spread, relative to their values, is rounding."""
-    constant = [names[j] for j in np.flatnonzero(~(spread > 4 * _EPS))]
-    if constant:
-        raise ValueError(
-            f"The {family} family has no estimate for constant columns ({', '.join(constant)}; "
-            f"n_samples = {n:g}): {why}. Drop them or collect more rows."
-        )

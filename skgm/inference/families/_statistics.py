@@ -12,12 +12,15 @@ __all__ = [
     "Rows",
     "Sums",
     "check_no_underflow",
+    "check_not_constant",
+    "choose",
     "reduce_chunks",
 ]
 
 # Values per chunk: 1 MiB of float64 stays in the cache for what is computed of a chunk, and partial
 # sums keep rounding far below that of one long running sum.
 _CHUNK_VALUES = 2**17
+_EPS = np.finfo(np.float64).eps
 _FEWER_DIGITS = 1e-290  # numbers below 1e-308 have fewer digits, and so have sums with such terms
 
 
@@ -111,6 +114,23 @@ def check_no_underflow(square: np.ndarray, names: list[str]) -> None:
     if small:
         raise ValueError(
             f"The squares of columns {', '.join(small)} underflow; rescale the columns."
+        )
+
+
+def choose(null: Any, free: np.ndarray) -> np.ndarray:
+    """Return what `null` holds fixed, and `free` where it is NaN."""
+    return np.where(np.isnan(null), free, null)
+
+
+def check_not_constant(
+    family: str, spread: np.ndarray, n: float, names: list[str], why: str
+) -> None:
+    """Raise for columns whose spread, relative to their values, is rounding."""
+    constant = [names[j] for j in np.flatnonzero(~(spread > 4 * _EPS))]
+    if constant:
+        raise ValueError(
+            f"The {family} family has no estimate for constant columns ({', '.join(constant)}; "
+            f"n_samples = {n:g}): {why}. Drop them or collect more rows."
         )
 
 

@@ -14,10 +14,9 @@ from skgm.inference.families._natural import (
     METHODS,
     ModifiedRoot,
     NaturalFamily,
-    check_not_constant,
     follow,
 )
-from skgm.inference.families._statistics import reduce_chunks
+from skgm.inference.families._statistics import check_not_constant, reduce_chunks
 
 __all__ = [
     "AngularMoments",
