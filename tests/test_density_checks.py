@@ -81,6 +81,17 @@ ESTIMATORS = [
     (ScoreMatchingExpFamily("gamma"), NO_SEED | UNCONDITIONAL | NO_STREAM),
     (KernelExpFamily(), ALL_REAL | UNCONDITIONAL | NO_STREAM | {"check_equivariance"}),
     (MLEDensity("normal"), ALL_REAL | NO_SEED),
+    (
+        MLEDensity("auto"),
+        {
+            "check_equivariance",
+            "check_minus_infinity_outside_support",
+            "check_random_state_in_constructor",
+            "check_partial_fit_split_invariance",
+            "check_nan_raises",
+            "check_fit_outside_support_raises",
+        },
+    ),
     (MLEDensity("exponential"), NO_SEED),
     (MLEDensity("bernoulli"), DISCRETE | NO_SEED),
     (MLEDensity("poisson"), DISCRETE | NO_SEED),

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._random import as_generator
@@ -23,6 +25,7 @@ from skgm.inference._parametric import (
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference.families import Family
+from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import check_estimate_off_edge, undetermined
 from skgm.tables._validation import check_no_overflow, naming_columns
 
@@ -299,6 +302,19 @@ def _every_interval(fit: Fit, method: str, level: float) -> dict[str, tuple[Any,
     return found
 
 
+def _by_column(fit: Fit, X: Any, sample_weight: Any, result: Callable[..., Any]) -> dict[str, Any]:
+    """Return ``result(fit, X, sample_weight)``, column by column where their families differ."""
+    family = fit.family
+    if not isinstance(family, ColumnFamilies):
+        return dict(result(fit, X, sample_weight))
+    found: dict[str, Any] = {}
+    for j, (own, name) in enumerate(zip(family.families, family.names)):
+        part = Fit(own, fit.statistics.parts[j], family.of_column(j, fit.params), [name])
+        rows = (None, None) if X is None else family.rows(X, sample_weight, j)
+        found |= {family.label(k, j): value for k, value in result(part, *rows).items()}
+    return found
+
+
 class FamilyInference(ParametricDensity):
     """The inference half of MLEDensity.
 
@@ -320,6 +336,82 @@ class FamilyInference(ParametricDensity):
     @abstractmethod
     def _public(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return values by parameter as ``params_`` has them."""
+
+    def cdf(self, X: Any) -> np.ndarray:
+        """Return the distribution function of each column.
+
+        Parameters
+        ----------
+        X : array-like, data frame or Series of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_features)
+            P(x <= X), column by column.
+        """
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):
+            return np.clip(self._margins("cdf", rows), 0.0, 1.0)
+
+    def quantile(self, q: Any) -> Any:
+        """Return quantiles of each column, the inverse of `cdf` (scipy's ``ppf``).
+
+        Parameters
+        ----------
+        q : float or array-like of shape (m,)
+            Probabilities in (0, 1).
+
+        Returns
+        -------
+        values : float or ndarray of shape (n_features,), (m,) or (m, n_features)
+            One per probability and column; the smallest value that `cdf` reaches it at.
+        """
+        check_is_fitted(self)
+        q = np.asarray(q, dtype=np.float64)
+        if q.ndim > 1 or not ((q > 0) & (q < 1)).all():
+            raise ValueError(f"q must be a probability in (0, 1), or a list of them; got {q!r}.")
+        goals = np.repeat(q.reshape(-1, 1), self.n_features_in_, axis=1)
+        with np.errstate(all="ignore"):
+            values = self._margins("quantile", goals)
+        values = values if q.ndim else values[0]
+        values = values[..., 0] if self.n_features_in_ == 1 else values
+        return values if np.ndim(values) else float(values)
+
+    def mean(self) -> Any:
+        """Return the mean of the fitted distribution, of von Mises columns the mean direction.
+
+        Returns
+        -------
+        mean : float or ndarray of shape (n_features,)
+            Infinite where the distribution has an infinite mean (a Pareto shape of 1 or less).
+
+        Raises
+        ------
+        ValueError
+            A distribution without a mean (Cauchy, categories).
+        """
+        check_is_fitted(self)
+        family = self._family()
+        try:
+            mean = family.mean(self._estimate)
+        except NotImplementedError:
+            mean = np.array([np.nan])
+        if np.isnan(mean).any():
+            raise ValueError(
+                f"The fitted {family.name} distribution has no mean; ask for quantile(0.5)."
+            )
+        return self._public({"mean": mean})["mean"]
+
+    def _margins(self, kind: str, table: np.ndarray) -> np.ndarray:
+        """Return `cdf` or `quantile` of every entry of a table, (m, d)."""
+        family = self._family()
+        try:
+            return getattr(family, kind)(table, self._estimate)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"The {family.name} family has no distribution function of a single column here."
+            ) from error
 
     def _dropped_rows(self) -> bool:
         """Whether the likelihood needs rows that ``keep_rows=False`` dropped."""
@@ -345,8 +437,14 @@ class FamilyInference(ParametricDensity):
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record(X, sample_weight)
+        errors = _by_column(fit, X, sample_weight, partial(self._errors_of_one, cov))
+        return self._public(errors)
+
+    def _errors_of_one(
+        self, cov: str, fit: Fit, X: Any, sample_weight: Any
+    ) -> dict[str, np.ndarray]:
         infinite = infinite_estimates(fit.family, fit.params)
-        for name in self._estimate:
+        for name in fit.params:
             if name not in infinite:
                 check_off_boundary(fit, name, "Standard errors")
         check_estimate_off_edge(*fit[:4], "Standard errors")
@@ -354,11 +452,11 @@ class FamilyInference(ParametricDensity):
             with np.errstate(all="ignore"):  # what overflows or underflows is refused below
                 errors = self._errors(fit, cov, X, sample_weight)
         except np.linalg.LinAlgError:  # an information matrix that underflows
-            errors = dict.fromkeys(self._estimate, np.zeros(1))
+            errors = dict.fromkeys(fit.params, np.zeros(1))
         errors = {name: np.where(error > 0, error, np.nan) for name, error in errors.items()}
         known = {name: np.where(infinite.get(name, False), 1.0, e) for name, e in errors.items()}
         check_no_overflow(known, "standard errors")
-        return self._public(errors)
+        return errors
 
     def _errors(self, fit: Fit, cov: str, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
         """Return standard errors of the kind `cov`, as they are computed."""
@@ -375,7 +473,9 @@ class FamilyInference(ParametricDensity):
 
     def _errors_or_nan(self) -> dict[str, Any]:
         """Return standard errors, NaN for estimates on the edge of their space."""
-        fit = self._fit_record()
+        return self._public(_by_column(self._fit_record(), None, None, self._inner_errors))
+
+    def _inner_errors(self, fit: Fit, *_: Any) -> dict[str, np.ndarray]:
         edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
         with refusing_overflow("covariance"):
             # an infinite estimate is its family's own limit; any other edge has no errors at all
@@ -383,7 +483,7 @@ class FamilyInference(ParametricDensity):
             errors = fit.family.model_standard_errors(fit.statistics, inner)
         flat = undetermined(fit.family, fit.statistics, fit.params)
         edge = {k: v | flat[k] for k, v in edge.items()} if flat else edge
-        return self._public({k: np.where(edge[k], np.nan, v) for k, v in errors.items()})
+        return {k: np.where(edge[k], np.nan, v) for k, v in errors.items()}
 
     def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
         check_training_table(X, sample_weight, fit.statistics.n)
@@ -399,11 +499,20 @@ class FamilyInference(ParametricDensity):
         self, level: float, method: str, X: Any, sample_weight: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record(X, sample_weight)
+        of_one = partial(self._intervals_of_one, level, method)
+        found = _by_column(fit, X, sample_weight, of_one)
+        low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
+        return self._public(low), self._public(high), methods
+
+    def _intervals_of_one(
+        self, level: float, method: str, fit: Fit, X: Any, sample_weight: Any
+    ) -> dict[str, tuple[Any, Any, Any]]:
+        """Return low, high and method of each parameter of one family."""
         check_estimate_off_edge(*fit[:4], "Intervals")
         by_error = method in ("wald", "wald-transformed", "robust")
         infinite = infinite_estimates(fit.family, fit.params) if by_error else {}
         if method == "robust":
-            for name in self._estimate:
+            for name in fit.params:
                 if name not in infinite:
                     check_off_boundary(fit, name, "Robust intervals")
             fit = fit._replace(robust_errors=self._errors(fit, "robust", X, sample_weight))
@@ -424,12 +533,14 @@ class FamilyInference(ParametricDensity):
                 "estimate is infinite; it is NaN. method='auto' gives [low, inf).",
                 ConvergenceWarning,
             )
-        return self._public(low), self._public(high), methods
+        return found
 
     def _bootstrap_intervals(
         self, level: float, X: Any, sample_weight: Any, random_state: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record(X, sample_weight)
+        if isinstance(fit.family, ColumnFamilies):
+            fit.family.refuse()
         if fit.family.joint:
             raise ValueError(
                 "Bootstrap intervals are for families of independent columns; use method='auto'."
@@ -453,6 +564,8 @@ class FamilyInference(ParametricDensity):
     def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
         """Return intervals of smooth functions of the parameters, profile or delta."""
         fit = self._fit_record()
+        if isinstance(fit.family, ColumnFamilies):
+            fit.family.refuse()
         functions = named_functions(of, fit.family)
         if method == "auto":
             method = "wald" if fit.family.joint else "profile"

@@ -13,11 +13,14 @@ from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
+from skgm.inference._tables import as_table, families_of, has_many, read_table
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
+from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import resolve_family
 from skgm.tables._validation import (
+    check_finite,
     check_inside_support,
     check_no_overflow,
     naming_columns,
@@ -28,7 +31,13 @@ __all__ = ["MLEDensity", "fit_family"]
 
 
 def _is_continuous(estimator: "MLEDensity") -> bool:
+    if has_many(estimator.family):
+        return not any(family.discrete for family in getattr(estimator, "_families", ()))
     return not get_family(estimator.family).discrete
+
+
+def _can_grow(estimator: "MLEDensity") -> bool:
+    return not has_many(estimator.family)  # the first rows must not choose for the others
 
 
 class MLEDensity(FamilyInference):
@@ -52,6 +61,12 @@ class MLEDensity(FamilyInference):
         "multivariate_normal". scipy's names ("norm", "expon", "weibull_min", ...) mean the same
         families. Also an instance of
         :class:`skgm.inference.Family`, and any other distribution of ``scipy.stats``.
+
+        A family per column: a dict from column names to families, a list of them in the order of
+        the columns, or "auto", which takes for each column the family with the smallest AIC among
+        those whose support holds it: categories for text and booleans, counts for whole numbers
+        that are not negative. Holes (NaN) then are skipped column by column, and parameters are
+        called ``shape[age]``. Text columns are categories; draws of whole numbers are rounded.
     fixed : dict of str to float or array-like, default=None
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
         one per column. They are not estimated, and stay what they are in every interval and test.
@@ -138,11 +153,14 @@ class MLEDensity(FamilyInference):
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that some families take no negative data."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = has_many(self.family)
         tags.input_tags.positive_only = self.__density_tags__().support not in ("real", "circle")
         return tags
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises of the family."""
+        if has_many(self.family):
+            return DensityTags(independent_columns=True, mixed_columns=True)
         try:
             family = get_family(self.family)
         except ValueError:  # tags must exist before `fit` refuses the family
@@ -162,12 +180,33 @@ class MLEDensity(FamilyInference):
     def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         if hasattr(self, "_obstacle"):
             raise NotFittedError(f"partial_fit has not seen enough data yet: {self._obstacle}")
+        reader = getattr(self, "_reader", None)
+        if reader is not None:
+            return reader.code(self, as_table(X), holes=False, unknown="ignore")
         return super()._begin_scoring(as_table(X), **options)
 
     def _begin_fit(
         self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        return super()._begin_fit(as_table(X), sample_weight, min_samples=min_samples, **options)
+        many = has_many(self.family)
+        self._reader, X = read_table(as_table(X), self.family)
+        rows, weight = super()._begin_fit(
+            X, sample_weight, min_samples=min_samples, finite=not many, **options
+        )
+        if many:
+            check_finite(np.where(np.isnan(rows), 0.0, rows), self._column_names())
+            self._families = families_of(self, rows, weight, self._reader)
+        return rows, weight
+
+    def _begin_conditioning(self, given: Any) -> np.ndarray:
+        if self._reader is None:
+            return super()._begin_conditioning(as_table(given))
+        return np.array(self._reader.code(self, as_table(given), holes=True))
+
+    def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
+        if self._reader is None:
+            return super()._to_container(rows, schema)
+        return self._reader.written(rows, self._reader.schema, self._reader.dtype)
 
     @transactional
     def fit(
@@ -193,7 +232,10 @@ class MLEDensity(FamilyInference):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            get_family(self.family)  # an unknown family is refused before the table is looked at
+            if not has_many(self.family):
+                get_family(
+                    self.family
+                )  # an unknown family is refused before the table is looked at
             rows, weight = self._begin_fit(X, sample_weight)
             self._learn_constants(rows)
             family = self._family(censored=event is not None)
@@ -202,6 +244,7 @@ class MLEDensity(FamilyInference):
             self._commit(family, statistics)
         return self
 
+    @available_if(_can_grow)
     @transactional
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None
@@ -244,7 +287,7 @@ class MLEDensity(FamilyInference):
                         "Pass event to all calls of partial_fit or to none; where every value was "
                         "observed it is an array of ones."
                     )
-                rows = validate_table(self, X, reset=False)
+                rows = self._more_rows(X)
                 weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
                 added = self._summarize(family, rows, weight, event)
                 statistics = family.statistics_type(**seen) + added
@@ -256,6 +299,11 @@ class MLEDensity(FamilyInference):
                 self._commit(family, statistics)
         return self
 
+    def _more_rows(self, X: Any) -> np.ndarray:
+        if self._reader is None:
+            return validate_table(self, as_table(X), reset=False)
+        return self._reader.code(self, as_table(X), holes=False)
+
     def _summarize(
         self, family: Family, rows: np.ndarray, weight: np.ndarray | None, event: Any = None
     ) -> Any:
@@ -266,6 +314,10 @@ class MLEDensity(FamilyInference):
             rows, weight = rows[kept], weight[kept]
             observed = None if observed is None else observed[kept]
         self._check_support(family, rows)
+        if isinstance(family, ColumnFamilies):
+            if observed is not None:
+                raise ValueError("event must be None where each column has a family of its own.")
+            return family.summarize(rows, weight)  # checks its columns itself
         if observed is None:
             statistics = family.summarize(rows, weight)
         else:
@@ -367,82 +419,6 @@ class MLEDensity(FamilyInference):
             gradient = self._family().score_function(rows, self._estimate)
             return np.clip(gradient, -largest, largest)
 
-    def cdf(self, X: Any) -> np.ndarray:
-        """Return the distribution function of each column.
-
-        Parameters
-        ----------
-        X : array-like, data frame or Series of shape (n_samples, n_features)
-            Values.
-
-        Returns
-        -------
-        probability : ndarray of shape (n_samples, n_features)
-            P(x <= X), column by column.
-        """
-        rows = self._begin_scoring(X).astype(np.float64, copy=False)
-        with np.errstate(all="ignore"):
-            return np.clip(self._margins("cdf", rows), 0.0, 1.0)
-
-    def quantile(self, q: Any) -> Any:
-        """Return quantiles of each column, the inverse of `cdf` (scipy's ``ppf``).
-
-        Parameters
-        ----------
-        q : float or array-like of shape (m,)
-            Probabilities in (0, 1).
-
-        Returns
-        -------
-        values : float or ndarray of shape (n_features,), (m,) or (m, n_features)
-            One per probability and column; the smallest value that `cdf` reaches it at.
-        """
-        check_is_fitted(self)
-        q = np.asarray(q, dtype=np.float64)
-        if q.ndim > 1 or not ((q > 0) & (q < 1)).all():
-            raise ValueError(f"q must be a probability in (0, 1), or a list of them; got {q!r}.")
-        goals = np.repeat(q.reshape(-1, 1), self.n_features_in_, axis=1)
-        with np.errstate(all="ignore"):
-            values = self._margins("quantile", goals)
-        values = values if q.ndim else values[0]
-        values = values[..., 0] if self.n_features_in_ == 1 else values
-        return values if np.ndim(values) else float(values)
-
-    def mean(self) -> Any:
-        """Return the mean of the fitted distribution, of von Mises columns the mean direction.
-
-        Returns
-        -------
-        mean : float or ndarray of shape (n_features,)
-            Infinite where the distribution has an infinite mean (a Pareto shape of 1 or less).
-
-        Raises
-        ------
-        ValueError
-            A distribution without a mean (Cauchy, categories).
-        """
-        check_is_fitted(self)
-        family = self._family()
-        try:
-            mean = family.mean(self._estimate)
-        except NotImplementedError:
-            mean = np.array([np.nan])
-        if np.isnan(mean).any():
-            raise ValueError(
-                f"The fitted {family.name} distribution has no mean; ask for quantile(0.5)."
-            )
-        return self._public({"mean": mean})["mean"]
-
-    def _margins(self, kind: str, table: np.ndarray) -> np.ndarray:
-        """Return `cdf` or `quantile` of every entry of a table, (m, d)."""
-        family = self._family()
-        try:
-            return getattr(family, kind)(table, self._estimate)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"The {family.name} family has no distribution function of a single column here."
-            ) from error
-
     def aic(self) -> float:
         """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
 
@@ -486,6 +462,8 @@ class MLEDensity(FamilyInference):
 
         Its likelihood is that of censored rows where `censored` is true; None: where the fit was.
         """
+        if has_many(self.family):
+            return ColumnFamilies(self._column_names(), self._families)
         if censored is None:
             censored = "event" in getattr(self, "_statistics", {})
         learned = getattr(self, "_learned_constants", {})
@@ -494,16 +472,22 @@ class MLEDensity(FamilyInference):
 
     def _learn_constants(self, rows: np.ndarray) -> None:
         """Remember the constants that the rows tell and the constructor does not."""
+        if has_many(self.family):  # its columns have learnt them
+            return
         learned = get_family(self.family).learn_constants(rows)
         given = self.fixed or {}
         self._learned_constants = {k: v for k, v in learned.items() if k not in given}
 
     def _public(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return floats for one column of an independent family, arrays otherwise."""
-        if self.n_features_in_ > 1 or self._family().joint:
+        if self._family().joint:
             return dict(values)
         return {
-            name: value[0] if value.dtype == object or value.ndim > 1 else float(value[0])
+            name: value
+            if len(value) > 1
+            else value[0]
+            if value.dtype == object or value.ndim > 1
+            else float(value[0])
             for name, value in values.items()
         }
 
@@ -515,6 +499,8 @@ class MLEDensity(FamilyInference):
 
     def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         family, d = self._family(), self.n_features_in_
+        if isinstance(family, ColumnFamilies):
+            family.refuse()
         return {p.name: (d,) * len(family.free_entries(p.name, d)) for p in family.parameters}
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -546,13 +532,6 @@ class MLEDensity(FamilyInference):
             observed = None if observed is None else observed[kept]
         rows = rows.astype(np.float64, copy=False)
         return family, rows, weight, self._summarize(family, rows, weight, observed)
-
-
-def as_table(X: Any) -> Any:
-    """Return a Series as a data frame of one column; anything else as it is."""
-    if not hasattr(X, "to_frame") or hasattr(X, "columns"):
-        return X
-    return X.to_frame("x" if X.name in (None, "") else str(X.name))
 
 
 def fit_family(

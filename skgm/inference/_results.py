@@ -343,9 +343,9 @@ def _number(value: float) -> str:
 def summarize_fit(estimator: Any, level: float) -> FitSummary:
     """Return the summary of a fitted MLEDensity."""
     intervals = estimator.confidence_intervals(level)
-    family, free = estimator._family(), [*estimator._estimate]
+    family, statistics = estimator._family(), estimator._fit_record().statistics
     facts = {
-        "family": f"{family.name}({', '.join(free)})",
+        "family": family.signature(),
         "observations": f"{estimator.n_observations_:g}",
         "log-likelihood": f"{estimator.loglik_:.6g}",
         "AIC": f"{estimator.aic():.6g}",
@@ -353,4 +353,6 @@ def summarize_fit(estimator: Any, level: float) -> FitSummary:
     }
     errors = estimator._errors_or_nan()
     name = " ".join(repr(estimator).split())  # on one line, whatever is fixed
-    return FitSummary(f"{name}: maximum likelihood", facts, intervals, errors, family.describe())
+    return FitSummary(
+        f"{name}: maximum likelihood", facts, intervals, errors, family.describe(statistics)
+    )

@@ -9,6 +9,7 @@ from scipy import stats
 from skgm._sklearn import check_sample_weight
 from skgm.inference import MLEDensity
 from skgm.inference._nesting import fixed_values, nested_null
+from skgm.inference._tables import has_many
 from skgm.inference.families import get_family
 from skgm.tables._validation import check_level
 
@@ -376,6 +377,8 @@ def find_nesting(a: Any, b: Any) -> Nesting:
         Kind "a in b", "b in a", "same model" (family and fixed values agree) or None.
     """
     if not (isinstance(a, MLEDensity) and isinstance(b, MLEDensity)):
+        return Nesting(None)
+    if has_many(a.family) or has_many(b.family):
         return Nesting(None)
     if _same_model(a, b):
         note = "a and b are the same model, so only the rows they were fitted to tell them apart"

@@ -278,9 +278,14 @@ class Family(ABC):
         """Return in words what every value must be."""
         return SUPPORTS[self.support][1]
 
-    def describe(self) -> str:
+    def signature(self) -> str:
+        """Return the name of the family with those of its free parameters."""
+        return f"{self.name}({', '.join(p.name for p in self.parameters)})"
+
+    def describe(self, statistics: Any = None) -> str:
         """Return in words what the family and its parameters are."""
-        return (inspect.getdoc(type(self)) or self.name).split("\n")[0]
+        first = (inspect.getdoc(type(self)) or self.name).split("\n")[0]
+        return first.replace(", per column", "")
 
     @abstractmethod
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Any:

@@ -83,7 +83,7 @@ class CensoredFamily(SmoothFamily):
         """Return which values lie in the support."""
         return self.base.inside(X)
 
-    def describe(self) -> str:
+    def describe(self, statistics: Any = None) -> str:
         return self.base.describe()
 
     def describe_support(self) -> str:

@@ -198,7 +198,7 @@ class ScipyFamily(NumericalFamily):
             return (low <= X) & (high >= X) & (np.floor(X) == X)
         return (low < X) & (high > X)
 
-    def describe(self) -> str:
+    def describe(self, statistics: Any = None) -> str:
         return f"scipy's {self.name}, {', '.join(f'{k} = {v:g}' for k, v in self.fixed.items())}."
 
     def describe_support(self) -> str:
