@@ -7,6 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skgm._numerics.sandwich import (
+    columnwise_meat,
+    columnwise_total,
     errors_from_information,
     errors_from_sandwich,
     inverse_information,
@@ -110,3 +112,31 @@ def test_negative_curvature_is_singular_for_an_information_matrix_only():
 
 def test_no_parameter_has_an_empty_covariance():
     assert inverse_information(np.empty((0, 0))).shape == (0, 0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columnwise_sums_over_chunks_are_those_of_the_whole_table(weighted, monkeypatch):
+    monkeypatch.setattr("skgm._numerics.sandwich._CHUNK_VALUES", 9)  # three rows of three columns
+    X = np.random.default_rng(0).normal(size=(10, 3))
+    weight = np.arange(10) + 0.5 if weighted else None
+    each = np.ones(10) if weight is None else weight
+    seen = []
+
+    def score(rows):
+        seen.append(len(rows))
+        return np.stack([rows, rows**2], axis=-1)
+
+    psi = np.stack([X, X**2], axis=-1)
+    expected = np.einsum("n,nda,ndb->dab", each, psi, psi) / each.sum()
+    assert_allclose(columnwise_meat(score, X, weight), expected, rtol=1e-13)
+    assert_allclose(columnwise_total(score, X, weight), np.einsum("n,nda->da", each, psi))
+    assert seen == [3, 3, 3, 1] * 2
+
+
+def test_one_matrix_that_is_not_finite_costs_the_others_nothing():
+    good = np.array([[2.0, 0.5], [0.5, 1.0]])
+    stack = np.stack([good, np.full((2, 2), np.nan), good * 1e-300])
+    errors = errors_from_information(stack, 4.0)
+    expected = np.sqrt(np.diag(np.linalg.inv(good)) / 4)
+    assert_allclose(errors[[0, 2]], [expected, expected * 1e150], rtol=1e-12)
+    assert np.isnan(errors[1]).all()

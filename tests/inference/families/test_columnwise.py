@@ -45,8 +45,11 @@ def test_log_density_is_scipys(family, params, distributions):
 
 def test_log_density_outside_the_support(family, params, distributions):
     X = np.array([[-1.0, -1.0], [0.5, 0.5], [2.0, 2.0]])
-    inside = inside_support(X, family.support)
-    assert np.array_equal(np.isfinite(family.log_density(X, params)), inside)
+    inside, log_density = inside_support(X, family.support), family.log_density(X, params)
+    assert np.isfinite(log_density[inside]).all()
+    assert (log_density[~inside] == -np.inf).all()
+    if not family.discrete:
+        assert (family.score_function(X, params)[~inside] == 0).all()
 
 
 def test_log_likelihood_needs_the_statistics_only(family, params, distributions):

@@ -288,3 +288,16 @@ def test_a_count_table_stands_for_the_rows():
     assert_allclose(family.log_likelihood(whole, params), total, rtol=1e-12)
     model = MLEDensity("negative_binomial").fit(X)
     assert sum(np.size(value) for value in model._statistics.values()) < 300
+
+
+@pytest.mark.parametrize("total", [0.0, 1.0, 7.0, 250.0])
+def test_exact_poisson_intervals_are_garwoods(total):
+    low, high = auto(Poisson(), [total], 5, 0.9, method="exact")
+    assert_allclose(high, stats.chi2.ppf(0.95, 2 * (total + 1)) / 10, rtol=1e-12)
+    assert_allclose(low, stats.chi2.ppf(0.05, 2 * total) / 10 if total else 0.0, rtol=1e-12)
+
+
+def test_poisson_masses_of_large_counts_are_scipys():
+    X, params = np.array([[1023.0], [1024.0], [5000.0], [1e7]]), {"mu": np.array([1500.0])}
+    expected = stats.poisson.logpmf(X, 1500.0)
+    assert_allclose(Poisson().log_density(X, params), expected, rtol=1e-12)

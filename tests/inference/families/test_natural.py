@@ -415,3 +415,18 @@ def test_default_intervals_cover_in_small_samples(family, truth, n):
         assert 1.9 <= below <= 3.1
         assert 1.9 <= above <= 3.1
         assert 94.3 <= 100 - below - above <= 95.7
+
+
+def test_exact_intervals_of_rates_invert_the_chi_square_law():
+    """2 n rate / estimate is chi-square on 2 n degrees of freedom."""
+    X = table([stats.expon(), stats.expon(scale=4.0)], 7)
+    ends = stats.chi2.ppf([[0.05], [0.95]], 14) / 14
+    for family, power, estimate in (
+        (Exponential(), 1.0, 1 / X.mean(axis=0)),
+        (Rayleigh(), -0.5, np.sqrt((X**2).mean(axis=0) / 2)),
+    ):
+        statistics, params = fitted(family, X)
+        (name,) = params
+        assert_allclose(params[name], estimate, rtol=1e-13)
+        found = family.exact_interval(name, statistics, params, 0.9)
+        assert_allclose(found, np.sort(estimate * ends**power, axis=0), rtol=1e-12)

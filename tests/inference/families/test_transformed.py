@@ -126,3 +126,25 @@ def test_errors_name_the_family():
     for family in (Weibull(), LogNormal(), LogLogistic()):
         with pytest.raises(ValueError, match=f"The {family.name} family has no estimate for const"):
             MLEDensity(family).fit([[2.0], [2.0]])
+
+
+@each
+def test_standard_errors_are_those_of_the_inverse_information(family, law):
+    _, statistics, estimate = fitted(family, law)
+    inverse = np.linalg.inv(family.information(estimate)) / statistics.n
+    errors = family.pack(family.standard_errors(estimate, statistics.n))
+    assert_allclose(errors, np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)), rtol=1e-12)
+
+
+@each
+def test_canonical_of_one_free_parameter_is_its_own_column(family, law):
+    _, statistics, estimate = fitted(family, law)
+    there = {name: value * 1.1 for name, value in estimate.items()}
+    for k in range(len(estimate)):
+        phi, jacobian = family.canonical_free(statistics, estimate, there, [k])
+        name = family.parameters[k].name
+        step = 1e-5 * there[name]
+        ends = [{**there, name: there[name] + s} for s in (step, -step)]
+        up, down = (family.canonical_free(statistics, estimate, p, [k])[0] for p in ends)
+        assert phi.shape == (2, 1)
+        assert_allclose(jacobian[..., 0], (up - down) / (2 * step[:, None]), rtol=1e-6)
