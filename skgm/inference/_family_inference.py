@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from skgm._numerics.sandwich import columnwise_meat, errors_from_information, er
 from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
-from skgm.inference._likelihood.functions import function_interval
+from skgm.inference._likelihood.functions import function_interval, named_functions
 from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
 from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._parametric import (
@@ -36,7 +35,6 @@ __all__ = [
     "fit_interval",
     "infinite_estimates",
     "limit_errors",
-    "named_functions",
 ]
 
 
@@ -181,74 +179,6 @@ _METHODS: dict[str, Callable[[Fit, str, float], Interval]] = {
 }
 
 
-# Functions of the parameters that have names.
-
-_NAMED = ("mean", "median", ("quantile", 0.9), ("cdf", 5.0), ("survival", 5.0))
-
-
-def named_functions(of: Any, family: Family) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
-    """Return functions from ``params_`` to one number per column, by name.
-
-    Parameters
-    ----------
-    of : callable, str, tuple, list of these or dict of str to these
-        As in `confidence_intervals`.
-    family : Family
-        The fitted family.
-
-    Returns
-    -------
-    functions : dict of str to callable
-
-    Raises
-    ------
-    ValueError
-        An unknown name; a function that the family lacks, or whose values jump.
-    """
-    if isinstance(of, Mapping):
-        return {name: _named(part, family) for name, part in of.items()}
-    parts = of if isinstance(of, list) else [of]
-    labels = [part if isinstance(part, str) else "of" for part in parts]
-    labels = [
-        f"{part[0]}({part[1]:g})" if _is_pair(part) else label for part, label in zip(parts, labels)
-    ]
-    return {label: _named(part, family) for label, part in zip(labels, parts)}
-
-
-def _is_pair(part: Any) -> bool:
-    pair = isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
-    return pair and isinstance(part[1], Real)
-
-
-def _named(part: Any, family: Family) -> Callable[[Mapping[str, Any]], Any]:
-    """Return a function of the parameters from its name, or as it is."""
-    if callable(part):
-        return part
-    name, at = part if _is_pair(part) else ("quantile", 0.5) if part == "median" else (part, 0.0)
-    known = name in ("quantile", "cdf", "survival") and (part == "median" or _is_pair(part))
-    if (not known and part != "mean") or (name == "quantile" and not 0 < at < 1):
-        raise ValueError(
-            f"of must be a function, one of {', '.join(map(repr, _NAMED))} (with other numbers, "
-            f"quantiles being those of probabilities in (0, 1)), or a list or dict of these; got "
-            f"{part!r}."
-        )
-    if family.joint or (family.discrete and name == "quantile"):
-        why = "its columns depend on each other" if family.joint else "its quantiles jump"
-        raise ValueError(f"{part!r} of the {family.name} family has no interval here: {why}.")
-
-    def function(params: Mapping[str, Any]) -> Any:
-        arrays = {key: np.atleast_1d(value) for key, value in params.items()}
-        if name == "mean":
-            return family.mean(arrays)
-        place = np.full((1, len(next(iter(arrays.values())))), float(at))
-        if name == "quantile":
-            return family.quantile(place, arrays)[0]
-        below = family.cdf(place, arrays)[0]
-        return below if name == "cdf" else 1 - below
-
-    return function
-
-
 def _check_inside_for_functions(fit: Fit) -> None:
     """Raise where an estimate lies on an edge, or within rounding of one, and say what to do."""
     what, family = "Intervals of functions", fit.family
@@ -273,6 +203,8 @@ def _check_inside_for_functions(fit: Fit) -> None:
 
 
 _ROUNDED = 1e-12  # distance from an upper end that has lost its digits
+
+
 _NONE = "none"  # what `methods` says of an interval that was not found
 
 

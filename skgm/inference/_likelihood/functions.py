@@ -1,6 +1,7 @@
 """Intervals of functions of the parameters: by the profile likelihood and by the delta method."""
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "delta_interval",
     "function_interval",
     "function_value",
+    "named_functions",
     "profile_function_interval",
     "read_targets",
 ]
@@ -208,6 +210,74 @@ def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
     if family.has_information:
         return family.information(params)
     return family.observed_information(statistics, params)
+
+
+# Functions of the parameters that have names.
+
+_NAMED = ("mean", "median", ("quantile", 0.9), ("cdf", 5.0), ("survival", 5.0))
+
+
+def named_functions(of: Any, family: Any) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
+    """Return functions from ``params_`` to one number per column, by name.
+
+    Parameters
+    ----------
+    of : callable, str, tuple, list of these or dict of str to these
+        As in `confidence_intervals`.
+    family : Family
+        The fitted family.
+
+    Returns
+    -------
+    functions : dict of str to callable
+
+    Raises
+    ------
+    ValueError
+        An unknown name; a function that the family lacks, or whose values jump.
+    """
+    if isinstance(of, Mapping):
+        return {name: _named(part, family) for name, part in of.items()}
+    parts = of if isinstance(of, list) else [of]
+    labels = [part if isinstance(part, str) else "of" for part in parts]
+    labels = [
+        f"{part[0]}({part[1]:g})" if _is_pair(part) else label for part, label in zip(parts, labels)
+    ]
+    return {label: _named(part, family) for label, part in zip(labels, parts)}
+
+
+def _is_pair(part: Any) -> bool:
+    pair = isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
+    return pair and isinstance(part[1], Real)
+
+
+def _named(part: Any, family: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """Return a function of the parameters from its name, or as it is."""
+    if callable(part):
+        return part
+    name, at = part if _is_pair(part) else ("quantile", 0.5) if part == "median" else (part, 0.0)
+    known = name in ("quantile", "cdf", "survival") and (part == "median" or _is_pair(part))
+    if (not known and part != "mean") or (name == "quantile" and not 0 < at < 1):
+        raise ValueError(
+            f"of must be a function, one of {', '.join(map(repr, _NAMED))} (with other numbers, "
+            f"quantiles being those of probabilities in (0, 1)), or a list or dict of these; got "
+            f"{part!r}."
+        )
+    if family.joint or (family.discrete and name == "quantile"):
+        why = "its columns depend on each other" if family.joint else "its quantiles jump"
+        raise ValueError(f"{part!r} of the {family.name} family has no interval here: {why}.")
+
+    def function(params: Mapping[str, Any]) -> Any:
+        arrays = {key: np.atleast_1d(value) for key, value in params.items()}
+        if name == "mean":
+            return family.mean(arrays)
+        place = np.full((1, len(next(iter(arrays.values())))), float(at))
+        if name == "quantile":
+            return family.quantile(place, arrays)[0]
+        below = family.cdf(place, arrays)[0]
+        return below if name == "cdf" else 1 - below
+
+    return function
 
 
 # What an interval of a model is wanted for: a linear combination of the parameters, or a smooth
