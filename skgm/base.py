@@ -16,7 +16,8 @@ from skgm._sklearn import (
     check_sample_weight,
     transactional,
 )
-from skgm.tables._frames import frame_schema, keep_index, real_schema, restore_frame
+from skgm.tables._conditions import Conditions, read_conditions
+from skgm.tables._frames import frame_schema, keep_index, restore_frame
 from skgm.tables._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
@@ -210,13 +211,16 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of rows; with `given`, number of completions of each of its rows.
+        n_samples : int or array-like of shape (m,), default=1
+            Number of rows; with `given`, number of completions of each of its rows, the same for
+            all or one for each.
         random_state : None, int, RandomState or Generator, default=None
             None draws fresh rows at each call; an int reproduces. The estimator never changes.
-        given : array-like or data frame of shape (m, n_features), default=None
+        given : array-like or data frame of shape (m, n_features), dict or Series, default=None
             Observed values, NaN where values are to be drawn conditionally on the others. Only
-            for models that can (the others raise).
+            for models that can (the others raise). A frame may have some of the columns; a dict
+            has a value, or a list of values, for some of them; a Series is a row of a frame, or
+            what `value_counts` returns: how many rows to draw for each condition.
 
         Returns
         -------
@@ -234,21 +238,26 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
             infinite values, or for a model without conditional sampling.
         """
         check_is_fitted(self)
-        n_samples = check_n_samples(n_samples)
         rng = as_generator(random_state)
         if given is None:
+            n_samples = check_n_samples(n_samples)
             with np.errstate(over="ignore"):  # an overflow is reported by _to_container
                 drawn = self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
             return self._to_container(drawn, self._frame_schema)
-        observed = self._begin_conditioning(given)
-        drawn = self._draw_given(observed, n_samples, rng)
-        rows = np.repeat(observed, n_samples, axis=0)
+        conditions = self._read_conditions(given, n_samples)
+        observed = self._begin_conditioning(conditions.table)
+        drawn = self._draw_given(observed, conditions.times, rng)
+        rows = np.repeat(observed, conditions.times, axis=0)
         missing = np.isnan(rows)
         rows[missing] = drawn[missing]
-        schema = frame_schema(given)
-        if schema is None and self._frame_schema is not None:  # bits of `given` outrank dtypes
-            schema = real_schema(self._frame_schema)
-        return keep_index(self._to_container(rows, schema), given, n_samples)
+        completed = self._to_container(rows, conditions.schema)
+        return keep_index(completed, conditions.table, conditions.times)
+
+    def _read_conditions(self, given: Any, n_samples: Any) -> Conditions:
+        if np.ndim(n_samples) == 0:
+            n_samples = check_n_samples(n_samples)
+        labels = self._column_labels_in_order()
+        return read_conditions(given, n_samples, labels, self._fitted_schema())
 
     @available_if(_can_condition)
     def impute(self, X: Any, random_state: Any = None) -> Any:
@@ -267,6 +276,29 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
             X with its NaN filled; ``sample(1, given=X)``.
         """
         return self.sample(1, random_state, given=X)
+
+    @property
+    def base_measure_(self) -> dict[Any, str]:
+        """What the density of each column is a density of: two densities compare only over one.
+
+        "counting" (probabilities of values), "Lebesgue" (densities per unit of the column), or
+        both for a column of numbers with point masses: "Lebesgue, and counting at [0.0]".
+        """
+        check_is_fitted(self)
+        return dict(zip(self._column_labels_in_order(), self._base_measures()))
+
+    def _base_measures(self) -> list[str]:
+        discrete = self.__density_tags__().support in DISCRETE_SUPPORTS
+        return ["counting" if discrete else "Lebesgue"] * self.n_features_in_
+
+    def _fitted_schema(self) -> dict[str, Any] | None:
+        """Return the schema of the data frame that `fit` saw, if it saw one."""
+        return vars(self).get("_frame_schema")
+
+    def _column_labels_in_order(self) -> list[Any]:
+        """Return the labels of the columns as the frame of `fit` has them, or x0, x1, ..."""
+        schema = self._fitted_schema()
+        return self._column_names() if schema is None else schema["columns"]
 
     def _can_condition(self) -> bool:
         """Whether `impute` is available; may raise an AttributeError that says why it is not."""

@@ -26,6 +26,7 @@ from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
+from skgm.tables._columns import base_measures
 from skgm.tables._margins import CategoryMargin, Margin, NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_n_samples
@@ -90,6 +91,15 @@ class DensityChain(DensityEstimator):
     categorical_features, integer_features : "from_dtype", None or list, default="from_dtype"
         Columns of categories and of whole numbers: a mask, numbers or names. "from_dtype" goes
         by the dtypes of a data frame.
+    atoms : dict, default=None
+        Values that are point masses for certain, by the name or number of a column of real
+        numbers: ``{"income": [0, -999]}``. Others are found: a value that repeats in a column
+        without a resolution, in a hundredth of the rows and five times as often as values do.
+    handle_unknown : {"error", "ignore"}, default="error"
+        What `score_samples` and `predict_proba` do with a category without training rows. "error":
+        one that is declared by its dtype has probability zero, another is refused. "ignore": it
+        counts as a new value, which has probability 1 / (n + 1) after n rows (all new values of a
+        column together), and the other columns are scored as if it were missing.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the classifiers, the random orders and the calibration.
     n_jobs : int, default=None
@@ -105,11 +115,14 @@ class DensityChain(DensityEstimator):
     n_cells_ : list of int
         Number of cells of each column.
     columns_ : list of dict
-        Kind, dtype and categories of each column.
+        Name, kind, dtype and share of holes of each column; categories; support ("real" or
+        "non-negative") and resolution of numbers; unit of dates and durations.
     n_features_in_ : int
         Number of columns seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where `fit` saw a data frame with text names.
+    base_measure_ : dict
+        For each column "counting", "Lebesgue" or both.
     log_density_kind_ : str
         "exact".
 
@@ -117,7 +130,8 @@ class DensityChain(DensityEstimator):
     -----
     The base measure is counting measure on categories and atoms and Lebesgue measure elsewhere.
     Numbers recorded to a resolution (.1, or whole numbers) have the probability of their interval
-    divided by its width.
+    divided by its width. Dates and durations are whole numbers of the coarsest unit (days, hours,
+    ...) that holds every training value, and are counted.
 
     Rows with holes are scored by the product over the observed columns, each given the observed
     earlier ones. For any pattern of holes that is a normalized density. The densities of two
@@ -158,6 +172,8 @@ class DensityChain(DensityEstimator):
         "calibrate": ["boolean"],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "atoms": [dict, None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
         "random_state": RANDOM_STATE,
         "n_jobs": [numbers.Integral, None],
     }
@@ -172,6 +188,8 @@ class DensityChain(DensityEstimator):
         calibrate: bool = True,
         categorical_features: Any = "from_dtype",
         integer_features: Any = "from_dtype",
+        atoms: Any = None,
+        handle_unknown: str = "error",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -182,6 +200,8 @@ class DensityChain(DensityEstimator):
         self.calibrate = calibrate
         self.categorical_features = categorical_features
         self.integer_features = integer_features
+        self.atoms = atoms
+        self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -240,7 +260,7 @@ class DensityChain(DensityEstimator):
         weight = np.ones(len(coded))
         if sample_weight is not None:
             weight = check_sample_weight(sample_weight, coded)
-        self.columns_ = reader.columns
+        self.columns_ = _with_atoms(reader.columns, self.atoms)
         self._frame_schema, self._sample_dtype = reader.schema, reader.dtype
         self.log_density_kind_ = "exact"
         counted = weight > 0
@@ -268,6 +288,12 @@ class DensityChain(DensityEstimator):
             for column, about in zip(rows.T, self.columns_)
         ]
         self.n_cells_ = [len(margin.mass) for margin in margins]
+        holes = weight @ np.isnan(rows) / weight.sum()
+        for about, margin, share in zip(self.columns_, margins, holes):
+            about["holes"] = float(share)
+            if isinstance(margin, NumberMargin):
+                about["support"] = "real" if np.isneginf(margin.low) else "non-negative"
+                about["resolution"] = margin.step or None
         self.atoms_ = {
             about["name"]: dict(zip(margin.atoms.tolist(), margin.atom_mass.tolist()))
             for about, margin in zip(self.columns_, margins)
@@ -312,27 +338,52 @@ class DensityChain(DensityEstimator):
     def _reader(self) -> TableReader:
         return TableReader(self.columns_, self._frame_schema, self._sample_dtype)
 
+    def _base_measures(self) -> list[str]:
+        return base_measures(self.columns_, self.atoms_)
+
     def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
         """Return X coded; NaN are holes."""
+        return self._read_to_score(X, self.handle_unknown)[0]
+
+    def _read_to_score(self, X: Any, unknown: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return X coded and what its new categories add to the log-densities, (n,).
+
+        In the coded rows they are holes. A row of probability zero has -inf.
+        """
         check_is_fitted(self)
-        coded = self._reader().code(self, X, holes=True, fractions=False)
-        coded = coded.astype(np.float64, copy=False)
+        reader = self._reader()
+        coded = reader.code(self, X, holes=True, unknown=unknown).astype(np.float64, copy=True)
+        log_factor = np.where(reader.impossible(coded), -np.inf, 0.0)
+        for j, (kind, state) in enumerate(self._margins):
+            if kind != "CategoryMargin":
+                continue
+            known = np.flatnonzero(~np.isnan(coded[:, j]))
+            codes = coded[known, j].astype(np.intp)
+            new = (codes < 0) | (state["cell_of_code"][codes] < 0)
+            coded[known[new], j] = np.nan
+            if unknown == "ignore":
+                log_new, log_old = np.log(state["new_mass"]), np.log1p(-state["new_mass"])
+                log_factor[known] += np.where(new, log_new, log_old)
+            else:
+                log_factor[known[new]] = -np.inf
+        return coded, log_factor
+
+    def _begin_conditioning(self, given: Any) -> np.ndarray:
+        """Return the coded rows; raise for what cannot be a condition."""
+        check_is_fitted(self)
+        coded = self._reader().code(self, given, holes=True, fractions=False)
         for about, (kind, state), column in zip(self.columns_, self._margins, coded.T):
             if kind != "CategoryMargin":
                 continue
-            seen = ~np.isnan(column)
-            unused = state["cell_of_code"][column[seen].astype(np.intp)] < 0
+            known = column[~np.isnan(column)].astype(np.intp)
+            unused = state["cell_of_code"][known] < 0
             if unused.any():
-                code = int(column[seen][np.argmax(unused)])
                 raise ValueError(
-                    f"Column {about['name']!r} of X holds {about['values'][code]!r}, a category "
-                    "without training rows. Drop or recode such rows, or fit to a table with that "
-                    "category in it."
+                    f"Column {about['name']!r} of X holds "
+                    f"{about['values'][known[np.argmax(unused)]]!r}, a category without training "
+                    "rows. Drop or recode such rows, or fit to a table with that category in it."
                 )
-        return coded
-
-    def _begin_conditioning(self, given: Any) -> np.ndarray:
-        return self._begin_scoring(given)
+        return coded.astype(np.float64, copy=False)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, of its observed part where it has holes.
@@ -348,9 +399,9 @@ class DensityChain(DensityEstimator):
             In nats, with respect to the base measure in the notes of the class; -inf outside the
             support.
         """
-        coded = self._begin_scoring(X)
+        coded, log_factor = self._read_to_score(X, self.handle_unknown)
         each = [chain.log_density(coded) for chain in self._model()]
-        return np.asarray(logsumexp(each, axis=0) - np.log(len(each)))
+        return np.asarray(logsumexp(each, axis=0) - np.log(len(each)) + log_factor)
 
     def sample(
         self,
@@ -364,12 +415,14 @@ class DensityChain(DensityEstimator):
 
         Parameters
         ----------
-        n_samples : int, default=1
+        n_samples : int or array-like of shape (m,), default=1
             Number of rows; with `given`, number of completions of each of its rows.
         random_state : None, int, RandomState or Generator, default=None
             None draws fresh rows at each call; an int reproduces. The estimator never changes.
-        given : array-like or data frame of shape (m, n_features), default=None
-            Observed values, with holes where values are to be drawn conditionally on the others.
+        given : array-like or data frame of shape (m, n_features), dict or Series, default=None
+            Observed values, with holes where values are to be drawn conditionally on the others;
+            a frame with some of the columns, a dict of values by column, a row of a frame, or
+            `value_counts` of columns.
         balanced : bool, default=True
             Draw a table whose rows together keep the shares of the model, instead of independent
             rows. Completions of `given` are always independent.
@@ -480,7 +533,10 @@ class DensityChain(DensityEstimator):
                 "column of categories, list it in categorical_features, or draw it by "
                 "sample(given=)."
             )
-        coded = self._begin_scoring(X)
+        if self.handle_unknown == "ignore":
+            coded, _ = self._read_to_score(X, "ignore")
+        else:
+            coded = np.array(self._begin_conditioning(X))
         log_joint = np.full((len(coded), len(about["values"])), -np.inf)
         chains = self._model()
         for code in np.flatnonzero(self._margins[place][1]["cell_of_code"] >= 0):
@@ -492,6 +548,22 @@ class DensityChain(DensityEstimator):
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         super()._to_container(rows, None)  # refuses what is not finite
         return self._reader().written(rows, schema, self._sample_dtype)
+
+
+def _with_atoms(columns: list[dict[str, Any]], atoms: Any) -> list[dict[str, Any]]:
+    """Return descriptions with the atoms that the user names."""
+    names, columns = [about["name"] for about in columns], [dict(about) for about in columns]
+    for key, values in (atoms or {}).items():
+        j = names.index(key) if key in names else key
+        if not isinstance(j, (int, np.integer)) or not 0 <= j < len(names):
+            raise ValueError(f"atoms names a column {key!r}; the columns are {names}.")
+        if columns[j]["kind"] != "real":
+            raise ValueError(
+                f"atoms names column {key!r}, whose values have masses of their own already. Only "
+                "columns of real numbers have atoms."
+            )
+        columns[j]["atoms"] = np.atleast_1d(np.asarray(values, dtype=np.float64)).tolist()
+    return columns
 
 
 def _check_ranges(rows: np.ndarray, names: list[str]) -> None:

@@ -23,14 +23,14 @@ from skgm._sklearn import (
 from skgm.base import transactional
 from skgm.compose._densities import (
     DENSITY,
-    as_given,
     draw_rows,
     fit_density,
     log_density,
     prior_covariance,
+    read_rows,
 )
-from skgm.compose._fitting import keep_rows
-from skgm.tables._validation import check_n_samples, validate_table
+from skgm.compose._fitting import keep_rows, stack_rows
+from skgm.tables._validation import check_n_samples
 
 __all__ = ["DensityClassifier"]
 
@@ -106,6 +106,10 @@ class DensityClassifier(
     Notes
     -----
     A row outside the support of every class gets the prior probabilities.
+
+    A density that reads kinds of columns (:class:`skgm.DensityChain`, :class:`skgm.DDPM`) gets the
+    table as it is: text, dates and, if it takes them, holes. A class may lack a category that
+    others have, so densities with that parameter are fitted with ``handle_unknown="ignore"``.
 
     References
     ----------
@@ -183,17 +187,16 @@ class DensityClassifier(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        array = validate_table(self, X, reset=True)
+        rows, n_rows = read_rows(self, X, reset=True)
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
-        if len(labels) != len(array):
+        if len(labels) != n_rows:
             raise ValueError(
-                f"y has {len(labels)} labels for the {len(array)} rows of X; inconsistent numbers "
+                f"y has {len(labels)} labels for the {n_rows} rows of X; inconsistent numbers "
                 "of samples."
             )
-        rows = as_given(self, X, array)
-        weight = None if sample_weight is None else check_sample_weight(sample_weight, array)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, labels)
         if weight is not None and not weight.all():  # a row of weight zero is absent
             counted = weight > 0
             rows, labels, weight = keep_rows(rows, counted), labels[counted], weight[counted]
@@ -208,7 +211,7 @@ class DensityClassifier(
         for k, label in enumerate(self.classes_.tolist()):
             own = codes == k
             part = None if weight is None else weight[own]
-            options: dict[str, Any] = {"prior": prior, "name": f"class-{label}"}
+            options: dict[str, Any] = {"prior": prior, "name": f"class-{label}", "partial": True}
             try:
                 density = fit_density(self, keep_rows(rows, own), part, context, **options)
             except ValueError as error:
@@ -241,8 +244,7 @@ class DensityClassifier(
 
     def _class_log_density(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        array = validate_table(self, X, reset=False)
-        return _by_class(self.densities_, as_given(self, X, array))
+        return _by_class(self.densities_, read_rows(self, X, reset=False)[0])
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the log-probability of each class.
@@ -306,7 +308,7 @@ class DensityClassifier(
         return log_marginal(self._class_log_density(X), self.class_prior_)
 
     @available_if(_can_sample)
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
         """Draw labeled rows: labels by the class probabilities, rows by the class densities.
 
         Parameters
@@ -318,20 +320,22 @@ class DensityClassifier(
 
         Returns
         -------
-        rows : ndarray of shape (n_samples, n_features)
-            In random order.
+        rows : ndarray or data frame of shape (n_samples, n_features)
+            In random order; a frame where the densities read kinds of columns and `fit` saw one.
         labels : ndarray of shape (n_samples,)
             Their classes.
         """
         check_is_fitted(self)
         n_samples, rng = check_n_samples(n_samples), as_generator(random_state)
         codes = rng.choice(len(self.classes_), size=n_samples, p=self.class_prior_)
-        rows = np.empty((n_samples, self.n_features_in_))
-        for k, density in enumerate(self.densities_):
-            own = np.flatnonzero(codes == k)
-            if len(own):
-                rows[own] = draw_rows(density, len(own), rng)
-        return rows, self.classes_[codes]
+        counts = np.bincount(codes, minlength=len(self.classes_))
+        parts = [
+            draw_rows(density, int(count), rng)
+            for density, count in zip(self.densities_, counts)
+            if count
+        ]
+        back = np.argsort(np.argsort(codes, kind="stable"))  # rows of a class stand together
+        return stack_rows(parts, back), self.classes_[codes]
 
 
 def _by_class(densities: list[Any], rows: Any) -> np.ndarray:

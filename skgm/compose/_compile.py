@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
@@ -13,16 +14,22 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgm.base import DensityEstimator, DensityTags
 from skgm.compose._bijections import Bijection, Chain, Custom, Partition
-from skgm.compose._columns import column_parts, keep_columns, partition_fault
+from skgm.compose._columns import column_parts, keep_columns, names_of, partition_fault
+from skgm.compose._densities import reads_kinds
 from skgm.compose._registry import KNOWN, Rule, is_passthrough, leaves
+from skgm.tables._columns import column_kinds
 from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = [
     "Table",
     "acts_by_column",
     "build",
+    "check_all_lebesgue",
+    "check_custom",
     "check_early",
+    "check_keeps_kinds",
     "check_steps",
+    "check_takes_weights",
     "derive_tags",
     "domain_of",
     "examine",
@@ -201,17 +208,52 @@ def check_steps(steps: Steps) -> Steps:
                 f"Step {name!r} must be a transformer instance or 'passthrough'; got {step!r}."
             )
     name, density = named[-1]
-    if not isinstance(density, DensityEstimator):
+    is_density = all(hasattr(density, method) for method in ("fit", "score_samples", "sample"))
+    if isinstance(density, type) or not is_density or is_classifier(density):
         raise TypeError(
-            f"The last step, {name!r}, must be a density with skgm's contract; got {density!r}. "
-            "Subclass skgm.DensityEstimator to wrap another model."
+            f"The last step, {name!r}, must be a density with skgm's contract, or one of "
+            f"scikit-learn with score_samples and sample; got {density!r}. Subclass "
+            "skgm.DensityEstimator to wrap another model."
         )
     return named
 
 
+def check_keeps_kinds(steps: Steps, X: Any) -> None:
+    """Refuse transformers before a last step that would read kinds of columns from the table."""
+    last = steps[-1][1]
+    if not reads_kinds(last):
+        return
+    name, step = next((name, s) for name, s in steps if not is_passthrough(s))
+    specs = [getattr(last, f"{kind}_features", "from_dtype") for kind in ("categorical", "integer")]
+    kinds = column_kinds(X, *specs)
+    if kinds is None:
+        return
+    labels = names_of(X) or [f"x{j}" for j in range(len(kinds))]
+    lost = [label for label, kind in zip(labels, kinds) if kind != "real"]
+    raise ValueError(
+        f"Step {name!r} ({type(step).__name__}) would turn columns {lost}, which are categories, "
+        f"whole numbers or dates, into real numbers. Give {type(last).__name__} the table as it "
+        "is: it scales columns by itself. Or set its categorical_features and integer_features to "
+        "None, and drop or encode text, to model all columns as real numbers."
+    )
+
+
+def check_all_lebesgue(steps: Steps, density: Any, labels: list[Any]) -> None:
+    """Refuse a last step with probabilities of single values behind a change of units."""
+    doing = [(name, step) for name, step in steps[:-1] if not is_passthrough(step)]
+    for label, measure in zip(labels, density.base_measure_.values()):
+        if doing and measure != "Lebesgue":
+            name, step = doing[0]
+            raise ValueError(
+                f"The last step has probabilities of single values ({measure:.60}) in column "
+                f"{label!r}, which have no Jacobian. Leave out step {name!r} "
+                f"({type(step).__name__}), or choose a last step with a density in that column."
+            )
+
+
 def check_early(steps: Steps, custom: Mapping[str, Any], table: Table, *, weighted: bool) -> None:
     """Raise a ValueError for what can be refused before any step is fitted."""
-    _check_custom(steps, custom)
+    check_custom(steps, custom)
     _check_continuous(steps)
     known: Table | None = table
     for name, step in steps[:-1]:
@@ -219,14 +261,21 @@ def check_early(steps: Steps, custom: Mapping[str, Any], table: Table, *, weight
         if weighted:
             _check_weights_are_taken(step, name)
         known = known if is_passthrough(step) else None
-    if weighted and not has_fit_parameter(steps[-1][1], "sample_weight"):
+    if weighted:
+        check_takes_weights(steps)
+
+
+def check_takes_weights(steps: Steps) -> None:
+    """Refuse weights for a last step whose `fit` takes none."""
+    if not has_fit_parameter(steps[-1][1], "sample_weight"):
         raise ValueError(
             f"The last step, {steps[-1][0]!r} ({type(steps[-1][1]).__name__}), takes no "
             "sample_weight in fit. Repeat the rows by their weights and fit without it."
         )
 
 
-def _check_custom(steps: Steps, custom: Mapping[str, Any]) -> None:
+def check_custom(steps: Steps, custom: Mapping[str, Any]) -> None:
+    """Refuse log-Jacobians of what is no transformer of the pipeline."""
     inside = [path for name, step in steps[:-1] for path, _ in leaves(step, name)]
     known = {*inside, *(name for name, _ in steps[:-1])}
     unknown = sorted(set(custom) - known)
@@ -239,7 +288,8 @@ def _check_custom(steps: Steps, custom: Mapping[str, Any]) -> None:
 
 def _check_continuous(steps: Steps) -> None:
     name, density = steps[-1]
-    if density.__density_tags__().support not in DISCRETE_SUPPORTS:
+    is_ours = isinstance(density, DensityEstimator)
+    if not is_ours or density.__density_tags__().support not in DISCRETE_SUPPORTS:
         return
     for other, step in steps[:-1]:
         if not is_passthrough(step):
@@ -285,11 +335,12 @@ def derive_tags(steps: Steps, custom: Mapping[str, Any]) -> DensityTags:
     """Return the tags of a pipeline; where they depend on the fit, the more modest promise."""
     density = steps[-1][1] if steps else None
     if not isinstance(density, DensityEstimator):
-        return DensityTags()
+        weighted = density is not None and has_fit_parameter(density, "sample_weight")
+        return DensityTags(deterministic_fit=False, takes_weights=weighted)
     tags = density.__density_tags__()
     doing = [(name, step) for name, step in steps[:-1] if not is_passthrough(step)]
     if not doing:
-        return replace(tags, mixed_columns=False)
+        return tags
     return replace(
         tags,
         support=_support(doing, tags.support, custom),

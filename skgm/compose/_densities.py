@@ -9,28 +9,52 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm._sklearn import HasMethods, step_task
+from skgm.base import DensityTags
 from skgm.score_matching import ScoreMatchingGaussian
+from skgm.tables._columns import table_shape
 from skgm.tables._frames import frame_schema
+from skgm.tables._reader import check_mixed_table
+from skgm.tables._validation import validate_table
 
 __all__ = [
     "DENSITY",
-    "as_given",
+    "Foreign",
     "draw_rows",
     "fit_density",
     "log_density",
     "prior_covariance",
+    "read_rows",
+    "reads_kinds",
 ]
 
 # The entry for `_parameter_constraints` of estimators that take a `density`.
 DENSITY: list[Any] = [HasMethods(["fit", "score_samples"]), None]
 
 
-def as_given(owner: Any, X: Any, array: np.ndarray) -> Any:
-    """Return what the owner's densities are fitted to and score: X if it is a frame, or `array`.
+def reads_kinds(density: Any) -> bool:
+    """Return whether a density takes tables of categories, whole numbers and dates as they are."""
+    tags = getattr(density, "__density_tags__", None)
+    return tags is not None and tags().mixed_columns
 
-    The default density gets the array: `fit_density` adds rows that have no names.
+
+def read_rows(owner: Any, X: Any, *, reset: bool) -> tuple[Any, int]:
+    """Return what the owner's densities are fitted to and score, and the number of rows.
+
+    That is X if it is a frame, or an array. A density that reads kinds of columns judges them by
+    itself; of others, the table is one of numbers. The default density gets an array:
+    `fit_density` adds rows that have no names.
     """
-    return array if owner.density is None or frame_schema(X) is None else X
+    if reads_kinds(owner.density):
+        check_mixed_table(owner, X, reset=reset)
+        rows = X if frame_schema(X) is not None or hasattr(X, "dtype") else _plain_array(X)
+        return rows, table_shape(X)[0]
+    array = validate_table(owner, X, reset=reset)
+    return array if owner.density is None or frame_schema(X) is None else X, len(array)
+
+
+def _plain_array(X: Any) -> np.ndarray:
+    array = np.asarray(X)
+    return array if array.dtype.kind in "fiub" else np.asarray(X, dtype=object)
 
 
 def fit_density(
@@ -41,8 +65,11 @@ def fit_density(
     *,
     prior: np.ndarray | None = None,
     name: str = "density",
+    partial: bool = False,
 ) -> Any:
     """Return a clone of the owner's density, or the default one, fitted to the rows of X.
+
+    With `partial`, these rows may lack categories of the table, which are possible all the same.
 
     The default is a Gaussian whose covariance S of n rows in d columns is shrunk to
     (n S + d P) / (n + d), P the `prior` covariance, (d, d): as if there were d more rows. So a
@@ -54,6 +81,8 @@ def fit_density(
         Weights for a density whose `fit` takes none.
     """
     density = ScoreMatchingGaussian() if owner.density is None else clone(owner.density)
+    if partial and hasattr(density, "handle_unknown"):
+        density.set_params(handle_unknown="ignore")
     if weight is not None and not has_fit_parameter(density, "sample_weight"):
         raise ValueError(
             f"density={type(density).__name__} takes no sample_weight in fit. Repeat the rows by "
@@ -120,15 +149,18 @@ def log_density(density: Any, X: Any) -> np.ndarray:
     return values
 
 
-def draw_rows(density: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+def draw_rows(density: Any, n_samples: int, rng: np.random.Generator) -> Any:
     """Return (n_samples, n_features) rows from a fitted density's `sample`, in random order.
+
+    A density of ours that reads kinds of columns returns what it was fitted to: a frame.
 
     `sample` may take a `random_state` (skgm, KernelDensity) or read it from the estimator
     (GaussianMixture, which also returns its components and groups the rows by them). The density
     itself is never changed.
     """
     if hasattr(density, "__density_tags__"):
-        return np.asarray(density.sample(n_samples, random_state=rng))
+        rows = density.sample(n_samples, random_state=rng)
+        return rows if reads_kinds(density) else np.asarray(rows)
     seed = int(rng.integers(2**31))
     if "random_state" in inspect.signature(density.sample).parameters:
         drawn = density.sample(n_samples, random_state=seed)
@@ -140,3 +172,36 @@ def draw_rows(density: Any, n_samples: int, rng: np.random.Generator) -> np.ndar
         drawn = density.sample(n_samples)
     rows = np.asarray(drawn[0] if isinstance(drawn, tuple) else drawn)
     return rows[rng.permutation(len(rows))]
+
+
+class Foreign:
+    """A fitted density of scikit-learn with the methods that a pipeline asks of ours.
+
+    Parameters
+    ----------
+    density : estimator with `score_samples` and `sample`
+        Fitted, such as GaussianMixture or KernelDensity.
+    """
+
+    log_density_kind_ = "exact"
+
+    def __init__(self, density: Any) -> None:
+        self.density = density
+        self.n_features_in_ = density.n_features_in_
+
+    def __density_tags__(self) -> DensityTags:
+        """Return the defaults."""
+        return DensityTags()
+
+    @property
+    def base_measure_(self) -> dict[str, str]:
+        """A density per unit of every column."""
+        return {f"x{j}": "Lebesgue" for j in range(self.n_features_in_)}
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        """Return the log-density of each row, (n,)."""
+        return log_density(self.density, X)
+
+    def sample(self, n_samples: int, random_state: np.random.Generator) -> np.ndarray:
+        """Return draws, (n_samples, n_features)."""
+        return np.asarray(draw_rows(self.density, n_samples, random_state))

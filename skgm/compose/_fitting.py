@@ -15,17 +15,26 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgm._sklearn import step_task
 from skgm.compose._columns import names_of
-from skgm.compose._compile import Table, acts_by_column, build, domain_of, examine
+from skgm.compose._compile import (
+    Table,
+    acts_by_column,
+    build,
+    check_takes_weights,
+    domain_of,
+    examine,
+)
 from skgm.compose._registry import is_passthrough, leaves
 from skgm.tables._frames import frame_schema
 
 __all__ = [
+    "fit_alone",
     "fit_steps",
     "fit_transformer",
     "follow_columns",
     "keep_param_rows",
     "keep_rows",
     "last_step_params",
+    "stack_rows",
 ]
 
 
@@ -34,6 +43,15 @@ def keep_rows(X: Any, kept: np.ndarray) -> Any:
     if frame_schema(X) is None:
         return X[kept]
     return nw.from_native(X, eager_only=True).filter(kept.tolist()).to_native()
+
+
+def stack_rows(parts: list[Any], order: np.ndarray) -> Any:
+    """Return the rows of tables of one kind, stacked and put into an order of their numbers."""
+    if frame_schema(parts[0]) is None:
+        return np.concatenate(parts)[order]
+    frames = [nw.from_native(part, eager_only=True) for part in parts]
+    stacked = nw.concat(frames, how="vertical")[order.tolist()].to_native()
+    return stacked.reset_index(drop=True) if hasattr(stacked, "reset_index") else stacked
 
 
 def fit_steps(
@@ -60,6 +78,25 @@ def fit_steps(
     with step_task(context, owner, name=name, step=density, X=rows):
         density.fit(rows, **told)
     return Pipeline([*fitted, (name, density)]), schemas
+
+
+def fit_alone(
+    owner: Any, X: Any, sample_weight: Any, last_params: Mapping[str, Any], context: Any
+) -> None:
+    """Fit a clone of the last step to the table as it is; the owner becomes that density."""
+    name, density = owner.steps[-1][0], clone(owner.steps[-1][1])
+    told = dict(last_params)
+    if sample_weight is not None:
+        check_takes_weights(owner.steps)
+        told["sample_weight"] = sample_weight
+    with step_task(context, owner, name=name, step=density, X=X):
+        density.fit(X, **told)
+    for attribute in ("feature_names_in_", "_column_labels"):
+        vars(owner).pop(attribute, None)
+    known = ("n_features_in_", "feature_names_in_", "_column_labels", "log_density_kind_")
+    vars(owner).update({key: vars(density)[key] for key in known if key in vars(density)})
+    owner.pipeline_ = Pipeline([*owner.steps[:-1], (name, density)])
+    owner.log_image_probability_, owner._step_schemas = 0.0, {}
 
 
 def fit_transformer(

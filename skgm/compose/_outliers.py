@@ -16,9 +16,8 @@ from skgm._sklearn import (
     fit_task,
 )
 from skgm.base import transactional
-from skgm.compose._densities import DENSITY, as_given, fit_density, log_density, prior_covariance
+from skgm.compose._densities import DENSITY, fit_density, log_density, prior_covariance, read_rows
 from skgm.compose._fitting import keep_rows
-from skgm.tables._validation import validate_table
 
 __all__ = ["DensityOutlierDetector"]
 
@@ -86,6 +85,12 @@ class DensityOutlierDetector(
     DensityClassifier : One density per class.
     sklearn.covariance.EllipticEnvelope : A robust Gaussian.
 
+    Notes
+    -----
+    A density that reads kinds of columns (:class:`skgm.DensityChain`, :class:`skgm.DDPM`) gets the
+    table as it is. A density with that parameter is fitted with ``handle_unknown="ignore"``: a
+    category that the training rows lack is improbable, not an error.
+
     References
     ----------
     Laxhammar, R. & Falkman, G. (2010). Conformal prediction for distribution-independent anomaly
@@ -143,22 +148,23 @@ class DensityOutlierDetector(
         self : DensityOutlierDetector
             The fitted detector.
         """
-        array = validate_table(self, X, reset=True)
-        rows = as_given(self, X, array)
+        rows, n_rows = read_rows(self, X, reset=True)
         with fit_task(self, X=X, sample_weight=sample_weight, n_subtasks=1) as context:
             if self.false_alarm_rate is None:
-                weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+                weight = None
+                if sample_weight is not None:
+                    weight = check_sample_weight(sample_weight, np.empty((n_rows, 1)))
                 self._fit_contamination(rows, weight, context)
             else:
                 _check_no_weights(sample_weight)
-                self._fit_false_alarms(rows, len(array), self.false_alarm_rate, context)
+                self._fit_false_alarms(rows, n_rows, self.false_alarm_rate, context)
         return self
 
     def _fit_contamination(self, rows: Any, weight: np.ndarray | None, context: Any) -> None:
         if weight is not None:  # a row of weight zero is absent
             rows, weight = keep_rows(rows, weight > 0), weight[weight > 0]
         prior = prior_covariance(self, rows, weight)
-        self.density_ = fit_density(self, rows, weight, context, prior=prior)
+        self.density_ = fit_density(self, rows, weight, context, prior=prior, partial=True)
         scores = log_density(self.density_, rows)
         order = np.argsort(scores)
         self.calibration_scores_ = scores[order]
@@ -180,7 +186,7 @@ class DensityOutlierDetector(
         kept[as_generator(self.random_state).permutation(n_rows)[:n_kept]] = True
         fitted = keep_rows(rows, ~kept)
         prior = prior_covariance(self, fitted, None)
-        self.density_ = fit_density(self, fitted, None, context, prior=prior)
+        self.density_ = fit_density(self, fitted, None, context, prior=prior, partial=True)
         self.calibration_scores_ = np.sort(log_density(self.density_, keep_rows(rows, kept)))
         self.offset_ = float(self.calibration_scores_[rank - 1])
 
@@ -198,8 +204,7 @@ class DensityOutlierDetector(
             In nats.
         """
         check_is_fitted(self)
-        array = validate_table(self, X, reset=False)
-        return log_density(self.density_, as_given(self, X, array))
+        return log_density(self.density_, read_rows(self, X, reset=False)[0])
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log-density above the threshold; negative for outliers.

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import BaseComposition, Interval, fit_task
 from skgm.base import DensityEstimator, DensityTags, transactional
@@ -16,13 +17,24 @@ from skgm.compose._compile import (
     Table,
     acts_by_column,
     build,
+    check_all_lebesgue,
+    check_custom,
     check_early,
+    check_keeps_kinds,
     check_steps,
     derive_tags,
     knows_score_function,
 )
-from skgm.compose._fitting import fit_steps, keep_param_rows, keep_rows, last_step_params
+from skgm.compose._densities import Foreign
+from skgm.compose._fitting import (
+    fit_alone,
+    fit_steps,
+    keep_param_rows,
+    keep_rows,
+    last_step_params,
+)
 from skgm.compose._pull_back import complete_rows, draw_rows, log_image_probability
+from skgm.compose._registry import is_passthrough
 from skgm.tables._validation import check_finite, column_names
 
 __all__ = [
@@ -171,11 +183,12 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     Parameters
     ----------
     steps : list of (str, estimator)
-        Transformers, or "passthrough", and last a :class:`skgm.DensityEstimator`. Known
-        transformers: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer,
-        PCA that keeps every component, FunctionTransformer of numpy's log, log1p, exp, expm1 or
-        sqrt (`inverse_func` may be left out: the inverse is supplied), ColumnTransformer whose
-        parts partition the columns, and Pipeline of these. They are cloned by `fit`.
+        Transformers, or "passthrough", and last a :class:`skgm.DensityEstimator`, or a density of
+        scikit-learn (GaussianMixture, KernelDensity). Known transformers: StandardScaler,
+        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA that
+        keeps every component, FunctionTransformer of numpy's log, log1p, exp, expm1 or sqrt
+        (`inverse_func` may be left out: the inverse is supplied), ColumnTransformer whose parts
+        partition the columns, and Pipeline of these. They are cloned by `fit`.
     log_jacobians : dict of str to callable, default=None
         For other invertible transformers: ``function(X)`` returns the log of the absolute Jacobian
         determinant at each row of the step's input X, (n_samples,). Keys are names of steps; a
@@ -219,8 +232,12 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     Rows outside the domain of a transformer (the logarithm of a negative number) have log-density
     -inf in `score_samples`; in `fit` they are errors. `sample_weight` goes to every step whose
     `fit` takes it, `event` to the last. With scikit-learn's metadata routing it is the pipeline
-    that requests them (``pipe.set_fit_request(event=True)``), not its steps. The last step never
-    sees a data frame: its messages call columns by position.
+    that requests them (``pipe.set_fit_request(event=True)``), not its steps.
+
+    Without transformers the last step gets the table as it is, and the pipeline is that density.
+    Behind transformers it never sees a data frame, and its messages call columns by position; a
+    table with categories, whole numbers or dates that the last step would read as such is refused
+    there, because a transformed column is one of real numbers.
 
     A probability mass (support "binary", "counts" or "positive-counts") has no Jacobian: such a
     last step is only accepted without transformers.
@@ -280,6 +297,12 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         self._validate_names([name for name, _ in check_steps(self.steps)])
         n_steps = len(self.steps)
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
+            check_custom(self.steps, self._custom)
+            if self._stands_alone:
+                told = last_step_params(self.steps, event, params, self._custom)
+                fit_alone(self, X, sample_weight, told, context)
+                return self
+            check_keeps_kinds(self.steps, X)
             array, weight = self._begin_fit(X, sample_weight, finite=False)
             check_finite(array, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))
             rows = array if self._frame_schema is None else X
@@ -294,9 +317,17 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             self._settle()
         return self
 
+    @property
+    def _stands_alone(self) -> bool:
+        """Whether the last step is a density of ours, and the only step that does anything."""
+        *others, (_, density) = self._current.steps
+        idle = all(is_passthrough(step) for _, step in others)
+        return idle and isinstance(density, DensityEstimator)
+
     def _settle(self) -> None:
         """Derive the remaining fitted attributes from the fitted steps."""
         density = self._density
+        check_all_lebesgue(self.steps, density, self._column_labels_in_order())
         value, exact = log_image_probability(density, self._chain, self.normalizer_draws)
         self.log_image_probability_ = value
         self.log_density_kind_ = density.log_density_kind_ if exact else "estimate"
@@ -307,8 +338,13 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         return vars(self).get("_fitted_jacobians", self.log_jacobians) or {}
 
     @property
-    def _density(self) -> DensityEstimator:
-        return self.pipeline_.steps[-1][1]
+    def _density(self) -> Any:
+        density = self.pipeline_.steps[-1][1]
+        return density if isinstance(density, DensityEstimator) else Foreign(density)
+
+    def _base_measures(self) -> list[str]:
+        measures = list(self._density.base_measure_.values())
+        return measures if self._stands_alone else ["Lebesgue"] * self.n_features_in_
 
     @property
     def _chain(self) -> Chain:
@@ -334,6 +370,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         log_density : ndarray of shape (n_samples,)
             In nats; -inf outside the domain of a transformer.
         """
+        check_is_fitted(self)
+        if self._stands_alone:
+            return self._density.score_samples(X)
         X = self._begin_scoring(X).astype(np.float64, copy=False)
         with np.errstate(all="ignore"):  # rows outside the domain are dealt with below
             Z, log_det = self._chain.forward_and_log_det(X)
@@ -365,6 +404,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         ValueError
             A row outside the domain of a transformer, where there is no gradient.
         """
+        check_is_fitted(self)
+        if self._stands_alone:
+            return self._density.score_function(X)
         X = self._begin_scoring(X).astype(np.float64, copy=False)
         chain = self._chain
         with np.errstate(all="ignore"):
@@ -376,6 +418,11 @@ class DensityPipeline(DensityEstimator, NamedSteps):
                 "where the log-density is -inf and has no gradient. Drop such rows."
             )
         return chain.pull_back(X, self._density.score_function(Z))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Any = None) -> Any:
+        if "pipeline_" in vars(self) and self._stands_alone:
+            return self._density.sample(n_samples, random_state, given=given)
+        return super().sample(n_samples, random_state, given=given)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return draw_rows(self._density, self._chain, n_samples, rng)

@@ -392,9 +392,11 @@ class StackedDensity(BaseComposition, DensityEstimator):
 
     def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Any = None) -> Any:
         check_is_fitted(self)
-        n_samples, rng = check_n_samples(n_samples), as_generator(random_state)
+        rng = as_generator(random_state)
         if given is not None:
-            return self._completions(given, n_samples, rng)
+            conditions = self._read_conditions(given, n_samples)
+            return self._completions(conditions.table, conditions.times, rng)
+        n_samples = check_n_samples(n_samples)
         picks = systematic_picks(self._log_weights(), n_samples, rng)
         counts = np.bincount(picks, minlength=len(self.members_))
         parts = [

@@ -23,6 +23,8 @@ from skgm.diffusion._model import DiffusionModel
 from skgm.diffusion._samplers import schedule_of
 from skgm.diffusion._scaling import Scaler, Summary
 from skgm.diffusion._training import DenoiserKind
+from skgm.tables._columns import base_measures
+from skgm.tables._frames import keep_index
 from skgm.tables._validation import check_n_samples
 
 __all__ = ["SAMPLERS", "DiffusionDensity"]
@@ -281,12 +283,13 @@ class DiffusionDensity(DensityEstimator):
 
         Parameters
         ----------
-        n_samples : int, default=1
+        n_samples : int or array-like of shape (m,), default=1
             Number of rows; with `given`, number of completions of each of its rows.
         random_state : None, int, RandomState or Generator, default=None
             None draws fresh rows at each call; an int reproduces. The estimator never changes.
-        given : array-like or data frame of shape (m, n_features), default=None
-            Observed values, NaN where values are to be drawn.
+        given : array-like or data frame of shape (m, n_features), dict or Series, default=None
+            Observed values, NaN where values are to be drawn; a frame with some of the columns, a
+            dict of values by column, a row of a frame, or `value_counts` of columns.
         y : array-like of shape (n,), default=None
             With `class_conditional`: one row of each of these classes, in their order, instead of
             `n_samples` rows.
@@ -319,13 +322,13 @@ class DiffusionDensity(DensityEstimator):
             `class_conditional`; an unknown `sampler`; any of the other options with `given`.
         """
         check_is_fitted(self)
-        n_samples = check_n_samples(n_samples)
         options: dict[str, Any] = {"sampler": sampler, "n_steps": n_steps}
         if given is not None:
             _check_with_given(
                 y=y, return_labels=return_labels, return_trajectory=return_trajectory, **options
             )
             return self._complete(given, n_samples, as_generator(random_state))
+        n_samples = check_n_samples(n_samples)
         if return_trajectory:
             self._check_not_mixed("return_trajectory, because positions before the last are no row")
         if not self.class_conditional and (y is not None or return_labels):
@@ -424,10 +427,17 @@ class DiffusionDensity(DensityEstimator):
     def _can_condition(self) -> bool:
         return True
 
-    def _complete(self, given: Any, n_samples: int, rng: np.random.Generator) -> Any:
+    def _base_measures(self) -> list[str]:
+        return base_measures(self._coding.columns)
+
+    def _fitted_schema(self) -> dict[str, Any] | None:
+        return self._coding.reader.schema
+
+    def _complete(self, given: Any, n_samples: Any, rng: np.random.Generator) -> Any:
         """Return completions of rows: missing values drawn, the others unchanged."""
         coding, chain = self._coding, self._chain()
-        known = coding.coded(self, given)
+        conditions = self._read_conditions(given, n_samples)
+        known, n_samples = coding.coded(self, conditions.table), conditions.times
         if chain is None:
             rows = np.repeat(known, n_samples, axis=0)
             drawn = self._model().complete(coding.encoded(rows, rng), 1, rng)
@@ -435,7 +445,9 @@ class DiffusionDensity(DensityEstimator):
         else:
             chain.check_known(known, coding.columns)
             rows = self._complete_mixed(known, n_samples, chain, rng)
-        return coding.reader.completed(self._to_container(rows, None), given, n_samples)
+        rows = self._to_container(rows, None)
+        completed = coding.reader.written(rows, conditions.schema, rows.dtype.name)
+        return keep_index(completed, conditions.table, n_samples)
 
     def _numbers_filled(self, coded: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """Return coded rows with what they lack from drawn, encoded ones."""

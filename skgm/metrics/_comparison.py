@@ -197,7 +197,8 @@ def compare_densities(
     ------
     ValueError
         A log-density that is not finite: where one density is zero the mean difference is infinite
-        or undefined and has no interval. The message counts and locates the rows. Also for fewer
+        or undefined and has no interval. The message counts and locates the rows. Also for
+        densities over different base measures (see `base_measure_`; the column is named), fewer
         than two rows, unequal lengths, a missing `X`, a level outside (0, 1), and a difference
         that is the same non-zero number in every row (its standard error cannot be estimated).
 
@@ -241,6 +242,7 @@ def compare_densities(
     mean log-density: a -1.76637, b -2.68478
     """
     level = check_level(level)
+    _check_base_measures(a, b)
     log_a, kind_a = _log_density("a", a, X)
     log_b, kind_b = _log_density("b", b, X)
     if log_a.size != log_b.size:
@@ -274,6 +276,35 @@ def compare_densities(
         nested=nesting.kind,
         note=nesting.note,
     )
+
+
+def _check_base_measures(a: Any, b: Any) -> None:
+    """Refuse a density of values and a probability of values: their difference has a unit."""
+    ours, theirs = _base_measures(a), _base_measures(b)
+    for j, ((name, one), (alias, other)) in enumerate(zip(ours, theirs)):
+        if one != other:
+            name = alias if name == f"x{j}" else name
+            raise ValueError(
+                f"a and b have different base measures in column {name!r}: {_shortened(one)} and "
+                f"{_shortened(other)}. A probability of a value and a density per unit of the "
+                "column cannot be compared. Fit both to the same kinds of columns "
+                "(categorical_features, integer_features, atoms), or leave the column out."
+            )
+
+
+def _base_measures(density: Any) -> list[tuple[Any, str]]:
+    """Return the base measure of each column with its name; nothing where it is not known."""
+    for inner in ("best_estimator_", "density_"):
+        density = getattr(density, inner, density)
+    if hasattr(density, "base_measure_"):
+        return list(density.base_measure_.items())
+    if type(density).__module__.startswith(("sklearn.mixture.", "sklearn.neighbors.")):
+        return [(f"x{j}", "Lebesgue") for j in range(getattr(density, "n_features_in_", 0))]
+    return []
+
+
+def _shortened(measure: str) -> str:
+    return measure if len(measure) <= 60 else f"{measure[:60]}...]"
 
 
 def _paired(

@@ -29,6 +29,7 @@ __all__ = [
     "MOST_CATEGORIES",
     "UNKNOWN",
     "WHOLE",
+    "base_measures",
     "code_table",
     "column_kinds",
     "describe_columns",
@@ -185,6 +186,22 @@ def _check_categories(column: Any, about: dict[str, Any]) -> None:
         )
 
 
+def base_measures(
+    described: list[dict[str, Any]], atoms: dict[Any, Any] | None = None
+) -> list[str]:
+    """Return the base measure of each column, in words; `atoms` by name are counted as well."""
+    measures = []
+    for about in described:
+        points = list((atoms or {}).get(about["name"], ()))
+        if about["kind"] in TIMES:
+            measures.append(f"counting of {about['unit']}")
+        elif about["kind"] != "real":
+            measures.append("counting")
+        else:
+            measures.append(f"Lebesgue, and counting at {points}" if points else "Lebesgue")
+    return measures
+
+
 def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
     """Return how each column is encoded: ordered categories of many levels by their rank.
 
@@ -324,7 +341,7 @@ def _codes(column: Any, name: Any, values: list[Any], unknown: str) -> Any:
         raise ValueError(
             f"Column {name!r} of X holds the category {items[row]!r} at row {row}, which fit has "
             f"not seen; its categories are {listed}. Drop or recode such rows, or fit to a table "
-            "with that category in it; score_samples takes new categories with "
+            "with that category in it; DensityChain scores new categories with "
             "handle_unknown='ignore'."
         )
     return codes

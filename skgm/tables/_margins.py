@@ -53,10 +53,14 @@ class CategoryMargin:
         Probability of each cell.
     cell_of_code : ndarray of shape (n_values,)
         The cell of each coded value; -1 for a value without training rows.
+    new_mass : float
+        Probability of all values without training rows together, where there may be any: that of
+        one row among n + 1. The others then have the rest.
     """
 
     mass: np.ndarray
     cell_of_code: np.ndarray
+    new_mass: float
 
     @classmethod
     def learn(
@@ -69,7 +73,7 @@ class CategoryMargin:
             used = used[np.argsort(-count[used], kind="stable")]
         cell_of_code = np.full(n_values, -1)
         cell_of_code[used] = np.arange(len(used))
-        return cls(count[used] / count.sum(), cell_of_code)
+        return cls(count[used] / count.sum(), cell_of_code, float(1 / (count.sum() + 1)))
 
     def cells(self, x: np.ndarray) -> np.ndarray:
         """Return the cell of each coded value, (n,); -1 for values without training rows."""

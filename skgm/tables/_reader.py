@@ -14,10 +14,10 @@ from skgm.tables._columns import (
     restore_table,
     table_shape,
 )
-from skgm.tables._frames import frame_fault, frame_schema, keep_index, real_schema, restore_frame
+from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
 from skgm.tables._validation import check_finite, validate_table
 
-__all__ = ["TableReader"]
+__all__ = ["TableReader", "check_mixed_table"]
 
 _HOLED_CATEGORY = "Drop such rows, or give missing values a category of their own."
 
@@ -111,10 +111,7 @@ class TableReader:
         if self.is_real:
             array = validate_table(estimator, X, reset=False, finite=not holes)
             return self._checked(array) if holes else array
-        fault = frame_fault(X, dates=True)
-        if fault is not None:
-            raise ValueError(fault)
-        validate_table(estimator, _plain(X, np.zeros(table_shape(X))), reset=False)
+        check_mixed_table(estimator, X, reset=False)
         coded = code_table(X, self.columns, unknown=unknown)
         return self._checked(coded, holes=holes, fractions=fractions)
 
@@ -148,21 +145,20 @@ class TableReader:
         """Return coded rows in the kind of table that `fit` saw."""
         return self.written(coded, self.schema, self.dtype)
 
-    def completed(self, coded: np.ndarray, given: Any, times: int) -> Any:
-        """Return completions of `given`, `times` for each row, in the kind of table that it is.
-
-        For an array, in the frame of `fit`: real columns then keep all bits of observed values.
-        """
-        schema = frame_schema(given)
-        schema = real_schema(self.schema) if schema is None else schema
-        return keep_index(self.written(coded, schema, coded.dtype.name), given, times)
-
     def written(self, coded: np.ndarray, schema: dict[str, Any] | None, dtype: str) -> Any:
         """Return coded rows in the frame that `schema` describes, or as an array of this dtype."""
         if not self.is_real:
             return restore_table(coded, self.columns, schema, dtype)
         coded = coded.astype(dtype, copy=False)
         return coded if schema is None else restore_frame(coded, schema)
+
+
+def check_mixed_table(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Check the number and the names of the columns of any table, whatever stands in them."""
+    fault = frame_fault(X, dates=True)
+    if fault is not None:
+        raise ValueError(fault)
+    validate_table(estimator, _plain(X, np.zeros(table_shape(X))), reset=reset)
 
 
 def _fraction(about: dict[str, Any], value: float, row: int) -> str:

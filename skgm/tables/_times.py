@@ -1,6 +1,6 @@
 """Reads dates and durations as whole numbers of a stated unit, and writes such numbers back.
 
-A column's own numbers ("ticks") are int64 counts of its resolution ("D", "s", "ms", "us" or "ns")
+A column's own numbers ("ticks") are int64 counts of its clock ("D", "s", "ms", "us" or "ns")
 since 1970 or since nothing. Its unit is the coarsest one of which all training values are whole
 multiples; a date is coded by the number of units since the earliest training date, a duration by
 the number of units.
@@ -30,25 +30,33 @@ _UNITS = {
 
 
 def describe_times(column: Any, kind: str) -> dict[str, Any]:
-    """Return "unit", "resolution", "origin" (in ticks) and "zone" of a training column."""
+    """Return "unit", "clock", "origin" (in ticks) and "zone" of a training column."""
     ticks, missing, resolution = _ticks(column)
     known = ticks[~missing]
     step = int(np.gcd.reduce(known)) if len(known) else 0
     fitting = (name for name, n in _UNITS.items() if step * n % _PER_DAY[resolution] == 0)
     origin = int(known.min()) if kind == "datetime" and len(known) else 0
     zone = getattr(column.dtype, "time_zone", None)
-    return {"unit": next(fitting), "resolution": resolution, "origin": origin, "zone": zone}
+    return {"unit": next(fitting), "clock": resolution, "origin": origin, "zone": zone}
 
 
 def code_times(column: Any, about: dict[str, Any]) -> np.ndarray:
     """Return a column as numbers of the described unit, (n,); NaN for holes."""
     ticks, missing, resolution = _ticks(column)
+    if ticks is None and np.all(_is_missing(column)):
+        return np.full(len(column), np.nan)
     if ticks is None:
         raise ValueError(
             f"Column {about['name']!r} of X holds no dates or durations, which fit has seen there. "
             "Convert it (for example with pandas.to_datetime)."
         )
-    ours, theirs = _PER_DAY[about["resolution"]], _PER_DAY[resolution]
+    zone = getattr(column.dtype, "time_zone", None)
+    if (zone is None) != (about["zone"] is None) and not missing.all():
+        raise ValueError(
+            f"Column {about['name']!r} of X has the time zone {zone}, where fit saw "
+            f"{about['zone']}. Localize or convert it (for example with Series.dt.tz_localize)."
+        )
+    ours, theirs = _PER_DAY[about["clock"]], _PER_DAY[resolution]
     rest = np.zeros(len(ticks))
     if theirs > ours:  # a finer clock: whole ticks of ours, and what is left of one
         ticks, left = np.divmod(ticks, theirs // ours)
@@ -58,6 +66,12 @@ def code_times(column: Any, about: dict[str, Any]) -> np.ndarray:
     per_unit = ours // _UNITS[about["unit"]]
     whole, left = np.divmod(ticks - about["origin"], per_unit)  # exact: a product would round
     return np.where(missing, np.nan, whole + (left + rest) / per_unit)
+
+
+def _is_missing(column: Any) -> Any:
+    """Return which values are missing in a column that holds no times, (n,)."""
+    values = column.tolist() if isinstance(column, np.ndarray) else column.to_list()
+    return np.array([item is None or item != item for item in values], dtype=bool)
 
 
 def _ticks(column: Any) -> tuple[Any, Any, str]:
@@ -86,7 +100,7 @@ def restore_times(
 
     What `fit` saw in a frame of another library comes back with the same resolution and zone.
     """
-    resolution, whole = about["resolution"], np.rint(codes).astype(np.int64)
+    resolution, whole = about["clock"], np.rint(codes).astype(np.int64)
     ticks = about["origin"] + whole * (_PER_DAY[resolution] // _UNITS[about["unit"]])
     if native is not None and native.startswith("arrow:"):
         return _arrow_times(name, ticks, native, backend)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.testing import assert_allclose
 
-from skgm.testing._data import table_for
+from skgm.testing._data import make_table, table_for
 from skgm.testing._registry import DISCRETE, density_check, get_density_tags, has_method
 from skgm.testing._tools import (
     expect_error,
@@ -113,3 +113,120 @@ def check_given_frame_returns_frame(estimator: Any) -> None:
     rows = fit_clone(estimator, frame).sample(2, random_state=0, given=given)
     require(isinstance(rows, type(frame)), f"given a frame, sample gave {type(rows)}")
     require(tuple(rows.columns) == NAMES and rows.shape == (8, 2), "wrong columns or rows")
+
+
+_FLOATS = {
+    "pandas": ("float32", "float64", "Float32", "Float64", "float[pyarrow]", "double[pyarrow]"),
+    "polars": ("Float32", "Float64"),
+    "pyarrow": ("float32", "float64"),
+}
+_WHOLE = {
+    "pandas": ("int8", "Int64", "int32[pyarrow]"),
+    "polars": ("Int8", "Int64", "UInt16"),
+    "pyarrow": ("int8", "int64", "uint16"),
+}
+_BOOLEAN = {
+    "pandas": ("bool", "boolean", "bool[pyarrow]"),
+    "polars": ("Boolean",),
+    "pyarrow": ("bool_",),
+}
+_TEXT = {
+    "pandas": ("object", "str", "string", "category", "string[pyarrow]"),
+    "polars": ("String", "Categorical"),
+    "pyarrow": ("string", "large_string"),
+}
+_TIMES = {
+    "pandas": ("datetime64[s]", "datetime64[ns, UTC]", "timedelta64[ms]", "timestamp[us][pyarrow]"),
+    "polars": ("Date", "Datetime", "Duration"),
+    "pyarrow": ("date32",),
+}
+
+
+def _typed_columns(estimator: Any, library: str) -> list[tuple[np.ndarray, str]]:
+    """Return values and the dtypes that they are to have, as far as the model promises them."""
+    tags = get_density_tags(estimator)
+    n_rows = 12 if tags.mixed_columns else 48  # many columns, and slow fits
+    floats, whole, boolean = _FLOATS[library], _WHOLE[library], _BOOLEAN[library]
+    if tags.mixed_columns:
+        code = np.arange(n_rows) % 3
+        text = np.array(["low", "mid", "high"])[code]
+        columns: list[tuple[Any, str]] = [(code, name) for name in whole]
+        columns += [(code > 0, name) for name in boolean]
+        columns += [(text, name) for name in _TEXT[library]]
+        columns += [(code, name) for name in _TIMES[library]]
+        floats = floats[:3]
+    else:
+        kinds = {"binary": (*whole, *boolean), "counts": whole, "positive-counts": whole}
+        columns = [(np.zeros(0), name) for name in kinds.get(tags.support, ())]
+    names = [*floats, *(name for values, name in columns if not len(values))]
+    table = make_table(tags.support, n_rows, len(names), correlation=0.3).astype(np.float32)
+    made = [(values, name) for values, name in columns if len(values)]
+    return [*zip(table.T, names), *made]
+
+
+def _typed_frame(estimator: Any, library: str) -> Any:
+    module, columns = import_or_skip(library), {}
+    if library == "pandas":
+        import_or_skip("pyarrow")
+    for values, name in _typed_columns(estimator, library):
+        if library == "pandas":
+            series = module.Series(values)
+            in_arrow = name.endswith("[pyarrow]") and name.startswith("timestamp")
+            columns[name] = series.astype("M8[us]" if in_arrow else series.dtype).astype(name)
+        elif library == "polars":
+            columns[name] = module.Series(values.tolist()).cast(getattr(module, name))
+        else:
+            plain = values.astype(np.int32) if name == "date32" else values
+            columns[name] = module.array(plain).cast(getattr(module, name)())
+    return module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
+
+
+def _dtypes(frame: Any) -> list[Any]:
+    types = getattr(getattr(frame, "schema", None), "types", None)
+    return list(frame.dtypes) if types is None else list(types)
+
+
+def _check_every_dtype(estimator: Any, library: str) -> None:
+    frame = _typed_frame(estimator, library)
+    fitted = fit_clone(estimator, frame)
+    drawn = {"sample": fitted.sample(3, random_state=0)}
+    if hasattr(fitted, "impute"):
+        drawn["impute"] = fitted.impute(frame[:3], random_state=0)
+    for method, rows in drawn.items():
+        require(isinstance(rows, type(frame)), f"{method} of {library} gave {type(rows)}")
+        for name, kind, wanted in zip(frame.columns, _dtypes(rows), _dtypes(frame)):
+            require(kind == wanted, f"{method} turned a column of {wanted} ({name}) into {kind}")
+
+
+@density_check()
+def check_dtypes_of_pandas_come_back(estimator: Any) -> None:
+    """Numpy, nullable and arrow dtypes of pandas come back from `sample` and `impute`."""
+    _check_every_dtype(estimator, "pandas")
+
+
+@density_check()
+def check_dtypes_of_polars_come_back(estimator: Any) -> None:
+    """Dtypes of polars come back from `sample` and `impute`."""
+    _check_every_dtype(estimator, "polars")
+
+
+@density_check()
+def check_dtypes_of_arrow_come_back(estimator: Any) -> None:
+    """Tables of pyarrow go in and come out, with their types."""
+    _check_every_dtype(estimator, "pyarrow")
+
+
+@density_check(has_method("impute"))
+def check_given_in_other_forms(estimator: Any) -> None:
+    """`sample` reads a dict, a frame with some of the columns, and counts of conditions."""
+    frame = _frame("pandas", table_for(estimator), (np.float64, np.float64))
+    fitted = fit_clone(estimator, frame)
+    value = frame["height"].iloc[0]
+    holes = frame.head(2).assign(width=np.nan, height=value)
+    expected = fitted.sample(1, random_state=0, given=holes).to_numpy()
+    counts = frame.assign(height=value).head(2)["height"].value_counts()
+    for given in ({"height": [value, value]}, holes[["height"]], counts):
+        rows = fitted.sample(1, random_state=0, given=given)
+        assert_allclose(rows.to_numpy(), expected, err_msg=f"given={given!r}")
+    rows = fitted.sample([2, 0], random_state=0, given=holes)
+    require(len(rows) == 2, f"sample([2, 0], given=two rows) gave {len(rows)} rows")

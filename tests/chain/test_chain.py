@@ -243,3 +243,50 @@ def test_of_many_features_those_that_tell_cells_apart_are_screened():
     fresh = rng.normal(size=(300, 150))
     gain = factor.log_density(fresh, fresh[:, 7]) - margin.log_density(fresh[:, 7])
     assert gain.mean() > 0.3
+
+
+def test_a_new_category_has_the_probability_of_one_row_more(table):
+    """Over the cities and "new" the probabilities sum to one, whatever the other columns."""
+    chain = DensityChain(n_orders=2, random_state=0, handle_unknown="ignore")
+    part = table[["kind", "size"]]
+    chain.fit(part)
+    rows = part.head(5)
+    share = 1 / (len(table) + 1)
+    holed = DensityChain(n_orders=2, random_state=0).fit(part)
+    marginal = holed.score_samples(rows.assign(kind=None))
+    new = chain.score_samples(rows.assign(kind="z"))
+    assert new == pytest.approx(marginal + np.log(share))
+    old = holed.score_samples(rows) + np.log1p(-share)
+    assert chain.score_samples(rows) == pytest.approx(old)
+    assert chain.predict_proba(rows.assign(kind="z"), "kind") == pytest.approx(
+        holed.predict_proba(rows, "kind")
+    )
+    with pytest.raises(ValueError, match="'z' at row 0, which fit has not seen"):
+        chain.impute(rows.assign(kind="z"))
+
+
+def test_declared_categories_without_rows_and_fractions_have_no_density(table):
+    levels = pd.CategoricalDtype(["a", "b", "c", "never"])
+    chain = DensityChain(n_orders=1, random_state=0).fit(table.astype({"kind": levels}))
+    rows = table.head(3).astype({"kind": levels, "count": float})
+    rows.iloc[0, 0] = "never"
+    rows.iloc[1, 2] += 0.5
+    assert np.isneginf(chain.score_samples(rows)).tolist() == [True, True, False]
+    with pytest.raises(ValueError, match="'never', a category without training rows"):
+        chain.sample(1, given=rows.head(1))
+    chain.set_params(handle_unknown="ignore")
+    assert np.isfinite(chain.score_samples(rows)).tolist() == [True, False, True]
+
+
+def test_atoms_may_be_named(table):
+    part = table[["size", "gain"]].copy()
+    part.loc[:2, "size"] = -999.0
+    chain = DensityChain(n_orders=1, random_state=0, atoms={"size": -999}).fit(part)
+    assert chain.atoms_["size"] == {-999.0: pytest.approx(3 / 401)}
+    assert chain.base_measure_["size"] == "Lebesgue, and counting at [-999.0]"
+    about = {column["name"]: column for column in chain.columns_}
+    assert about["gain"]["support"] == "non-negative"
+    assert about["size"]["holes"] == 0.0
+    for atoms, words in (({"weight": 0}, "names a column 'weight'"), ({"kind": 0}, "own already")):
+        with pytest.raises(ValueError, match=words):
+            DensityChain(atoms=atoms).fit(table)
