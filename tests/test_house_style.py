@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -73,14 +75,17 @@ def executed(tree):
             yield from executed(child)
 
 
+@cache
 def imports(tree):
     """All imports that run, at any depth, as dotted (module, name)."""
+    found = []
     for node in executed(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            yield from ((node.module, alias.name) for alias in node.names)
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
 
 
 def package_of(path):
