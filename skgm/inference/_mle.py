@@ -570,7 +570,7 @@ def fit_family(
     ({'rate': 1.0}, 0.693)
     >>> low, high = model.confidence_intervals(of="median")["median"]
     >>> round(low, 3), round(high, 3)
-    (0.301, 2.212)
+    (0.298, 2.233)
     """
     table = as_table(x)
     if not hasattr(table, "columns"):

@@ -174,10 +174,10 @@ class DiffusionDisplay:
         if kind == "score":
             angles = np.array([angles[-1] if angle is None else _check_angle(angle)])
             rows = estimator.sample(n_samples, rng, y=labels) if X is None else X
-            positions = model.noised(estimator._rows(rows), np.zeros(1), rng, code)
+            positions = model.noised(estimator._rows(rows)[1], np.zeros(1), rng, code)
         elif kind == "forward":
             angles = angles[some]
-            positions = model.noised(estimator._rows(X), angles, rng, code)
+            positions = model.noised(estimator._rows(X)[1], angles, rng, code)
         else:
             positions = estimator.sample(
                 n_samples, rng, y=labels, sampler="ode", n_steps=n_steps, return_trajectory=True

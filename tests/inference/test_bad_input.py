@@ -285,8 +285,9 @@ def test_not_finite(name, bad):
 
 @pytest.mark.parametrize("name", UNIVARIATE)
 def test_text_and_shapes(name):
-    with pytest.raises(ValueError, match="could not convert string"):
-        model(name).fit(np.array([["a"], ["b"]]))
+    if name != "categorical":  # text is its own
+        with pytest.raises(ValueError, match="could not convert string"):
+            model(name).fit(np.array([["a"], ["b"]]))
     with pytest.raises(ValueError, match="Expected 2D array"):
         model(name).fit(column(name)[:, 0])
     with pytest.raises(ValueError, match="minimum of 1 is required"):

@@ -9,6 +9,9 @@ from tests.testing.reference import ReferenceExponential, ReferenceGaussian
     "check_pandas_in_pandas_out",
     "check_polars_in_polars_out",
     "check_integer_columns",
+    "check_dtypes_of_pandas_come_back",
+    "check_dtypes_of_polars_come_back",
+    "check_dtypes_of_arrow_come_back",
 )
 class SampleIsTuple(ReferenceGaussian):
     def sample(self, n_samples=1, random_state=None, *, given=None):
@@ -37,6 +40,7 @@ class SlightlyNegative(ReferenceExponential):
     "check_pickle",
     "check_given_completions_differ",
     "check_impute_is_one_completion",
+    "check_given_in_other_forms",
 )
 class SampleIgnoresSeed(ReferenceGaussian):
     def _draw(self, n_samples, rng):
@@ -72,7 +76,7 @@ class KeepsItsDraws(ReferenceGaussian):
         return self.last_rows_
 
 
-@breaks("check_sample_validates_n_samples")
+@breaks("check_sample_validates_n_samples", "check_given_in_other_forms")
 class AnyNumberOfRows(ReferenceGaussian):
     def sample(self, n_samples=1, random_state=None, *, given=None):
         return super().sample(max(int(n_samples), 1), random_state, given=given)
