@@ -134,8 +134,14 @@ FAR_FROM_EXPONENTIAL = [MLEDensity("rayleigh"), MLEDensity("inverse_gaussian")]
 
 # Each check of these trains models, which is a third of the time of all checks: CI runs them.
 TRAINED = (DDPM, KernelExpFamily, NCEDensity, StackedDensity)
-QUICK = [estimator for estimator, _ in ESTIMATORS if not isinstance(estimator, TRAINED)]
-LONG = [estimator for estimator, _ in ESTIMATORS if isinstance(estimator, TRAINED)]
+
+
+def is_trained(estimator):
+    return isinstance(estimator, TRAINED) or getattr(estimator, "family", "") == "burr12"
+
+
+QUICK = [estimator for estimator, _ in ESTIMATORS if not is_trained(estimator)]
+LONG = [estimator for estimator, _ in ESTIMATORS if is_trained(estimator)]
 
 
 @parametrize_with_density_checks(QUICK)

@@ -72,6 +72,7 @@ def register(monkeypatch):
 # What it prints and writes
 
 
+@pytest.mark.slow
 def test_quick_job_from_the_shell(folder):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "skgm", "--quick"],
@@ -153,6 +154,7 @@ def test_comparison_is_that_of_the_test_rows(table, capsys):
     assert cells(lines, "joint normal")[1:] == expected
 
 
+@pytest.mark.slow
 def test_models_that_take_longer_are_fitted_where_they_are_named(table, capsys):
     assert main([table, "--model", "sparse-gaussian"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -161,6 +163,7 @@ def test_models_that_take_longer_are_fitted_where_they_are_named(table, capsys):
     assert any("synthetic rows of sparse-gaussian" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_power_transform_is_chosen_for_skewed_columns_and_wins(folder, capsys):
     skewed_table(400).to_csv(folder / "table.csv", index=False)
     assert main(["table.csv", "--model", "score-matching-gaussian"]) == 0

@@ -141,6 +141,7 @@ def test_the_filter_estimates_the_density_of_what_is_known(chain):
     assert found == pytest.approx(np.logaddexp.reduce(each, axis=0), abs=0.1)
 
 
+@pytest.mark.slow
 def test_holes_in_training_rows(table):
     rng = np.random.default_rng(3)
     holed = table.astype({"count": float}).mask(rng.random(table.shape) < 0.2)
@@ -172,6 +173,7 @@ def test_balanced_tables_keep_shares_more_closely_than_independent_rows():
     assert errors[0] < errors[1] / 4
 
 
+@pytest.mark.slow
 def test_calibration_keeps_the_margins():
     X = load_iris().data
     chains = [DensityChain(n_orders=1, calibrate=c, random_state=0).fit(X) for c in (True, False)]
@@ -229,6 +231,7 @@ def test_the_number_of_jobs_changes_no_bit(table):
     assert one.sample(20, random_state=0).equals(two.sample(20, random_state=0))
 
 
+@pytest.mark.slow
 def test_of_many_features_those_that_tell_cells_apart_are_screened():
     """One that moves the mean, one that moves the spread, and holes, among 150 columns."""
     rng = np.random.default_rng(0)
@@ -245,6 +248,7 @@ def test_of_many_features_those_that_tell_cells_apart_are_screened():
     assert gain.mean() > 0.3
 
 
+@pytest.mark.slow
 def test_a_new_category_has_the_probability_of_one_row_more(table):
     """Over the cities and "new" the probabilities sum to one, whatever the other columns."""
     chain = DensityChain(n_orders=2, random_state=0, handle_unknown="ignore")

@@ -29,6 +29,7 @@ def test_observed_values_stay_and_completions_differ():
     assert_array_equal(again.transform_all(INCOMPLETE), completed)
 
 
+@pytest.mark.slow
 def test_the_spread_of_a_mean_is_that_of_fit_and_holes():
     """Half of a column is missing completely at random; its mean is N(0, s^2/n) a posteriori."""
     n = 200

@@ -298,6 +298,7 @@ def test_classes_share_the_bends():
     assert_array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])
 
 
+@pytest.mark.slow
 def test_whole_numbers_and_categories_are_left_alone():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame(skewed(200), columns=["radius", "area", "z"])

@@ -93,6 +93,7 @@ def test_names_that_are_no_text_and_several_levels_come_back():
     assert DDPM(**QUICK).fit(frame).sample(2).columns.equals(frame.columns)
 
 
+@pytest.mark.slow
 def test_the_marginals_are_those_of_the_table(frame, drawn):
     """To within the sampling error of the training table, which no model can know better."""
     for column, levels in (("level", LEVELS[:3]), ("answer", [True, False])):
@@ -205,12 +206,14 @@ def test_what_cannot_be_has_no_probability(model, frame):
     assert_array_equal(np.isneginf(model.score_samples(rows)), [True, True, False])
 
 
+@pytest.mark.slow
 def test_the_chain_bounds_mixed_rows_too(model, frame):
     bound, error = model.elbo(frame[:40], n_steps=20, return_se=True)
     assert 0 < error < 0.2
     assert abs(bound - model.score(frame[:40])) < 1.0  # two models of one network
 
 
+@pytest.mark.slow
 def test_grid_search_runs_on_frames(frame):
     grid = {"scaling": ["standard", "whiten"]}
     search = GridSearchCV(DDPM(max_iter=30, random_state=0), grid, cv=2, error_score="raise")
@@ -289,6 +292,7 @@ def test_partial_fit_does_not_go_on_from_a_chain(frame):
         DDPM(**QUICK).fit(frame[:60]).partial_fit(frame[60:90])
 
 
+@pytest.mark.slow
 def test_classes_and_mixed_columns(frame):
     y = np.where(frame["x"] > 0.8, "big", "small")
     model = DDPM(class_conditional=True, max_iter=800, random_state=0).fit(frame, y)

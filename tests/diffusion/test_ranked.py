@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
@@ -23,6 +24,7 @@ def ordered_table(n, seed, n_levels=8):
     return pd.DataFrame({"x": x, "level": level}), truth
 
 
+@pytest.mark.slow
 def test_ordered_categories_of_many_levels_learn_from_their_order():
     """In nats per held-out row, near the truth."""
     (train, _), (test, truth) = ordered_table(400, 0), ordered_table(150, 1)

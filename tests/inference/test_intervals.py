@@ -307,6 +307,7 @@ def test_an_infinite_estimate_leaves_the_others_their_intervals(method):
     assert found["scale"][0] < model.params_["scale"] < found["scale"][1]
 
 
+@pytest.mark.slow
 def test_heavy_tails_bound_no_degrees_of_freedom_from_below():
     """Towards df = 0 the likelihood of Student's t grows without bound."""
     X = np.random.default_rng(0).standard_t(1, size=(7, 1))

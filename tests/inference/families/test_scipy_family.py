@@ -281,6 +281,7 @@ def test_differences_at_once_are_those_one_by_one():
     assert_allclose(hessian(first, u, unit, together=True), hessian(first, u, unit), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_shape_that_runs_to_its_edge_along_a_profile_costs_no_interval():
     """An exponnorm law tends to the normal one as K does to 0; its likelihood is at least that."""
     X = np.random.default_rng(4).normal(size=(30, 1))
@@ -294,6 +295,7 @@ def test_a_shape_that_runs_to_its_edge_along_a_profile_costs_no_interval():
     assert found["scale"][0] < model.params_["scale"] < found["scale"][1]
 
 
+@pytest.mark.slow
 def test_a_lost_search_names_its_parameter_and_spares_the_others():
     X = stats.skewnorm.rvs(2, size=(30, 1), random_state=0)
     model = MLEDensity(stats.skewnorm).fit(X)
