@@ -75,8 +75,9 @@ class GaussianMixtureDensity(DensityEstimator):
     means_ : ndarray of shape (n_components_, n_features_in_)
         Their means.
     covariances_ : ndarray
-        Their covariances, in scikit-learn's shapes: (n_components_, d, d) for "full", (d, d) for
-        "tied", (n_components_, d) for "diag", (n_components_,) for "spherical".
+        Their covariances, in scikit-learn's shapes: ``(n_components_, d, d)`` for "full",
+        ``(d, d)`` for "tied", ``(n_components_, d)`` for "diag", ``(n_components_,)`` for
+        "spherical".
     n_components_ : int
         Number of components.
     covariance_type_ : str
