@@ -13,12 +13,12 @@ from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
-from skgm.inference._tables import as_table, families_of, has_many, read_table
+from skgm.inference._tables import as_table, families_of, read_table
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
-from skgm.inference.families._registry import resolve_family
+from skgm.inference.families._registry import has_many, resolve_family
 from skgm.tables._validation import (
     check_finite,
     check_inside_support,
@@ -189,7 +189,8 @@ class MLEDensity(FamilyInference):
         self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         many = has_many(self.family)
-        self._reader, X = read_table(as_table(X), self.family)
+        numbers = type(X) is np.ndarray and X.dtype.kind not in "OUS"
+        self._reader, X = (None, X) if numbers else read_table(as_table(X), self.family)
         rows, weight = super()._begin_fit(
             X, sample_weight, min_samples=min_samples, finite=not many, **options
         )

@@ -10,12 +10,12 @@ from scipy.sparse import issparse
 from skgm.inference.families import Family, get_family
 from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._columns import choose_family
-from skgm.inference.families._registry import resolve_family
+from skgm.inference.families._registry import has_many, resolve_family
 from skgm.tables._columns import code_table, column_kinds, describe_columns, table_shape
 from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
 from skgm.tables._reader import TableReader
 
-__all__ = ["as_table", "families_of", "has_many", "read_table"]
+__all__ = ["as_table", "families_of", "read_table"]
 
 _ANY_TWO = ("auto", "bernoulli")  # what may be called for text (of two values) and booleans
 
@@ -25,13 +25,6 @@ def as_table(X: Any) -> Any:
     if not hasattr(X, "to_frame") or hasattr(X, "columns"):
         return X
     return X.to_frame("x" if X.name in (None, "") else str(X.name))
-
-
-def has_many(family: Any) -> bool:
-    """Whether the parameter `family` gives each column a family of its own."""
-    return isinstance(family, Mapping | list | tuple) or (
-        isinstance(family, str) and family == "auto"
-    )
 
 
 def read_table(X: Any, family: Any) -> tuple[TableReader | None, Any]:

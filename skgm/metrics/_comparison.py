@@ -9,8 +9,8 @@ from scipy import stats
 from skgm._sklearn import check_sample_weight
 from skgm.inference import MLEDensity
 from skgm.inference._nesting import fixed_values, nested_null
-from skgm.inference._tables import has_many
 from skgm.inference.families import get_family
+from skgm.inference.families._registry import has_many
 from skgm.tables._validation import check_level
 
 __all__ = [

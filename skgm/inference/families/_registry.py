@@ -15,7 +15,14 @@ from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._scipy import ScipyFamily
 
-__all__ = ["HOMES", "all_families", "get_family", "load_family", "resolve_family"]
+__all__ = [
+    "HOMES",
+    "all_families",
+    "get_family",
+    "has_many",
+    "load_family",
+    "resolve_family",
+]
 
 # One line per family: its name, and the module and class that MLEDensity, tests and the package
 # find it by. A module is loaded when its family is asked for.
@@ -203,4 +210,11 @@ def _one_number(name: str, value: Any) -> Any:
     raise ValueError(
         f"fixed[{name!r}] must be one number, the same for all columns; got {value!r}. Fit columns "
         "with other values by an estimator of their own."
+    )
+
+
+def has_many(family: Any) -> bool:
+    """Whether the parameter `family` gives each column a family of its own."""
+    return isinstance(family, Mapping | list | tuple) or (
+        isinstance(family, str) and family == "auto"
     )
