@@ -51,9 +51,12 @@ class TableReader:
         (number and names of columns) is set on `estimator`. With `holes`, NaN stand for missing
         values; else they are refused. Real numbers alone keep their dtype.
         """
-        kinds = column_kinds(X, estimator.categorical_features, estimator.integer_features)
+        choices = (estimator.categorical_features, estimator.integer_features)
+        by_dtype = all(isinstance(choice, str) for choice in choices)
+        plain_array = type(X) is np.ndarray and by_dtype  # it has no dtypes to go by
+        kinds = None if plain_array else column_kinds(X, *choices)
         options: dict[str, Any] = {"reset": True, "min_samples": min_samples}
-        schema = frame_schema(X)
+        schema = None if plain_array else frame_schema(X)
         if kinds is None:  # validated as for every other estimator
             coded = validate_table(estimator, X, finite=not holes, **options)
             names = schema["columns"] if schema else [f"x{j}" for j in range(coded.shape[1])]
