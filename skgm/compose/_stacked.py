@@ -412,6 +412,9 @@ class StackedDensity(BaseComposition, DensityEstimator):
             return self._to_container(rows, self._frame_schema)
         return member.sample(n, random_state=rng)
 
+    # The contract's hooks give arrays, and members may draw frames of text: `sample`, their only
+    # caller, is overridden whole. They stand here because `_draw` is abstract.
+
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError("StackedDensity draws in `sample`.")
 

@@ -245,7 +245,7 @@ class TorchDenoiser:
                 return torch.func.jvp(
                     lambda u: self._caller.output(u, context), (at,), (direction,)
                 )
-        except (NotImplementedError, RuntimeError) as error:
+        except (NotImplementedError, RuntimeError) as error:  # as torch raises them
             raise ValueError(
                 f"denoiser {type(self._caller.module).__name__} has an operation that torch cannot "
                 "differentiate forwards, which score_samples needs. Use score_method='elbo'."

@@ -105,17 +105,17 @@ class DenoiserKind:
         state: Any = None,
     ) -> Any:
         """Return a :class:`Learner`, from what was learned before and the optimizer's state."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract; never asked of kinds that are not iterative
 
     def fit_once(
         self, table: "Table", plan: "Plan", n_noise: int, shape: Any, rng: np.random.Generator
     ) -> tuple[Any, "Table"]:
         """Return what is learned from the rows at once, and the rows that it has seen."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract; never asked of kinds that are iterative
 
     def denoiser(self, learned: Any, shape: Any, prediction: str, dtype: Any) -> Any:
         """Return the denoiser of scaled rows, with ``velocity(u, phi, condition)``."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
 
 class Learner(Protocol):

@@ -327,8 +327,8 @@ class FamilyInference(ParametricDensity):
         family = self._family()
         try:
             mean = family.mean(self._estimate)
-        except NotImplementedError:
-            mean = np.array([np.nan])
+        except NotImplementedError as error:  # categories, or a family of one's own without it
+            raise ValueError(f"The {family.name} family defines no mean.") from error
         if np.isnan(mean).any():
             raise ValueError(
                 f"The fitted {family.name} distribution has no mean; ask for quantile(0.5)."
@@ -340,7 +340,7 @@ class FamilyInference(ParametricDensity):
         family = self._family()
         try:
             return getattr(family, kind)(table, self._estimate)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # a joint family, or one of one's own without it
             raise ValueError(
                 f"The {family.name} family has no distribution function of a single column here."
             ) from error

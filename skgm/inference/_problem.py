@@ -350,7 +350,7 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
     estimate = family.estimate(statistics)
     try:
         _, root = rstar(family, name, statistics, estimate, null.values[name][[column]])
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # the families without r* say which one they are
         raise ValueError(
             f"correction='rstar' is not known for the {family.name} family: {error} Use "
             "correction='bartlett' or none."

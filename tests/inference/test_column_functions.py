@@ -115,6 +115,8 @@ def test_what_is_refused():
         fit_family(np.floor(X), "poisson").confidence_intervals(of="median")
     with pytest.raises(ValueError, match="has no mean; ask for quantile"):
         fit_family(X, "cauchy").mean()
+    with pytest.raises(ValueError, match=r"categorical family defines no mean\.$"):
+        fit_family(["a", "b", "a"], "categorical").mean()
     with pytest.raises(ValueError, match="q must be a probability in"):
         model.quantile(1.0)
     with pytest.raises(ValueError, match=r"x must be one column, got shape \(20, 2\)"):
