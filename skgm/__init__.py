@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         ScoreMatchingGaussianCV,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants first
     "BernoulliRBMCD",

@@ -65,7 +65,7 @@ class VersionedEstimator(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         from skgm import __version__
 
-        written = state.get("_skgm_version", "before 0.1.0")
+        written = state.get("_skgm_version", "before 0.2.0")
         if written != __version__:
             name = type(self).__name__
             warn_user(

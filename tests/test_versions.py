@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,9 +40,15 @@ def test_another_version_is_told():
         state = model.__getstate__() | {"_skgm_version": written}
         if written is None:
             del state["_skgm_version"]
-        words = "pickled by skgm (0.0.9|before 0.1.0) and is loaded by skgm"
+        words = "pickled by skgm (0.0.9|before 0.2.0) and is loaded by skgm"
         other = MLEDensity.__new__(MLEDensity)
         with pytest.warns(InconsistentVersionWarning, match=words) as caught:
             other.__setstate__(state)
         assert caught[0].filename == __file__
         assert np.isfinite(other.score([[2.0]]))
+
+
+def test_the_citation_names_the_version():
+    root = Path(__file__).resolve().parents[1]
+    citation = (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {skgm.__version__}\n" in citation
