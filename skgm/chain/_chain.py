@@ -131,7 +131,9 @@ class DensityChain(DensityEstimator):
     The base measure is counting measure on categories and atoms and Lebesgue measure elsewhere.
     Numbers recorded to a resolution (.1, or whole numbers) have the probability of their interval
     divided by its width. Dates and durations are whole numbers of the coarsest unit (days, hours,
-    ...) that holds every training value, and are counted.
+    ...) that holds every training value, and are counted. Columns of numbers with few recorded
+    values (at most 20, or one for forty rows) are drawn at these values alone; others have the
+    probability 1 / (n + 1) together after n rows, for rows that come later.
 
     Rows with holes are scored by the product over the observed columns, each given the observed
     earlier ones. For any pattern of holes that is a normalized density. The densities of two

@@ -152,7 +152,8 @@ class DDPM(DiffusionDensity):
         classifiers learns them after the numbers (see Notes).
     integer_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
-        dtype. Arrays have none unless they are named here.
+        dtype. Arrays have none unless they are named here. Columns of few values (at most 20, or
+        one for forty rows) are drawn at recorded values alone.
     early_stopping : bool, default=False
         Hold out rows, stop when their loss no longer falls, and keep the best weights.
     validation_fraction : float, default=0.1

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from skgm.tables._margins import few_values, nearest
+
 __all__ = [
     "NOISE",
     "Encoding",
@@ -29,10 +31,13 @@ class Encoding:
         number, how many values with training rows come before it.
     shares : sequence of ndarray or None
         Of each category column, the shares of its values among the training rows.
+    drawn : sequence of ndarray or None
+        Of each column of whole numbers that has few values, these values, which alone are drawn.
     """
 
     kinds: Sequence[str]
     shares: Sequence[Any]
+    drawn: Sequence[Any]
 
     @classmethod
     def learn(
@@ -47,18 +52,24 @@ class Encoding:
         """Take the shares of categories from the rows of a training table.
 
         In columns of at most `reserve` values, those without rows count as half a row: rows that
-        come later may have them.
+        come later may have them, and any whole number.
         """
         shares: list[Any] = []
-        for column, kind, size in zip(coded.T, kinds, n_values):
+        drawn: list[Any] = [None] * len(kinds)
+        counted = slice(None) if weight is None else weight > 0
+        n = float(len(coded) if weight is None else np.sum(weight))
+        for j, (column, kind, size) in enumerate(zip(coded.T, kinds, n_values)):
             counts = None
+            if kind == "integer" and not reserve:
+                value = np.unique(column[counted])
+                drawn[j] = value if few_values(value, n) else None
             if kind in ("category", "ranked"):
                 counts = np.bincount(column.astype(np.intp), weight, minlength=size)
                 if size <= reserve:
                     counts = np.where(counts > 0, counts, 0.5)
                 counts = counts / counts.sum()
             shares.append(counts)
-        return cls(kinds, shares)
+        return cls(kinds, shares, drawn)
 
     @property
     def widths(self) -> list[int]:
@@ -119,7 +130,8 @@ class Encoding:
     def decode(self, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the coded table whose values the encoded rows are nearest to.
 
-        Whole numbers beyond `low` and `high`, of the encoded columns, become these.
+        Whole numbers beyond `low` and `high`, of the encoded columns, become these; in columns of
+        few values they become the nearest of those.
         """
         coded = np.empty((len(rows), len(self.kinds)))
         for j, (kind, share, span) in enumerate(zip(self.kinds, self.shares, self.spans())):
@@ -132,7 +144,9 @@ class Encoding:
                 rank = np.rint(part[:, 0]) if part.shape[1] else np.zeros(len(part))
                 coded[:, j] = seen[np.clip(rank, 0, len(seen) - 1).astype(np.intp)]
             elif kind == "integer":
-                coded[:, j] = np.clip(np.rint(part), low[span], high[span])[:, 0]
+                whole = np.clip(np.rint(part), low[span], high[span])[:, 0]
+                drawn = self.drawn[j]
+                coded[:, j] = whole if drawn is None else nearest(part[:, 0], drawn)
             else:
                 coded[:, j] = part[:, 0]
         return coded

@@ -9,7 +9,8 @@ of categories has probabilities (counting measure).
 
 Cells are what a model over several columns may condition on: every atom and every heavy value is a
 cell of its own, the rest of the line is cut where the knots are. Within a cell the margin says how
-values are spread.
+values are spread. A column of few values, such as codes 1, 2 and 9, is drawn at recorded values
+only: the mass of new values, that of one row, is there for rows that come later.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,15 @@ from scipy.special import stdtr, stdtrit
 
 from skgm.tables._columns import WHOLE
 
-__all__ = ["CategoryMargin", "Margin", "NumberMargin", "learn_margin", "resolution"]
+__all__ = [
+    "CategoryMargin",
+    "Margin",
+    "NumberMargin",
+    "few_values",
+    "learn_margin",
+    "nearest",
+    "resolution",
+]
 
 _DF = 3.0  # degrees of freedom of the broad part: a finite variance, and tails of the third power
 _MOST_DECIMALS = 6
@@ -41,6 +50,16 @@ def resolution(x: np.ndarray) -> float:
         if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.abs(scaled)).all():
             return float(10.0**-decimals)
     return 0.0
+
+
+def few_values(value: np.ndarray, n: float) -> bool:
+    """Tell whether the distinct values of n rows are so few that new ones are not to be drawn."""
+    return len(value) <= max(_FEW_VALUES, n / 40)
+
+
+def nearest(x: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return for each number the nearest of these ascending values, (n,)."""
+    return np.asarray(values[np.searchsorted((values[1:] + values[:-1]) / 2, x)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +125,8 @@ class NumberMargin:
         Resolution of the recorded values, 0 for none.
     edges : ndarray of shape (n_intervals - 1,)
         Bounds of the cells that are intervals; atoms stand on bounds.
+    drawn : ndarray of shape (n_values,)
+        The values that are drawn, in ascending order; empty where any may be.
     """
 
     atoms: np.ndarray
@@ -118,6 +139,7 @@ class NumberMargin:
     low: float
     step: float
     edges: np.ndarray
+    drawn: np.ndarray
 
     @classmethod
     def learn(
@@ -147,7 +169,8 @@ class NumberMargin:
         share = 1 / (n + 1)
         per_knot = min(max(_ROWS_PER_KNOT[0], min(n / 40, _ROWS_PER_KNOT[1])), n / n_cells)
         # a grid of few values has a bin for each: what lies between them was never recorded
-        tight_from = 0.0 if len(value) <= max(_FEW_VALUES, n / 40) else min(per_knot, n / n_cells)
+        is_grid = few_values(value, n) and step > 0
+        tight_from = 0.0 if is_grid else min(per_knot, n / n_cells)
         knots, rows, tight = _histogram(
             value[~is_atom], count[~is_atom], per_knot, tight_from, step
         )
@@ -167,6 +190,7 @@ class NumberMargin:
             low,
             step,
             edges,
+            value if is_grid or is_atom.all() else value[:0],
         )
 
     @property
@@ -256,7 +280,7 @@ class NumberMargin:
         rows = low.copy()
         drawn = high > low
         rows[drawn] = self._draw_between(low[drawn], high[drawn], rng)
-        return rows
+        return nearest(rows, self.drawn) if len(self.drawn) else rows
 
     def _draw_between(
         self, low: np.ndarray, high: np.ndarray, rng: np.random.Generator

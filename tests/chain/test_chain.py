@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -294,3 +295,18 @@ def test_atoms_may_be_named(table):
     for atoms, words in (({"weight": 0}, "names a column 'weight'"), ({"kind": 0}, "own already")):
         with pytest.raises(ValueError, match=words):
             DensityChain(atoms=atoms).fit(table)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_codes_between_and_beyond_the_recorded_ones_are_never_drawn(holes):
+    """In tables of 300 rows each column would show about one of them in 300 draws."""
+    rng = np.random.default_rng(0)
+    values = {f"c{j}": rng.choice([1, 2 + j, 9 + 5 * j], 300) for j in range(8)}
+    frame = pd.DataFrame(values).astype("Int64")
+    if holes:
+        frame = frame.mask(rng.random(frame.shape) < 0.2)
+    chain = DensityChain(DummyClassifier(), random_state=0).fit(frame)
+    drawn = [chain.sample(3000, random_state=0, balanced=b) for b in (True, False)]
+    drawn.append(chain.impute(frame.mask(rng.random(frame.shape) < 0.5), random_state=0))
+    for name, codes in values.items():
+        assert all(set(rows[name]) <= set(codes) for rows in drawn)

@@ -99,11 +99,17 @@ def test_encoding_and_back(encoding):
     assert_array_equal(encoding.decode(rows, rows.min(axis=0), rows.max(axis=0)), CODED)
 
 
-def test_decoding_rounds_into_the_range(encoding):
+def test_decoding_rounds_into_the_range():
+    coded = np.arange(100.0)[:, None]
+    encoding = Encoding.learn(coded, ["integer"], [0], None)
+    rows = np.array([[47.2], [-3.0], [0.6], [200.0]])
+    assert_array_equal(encoding.decode(rows, np.zeros(1), np.full(1, 99.0)).T, [[47, 0, 1, 99]])
+
+
+def test_decoding_takes_recorded_values_where_they_are_few(encoding):
     rows = encoding.encode(CODED)
-    low, high = rows.min(axis=0), rows.max(axis=0)
-    rows[:, 1] += [4.2, -3.0, 0.4, 0.0]
-    assert_array_equal(encoding.decode(rows, low, high)[:, 1], [7, -2, 0, 7])
+    rows[:, 1] += [4.2, -3.0, 1.4, -5.0]  # 7.2, -5, 1.4, 2: the values are -2, 0, 3 and 7
+    assert_array_equal(encoding.decode(rows, rows[0], rows[0])[:, 1], [7, -2, 0, 3])
 
 
 def test_missing_values_stay_missing(encoding):
