@@ -18,15 +18,18 @@ version = release = skgm.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "equations",
+    "mathml",
+    "pictures",
 ]
 exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb"]
 templates_path = ["_templates"]
 numfig = True  # equations are numbered by page: 1.1, 1.2, 2.1
 math_eqref_format = "eq. {number}"
+html_math_renderer = "mathml"
+autodoc_typehints = "none"  # the sections of parameters say what is allowed, in words
 
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -41,18 +44,23 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "plot_gallery": True,
+    "doc_module": ("skgm",),
+    "backreferences_dir": "api/generated/backreferences",
 }
 suppress_warnings = ["config.cache"]  # the gallery's settings cannot be pickled; nothing is wrong
 
 html_theme = "pydata_sphinx_theme"
-html_title = "skgm"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_prev_next": True}
-html_sidebars: dict[str, list[str]] = {
-    "index": [],
-    "quickstart": [],
-    "extending": [],
-    "comparison": [],
+html_title = f"skgm {version}"
+html_theme_options = {
+    "logo": {"text": f"skgm {version}"},
+    "header_links_before_dropdown": 4,
+    "navbar_align": "left",
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "footer_end": [],
 }
+html_sidebars: dict[str, list[str]] = {"index": [], "comparison": []}
 html_static_path = ["_static"]
 html_css_files = ["skgm.css"]
 html_show_sourcelink = False

@@ -20,8 +20,6 @@ from skgm.tables._margins import Margin
 
 __all__ = ["OrderedChain"]
 
-_FEW_ROWS = 10_000  # below, threads within a tree wait for one another longer than they work
-
 _BLOCK = 20_000  # rows at a time
 _OF_FACTORS = ("model", "shift", "shrinkage", "chosen")
 
@@ -54,11 +52,10 @@ class OrderedChain:
         """Fit a factor to every column given those before it, `n_jobs` of them at a time."""
         columns = [column_features(coded[:, j], margins[j]) for j in order]
         first = _start(before, len(coded))
-        one_thread = n_jobs is not None or len(coded) < _FEW_ROWS
 
         def fit(place: int) -> Factor:
             prefix = np.hstack([first, *columns[:place]])
-            with limit_openmp_threads(1 if one_thread else None):
+            with limit_openmp_threads(None if n_jobs is None else 1):
                 return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
 
         jobs = Parallel(n_jobs=n_jobs, prefer="threads")
