@@ -4,16 +4,17 @@ import contextlib
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
-import joblib
 import sklearn
 from sklearn import exceptions
 
 __all__ = ["InconsistentVersionWarning", "renamed_attribute", "warn_user"]
 
 # joblib and contextlib stand between frames of scikit-learn (cross-validation, fit contexts).
-_LIBRARIES = (__file__, sklearn.__file__, joblib.__file__)
+_JOBLIB = find_spec("joblib")
+_LIBRARIES = (__file__, sklearn.__file__, str(_JOBLIB and _JOBLIB.origin))
 _INSIDE = (*(os.path.dirname(path) + os.sep for path in _LIBRARIES), contextlib.__file__)
 
 

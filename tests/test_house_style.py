@@ -29,7 +29,7 @@ BELOW = {
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [
-    {"_numerics", "_bayes", "_random", "_sklearn", "_warnings"},
+    {"_numerics", "_bayes", "_parallel", "_random", "_sklearn", "_warnings"},
     {"tables"},
     {"base"},
 ]
@@ -142,6 +142,16 @@ def test_private_names_of_scikit_learn_stay_in_one_file(path):
         and any(part.startswith("_") for part in f"{module}.{name}".split("."))
     ]
     assert private == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_one_module_imports_joblib(path):
+    if path.name == "_parallel.py":
+        return
+    roots = {module.split(".")[0] for module, _ in imports(tree_of(path))}
+    names = {f"{module}.{name}" for module, name in imports(tree_of(path))}
+    assert "joblib" not in roots
+    assert not {"sklearn.utils.parallel.Parallel", "sklearn.utils.parallel.delayed"} & names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.importance import systematic_picks
 from skgm._numerics.qmc import row_keys
+from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     HasMethods,
@@ -177,7 +178,7 @@ class DensityChain(DensityEstimator):
         "atoms": [dict, None],
         "handle_unknown": [StrOptions({"error", "ignore"})],
         "random_state": RANDOM_STATE,
-        "n_jobs": [numbers.Integral, None],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(

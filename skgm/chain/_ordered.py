@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils.parallel import Parallel, delayed
 
 from skgm._numerics.importance import systematic_picks
-from skgm._sklearn import limit_openmp_threads
+from skgm._parallel import ordered_map
 from skgm.chain._factor import Factor, Training, column_features, fit_factor
 from skgm.chain._splits import Splits
 from skgm.tables._margins import Margin
@@ -55,12 +54,10 @@ class OrderedChain:
 
         def fit(place: int) -> Factor:
             prefix = np.hstack([first, *columns[:place]])
-            with limit_openmp_threads(None if n_jobs is None else 1):
-                return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
+            return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
 
-        jobs = Parallel(n_jobs=n_jobs, prefer="threads")
-        # the last columns take longest
-        factors = jobs(delayed(fit)(place) for place in reversed(range(len(order))))
+        places = reversed(range(len(order)))  # the last columns take longest
+        factors = list(ordered_map(fit, places, n_jobs=n_jobs, threads=True))
         return cls(order, factors[::-1])
 
     def calibrate(self, n: int, rng: np.random.Generator) -> "OrderedChain":

@@ -1,10 +1,12 @@
 """A classifier from one density per class."""
 
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from sklearn.base import ClassifierMixin, MetaEstimatorMixin
+from sklearn.base import ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import assert_all_finite
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skgm._bayes import check_priors, log_marginal, log_posterior
+from skgm._parallel import N_JOBS, n_workers, ordered_map
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     CallbackSupportMixin,
@@ -19,6 +22,7 @@ from skgm._sklearn import (
     VersionedEstimator,
     check_sample_weight,
     fit_task,
+    step_task,
 )
 from skgm.base import transactional
 from skgm.compose._densities import (
@@ -30,6 +34,7 @@ from skgm.compose._densities import (
     read_rows,
 )
 from skgm.compose._fitting import keep_rows, stack_rows
+from skgm.tables._columns import table_shape
 from skgm.tables._validation import check_n_samples
 
 __all__ = ["DensityClassifier"]
@@ -76,6 +81,9 @@ class DensityClassifier(
         equal priors it leaves `predict` as it is.
     random_state : None, int, RandomState or Generator, default=None
         Shuffles the folds of the calibration.
+    n_jobs : int, default=None
+        Classes fitted at a time, in processes; the result is the same for every number. None is
+        one, -1 all cores.
 
     Attributes
     ----------
@@ -132,6 +140,7 @@ class DensityClassifier(
         "priors": [StrOptions({"uniform"}), "array-like", None],
         "calibration": [StrOptions({"temperature"}), None],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -141,11 +150,13 @@ class DensityClassifier(
         priors: Any = None,
         calibration: str | None = None,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.density = density
         self.priors = priors
         self.calibration = calibration
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @transactional
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "DensityClassifier":
@@ -206,21 +217,20 @@ class DensityClassifier(
     def _fit_classes(
         self, rows: Any, codes: np.ndarray, weight: np.ndarray | None, context: Any = None
     ) -> list[Any]:
-        densities = []
+        labels, here = self.classes_.tolist(), n_workers(self.n_jobs) == 1
         prior = prior_covariance(self, rows, weight, codes)
-        for k, label in enumerate(self.classes_.tolist()):
-            own = codes == k
-            part = None if weight is None else weight[own]
-            options: dict[str, Any] = {"prior": prior, "name": f"class-{label}", "partial": True}
-            try:
-                density = fit_density(self, keep_rows(rows, own), part, context, **options)
-            except ValueError as error:
-                raise ValueError(
-                    f"The density of class {label!r} cannot be fitted to its {own.sum()} rows: "
-                    f"{error}"
-                ) from error
-            densities.append(density)
-        return densities
+        options: dict[str, Any] = {"prior": prior, "context": context if here else None}
+        fit = partial(_fit_class, clone(self), **options)
+
+        def around(k: int, here: bool) -> Any:
+            named = {"name": f"class-{labels[k]}", "step": None, "X": rows}
+            return nullcontext() if here else step_task(context, self, **named)
+
+        work = (
+            (label, keep_rows(rows, codes == k), None if weight is None else weight[codes == k])
+            for k, label in enumerate(labels)
+        )
+        return list(ordered_map(fit, work, n_jobs=self.n_jobs, around=around))
 
     def _out_of_fold(self, rows: Any, codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         """Return log p(x | k), (n, K), each row scored by densities that did not see it."""
@@ -336,6 +346,24 @@ class DensityClassifier(
         ]
         back = np.argsort(np.argsort(codes, kind="stable"))  # rows of a class stand together
         return stack_rows(parts, back), self.classes_[codes]
+
+
+def _fit_class(
+    owner: DensityClassifier,
+    task: tuple[Any, Any, np.ndarray | None],
+    prior: np.ndarray | None,
+    context: Any,
+) -> Any:
+    """Return the density of one class, from its label, rows and weights."""
+    label, rows, weight = task
+    options: dict[str, Any] = {"prior": prior, "name": f"class-{label}", "partial": True}
+    try:
+        return fit_density(owner, rows, weight, context, **options)
+    except ValueError as error:
+        raise ValueError(
+            f"The density of class {label!r} cannot be fitted to its {table_shape(rows)[0]} rows: "
+            f"{error}"
+        ) from error
 
 
 def _by_class(densities: list[Any], rows: Any) -> np.ndarray:

@@ -14,11 +14,13 @@ from skgm.score_matching import ScoreMatchingGaussian
 from skgm.tables._columns import table_shape
 from skgm.tables._frames import frame_schema
 from skgm.tables._reader import check_mixed_table
-from skgm.tables._validation import validate_table
+from skgm.tables._validation import DISCRETE_SUPPORTS, validate_table
 
 __all__ = [
     "DENSITY",
     "Foreign",
+    "base_measures",
+    "check_base_measures",
     "draw_rows",
     "fit_density",
     "log_density",
@@ -205,3 +207,33 @@ class Foreign:
     def sample(self, n_samples: int, random_state: np.random.Generator) -> np.ndarray:
         """Return draws, (n_samples, n_features)."""
         return np.asarray(draw_rows(self.density, n_samples, random_state))
+
+
+def check_base_measures(members: list[tuple[str, list[str]]], names: list[str]) -> None:
+    """Refuse members of which one counts values where another has a density per unit."""
+    if not members:
+        return
+    first, expected = members[0]
+    for other, measures in members[1:]:
+        for name, one, two in zip(names, expected, measures):
+            if one != two:
+                raise ValueError(
+                    f"Members {first!r} and {other!r} have different base measures in column "
+                    f"{name!r} ({one}; {two}): probabilities of values and densities per unit "
+                    "cannot be mixed. Leave one of the members out, or give both the same kinds "
+                    "of columns."
+                )
+
+
+def base_measures(member: Any, d: int) -> list[str]:
+    """Return what the density of each column is a density of."""
+    if hasattr(member, "base_measure_"):
+        return list(member.base_measure_.values())
+    if hasattr(member, "columns_"):  # a chain
+        atoms = getattr(member, "atoms_", {})
+        real = [about["kind"] == "real" for about in member.columns_]
+        points = [sorted(atoms.get(about["name"], ())) for about in member.columns_]
+        with_points = [f"Lebesgue, and counting at {p}" if p else "Lebesgue" for p in points]
+        return [words if is_real else "counting" for words, is_real in zip(with_points, real)]
+    tags = getattr(member, "__density_tags__", DensityTags)()
+    return ["counting" if tags.support in DISCRETE_SUPPORTS else "Lebesgue"] * d

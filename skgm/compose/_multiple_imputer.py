@@ -1,6 +1,7 @@
 """Completes a table several times, each by a fit to reweighted rows: multiple imputation."""
 
 import numbers
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, spawn
 from skgm._sklearn import HasMethods, Interval, VersionedEstimator, check_sample_weight, take_rows
 from skgm.base import transactional
@@ -46,6 +48,9 @@ class MultipleImputer(
     random_state : None, int, RandomState or Generator, default=None
         Weighs the rows and seeds the draws. The draws are seeded in `fit`: each call of
         `transform` on the same table completes it in the same way.
+    n_jobs : int, default=None
+        Fits, and later completions, at a time, in processes; the result is the same for every
+        number. None is one, -1 all cores.
 
     Attributes
     ----------
@@ -93,14 +98,21 @@ class MultipleImputer(
         "density": [HasMethods(["fit", "impute"]), None],
         "n_imputations": [Interval(numbers.Integral, 1, None, closed="left")],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
-        self, density: Any = None, *, n_imputations: int = 20, random_state: Any = None
+        self,
+        density: Any = None,
+        *,
+        n_imputations: int = 20,
+        random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.density = density
         self.n_imputations = n_imputations
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: NaN are what this is for."""
@@ -135,8 +147,9 @@ class MultipleImputer(
         n_rows = table_shape(X)[0]
         weight = np.ones(n_rows) if sample_weight is None else check_sample_weight(sample_weight, X)
         streams = spawn(self.random_state, self.n_imputations)
-        self.densities_ = [_fit_once(density, X, weight, rng) for rng in streams]
-        self._seeds = [int(rng.integers(2**31)) for rng in streams]
+        fit = partial(_fit_once, density, X, weight)
+        fits = list(ordered_map(fit, streams, n_jobs=self.n_jobs))
+        self.densities_, self._seeds = [fitted for fitted, _ in fits], [seed for _, seed in fits]
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(self.densities_[0], name):
@@ -174,11 +187,18 @@ class MultipleImputer(
         """
         check_is_fitted(self)
         pairs = zip(self.densities_, self._seeds, strict=True)
-        return [density.impute(X, random_state=seed) for density, seed in pairs]
+        return list(ordered_map(partial(_impute, X), pairs, n_jobs=self.n_jobs))
 
 
-def _fit_once(density: Any, X: Any, weight: np.ndarray, rng: np.random.Generator) -> Any:
-    """Return a clone of the density fitted to one reweighting of the rows."""
+def _impute(X: Any, pair: tuple[Any, int]) -> Any:
+    density, seed = pair
+    return density.impute(X, random_state=seed)
+
+
+def _fit_once(
+    density: Any, X: Any, weight: np.ndarray, rng: np.random.Generator
+) -> tuple[Any, int]:
+    """Return a clone of the density fitted to one reweighting of the rows, and a seed of draws."""
     fitted = clone(density)
     if "random_state" in fitted.get_params(deep=False):
         fitted.set_params(random_state=int(rng.integers(2**31)))
@@ -186,6 +206,8 @@ def _fit_once(density: Any, X: Any, weight: np.ndarray, rng: np.random.Generator
         share = np.zeros(len(weight))
         counted = weight > 0
         share[counted] = rng.gamma(weight[counted])  # a Dirichlet law, but for its sum
-        return fitted.fit(X, sample_weight=share * (weight.sum() / share.sum()))
-    rows = rng.choice(len(weight), size=len(weight), p=weight / weight.sum())
-    return fitted.fit(take_rows(X, rows))
+        fitted.fit(X, sample_weight=share * (weight.sum() / share.sum()))
+    else:
+        rows = rng.choice(len(weight), size=len(weight), p=weight / weight.sum())
+        fitted.fit(take_rows(X, rows))
+    return fitted, int(rng.integers(2**31))

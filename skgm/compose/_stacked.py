@@ -3,6 +3,8 @@
 import numbers
 import time
 import warnings
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import narwhals as nw
@@ -13,18 +15,18 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgm._numerics.importance import systematic_picks
+from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
-from skgm.compose._densities import draw_rows, log_density
+from skgm.compose._densities import base_measures, check_base_measures, draw_rows, log_density
 from skgm.compose._fitting import keep_rows
 from skgm.tables._columns import column_kinds
 from skgm.tables._frames import frame_schema
 from skgm.tables._margins import NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import (
-    DISCRETE_SUPPORTS,
     check_finite,
     check_n_samples,
     validate_table,
@@ -70,6 +72,9 @@ class StackedDensity(BaseComposition, DensityEstimator):
         which were left out. The first member is always fitted. None is no limit.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the folds, and the members that have no seed of their own.
+    n_jobs : int, default=None
+        Fits at a time (members times folds, then members), in processes; the result is the same
+        for every number. None is one, -1 all cores.
 
     Attributes
     ----------
@@ -138,6 +143,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
         "min_weight": [Interval(numbers.Real, 0, 0.5, closed="left")],
         "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -147,11 +153,13 @@ class StackedDensity(BaseComposition, DensityEstimator):
         min_weight: float = 0.05,
         time_limit: float | None = None,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.members = members
         self.min_weight = min_weight
         self.time_limit = time_limit
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, and with `deep` those of the members.
@@ -237,13 +245,11 @@ class StackedDensity(BaseComposition, DensityEstimator):
             else:
                 scores = self._score_members(tried, rows, weight, folds, start)
             self._weigh(scores, tried, weight, folds)
-            self.members_ = []
-            for name, member in tried:
-                if name in self.weights_:
-                    with step_task(context, self, name=name, step=member, X=rows):
-                        fitted = _fit(member, rows, weight)
-                    self.members_.append((name, fitted))
-            _check_base_measures(self.members_, self._column_names())
+            kept = [(name, member) for name, member in tried if name in self.weights_]
+            self.members_ = self._fit_members(kept, rows, weight, context)
+            d = self.n_features_in_
+            measures = [(name, base_measures(member, d)) for name, member in self.members_]
+            check_base_measures(measures, self._column_names())
             kinds = {getattr(m, "log_density_kind_", "exact") for _, m in self.members_}
             order = ("lower_bound", "estimate", "exact")
             self.log_density_kind_ = next(kind for kind in order if kind in kinds)
@@ -301,32 +307,64 @@ class StackedDensity(BaseComposition, DensityEstimator):
         start: float,
     ) -> dict[str, np.ndarray]:
         """Return the log-density of the rows held out under each member, (m,)."""
-        scores: dict[str, np.ndarray] = {}
-        late: list[str] = []
-        measures: Members = []
-        limit = np.inf if self.time_limit is None else float(self.time_limit)
-        for name, member in tried:
-            if scores and time.monotonic() - start > limit / 2:
-                self.left_out_[name] = f"time_limit={limit:g} s"
-                late.append(name)
+        scores: dict[str, list[np.ndarray]] = {}
+        measures: list[tuple[str, list[str]]] = []
+        work = self._member_folds(tried, folds, start)
+        score = partial(_held_out, rows=rows, weight=weight)
+        for name, values, measure, error in ordered_map(score, work, n_jobs=self.n_jobs):
+            if error is None:
+                scores.setdefault(name, []).append(values)
+                measures.append((name, measure))
                 continue
-            try:
-                scores[name], fitted = _held_out(member, rows, weight, folds)
-            except ValueError as error:
-                if self.members is not None:
-                    raise
+            if self.members is not None:
+                raise error
+            if name not in self.left_out_:
                 self.left_out_[name] = f"its fit to a part of the rows failed: {error}"
                 warn_user(f"Member {name!r} was left out: {self.left_out_[name]}", UserWarning)
-                continue
-            measures += [(name, one) for one in fitted]
-        _check_base_measures(measures, self._column_names())
+        measures = [each for each in measures if each[0] not in self.left_out_]
+        check_base_measures(measures, self._column_names())
+        late = [n for n, _ in tried if self.left_out_.get(n, "").startswith("time_limit=")]
         if late:
             warn_user(
-                f"time_limit={limit:g} s left no time for {', '.join(late)}. Raise it, "
+                f"time_limit={self.time_limit:g} s left no time for {', '.join(late)}. Raise it, "
                 "or name fewer members.",
                 UserWarning,
             )
-        return scores
+        return {
+            name: np.concatenate(parts)
+            for name, parts in scores.items()
+            if name not in self.left_out_
+        }
+
+    def _member_folds(
+        self, tried: Members, folds: list[np.ndarray], start: float
+    ) -> Iterator[tuple[str, Any, np.ndarray]]:
+        """Yield members and folds, as long as there is time and the member does not fail."""
+        limit = np.inf if self.time_limit is None else float(self.time_limit)
+        begun: set[str] = set()
+        for name, member in tried:
+            if begun - set(self.left_out_) and time.monotonic() - start > limit / 2:
+                self.left_out_[name] = f"time_limit={limit:g} s"
+                continue
+            begun.add(name)
+            for fold in folds:
+                if name not in self.left_out_:
+                    yield name, member, fold
+
+    def _fit_members(
+        self, kept: Members, rows: Any, weight: np.ndarray | None, context: Any
+    ) -> Members:
+        """Return members fitted to all rows."""
+
+        def around(i: int, here: bool) -> Any:
+            name, member = kept[i]
+            step = member if here else None  # a copy in a worker reports to nobody
+            return step_task(context, self, name=name, step=step, X=rows)
+
+        fit = partial(_fit, rows=rows, weight=weight)
+        members = [member for _, member in kept]
+        fitted = ordered_map(fit, members, n_jobs=self.n_jobs, around=around)
+        return list(zip([name for name, _ in kept], fitted))
 
     def _weigh(
         self,
@@ -365,7 +403,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
         return array if frame_schema(X) is None or self._frame_schema is None else X
 
     def _base_measures(self) -> list[str]:
-        return _base_measures(self.members_[0][1], self.n_features_in_)
+        return base_measures(self.members_[0][1], self.n_features_in_)
 
     def _log_weights(self) -> np.ndarray:
         return np.log([self.weights_[name] for name, _ in self.members_])
@@ -548,20 +586,26 @@ def _fit(member: Any, rows: Any, weight: np.ndarray | None) -> Any:
 
 
 def _held_out(
-    member: Any, rows: Any, weight: np.ndarray | None, folds: list[np.ndarray]
-) -> tuple[np.ndarray, list[Any]]:
-    """Return the log-density of the rows held out, fold after fold, and the fits."""
+    task: tuple[str, Any, np.ndarray], rows: Any, weight: np.ndarray | None
+) -> tuple[str, Any, Any, ValueError | None]:
+    """Return a member's name, its log-density of one fold held out, and its base measures.
+
+    Or the name and the error of the fit.
+    """
+    name, member, fold = task
     twin = clone(member)
     if hasattr(twin, "handle_unknown"):  # a category may have all of its rows held out
         twin.set_params(handle_unknown="ignore")
-    values, fitted = [], []
+    part = None if weight is None else weight[~fold]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to warn of, the fit to all rows repeats
-        for fold in folds:
-            part = None if weight is None else weight[~fold]
-            fitted.append(_fit(twin, keep_rows(rows, ~fold), part))
-            values.append(log_density(fitted[-1], keep_rows(rows, fold)))
-    return np.concatenate(values), fitted
+        try:
+            fitted = _fit(twin, keep_rows(rows, ~fold), part)
+            values = log_density(fitted, keep_rows(rows, fold))
+        except ValueError as error:
+            return name, None, None, error
+    d = rows.shape[1]
+    return name, values, base_measures(fitted, d), None
 
 
 def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -582,35 +626,6 @@ def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if still:
             break
     return found / found.sum()
-
-
-def _check_base_measures(members: Members, names: list[str]) -> None:
-    """Refuse members of which one counts values where another has a density per unit."""
-    if not members:
-        return
-    first, expected = members[0][0], _base_measures(members[0][1], len(names))
-    for other, member in members[1:]:
-        for name, one, two in zip(names, expected, _base_measures(member, len(names))):
-            if one != two:
-                raise ValueError(
-                    f"Members {first!r} and {other!r} have different base measures in column "
-                    f"{name!r} ({one}; {two}): probabilities of values and densities per unit "
-                    "cannot be mixed. Leave one of the members out, or give both the same kinds "
-                    "of columns."
-                )
-
-
-def _base_measures(member: Any, d: int) -> list[str]:
-    """Return what the density of each column is a density of."""
-    if hasattr(member, "base_measure_"):
-        return list(member.base_measure_.values())
-    if hasattr(member, "columns_"):  # a chain
-        atoms = getattr(member, "atoms_", {})
-        real = [about["kind"] == "real" for about in member.columns_]
-        points = [sorted(atoms.get(about["name"], ())) for about in member.columns_]
-        with_points = [f"Lebesgue, and counting at {p}" if p else "Lebesgue" for p in points]
-        return [words if is_real else "counting" for words, is_real in zip(with_points, real)]
-    return ["counting" if _tags(member).support in DISCRETE_SUPPORTS else "Lebesgue"] * d
 
 
 def _take(rows: Any, numbers_: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     HasMethods,
@@ -167,6 +168,8 @@ class DDPM(DiffusionDensity):
         Start the network where the previous `fit` ended.
     random_state : int, RandomState, Generator or None, default=None
         For initial weights, order of rows, and noise.
+    n_jobs : int, default=None
+        Blocks of 2048 rows scored, and of 16,384 drawn, at a time, in processes; -1 is all cores.
 
     Attributes
     ----------
@@ -296,6 +299,7 @@ class DDPM(DiffusionDensity):
         "tol": [Interval(numbers.Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -331,6 +335,7 @@ class DDPM(DiffusionDensity):
         tol: float = 1e-4,
         warm_start: bool = False,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -362,6 +367,7 @@ class DDPM(DiffusionDensity):
         self.tol = tol
         self.warm_start = warm_start
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @transactional
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DDPM":

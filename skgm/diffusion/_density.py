@@ -58,6 +58,7 @@ class DiffusionDensity(DensityEstimator):
     _probes: Probes | None
     _scaler: Scaler
     clip: bool
+    n_jobs: int | None
     n_steps: int
     sampler: str
     variance: str
@@ -99,6 +100,7 @@ class DiffusionDensity(DensityEstimator):
             scores_in=kind.scores_in,
             encoding=self._coding.encoding,
             hidden=self.hidden_layer_sizes_,
+            n_jobs=self.n_jobs,
         )
 
     def __density_tags__(self) -> DensityTags:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
 from skgm._bayes import log_marginal, log_posterior
+from skgm._numerics.blocks import row_blocks
 from skgm._numerics.qmc import normal_nodes, row_keys
+from skgm._parallel import map_rows, ordered_map
+from skgm._random import spawn
 from skgm.diffusion._classes import stratified_codes
 from skgm.diffusion._conditional import N_PARTICLES, draw_given, draw_particles
 from skgm.diffusion._elbo import N_REPLICATES, evidence_lower_bound, step_variances
@@ -22,6 +26,7 @@ from skgm.tables._encoding import Encoding
 
 __all__ = ["DiffusionModel", "combine_bounds"]
 
+_SCORED_AT_ONCE, _DRAWN_AT_ONCE = 1 << 11, 1 << 14  # rows
 _ELBO_STEPS = 50
 _GIVEN_STEPS = 50  # levels of the chain that completes rows
 _PAIRS = 4  # of noise and its mirror image, per row, for the bound of rows with discrete values
@@ -63,6 +68,8 @@ class DiffusionModel:
         Of discrete values; None for a table of real numbers.
     hidden : tuple of int
         Widths of the network, for the number of threads.
+    n_jobs : int or None
+        Blocks of rows scored or drawn at a time.
     """
 
     scaler: Scaler
@@ -79,6 +86,7 @@ class DiffusionModel:
     scores_in: Any
     encoding: Encoding | None
     hidden: tuple[int, ...]
+    n_jobs: int | None = None
 
     def marginal(self, log_density: np.ndarray) -> np.ndarray:
         """Return log sum_k prior_k p_k(x) from the log-densities of the classes, (n, k)."""
@@ -99,6 +107,9 @@ class DiffusionModel:
 
     def class_log_mass(self, rows: np.ndarray) -> np.ndarray:
         """Return the log-density of every row under every class, (n, k); of mixed rows a bound."""
+        return map_rows(self._class_log_mass, rows, size=_SCORED_AT_ONCE, n_jobs=self.n_jobs)
+
+    def _class_log_mass(self, rows: np.ndarray) -> np.ndarray:
         if self.encoding is None:
             return self.class_log_density(rows)
         copies = self._noisy_copies(rows, _PAIRS, seed=0, stream=1)
@@ -278,9 +289,33 @@ class DiffusionModel:
     ) -> np.ndarray:
         """Return encoded positions from noise to data, (n_positions, n_samples, d), data last.
 
-        Only the last position is returned unless `every`.
+        Only the last position is returned unless `every`. Long tables are drawn in blocks, each
+        from a random stream of its own.
         """
-        scaler = self.scaler
+        options: dict[str, Any] = {"sampler": sampler, "n_steps": n_steps, "variance": variance}
+        if every or n_samples <= _DRAWN_AT_ONCE:
+            return self._draw_block((n_samples, codes, rng), every=every, **options)
+        blocks = list(row_blocks(n_samples, _DRAWN_AT_ONCE))
+        drawn = ordered_map(
+            partial(self._draw_block, **options),
+            [
+                (block.stop - block.start, None if codes is None else codes[block], stream)
+                for block, stream in zip(blocks, spawn(rng, len(blocks)))
+            ],
+            n_jobs=self.n_jobs,
+        )
+        return np.concatenate(list(drawn), axis=1)
+
+    def _draw_block(
+        self,
+        block: tuple[int, np.ndarray | None, np.random.Generator],
+        *,
+        sampler: str,
+        n_steps: int,
+        variance: str,
+        every: bool = False,
+    ) -> np.ndarray:
+        (n_samples, codes, rng), scaler = block, self.scaler
         r, d = scaler.n_active, scaler.location.shape[1]
         narrow = rng.standard_normal((n_samples, d - r))
         path = np.zeros((n_steps + 1 if every else 1, n_samples, 0))  # if no column varies

@@ -1,5 +1,6 @@
 """Trains classifiers as critics: their log-odds give log-ratios of data to noise."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgm._numerics.distributions import Noise, check_rows_inside
 from skgm._numerics.forest import Forest
+from skgm._parallel import ordered_map
 from skgm._sklearn import boosted_forest, boosting_to_best_iteration
 
 __all__ = [
@@ -35,7 +37,7 @@ FEW_ROWS, FEW_ROWS_VALIDATION = 500, 0.2  # below this many rows, hold out a fif
 class Step(Protocol):
     """Opens a callback context around the fit of one member."""
 
-    def __call__(self, name: str, member: Any) -> AbstractContextManager[None]:
+    def __call__(self, name: str, member: Any | None) -> AbstractContextManager[None]:
         """Return the context."""
 
 
@@ -137,6 +139,7 @@ def fit_classifier_critic(
     n_critics: int,
     rng: np.random.Generator,
     step: Step,
+    n_jobs: int | None = None,
 ) -> ClassifierCritic:
     """Fit classifiers to data against independent draws of noise (eq. nce-objective).
 
@@ -157,17 +160,28 @@ def fit_classifier_critic(
         X, weight = _collapse(X)
     y = np.repeat([1, 0], [len(X), n_noise])
     options = {} if weight is None else {"sample_weight": np.append(weight, np.ones(n_noise))}
-    members = []
-    for i in range(n_critics):
-        member = boosted_trees(n_rows) if classifier is None else clone(classifier)
-        _check_weights(member, options)
-        _seed(member, rng)
-        rows = np.vstack([X, noise.sample(n_noise, rng)])
-        with step(f"critic-{i}", member):
-            member.fit(rows, y, **options)
-        members.append(boosting_to_best_iteration(member) if classifier is None else member)
+    unfitted = [
+        boosted_trees(n_rows) if classifier is None else clone(classifier) for _ in range(n_critics)
+    ]
+
+    def work() -> Iterator[tuple[Any, np.ndarray]]:
+        for member in unfitted:
+            _check_weights(member, options)
+            _seed(member, rng)
+            yield member, np.vstack([X, noise.sample(n_noise, rng)])
+
+    def fit(task: tuple[Any, np.ndarray]) -> Any:
+        member, rows = task
+        member.fit(rows, y, **options)
+        return boosting_to_best_iteration(member) if classifier is None else member
+
+    def around(i: int, here: bool) -> AbstractContextManager[None]:
+        return step(f"critic-{i}", unfitted[i] if here else None)
+
+    fits = ordered_map(fit, work(), n_jobs=n_jobs, threads=True, around=around)
+    members = tuple(fits)
     log_nu = float(np.log(n_noise / n_rows))
-    return ClassifierCritic(tuple(members), log_nu, _decides(members[0], rows))
+    return ClassifierCritic(members, log_nu, _decides(members[0], X))
 
 
 def _collapse(X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

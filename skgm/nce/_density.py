@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from skgm._numerics.distributions import BernoulliNoise
+from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     Interval,
@@ -123,6 +124,9 @@ class NCEDensity(ParametricInference, RatioDensity):
         each rounded column to the training rows.
     random_state : None, int, RandomState or Generator, default=None
         Of noise, mixtures, classifiers and normalizer.
+    n_jobs : int, default=None
+        Critics that are classifiers fitted at a time, in threads; the result is the same for every
+        number. None is one, -1 all cores.
 
     Attributes
     ----------
@@ -238,6 +242,7 @@ class NCEDensity(ParametricInference, RatioDensity):
         "sampling": [StrOptions({"deprecated", *OLD_SAMPLERS})],
         "lattice": [StrOptions({"warn", "dequantize", "ignore"})],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -260,6 +265,7 @@ class NCEDensity(ParametricInference, RatioDensity):
         sampling: str = "deprecated",
         lattice: str = "warn",
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.critic = critic
         self.noise = noise
@@ -278,6 +284,7 @@ class NCEDensity(ParametricInference, RatioDensity):
         self.sampling = sampling
         self.lattice = lattice
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -411,7 +418,7 @@ class NCEDensity(ParametricInference, RatioDensity):
         if automatic and len(rows.X) < MIN_ROWS:
             return constant_critic(self.noise_ratio)
 
-        def step(name: str, member: Any) -> AbstractContextManager[None]:
+        def step(name: str, member: Any | None) -> AbstractContextManager[None]:
             return step_task(context, self, name=name, step=member, X=rows.X)
 
         return fit_classifier_critic(
@@ -423,4 +430,5 @@ class NCEDensity(ParametricInference, RatioDensity):
             n_critics=self.n_critics,
             rng=rng,
             step=step,
+            n_jobs=self.n_jobs,
         )

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-# ruff: noqa: D401 -- the first line of a check states the promise that it checks
+from skgm._parallel import worker_threads
 from skgm.testing._data import far_tables, table_for
 from skgm.testing._registry import (
     density_check,
@@ -21,6 +21,7 @@ from skgm.testing._registry import (
 from skgm.testing._tools import (
     RTOL,
     assert_same_density,
+    draw,
     expect_error,
     fit_clone,
     log_density,
@@ -58,6 +59,18 @@ def check_fit_is_idempotent(estimator: Any) -> None:
     fitted.fit(X)
     assert_allclose(log_density(fitted, X), first, rtol=RTOL, err_msg="same object")
     assert_allclose(log_density(fit_clone(estimator, X), X), first, rtol=RTOL, err_msg="clone")
+
+
+@density_check()
+def check_workers_change_nothing(estimator: Any) -> None:
+    """Fits, scores and draws are the same bit for bit with one worker and with two."""
+    X, found = table_for(estimator, 60), []
+    for n_jobs in (1, 2):
+        with worker_threads(n_jobs):
+            fitted = fit_clone(estimator, X)
+            found.append((log_density(fitted, X.copy()), draw(fitted, 9)))
+    assert_array_equal(found[1][0], found[0][0], err_msg="log-densities, with two workers")
+    assert_array_equal(found[1][1], found[0][1], err_msg="draws, with two workers")
 
 
 @density_check()

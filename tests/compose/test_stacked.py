@@ -90,7 +90,9 @@ def test_rows_held_out_are_not_fitted_to():
 def test_large_tables_hold_out_one_part(monkeypatch):
     calls = []
     monkeypatch.setattr(_stacked, "_ONE_FOLD", 100)
-    monkeypatch.setattr(_stacked, "_fit", lambda m, X, w: calls.append(len(X)) or m.fit(X))
+    monkeypatch.setattr(
+        _stacked, "_fit", lambda m, rows, weight: calls.append(len(rows)) or m.fit(rows)
+    )
     StackedDensity(GAUSSIANS, random_state=0).fit(clusters(100))
     assert calls[:2] == [80, 80]
     assert set(calls[2:]) == {100}

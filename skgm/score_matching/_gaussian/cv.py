@@ -2,12 +2,15 @@
 
 import numbers
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.model_selection import check_cv
 
 from skgm._numerics.moments import Moments
+from skgm._parallel import N_JOBS, ordered_map
 from skgm._sklearn import Interval, StrOptions, fit_task
 from skgm.base import DensityTags, transactional
 from skgm.score_matching._gaussian.density import GaussianDensity
@@ -126,6 +129,9 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         Take the mean to be zero instead of estimating it.
     tol : float, default=1e-6
         Optimality residual of the path.
+    n_jobs : int, default=None
+        Folds of selection="cv" at a time, in processes; the result is the same for
+        every number. None is one, -1 all cores.
 
     Attributes
     ----------
@@ -199,6 +205,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         "refit": CONSTRAINTS["refit"],
         "assume_centered": ["boolean"],
         "tol": CONSTRAINTS["tol"],
+        "n_jobs": N_JOBS,
     }
 
     covariance_type = "full"  # what the methods of a Gaussian ask for
@@ -213,6 +220,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         refit: str | None = "one_step",
         assume_centered: bool = False,
         tol: float = 1e-6,
+        n_jobs: int | None = None,
     ) -> None:
         self.alphas = alphas
         self.selection = selection
@@ -221,6 +229,7 @@ class ScoreMatchingGaussianCV(GaussianDensity):
         self.refit = refit
         self.assume_centered = assume_centered
         self.tol = tol
+        self.n_jobs = n_jobs
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
@@ -289,19 +298,32 @@ class ScoreMatchingGaussianCV(GaussianDensity):
     def _cross_validate(self, alphas: np.ndarray, table: np.ndarray, weight: Any) -> np.ndarray:
         """Return the mean held-out log-likelihood per row at each penalty; -inf where cut off."""
         total, mass = np.zeros(len(alphas)), 0.0
-        for train, test in self._folds(table):
-            part = (None, None) if weight is None else (weight[train], weight[test])
-            fitted = Moments.from_chunk(table[train], part[0], joint=True)
-            other = Moments.from_chunk(table[test], part[1], joint=True)
-            center = np.zeros(len(fitted.mean)) if self.assume_centered else fitted.mean
-            R, sd, _ = correlations(self._second_moment(fitted), center)
-            fits = fit_path(R, fitted.n, alphas, self.refit, self.tol).fits
-            about = other.covariance(center)
-            scores = [held_out(fit, sd, about) for fit in fits]
-            scores += [-np.inf] * (len(alphas) - len(fits))
-            total, mass = total + other.n * np.array(scores), mass + other.n
+        pairs = (
+            tuple(
+                Moments.from_chunk(
+                    table[rows], None if weight is None else weight[rows], joint=True
+                )
+                for rows in fold
+            )
+            for fold in self._folds(table)
+        )
+        score = partial(clone(self)._score_fold, alphas=alphas)
+        for scores, n in ordered_map(score, pairs, n_jobs=self.n_jobs):
+            total, mass = total + n * scores, mass + n
         p = table.shape[1]
         return total / mass - 0.5 * p * np.log(2 * np.pi)
+
+    def _score_fold(
+        self, pair: tuple[Moments, Moments], alphas: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Return the criterion of one fold at each penalty, and its number of rows held out."""
+        fitted, other = pair
+        center = np.zeros(len(fitted.mean)) if self.assume_centered else fitted.mean
+        R, sd, _ = correlations(self._second_moment(fitted), center)
+        fits = fit_path(R, fitted.n, alphas, self.refit, self.tol).fits
+        about = other.covariance(center)
+        scores = [held_out(fit, sd, about) for fit in fits]
+        return np.array(scores + [-np.inf] * (len(alphas) - len(fits))), other.n
 
     def _folds(self, table: np.ndarray) -> Any:
         n_folds = min(5, len(table)) if self.cv is None else self.cv

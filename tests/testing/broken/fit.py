@@ -2,6 +2,7 @@ import copy
 
 import numpy as np
 
+from skgm._parallel import n_workers
 from skgm.base import DensityTags, transactional
 from tests.testing.broken import breaks
 from tests.testing.reference import ReferenceGaussian
@@ -28,6 +29,12 @@ class WarmStart(ReferenceGaussian):
         if before is not None and len(before) == len(self.mean_):
             self.mean_ = self.mean_ + 0.01
         return self
+
+
+@breaks("check_workers_change_nothing")
+class SumsByWorkers(ReferenceGaussian):
+    def _set(self, count, mean, scatter):
+        return super()._set(count, mean * (1 + 1e-12 * n_workers(None)), scatter)
 
 
 @breaks("check_fit_resets_state")

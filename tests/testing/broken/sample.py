@@ -37,6 +37,7 @@ class SlightlyNegative(ReferenceExponential):
 @breaks(
     "check_sample_seeded",
     "check_sample_accepts_generators",
+    "check_workers_change_nothing",
     "check_pickle",
     "check_given_completions_differ",
     "check_impute_is_one_completion",

@@ -37,6 +37,7 @@ class ScoreSamplesInFloat32(ReferenceGaussian):
     "check_score_function_is_gradient",
     "check_pickle",
     "check_fit_is_idempotent",
+    "check_workers_change_nothing",
     "check_fit_resets_state",
     "check_y_is_ignored",
     "check_clone",
