@@ -391,9 +391,8 @@ class DDPM(DiffusionDensity):
             read = read_training_table(self, X, sample_weight, min_samples=2)
             coding, coded, rows, weight = read
             kind = self._kind()
-            start = (
-                self.__dict__.get(kind.attribute) if self.warm_start and kind.can_start else None
-            )
+            goes_on = self.warm_start and kind.can_start
+            start = self.__dict__.get(kind.attribute) if goes_on else None
             self._forget(coding, kind)
             table = self._classified(rows, y, weight, None, first=True)
             if len(table.rows) < 2:
