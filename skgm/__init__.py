@@ -32,9 +32,13 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     )
     from skgm.metrics import (
         DensityComparison,
+        GoodnessOfFit,
         InformationCriteria,
+        TwoSampleResult,
         compare_densities,
+        goodness_of_fit,
         information_criteria,
+        two_sample_test,
     )
     from skgm.mixture import GaussianMixtureDensity
     from skgm.nce import NCEClassifier, NCEDensity, NCELanguageModel
@@ -62,6 +66,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityTags",
     "DiffusionDisplay",
     "GaussianMixtureDensity",
+    "GoodnessOfFit",
     "InformationCriteria",
     "KernelExpFamily",
     "MLEDensity",
@@ -78,14 +83,17 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "ScoreMatchingGaussianCV",
     "StackedDensity",
     "TestResult",
+    "TwoSampleResult",
     "compare_densities",
     "confidence_intervals",
     "fit_family",
+    "goodness_of_fit",
     "information_criteria",
     "likelihood_ratio_test",
     "make_density_pipeline",
     "pool",
     "score_test",
+    "two_sample_test",
     "wald_test",
 ]
 
@@ -115,9 +123,13 @@ _HOME = {
     ),
     "metrics": (
         "DensityComparison",
+        "GoodnessOfFit",
         "InformationCriteria",
+        "TwoSampleResult",
         "compare_densities",
+        "goodness_of_fit",
         "information_criteria",
+        "two_sample_test",
     ),
     "mixture": ("GaussianMixtureDensity",),
     "nce": ("NCEClassifier", "NCEDensity", "NCELanguageModel"),

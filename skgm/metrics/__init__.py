@@ -1,11 +1,17 @@
-"""Comparisons of densities: on held-out rows, or by information criteria."""
+"""Comparisons of densities, with each other and with data."""
 
 from skgm.metrics._comparison import DensityComparison, compare_densities
+from skgm.metrics._goodness_of_fit import GoodnessOfFit, goodness_of_fit
 from skgm.metrics._information_criteria import InformationCriteria, information_criteria
+from skgm.metrics._two_sample import TwoSampleResult, two_sample_test
 
 __all__ = [
     "DensityComparison",
+    "GoodnessOfFit",
     "InformationCriteria",
+    "TwoSampleResult",
     "compare_densities",
+    "goodness_of_fit",
     "information_criteria",
+    "two_sample_test",
 ]

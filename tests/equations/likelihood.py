@@ -10,6 +10,8 @@ from skgm.inference._likelihood.nulls import flat_information, flat_scores
 from skgm.inference._likelihood.rstar import rstar
 from skgm.inference._likelihood.wald import wald_interval as interval
 from skgm.inference.families import Exponential, Normal
+from skgm.metrics._distribution_statistics import continuous_statistic
+from skgm.metrics._two_sample import energy_statistic
 from tests.equations import equation, mistake
 
 X = np.array([0.2, 1.7, -0.6, 2.9, 1.1, 0.4, 3.3])
@@ -395,3 +397,27 @@ def confidence_level_is_not_significance_level():
     low, high = interval(0.0, 1.0, 1 - alpha)
     covered = integrate.quad(stats.norm.pdf, low, high)[0]
     return 1 - alpha, alpha, covered
+
+
+@equation("anderson-darling")
+def anderson_darling():
+    """The integral, by quadrature between the values, where F_n is constant."""
+    below = np.sort(stats.norm.cdf(X, MU, SIGMA))
+    ends = [0.0, *below, 1.0]
+    parts = [
+        integrate.quad(lambda u, s=i / N: (s - u) ** 2 / (u * (1 - u)), ends[i], ends[i + 1])[0]
+        for i in range(N + 1)
+    ]
+    assert_allclose(continuous_statistic("ad", below[:, None]), N * sum(parts), rtol=1e-8)
+
+
+@equation("energy-distance")
+def energy_distance():
+    """In one column it is twice the integral of the squared difference of step functions."""
+    a, b = X[:3], X[3:]
+    knots = np.sort(X)
+    middle = (knots[:-1] + knots[1:]) / 2
+    gap = [np.mean(a <= x) - np.mean(b <= x) for x in middle]
+    expected = 2 * np.sum(np.square(gap) * np.diff(knots))
+    found = energy_statistic(a[:, None], b[:, None])
+    assert_allclose(found, len(a) * len(b) / N * expected, rtol=1e-12)

@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-__all__ = [
-    "bootstrap_intervals",
-]
+__all__ = ["bootstrap_intervals", "fits_of_columns"]
 
 Params = Mapping[str, np.ndarray]
 Interval = tuple[np.ndarray, np.ndarray]
@@ -116,12 +114,12 @@ def _replicates(
     share, m = None if weight is None else weight / weight.sum(), len(rows.x)
     n = m if weight is None else max(round(float(weight.sum())), 1)
     block = max(1, _BLOCK_VALUES // n)
-    parts = []
+    parts: list[dict[str, np.ndarray]] = []
     for start in range(0, _RESAMPLES, block):
         size = (n, min(block, _RESAMPLES - start))
         picked = rows.telling(rng.choice(m, size=size, p=share))
         if picked.shape[1]:
-            parts.extend(_fits(rows, picked))
+            parts.extend(params for _, params in fits_of_columns(rows, picked))
     if not parts:
         raise ValueError(
             "No bootstrap resample of the rows determines the parameters: the rows vary too "
@@ -130,21 +128,33 @@ def _replicates(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _fits(rows: _Rows, picked: np.ndarray) -> list[dict[str, np.ndarray]]:
-    """Return the estimates of the resamples that have one."""
+def fits_of_columns(rows: Any, picked: np.ndarray) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    """Return the columns that have an estimate, (n, m), with their estimates, in parts.
+
+    Parameters
+    ----------
+    rows : object
+        With `family`, ``estimates(picked)``, the estimates from columns, which raises where one of
+        them has none, and ``determine(column)``, whether one column has an estimate.
+    picked : ndarray of shape (n, d)
+        Resamples, or what stands for them, as columns.
+    """
     try:
         found = rows.estimates(picked)
     except ValueError:  # ties, say, on which a Cauchy distribution shrinks to a point
         picked = picked[:, [rows.determine(column[:, None]) for column in picked.T]]
         return _halved(rows, picked, [_MAX_FAILURES]) if picked.shape[1] else []
     known = ~np.any([np.isnan(value) for value in found.values()], axis=0)
-    return [{name: value[known] for name, value in found.items()}] if known.any() else []
+    some = {name: value[known] for name, value in found.items()}
+    return [(picked[:, known], some)] if known.any() else []
 
 
-def _halved(rows: _Rows, picked: np.ndarray, left: list[int]) -> list[dict[str, np.ndarray]]:
-    """Return the estimates of the resamples whose search ends, found by halving their number."""
+def _halved(
+    rows: Any, picked: np.ndarray, left: list[int]
+) -> list[tuple[np.ndarray, dict[str, Any]]]:
+    """Return the columns whose search ends with their estimates, found by halving their number."""
     try:
-        return [rows.estimates(picked)]
+        return [(picked, rows.estimates(picked))]
     except ValueError:
         if picked.shape[1] > 1:
             half = picked.shape[1] // 2
