@@ -23,6 +23,7 @@ extensions = [
     "equations",
     "mathml",
     "pictures",
+    "results",
 ]
 exclude_patterns = ["_build", "_templates", "auto_examples/*.ipynb"]
 templates_path = ["_templates"]
