@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy import optimize, special, stats
 
@@ -276,12 +277,12 @@ def test_predicted_probabilities_and_ratios_of_statsmodels():
         predictor = {"eta": {"const": 1.0, "x1": at}}
         eta = confidence_intervals(fit, of=predictor)["eta"]
         p = confidence_intervals(fit, of=lambda b, at=at: special.expit(b["const"] + at * b["x1"]))
-        assert_allclose(p["<lambda>"], special.expit(eta), rtol=1e-8)
+        assert_allclose(p["of"], special.expit(eta), rtol=1e-8)
         score = confidence_intervals(fit, method="score", of=predictor)["eta"]
         p = confidence_intervals(
             fit, method="score", of=lambda b, at=at: special.expit(b["const"] + at * b["x1"])
         )
-        assert_allclose(p["<lambda>"], special.expit(score), rtol=1e-8)
+        assert_allclose(p["of"], special.expit(score), rtol=1e-8)
 
 
 def test_infinite_estimates_send_to_the_limit():
@@ -294,3 +295,55 @@ def test_estimates_that_round_to_an_end_are_told():
     model = MLEDensity("bernoulli").fit([[1.0], [0.0]], sample_weight=[20.0, 2e-13])
     with pytest.raises(ValueError, match="'p' is 1 to rounding"):
         model.confidence_intervals(of=lambda p: p["p"])
+
+
+def test_a_pole_ends_at_infinity_with_a_word():
+    """1 / mu, where the interval of mu holds zero, is the reciprocal of the part below zero."""
+    model = MLEDensity("normal").fit(np.random.default_rng(0).normal(0.1, 1, size=(20, 1)))
+    mean = model.confidence_intervals(method="profile")["mu"]
+    assert mean[0] < model.params_["mu"] < 0 < mean[1]
+    with pytest.warns(UserWarning, match="has a pole among the parameters"):
+        found = model.confidence_intervals(of=lambda p: 1 / p["mu"])["of"]
+    assert found[0] == -np.inf
+    assert_allclose(found[1], 1 / mean[0], rtol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def weak_slope():
+    """A probit model with a slope whose interval holds zero."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(60, 2))
+    y = (rng.uniform(size=60) < 0.6).astype(float)
+    return sm.Probit(y, sm.add_constant(x)).fit(disp=0)
+
+
+def test_an_extreme_of_the_function_is_an_end(weak_slope):
+    low, high = confidence_intervals(weak_slope)["x1"]
+    assert low < 0 < high
+    square = confidence_intervals(weak_slope, of=lambda p: p["x1"] ** 2)["of"]
+    assert 0 <= square[0] < 1e-10
+    assert_allclose(square[1], max(low**2, high**2), rtol=1e-6)
+
+
+def test_a_ratio_with_a_pole_against_the_refitted_model(weak_slope):
+    """With -const / x1 = r the model has x1 - r as a column, and no constant."""
+    with pytest.warns(UserWarning, match="has a pole among the parameters"):
+        found = confidence_intervals(weak_slope, of=lambda p: -p["const"] / p["x1"])["of"]
+    y, X = weak_slope.model.endog, weak_slope.model.exog
+    estimate = -weak_slope.params[0] / weak_slope.params[1]
+
+    def excess(r):
+        held = sm.Probit(y, np.column_stack([X[:, 1] - r, X[:, 2]])).fit(disp=0)
+        return 2 * (weak_slope.llf - held.llf) - stats.chi2.ppf(0.95, 1)
+
+    (finite,) = [end for end in found if np.isfinite(end)]
+    (endless,) = [end for end in found if np.isinf(end)]
+    assert (endless < 0) == (estimate < finite)
+    assert abs(excess(finite)) < 1e-5
+    assert excess(-1e6 * np.sign(endless)) < 0  # values of the other sign, as the warning says
+
+
+def test_two_functions_of_one_name_are_refused():
+    fit = MLEDensity("normal").fit(X)
+    with pytest.raises(ValueError, match="several functions of the same name"):
+        fit.confidence_intervals(of=[lambda p: p["mu"], lambda p: p["sigma"]])

@@ -367,7 +367,7 @@ def test_functions_of_the_parameters():
     covariance = np.asarray(fit.cov_params())
     b = np.asarray(fit.params)
     slope = np.array([0, 1 / b[2], -b[1] / b[2] ** 2, 0])
-    low, high = confidence_intervals(fit, method="wald", of=lambda p: p["x1"] / p["x2"])["<lambda>"]
+    low, high = confidence_intervals(fit, method="wald", of=lambda p: p["x1"] / p["x2"])["of"]
     error = np.sqrt(slope @ covariance @ slope)
     assert_allclose((high - low) / 2, stats.norm.ppf(0.975) * error, rtol=1e-6)
 

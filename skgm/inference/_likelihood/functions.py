@@ -18,6 +18,7 @@ __all__ = [
     "LinearTarget",
     "delta_interval",
     "function_interval",
+    "function_label",
     "function_value",
     "named_functions",
     "profile_function_interval",
@@ -243,7 +244,18 @@ def named_functions(of: Any, family: Any) -> dict[str, Callable[[Mapping[str, An
     labels = [
         f"{part[0]}({part[1]:g})" if _is_pair(part) else label for part, label in zip(parts, labels)
     ]
+    if len(set(labels)) < len(labels):
+        raise ValueError(
+            f"of holds several functions of the same name, {labels}; give a dict from names to "
+            "functions."
+        )
     return {label: _named(part, family) for label, part in zip(labels, parts)}
+
+
+def function_label(function: Any) -> str:
+    """Return the name of a function in a table of intervals; "of" for one without a name."""
+    name = getattr(function, "__name__", "<lambda>")
+    return "of" if name == "<lambda>" else name
 
 
 def _is_pair(part: Any) -> bool:
@@ -379,7 +391,7 @@ def read_targets(of: Any, model: LikelihoodModel, fit: ModelFit) -> dict[str, An
     if of is None:
         of = model.names
     if callable(of):
-        of = {getattr(of, "__name__", "function"): of}
+        of = {function_label(of): of}
     if isinstance(of, str):
         of = [of]
     wanted = of if isinstance(of, Mapping) else {name: {name: 1.0} for name in of}

@@ -25,6 +25,7 @@ __all__ = [
     "PathEnd",
     "Surface",
     "follow_path",
+    "search_inside",
     "search_ring",
 ]
 
@@ -46,11 +47,14 @@ _MAX_STEPS, _SHORTEST = 250, 1e-7
 _LEVEL, _FAR = 1e-6, 4.0  # rise of the root per doubling of the distance that counts as none
 _SETTLED, _SHRINKING = 1e-10, -0.3  # changes of f that tell a limit from a way to infinity
 _FLAT = 1e-3  # of the slope of f at the estimate: f has an extreme of its own
+# Growth per standard error, as a share, that tells a pole where the sign changes, and elsewhere.
+_STEEP, _STEEPEST = 20.0, 1e4
 _EPS = np.finfo(np.float64).eps
 _VISIBLE = 2**15 * _EPS  # changes of f whose differences have four digits
 _INVISIBLE = 2**12 * _EPS  # of f per standard error: its differences are rounding
 _ANGLES = 48
 _LARGEST, _SMALLEST = 1e300, 1e-300
+_LARGEST_SHARE = 1e4  # of the value where a path was lost: the function has a pole
 
 
 class Surface(NamedTuple):
@@ -98,11 +102,14 @@ class PathEnd(NamedTuple):
     reached : ndarray of bool, shape (d,)
         Whether the root of the statistic reached its quantile. Elsewhere the path went on to
         infinity or to an extreme of the function, whose value is the end.
+    pole : ndarray of bool, shape (d,)
+        Whether the function jumps there from one infinity to the other.
     """
 
     value: np.ndarray
     point: np.ndarray
     reached: np.ndarray
+    pole: np.ndarray
 
 
 class _Points(NamedTuple):
@@ -180,6 +187,46 @@ def search_ring(surface: Surface, quantile: float) -> tuple[np.ndarray, np.ndarr
         return furthest(values, -1.0), furthest(values, 1.0)
 
 
+def search_inside(
+    surface: Surface, sign: float, quantile: float, start: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Return the largest (sign 1) or smallest value of the function in the region, (d,), or NaN.
+
+    Sequential quadratic programming from the points `start`, where a path was lost, in the columns
+    that are `wanted`: an extreme that the function has inside the region, for one.
+    """
+    values = np.full(surface.shape[0], np.nan)
+    for j in np.flatnonzero(wanted):
+        values[j] = _search_column(surface, sign, quantile, start, int(j))
+    return values
+
+
+def _search_column(
+    surface: Surface, sign: float, quantile: float, start: np.ndarray, j: int
+) -> float:
+    def at(function: Function, x: np.ndarray) -> float:
+        points = start.copy()
+        points[j] = x
+        return float(function(points)[j])
+
+    def room(x: np.ndarray) -> float:
+        return quantile**2 / 2 + at(surface.height, x)
+
+    unit = sign * (abs(at(surface.value, start[j])) or 1.0)
+    found = optimize.minimize(
+        lambda x: -at(surface.value, x) / unit,
+        start[j],
+        method="SLSQP",
+        constraints=[{"type": "ineq", "fun": room}],
+        options={"ftol": 1e-12},
+    )
+    if not (np.isfinite(found.fun) and room(found.x) > -1e-6):
+        return np.nan
+    if -found.fun > _LARGEST_SHARE:
+        return sign * np.inf
+    return -unit * float(found.fun) if found.success else np.nan
+
+
 class _Walk:
     """The walk along the paths of all columns at once, each with steps of its own."""
 
@@ -203,7 +250,7 @@ class _Walk:
         self.level = np.zeros(d, dtype=bool)
         self.active = np.isfinite(tangent).all(axis=1) & (start < quantile)
         self.result = np.full(d, np.nan)
-        self.reached = np.zeros(d, dtype=bool)
+        self.reached, self.pole = np.zeros(d, dtype=bool), np.zeros(d, dtype=bool)
 
     def run(self) -> PathEnd:
         """Walk until every column has its end."""
@@ -212,7 +259,7 @@ class _Walk:
                 break
             self._advance()
         self._give_up(self.active)
-        return PathEnd(self.result, self.here.v, self.reached)
+        return PathEnd(self.result, self.here.v, self.reached, self.pole)
 
     def _advance(self) -> None:
         """Take one step along the path, or shorten the step where that fails."""
@@ -315,6 +362,8 @@ class _Walk:
         self._end_at(stuck & outward & (size > _LARGEST), np.full_like(value, self.sign * np.inf))
         self._end_at(stuck & ~outward & (size < _SMALLEST), np.zeros_like(value))
         slope = np.linalg.norm(self._plain_slope(self.here.v), axis=1)
+        steep = self._at_pole(stuck & self.active & outward)
+        self._end_at(steep, np.full_like(value, self.sign * np.inf))
         most = np.linalg.norm(self.start_slope, axis=1)
         settled = slope <= np.maximum(_FLAT * most, _INVISIBLE * size)
         self._end_at(
@@ -322,6 +371,20 @@ class _Walk:
         )
         self._end_at(stuck & self.active & (settled | self.level), value)
         self.active = self.active & ~stuck
+
+    def _at_pole(self, growing: np.ndarray) -> np.ndarray:
+        """Return where f, which grows, jumps a little further on to infinity of either sign.
+
+        Differences are taken to the back: those to both sides would reach over the pole.
+        """
+        v, value = self.here.v, self.here.value
+        rise = np.abs(value - self.surface.value(v - _SHORTEST * self.here.tangent))
+        growth = (rise / np.abs(value) / _SHORTEST)[:, None]
+        beyond = [self.surface.value(v + k / growth * self.here.tangent) for k in (1.5, 3, 10)]
+        grown = growing & (np.abs(value) > np.abs(self.start_value))
+        jumps = grown & (self.sign * np.array(beyond) < 0).any(axis=0) & (growth[:, 0] > _STEEP)
+        self.pole |= jumps
+        return jumps | growing & (growth[:, 0] > _STEEPEST)
 
     def _plain_slope(self, v: np.ndarray) -> np.ndarray:
         if self.surface.linear is not None:

@@ -11,8 +11,15 @@ import numpy as np
 from scipy import special
 
 from skgm._numerics.differences import gradient
+from skgm._warnings import warn_user
 from skgm.inference._likelihood.model import LikelihoodModel, Line, ModelFit
-from skgm.inference._likelihood.paths import Function, Surface, follow_path, search_ring
+from skgm.inference._likelihood.paths import (
+    Function,
+    Surface,
+    follow_path,
+    search_inside,
+    search_ring,
+)
 
 __all__ = [
     "family_surface",
@@ -67,6 +74,8 @@ def profile_ends(
         raise ValueError("of does not depend on the parameters at the estimate.")
     found = [follow_path(surface, sign, quantile, root) for sign in (-1.0, 1.0)]
     ends = [end.value for end in found]
+    if any(end.pole.any() for end in found):
+        warn_user(_POLE)
     for end in found if only_reached else ():
         if (lost := ~end.reached).any():
             j = int(np.flatnonzero(lost)[0])
@@ -85,8 +94,8 @@ def profile_ends(
                 other = np.where(np.abs(other) > _ENDLESS, sign * np.inf, other)
                 further = (np.fmin, np.fmax)[side](ends[side], other)
                 ends[side] = np.where(ran_away, further, ends[side])
-    if surface.shape[1] == 2 and np.isnan(ends).any() and root is None:
-        ends = [np.where(np.isnan(e), r, e) for e, r in zip(ends, search_ring(surface, quantile))]
+    if root is None and np.isnan(ends).any():
+        ends = _found_otherwise(surface, quantile, ends, [end.point for end in found])
     for word, values in zip(("lower", "upper"), ends):
         if np.isnan(values).any():
             raise ValueError(
@@ -96,6 +105,21 @@ def profile_ends(
                 "smoother function."
             )
     return ends[0], ends[1]
+
+
+def _found_otherwise(
+    surface: Surface, quantile: float, ends: list[np.ndarray], points: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Return the ends, those that are NaN by a search without paths."""
+    if surface.shape[1] == 2:
+        found = list(search_ring(surface, quantile))
+    else:
+        sides = zip((-1.0, 1.0), points, ends)
+        found = [
+            search_inside(surface, sign, quantile, point, np.isnan(end))
+            for sign, point, end in sides
+        ]
+    return [np.where(np.isnan(end), other, end) for end, other in zip(ends, found)]
 
 
 def family_surface(
@@ -233,6 +257,12 @@ def _inverse_root(curvature: np.ndarray) -> np.ndarray:
     return unit[:, :, None] * vectors / np.sqrt(roots)[:, None, :]
 
 
+_POLE = (
+    "The function has a pole among the parameters that the likelihood does not reject: it jumps "
+    "from one infinity to the other there, and values of the other sign are not rejected either. "
+    "The interval holds the values on the estimate's side; take the interval of its reciprocal to "
+    "see all of them."
+)
 _FLAT = (
     "Profile intervals of functions do not exist: the likelihood is flat at the estimate in some "
     "direction. Fix a parameter, or use method='wald'."

@@ -7,7 +7,12 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from skgm.inference._likelihood.functions import FunctionTarget, LinearTarget, read_targets
+from skgm.inference._likelihood.functions import (
+    FunctionTarget,
+    LinearTarget,
+    function_label,
+    read_targets,
+)
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit, Slice
 from skgm.inference._likelihood.separation import Recession, infinite_signs
 
@@ -82,7 +87,7 @@ def targets_at_infinity(of: Any, model: LikelihoodModel, fit: ModelFit) -> dict[
         Functions that move with what is infinite.
     """
     assert fit.recession is not None
-    named = of if isinstance(of, Mapping) else {getattr(of, "__name__", "function"): of}
+    named = of if isinstance(of, Mapping) else {function_label(of): of}
     for label, function in named.items():
         if callable(function):
             _check_finite(FunctionTarget(label, function, model.names, fit.params), fit)
