@@ -16,8 +16,10 @@ from skgm._sklearn import (
     check_sample_weight,
     transactional,
 )
+from skgm.tables._columns import table_shape
 from skgm.tables._conditions import Conditions, read_conditions
 from skgm.tables._frames import frame_schema, keep_index, restore_frame
+from skgm.tables._summary import TableSummary, add_summaries, refusing_part
 from skgm.tables._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
@@ -26,7 +28,7 @@ from skgm.tables._validation import (
     validate_table,
 )
 
-__all__ = ["DensityEstimator", "DensityTags", "transactional"]
+__all__ = ["DensityEstimator", "DensityTags", "TableSummary", "transactional"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ def _can_condition(estimator: "DensityEstimator") -> bool:
     return estimator._can_condition()
 
 
+def _can_summarize(estimator: "DensityEstimator") -> bool:
+    return estimator._can_summarize()
+
+
 class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, metaclass=ABCMeta):
     r"""Base class of generative models with a log-density.
 
@@ -92,9 +98,11 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
       numpy Generator `rng`, without changing the estimator.
 
     Optional members: ``_draw_given(given, n_samples, rng)``, which makes ``sample(given=)`` and
-    ``impute`` available; ``score_function(X)``, the gradient of the log-density with respect to
-    x (Stein's score), for continuous models; ``partial_fit(X, y=None, sample_weight=None)``, as
-    good on the parts of a table as one call on the whole; ``__density_tags__()``.
+    ``impute`` available; ``_sums_of(X, sample_weight)`` and ``_fit_summary(total)``, which do so
+    for ``summarize`` and ``fit_statistics``; ``score_function(X)``, the gradient of the log-density
+    with respect to x (Stein's score), for continuous models; ``partial_fit(X, y=None,
+    sample_weight=None)``, as good on the parts of a table as one call on the whole;
+    ``__density_tags__()``.
 
     As in all of scikit-learn, ``__init__`` only assigns its arguments. Decorate `fit` with
     :func:`skgm.base.transactional` to have ``_parameter_constraints`` checked and a failed or
@@ -276,6 +284,87 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
             X with its NaN filled; ``sample(1, given=X)``.
         """
         return self.sample(1, random_state, given=X)
+
+    @available_if(_can_summarize)
+    def summarize(self, X: Any, sample_weight: Any = None) -> TableSummary:
+        """Return what the fit needs of the rows of X: sums that add up over the parts of a table.
+
+        The estimator does not change. Rows may be spread over files, processes or machines: add
+        the summaries and hand the total to :meth:`fit_statistics`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Some rows of the training table, or none.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of these rows; all may be zero.
+
+        Returns
+        -------
+        summary : TableSummary
+            Plain and small; ``+`` adds two.
+        """
+        if table_shape(X)[0] == 0 or (sample_weight is not None and not np.any(sample_weight)):
+            return TableSummary(type(self).__name__, 0)
+        return self._sums_of(X, sample_weight)
+
+    @available_if(_can_summarize)
+    @transactional
+    def fit_statistics(self, total: TableSummary) -> "DensityEstimator":
+        """Fit to the rows that a summary is of.
+
+        Parameters
+        ----------
+        total : TableSummary
+            Sum of what :meth:`summarize` returned for the parts of the training table.
+
+        Returns
+        -------
+        self : DensityEstimator
+            The fitted estimator, as `fit` to the whole table gives it, up to rounding.
+        """
+        if not isinstance(total, TableSummary):
+            raise TypeError(
+                f"total must be a sum of what summarize returns; got a {type(total).__name__}."
+            )
+        if total.statistics is None:
+            raise ValueError("total is the summary of no rows, so there is nothing to fit.")
+        self._fit_summary(total)
+        return self
+
+    def _can_summarize(self) -> bool:
+        """Whether `summarize` is available; may raise an AttributeError that says why it is not."""
+        return type(self)._sums_of is not DensityEstimator._sums_of
+
+    def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
+        """Return the summary of one row or more, without changing the estimator."""
+        raise NotImplementedError
+
+    def _fit_summary(self, total: TableSummary) -> None:
+        """Set the fitted attributes from the summary of one row or more."""
+        raise NotImplementedError
+
+    def _fit_stream(self, chunks: Any, sample_weight: Any) -> Any:
+        """Fit to the parts of a table, in one pass."""
+        try:
+            self._can_summarize()
+        except AttributeError as error:
+            raise ValueError(f"X comes in parts. {error} It takes all rows in one table.") from None
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight must be None where X comes in parts. Give each part with its "
+                "weights to summarize, add the summaries, and call fit_statistics."
+            )
+
+        def summaries() -> Any:
+            for number, part in enumerate(chunks):
+                try:
+                    yield self.summarize(part)
+                except ValueError as error:
+                    raise refusing_part(number, error) from error
+
+        total = add_summaries(summaries())
+        return self.fit_statistics(total)
 
     @property
     def base_measure_(self) -> dict[Any, str]:

@@ -12,9 +12,10 @@ with zeros in the holes. Everything follows from A d:
 Rows are grouped by what they observe, and A is computed once per group and component.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +24,13 @@ from skgm._numerics.gaussian import RIDGE
 
 __all__ = [
     "EMFit",
+    "EMSums",
     "GaussianMixtureModel",
     "HoledRows",
     "Prior",
     "fit_gaussian",
     "fit_mixture",
+    "maximization",
     "without_degenerate",
 ]
 
@@ -281,16 +284,33 @@ class EMFit(NamedTuple):
     converged: bool
 
 
-class _Sums(NamedTuple):
-    """Sums over rows and the conditional law of their holes, about the present means."""
+@dataclass(frozen=True, eq=False)
+class EMSums:
+    """Sums over rows and the conditional law of their holes, about the present means.
+
+    Attributes
+    ----------
+    loglik : float
+    mass : ndarray of shape (k,)
+    first : ndarray of shape (k, d)
+    second : ndarray of shape (k, d, d) or (k, d)
+    """
 
     loglik: float
-    mass: np.ndarray  # (k,)
-    first: np.ndarray  # (k, d)
-    second: np.ndarray  # (k, d, d) or (k, d)
+    mass: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    @classmethod
+    def of(cls, model: GaussianMixtureModel, chunks: Iterable[HoledRows]) -> "EMSums":
+        """Return the sums over chunks of standardized rows, each with an observed entry."""
+        return reduce(add, (_expectation(model, chunk) for chunk in chunks))
+
+    def __add__(self, other: "EMSums") -> "EMSums":
+        return EMSums(*(ours + vars(other)[name] for name, ours in vars(self).items()))
 
 
-def _expectation(model: GaussianMixtureModel, rows: HoledRows) -> _Sums:
+def _expectation(model: GaussianMixtureModel, rows: HoledRows) -> EMSums:
     """Return the sums of one chunk."""
     parts = model._parts(rows)
     share, log_density = _shares(model._joint(parts))
@@ -316,11 +336,11 @@ def _expectation(model: GaussianMixtureModel, rows: HoledRows) -> _Sums:
             # what is zero in theory is set to zero: near-singular covariances lose all digits
             hidden = ~rows.seen[:, :, None] & ~rows.seen[:, None, :]
             second[k] += np.tensordot(mass, left * hidden, axes=1)
-    return _Sums(float(rows.weight @ log_density), share.sum(axis=0), first, second)
+    return EMSums(float(rows.weight @ log_density), share.sum(axis=0), first, second)
 
 
-def _maximization(
-    model: GaussianMixtureModel, sums: _Sums, kind: str, prior: Prior, *, centered: bool = False
+def maximization(
+    model: GaussianMixtureModel, sums: EMSums, kind: str, prior: Prior, *, centered: bool = False
 ) -> GaussianMixtureModel:
     """Return the mixture that maximizes the expected log-likelihood and the prior."""
     mass = np.maximum(sums.mass, np.finfo(float).tiny)
@@ -392,13 +412,12 @@ def fit_mixture(
     total, before, converged, step = rows.weight.sum(), -np.inf, False, 0
     chunks = list(rows.chunks())
     while True:
-        each = [_expectation(model, chunk) for chunk in chunks]
-        sums = _Sums(*(sum(part) for part in zip(*each)))  # type: ignore[arg-type]
+        sums = EMSums.of(model, chunks)
         objective = (sums.loglik + _log_prior(model, prior)) / total
         converged |= objective - before <= tol
         if converged or step == max_iter:
             return EMFit(model, sums.loglik, objective, step, bool(converged))
-        update = _maximization(model, sums, kind, prior, centered=centered)
+        update = maximization(model, sums, kind, prior, centered=centered)
         converged, before, step = _moved(model, update) <= _STILL, objective, step + 1
         model = update
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +20,7 @@ from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import has_many, resolve_family
+from skgm.tables._summary import TableSummary, chunks_of, fitted_columns
 from skgm.tables._validation import (
     check_finite,
     check_inside_support,
@@ -237,6 +239,9 @@ class MLEDensity(FamilyInference):
                 get_family(
                     self.family
                 )  # an unknown family is refused before the table is looked at
+            chunks = chunks_of(X)
+            if chunks is not None:
+                return self._fit_stream(chunks, sample_weight)
             rows, weight = self._begin_fit(X, sample_weight)
             self._learn_constants(rows)
             family = self._family(censored=event is not None)
@@ -299,6 +304,35 @@ class MLEDensity(FamilyInference):
             else:
                 self._commit(family, statistics)
         return self
+
+    def _can_summarize(self) -> bool:
+        if has_many(self.family):
+            why = "a family per column, which the whole table chooses"
+        elif "X" in getattr(get_family(self.family).statistics_type, "__dataclass_fields__", {}):
+            why = f"the {get_family(self.family).name} family, whose likelihood needs the rows"
+        else:
+            return True
+        raise AttributeError(f"MLEDensity has no sums that add up for {why}. Call fit.")
+
+    def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
+        twin = clone(self)
+        rows, weight = twin._begin_fit(X, sample_weight)
+        twin._learn_constants(rows)
+        statistics = twin._summarize(twin._family(), rows, weight)
+        n_rows = len(rows) if weight is None else int(np.count_nonzero(weight))
+        return TableSummary(twin._summary_kind(), n_rows, statistics, fitted_columns(twin))
+
+    def _summary_kind(self) -> str:
+        held = {**getattr(self, "_learned_constants", {}), **(self.fixed or {})}
+        named = "".join(f", {name}={held[name]}" for name in sorted(held))
+        return f"sums of the {get_family(self.family).name} family{named}"
+
+    def _fit_summary(self, total: TableSummary) -> None:
+        self.__dict__.update(total.columns)
+        total.check_kind(self._summary_kind())
+        family = self._family(censored=False)
+        family.check_statistics(total.statistics, self._column_names())
+        self._commit(family, total.statistics)
 
     def _more_rows(self, X: Any) -> np.ndarray:
         if self._reader is None:

@@ -2,19 +2,36 @@
 
 import numbers
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.gaussian import RIDGE
-from skgm._numerics.gaussian_mixture import GaussianMixtureModel
+from skgm._numerics.gaussian_mixture import (
+    EMSums,
+    GaussianMixtureModel,
+    HoledRows,
+    Prior,
+    maximization,
+)
 from skgm._numerics.moments import Moments
+from skgm._parallel import content_hash
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import Interval, StrOptions, epoch_begins, epoch_ends, fit_task
+from skgm._sklearn import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    epoch_begins,
+    epoch_ends,
+    fit_task,
+)
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.mixture._search import Candidate, ScaledTable, climb, n_parameters
+from skgm.tables._summary import TableSummary
 from skgm.tables._validation import (
     check_finite,
     check_scales,
@@ -87,7 +104,8 @@ class GaussianMixtureDensity(DensityEstimator):
     bic_path_ : dict
         For each covariance type, the criterion of each number of components tried.
     loglik_ : float
-        Total (weighted) log-likelihood of the observed entries.
+        Total (weighted) log-likelihood of the observed entries; after `fit_statistics`, a step of
+        EM, that of the mixture before the step.
     n_params_ : int
         Number of free parameters.
     n_iter_ : int
@@ -124,7 +142,9 @@ class GaussianMixtureDensity(DensityEstimator):
     Gaussian of ``ScoreMatchingGaussian(missing="em")``. BIC takes the likelihood at this estimate.
 
     Repeated rows are merged and their weights added, so that a weight of w is the same as w rows.
-    The size is chosen on at most 20,000 rows; EM then goes on with all of them.
+    The size is chosen on at most 20,000 rows; EM then goes on with all of them. For rows in many
+    files, `fit` a sample of them; then each pass of `summarize` over all parts, and
+    `fit_statistics` with their sum, is one step of EM, and `loglik_` tells when to stop.
 
     References
     ----------
@@ -280,30 +300,72 @@ class GaussianMixtureDensity(DensityEstimator):
             yield from climb(table, sizes, kind, rng, **options)
 
     def _keep(self, table: ScaledTable, found: Candidate) -> None:
-        """Store a mixture, largest component first."""
-        model, d = found.fit.model, self.n_features_in_
+        """Store a fitted mixture."""
+        self._center, self._scale = table.center, table.scale
+        pseudo = self._options(table.weight.sum())["prior_rows"]
+        self._prior_covariance = table.prior(found.kind, pseudo).covariance
+        self._keep_model(found.fit.model, found.kind)
+        self.bic_, self.n_iter_ = found.bic, max(found.fit.n_iter, 1)
+        self.loglik_ = 0.5 * (self.n_params_ * np.log(table.weight.sum()) - found.bic)
+
+    def _keep_model(self, model: GaussianMixtureModel, kind: str) -> None:
+        """Store a mixture of standardized columns, largest component first."""
+        d = self.n_features_in_
         order = np.argsort(-model.weights, kind="stable")
-        covariances = model.covariances if found.kind == "tied" else model.covariances[order]
+        covariances = model.covariances if kind == "tied" else model.covariances[order]
         self._state = {
             "weights": model.weights[order],
             "means": model.means[order],
             "covariances": np.array(covariances),
         }
-        self._center, self._scale = table.center, table.scale
-        units = table.scale * table.scale[:, None] if covariances.ndim == 3 else table.scale**2
-        public = covariances * units
-        if found.kind == "tied":
+        scale = self._scale
+        public = covariances * (scale * scale[:, None] if covariances.ndim == 3 else scale**2)
+        if kind == "tied":
             public = public[0]
-        elif found.kind == "spherical":
+        elif kind == "spherical":
             public = public[:, 0]
         dtype = self._sample_dtype
         self.weights_ = model.weights[order].astype(dtype)
-        self.means_ = (table.center + table.scale * model.means[order]).astype(dtype)
+        self.means_ = (self._center + scale * model.means[order]).astype(dtype)
         self.covariances_ = public.astype(dtype)
-        self.n_components_, self.covariance_type_ = found.n_components, found.kind
-        self.bic_, self.n_iter_ = found.bic, max(found.fit.n_iter, 1)
-        self.n_params_ = n_parameters(found.n_components, d, found.kind)
-        self.loglik_ = 0.5 * (self.n_params_ * np.log(table.weight.sum()) - found.bic)
+        self.n_components_, self.covariance_type_ = len(model.weights), kind
+        self.n_params_ = n_parameters(len(model.weights), d, kind)
+
+    # One step of EM over rows in parts: their sums under the present mixture, and the next one.
+
+    def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
+        if not hasattr(self, "_state"):
+            raise NotFittedError(
+                "summarize of a GaussianMixtureDensity is one step of EM, from the fitted mixture. "
+                "Call fit first, on a sample of the rows."
+            )
+        Z = self._standardized(X)
+        weight = np.ones(len(Z)) if sample_weight is None else check_sample_weight(sample_weight, Z)
+        seen = ~np.isnan(Z)
+        counted = seen.any(axis=1) & (weight > 0)
+        names = ("n_features_in_", "feature_names_in_")
+        columns = {name: vars(self)[name] for name in names if name in vars(self)}
+        if not counted.any():
+            return TableSummary(self._summary_kind(), 0)
+        Z, weight = Z[counted], weight[counted]
+        sums = EMSums.of(self._model(), HoledRows.of(Z, weight).chunks())
+        units = float(weight @ seen[counted] @ np.log(self._scale))
+        sums = replace(sums, loglik=sums.loglik - units)
+        return TableSummary(self._summary_kind(), len(Z), sums, columns)
+
+    def _summary_kind(self) -> str:
+        return f"a step of EM from the mixture {content_hash(self._state)}"
+
+    def _fit_summary(self, total: TableSummary) -> None:
+        check_is_fitted(self)
+        total.check_kind(self._summary_kind())
+        sums, kind = total.statistics, self.covariance_type_
+        n_rows = float(sums.mass.sum())
+        pseudo = self._options(n_rows)["prior_rows"] if self.n_components_ > 1 else 0.0
+        prior = Prior(pseudo, self._prior_covariance)
+        self._keep_model(maximization(self._model(), sums, kind, prior), kind)
+        self.n_iter_, self.loglik_ = self.n_iter_ + 1, float(sums.loglik)
+        self.bic_ = float(self.n_params_ * np.log(n_rows) - 2 * sums.loglik)
 
     def _warn(self, table: ScaledTable, found: Candidate) -> None:
         if not found.fit.converged:

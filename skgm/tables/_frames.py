@@ -10,6 +10,8 @@ import narwhals as nw
 import numpy as np
 from narwhals.exceptions import DuplicateError
 
+from skgm.tables._summary import chunks_of
+
 __all__ = [
     "arrow_type",
     "as_series",
@@ -58,6 +60,8 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
     """
     if isinstance(X, np.ndarray):
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
+    if chunks_of(X) is not None:
+        return _IN_PARTS
     try:
         frame = nw.from_native(X, pass_through=True)
     except DuplicateError:
@@ -75,6 +79,14 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
     temporal = ((n, dtype) for n, dtype in frame.schema.items() if dtype.is_temporal())
     dated = next((name for name, dtype in temporal if dtype not in known), None)
     return None if dated is None else _no_dates(f"Column {dated!r} of X")
+
+
+_IN_PARTS = (
+    "X comes in parts (a generator, or batches of pyarrow), and this model passes over its rows "
+    "many times. Give one table that has all rows, or as many as memory holds; call partial_fit "
+    "for each part where the model has that; or use MLEDensity or ScoreMatchingGaussian, which fit "
+    "in one pass."
+)
 
 
 def _no_dates(where: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
 from skgm._numerics.gaussian import factorize, factorize_diagonal
@@ -17,6 +18,7 @@ from skgm.score_matching._gaussian.fitted import UnboundedGaussian
 from skgm.score_matching._gaussian.missing import moments_with_missing, observed_log_likelihood
 from skgm.score_matching._gaussian.regularization import CONSTRAINTS, RegularizedFit, regularize
 from skgm.score_matching._gaussian.truncated import fit_boxed
+from skgm.tables._summary import TableSummary, chunks_of, fitted_columns
 from skgm.tables._validation import check_scales, check_several_rows, column_names, validate_table
 
 __all__ = [
@@ -41,6 +43,10 @@ _CURE = (
     "Drop such rows, or use missing='em', with which `fit` maximizes the likelihood of the values "
     "that were observed."
 )
+
+
+def _sums(estimator: "ScoreMatchingGaussian") -> bool:
+    return estimator.missing != "em" and estimator.bounds is None
 
 
 def _can_update(estimator: "ScoreMatchingGaussian") -> bool:
@@ -310,6 +316,9 @@ class ScoreMatchingGaussian(GaussianDensity):
             The fitted estimator.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+            chunks = chunks_of(X)
+            if chunks is not None:
+                return self._fit_stream(chunks, sample_weight)
             table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
             check_several_rows(weight)
             if self.bounds is not None:
@@ -347,6 +356,33 @@ class ScoreMatchingGaussian(GaussianDensity):
             table = validate_table(self, X, reset=False, finite=False)
             weight = None if sample_weight is None else check_sample_weight(sample_weight, table)
             return self._absorb(table, weight, Moments(**self._state["moments"]))
+
+    def _can_summarize(self) -> bool:
+        if _sums(self):
+            return True
+        raise AttributeError(
+            "ScoreMatchingGaussian has no sums that add up with missing='em' or bounds, which pass "
+            "over the rows many times. Call fit."
+        )
+
+    def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
+        twin = clone(self)
+        table, weight = twin._begin_fit(X, sample_weight, finite=False)
+        moments = Moments.from_chunk(table, weight, joint=self.covariance_type == "full")
+        check_scales(table, weight, moments, twin._column_names(), cure=_CURE)
+        return TableSummary(
+            self._summary_kind(), _count_rows(table, weight), moments, fitted_columns(twin)
+        )
+
+    def _summary_kind(self) -> str:
+        return f"means and {'products' if self.covariance_type == 'full' else 'squares'}"
+
+    def _fit_summary(self, total: TableSummary) -> None:
+        total.check_kind(self._summary_kind())
+        if total.n_rows < 2 and total.statistics.n < 2:
+            raise ValueError("total is the summary of 1 row while a minimum of 2 is required.")
+        self.__dict__.update(total.columns)
+        self._fit_moments(total.statistics, total.n_rows, incomplete=False)
 
     def _absorb(
         self, table: np.ndarray, weight: np.ndarray | None, before: Moments | None = None

@@ -1,0 +1,149 @@
+"""Adds up what fits need of the parts of a table: summaries, streams of parts, sums of many."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+__all__ = ["TableSummary", "add_summaries", "chunks_of", "fitted_columns", "refusing_part"]
+
+
+@dataclass(frozen=True, eq=False)
+class TableSummary:
+    """What a fit needs of some rows: sums, whose size does not depend on the number of rows.
+
+    Made by ``summarize``, added by ``+`` (or ``sum``), and turned into a fit by
+    ``fit_statistics``. It holds arrays and names alone, so it pickles anywhere, to some hundred
+    bytes. The summary of no rows changes nothing that it is added to.
+
+    Attributes
+    ----------
+    kind : str
+        What the sums are for; only sums of one kind add up.
+    n_rows : int
+        Number of rows, of positive weight.
+    statistics : object or None
+        The sums; None where there were no rows.
+    columns : dict
+        Number, names and dtypes of the columns, as the estimator keeps them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgm import MLEDensity
+    >>> X, gamma = np.array([[1.0], [2.0], [4.0]]), MLEDensity("gamma")
+    >>> total = gamma.summarize(X[:2]) + gamma.summarize(X[2:])
+    >>> gamma.fit_statistics(total).n_observations_
+    3.0
+    """
+
+    kind: str
+    n_rows: int
+    statistics: Any = None
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: "TableSummary") -> "TableSummary":
+        if not isinstance(other, TableSummary):
+            return NotImplemented
+        if other.statistics is None:
+            return self
+        if self.statistics is None:
+            return other
+        if self.kind != other.kind:
+            raise ValueError(
+                f"Summaries of two kinds do not add up: {self.kind}, and {other.kind}. Make all "
+                "of them by one estimator with the same parameters."
+            )
+        for name in ("n_features_in_", "feature_names_in_"):
+            ours, theirs = (part.columns.get(name, ()) for part in (self, other))
+            if not np.array_equal(ours, theirs):
+                raise ValueError(
+                    f"The parts of the table have different columns ({name} is {_listed(ours)} in "
+                    f"one and {_listed(theirs)} in another). Select the same columns, in one order."
+                )
+        columns = dict(self.columns)
+        if "_sample_dtype" in columns:
+            dtypes = (columns["_sample_dtype"], other.columns["_sample_dtype"])
+            columns["_sample_dtype"] = np.result_type(*dtypes).name
+        return replace(
+            self,
+            n_rows=self.n_rows + other.n_rows,
+            statistics=self.statistics + other.statistics,
+            columns=columns,
+        )
+
+    def check_kind(self, kind: str) -> None:
+        """Refuse to fit from sums that were made for another model.
+
+        Parameters
+        ----------
+        kind : str
+            What the model needs.
+
+        Raises
+        ------
+        ValueError
+            This summary is of another kind.
+        """
+        if self.kind != kind:
+            raise ValueError(
+                f"The fit needs {kind}; total has {self.kind}. Summarize the rows by an estimator "
+                "with the parameters of this one."
+            )
+
+    def __radd__(self, other: Any) -> "TableSummary":
+        return self if other == 0 else NotImplemented  # the start of `sum`
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, np.ndarray) else value
+
+
+def fitted_columns(estimator: Any) -> dict[str, Any]:
+    """Return what an estimator remembers of a table whose rows it has begun to read."""
+    parameters = estimator.get_params(deep=False)
+    return {name: value for name, value in vars(estimator).items() if name not in parameters}
+
+
+def add_summaries(parts: Iterable[TableSummary]) -> TableSummary:
+    """Return the sum of one summary or more, added in pairs so that rounding stays small."""
+    waiting: list[tuple[int, TableSummary]] = []  # (depth, sum), deepest first
+    for part in parts:
+        depth = 0
+        while waiting and waiting[-1][0] == depth:
+            part, depth = waiting.pop()[1] + part, depth + 1
+        waiting.append((depth, part))
+    if not waiting:
+        raise ValueError("X has no parts, so there is nothing to fit; got an empty stream.")
+    return reduce(add, [total for _, total in waiting])
+
+
+def chunks_of(X: Any) -> Iterator[Any] | None:
+    """Return the parts of a table that comes as a stream; None for a table.
+
+    Streams are iterators (generators, pandas' ``read_csv(chunksize=)``), and of pyarrow record
+    batch readers, Parquet files and data sets.
+    """
+    if type(X).__module__.startswith("pyarrow."):
+        for method, sign in (("iter_batches", "num_row_groups"), ("to_batches", "get_fragments")):
+            if hasattr(X, method) and hasattr(X, sign):
+                return map(_as_table, getattr(X, method)())
+        return map(_as_table, X) if hasattr(X, "read_next_batch") else None
+    return map(_as_table, X) if isinstance(X, Iterator) else None
+
+
+def _as_table(part: Any) -> Any:
+    """Return a record batch as a table; anything else as it is."""
+    if type(part).__name__ != "RecordBatch":
+        return part
+    import pyarrow  # the part is of pyarrow, so it is loaded
+
+    return pyarrow.Table.from_batches([part])
+
+
+def refusing_part(number: int, error: Exception) -> ValueError:
+    """Return the error of one part of a table, which says which part it is."""
+    return ValueError(f"Part number {number} of X (from 0; rows are numbered within it): {error}")
