@@ -32,17 +32,19 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     )
     from skgm.metrics import (
         DensityComparison,
+        FamilyRanking,
         GoodnessOfFit,
         InformationCriteria,
         TwoSampleResult,
         compare_densities,
         goodness_of_fit,
         information_criteria,
+        rank_families,
         two_sample_test,
     )
     from skgm.mixture import GaussianMixtureDensity
     from skgm.nce import NCEClassifier, NCEDensity, NCELanguageModel
-    from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay
+    from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay, RankingDisplay
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
         KernelExpFamily,
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityPipeline",
     "DensityTags",
     "DiffusionDisplay",
+    "FamilyRanking",
     "GaussianMixtureDensity",
     "GoodnessOfFit",
     "InformationCriteria",
@@ -78,6 +81,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "PooledEstimates",
     "ProfileDisplay",
     "QQDisplay",
+    "RankingDisplay",
     "ScoreMatchingExpFamily",
     "ScoreMatchingGaussian",
     "ScoreMatchingGaussianCV",
@@ -92,6 +96,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "likelihood_ratio_test",
     "make_density_pipeline",
     "pool",
+    "rank_families",
     "score_test",
     "two_sample_test",
     "wald_test",
@@ -123,17 +128,19 @@ _HOME = {
     ),
     "metrics": (
         "DensityComparison",
+        "FamilyRanking",
         "GoodnessOfFit",
         "InformationCriteria",
         "TwoSampleResult",
         "compare_densities",
         "goodness_of_fit",
         "information_criteria",
+        "rank_families",
         "two_sample_test",
     ),
     "mixture": ("GaussianMixtureDensity",),
     "nce": ("NCEClassifier", "NCEDensity", "NCELanguageModel"),
-    "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay"),
+    "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay", "RankingDisplay"),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (
         "KernelExpFamily",

@@ -3,5 +3,6 @@
 from skgm.plotting._diffusion import DiffusionDisplay
 from skgm.plotting._profile import ProfileDisplay
 from skgm.plotting._qq import QQDisplay
+from skgm.plotting._ranking import RankingDisplay
 
-__all__ = ["DiffusionDisplay", "ProfileDisplay", "QQDisplay"]
+__all__ = ["DiffusionDisplay", "ProfileDisplay", "QQDisplay", "RankingDisplay"]
