@@ -94,7 +94,7 @@ def test_default_table_suits_a_joint_density():
 
 def test_repeated_rows_are_noted():
     table = table_of(a=np.repeat(np.arange(20.0), 2), b=np.repeat([0, 1], 20))
-    assert "20 rows repeat an earlier row" in "\n".join(table_lines(table))
+    assert "20 rows like an earlier one" in "\n".join(table_lines(table))
 
 
 # The split

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm._main._layout import YEAR, Hints, is_missing
+from skgm._main._layout import YEAR, Hints, counted, is_missing
 
 __all__ = ["Style", "file_decimal", "read_column"]
 
@@ -27,6 +27,7 @@ _PARTS = re.compile(
     rf"(?P<exponent>[eE][+\-]?\d+)?(?P<suffix>{_SPACE}?{_UNIT}|{_SPACE}[A-Za-z\u00b5]{{1,5}})?(?P<close>\))?"
 )
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LIMIT = re.compile(rf"[<>\u2264\u2265]=?{_SPACE}?{_PARTS.pattern}")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", flags=re.IGNORECASE)
 _GROUPS = {".": (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")}
 _GROUPS[","] = (".", *_GROUPS["."][1:])
@@ -79,6 +80,7 @@ class Style:
     padded: bool = True  # days and months have two digits
     bounds: tuple[float, float] = (-np.inf, np.inf)  # of dates: beyond them there may be none
     hole: str = ""
+    limits: tuple[tuple[float, str], ...] = ()  # numbers that stand for words such as "<5"
 
     def words(self, column: Any) -> list[str]:
         """Return the values of a column as the words of the file."""
@@ -103,6 +105,8 @@ class Style:
         return "numbers with " + ", ".join(marks) if marks else ""
 
     def _number(self, value: float) -> str:
+        if self.limits and value in dict(self.limits):
+            return dict(self.limits)[value]
         plain = self._plain(abs(float(value)))
         whole, mark, fraction = plain.partition(".")
         if self.groups and whole.isdigit():
@@ -188,6 +192,9 @@ def _read_values(known: list[str], counts: Counter, decimal: str, hints: Hints) 
     numbers = _read_numbers(known, decimal)
     if numbers is not None:
         return (known, numbers[0]), numbers[1], {}, []
+    limited = [word for word in known if _LIMIT.fullmatch(word)]
+    if limited:
+        return _read_limited(known, limited, counts, decimal)
     clean = [word for word in known if _PARTS.fullmatch(word)]
     other = {word: counts[word] for word in known if not _PARTS.fullmatch(word)}
     n_clean = sum(counts[word] for word in clean)
@@ -198,8 +205,37 @@ def _read_values(known: list[str], counts: Counter, decimal: str, hints: Hints) 
     numbers = _read_numbers(clean, decimal)
     if numbers is None:
         return None
-    listed = ", ".join(f"{word!r} ({times} rows)" for word, times in other.items())
+    listed = ", ".join(f"{word!r} ({counted(times, 'row')})" for word, times in other.items())
     return (clean, numbers[0]), numbers[1], other, [f"missing values among numbers: {listed}"]
+
+
+def _read_limited(
+    known: list[str], limited: list[str], counts: Counter, decimal: str
+) -> Found | None:
+    """Read numbers among which words such as "<5" say that a value lies beyond a limit.
+
+    Each such word stands at its limit, or at the next number outward that no cell holds.
+    """
+    plain = [word for word in known if word not in limited]
+    ends = _read_numbers([word.lstrip("<>\u2264\u2265= ") for word in limited], decimal)
+    numbers = _read_numbers(plain, decimal) if plain else None
+    if numbers is None or ends is None or len(limited) > FEW_WORDS or len(plain) < FEW_WORDS:
+        return None
+    values, style = numbers
+    taken, places = set(values.tolist()), []
+    step = 10.0 ** -(style.decimals or 0)
+    for word, end in zip(limited, ends[0].tolist()):
+        while end in taken:
+            end = round(end + (-step if word[0] in "<\u2264" else step), style.decimals or 0)
+        taken.add(end)
+        places.append(end)
+    told = [
+        f"{word!r} ({counted(counts[word], 'row')}) is a limit: a value of its own at {end:g}, "
+        "written back as it was"
+        for word, end in zip(limited, places)
+    ]
+    style = replace(style, limits=tuple(zip(places, limited)))
+    return (plain + limited, np.append(values, places)), style, {}, told
 
 
 def _nearly_numbers(known: list[str], counts: Counter, decimal: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from skgm._main._errors import JobError, one_line
 
-__all__ = ["MISSING", "Hints", "Layout", "is_missing", "read_bytes", "read_cells"]
+__all__ = ["MISSING", "Hints", "Layout", "counted", "is_missing", "read_bytes", "read_cells"]
 
 MISSING = frozenset(
     {"?", "na", "n/a", "nan", "-nan", "null", "none", "nat", "<na>", "#n/a", "#na", "#null!"}
@@ -78,6 +78,11 @@ class Layout:
             f"{_ENCODINGS.get(self.encoding, self.encoding)} (--encoding), delimiter {mark} "
             f"(--delimiter), {'a' if self.has_header else 'no'} line of names (--header)"
         )
+
+
+def counted(n: int, thing: str) -> str:
+    """Return "1 row", "2 rows"."""
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def is_missing(word: str, hints: Hints) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm._main._layout import counted
 from skgm._main._selection import Fitted
 from skgm._main._split import Split
 from skgm._main._table import Table, listed
@@ -27,12 +28,12 @@ def table_lines(table: Table) -> Iterator[str]:
     holed = holes[holes > 0].sort_values(ascending=False)
     if len(holed):
         worst = [f"{name} {share:.1%}" for name, share in holed.items()]
-        yield f"  - missing values in {len(holed)} columns: {listed(worst)}"
+        yield f"  - missing values in {counted(len(holed), 'column')}: {listed(worst)}"
     n_twice = int(frame.duplicated().sum())
     if n_twice:
         yield (
-            f"  - {n_twice} rows repeat an earlier row; they may stand in both parts and flatter "
-            "flexible models"
+            f"  - {counted(n_twice, 'row')} like an earlier one; copies may stand in both parts "
+            "and flatter flexible models"
         )
 
 
@@ -49,7 +50,10 @@ def comparison_lines(
         yield f"Of {n_rows} rows, {split.n_rows} taken at random are used here."
     if n_train + n_test < split.n_rows:
         n_new = split.n_rows - n_train - n_test
-        yield f"{n_new} rows put aside hold categories that the others lack; they are not scored."
+        yield (
+            f"Categories that the training rows lack: {counted(n_new, 'row')} put aside, "
+            "not scored."
+        )
     parts = f"{n_folds} folds" if n_folds > 1 else "a validation part"
     if not np.isnan(models[0].cv_score):
         yield (

@@ -15,6 +15,7 @@ RNG = np.random.default_rng(0)
 N = 30
 SIZE = RNG.normal(10, 3, N).round(2)
 COUNT = RNG.integers(1, 60, N)
+LIMIT = 8  # of a laboratory: what lies below is not measured
 COLOR = RNG.choice(["red", "blue"], N)
 COMMA = [f"{value:.2f}".replace(".", ",") for value in SIZE]
 DAYS = pd.date_range("2023-01-01", periods=N, freq="9D")
@@ -70,6 +71,12 @@ READ = {
     "bookkeeper's minus": (csv([f"({v})" for v in SIZE], COUNT, names="ab"), "rw", "parentheses"),
     "minus sign": (csv([f"\u2212{v}" for v in SIZE], COUNT, names="ab"), "rw", ""),
     "powers of ten": (csv([f"{v:.3e}" for v in 1e9 * SIZE], COUNT, names="ab"), "rw", ""),
+    "detection limit": (csv(np.where(SIZE < LIMIT, f"<{LIMIT}", SIZE), COUNT), "rw", "is a limit"),
+    "two limits": (
+        csv(np.where(COUNT > 50, ">50", np.where(COUNT < 10, "< 10", COUNT)), SIZE, names="ab"),
+        "wr",
+        "is a limit",
+    ),
     "post codes": (csv(np.where(COUNT > 30, "00123", "07001"), SIZE, names="ab"), "cr", ""),
     "long numbers": (csv(np.where(COUNT > 30, "1" * 18, "2" * 18), SIZE, names="ab"), "cr", ""),
     "other holes": (csv(SIZE, np.where(COUNT > 50, "?", COUNT), names="ab"), "rw", "missing"),
