@@ -141,9 +141,14 @@ def _robust(fit: Fit, name: str, level: float) -> Interval:
         raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
     center, _ = fit.family.small_sample(name, n)
     errors = fit.robust_errors[name] * np.sqrt(n / (n - 1))
-    return fit.family.transformed_interval(
-        name, fit.params[name] * center, errors * center, level, df=n - 1
+    estimate = fit.params[name]
+    low, high = fit.family.transformed_interval(
+        name, estimate * center, errors * center, level, df=n - 1
     )
+    # the spread of a column of two values hardly varies: less than the bias that `center` removes
+    plain = fit.family.transformed_interval(name, estimate, errors, level, df=n - 1)
+    low = np.where(low < estimate, low, plain[0])
+    return low, np.where(high > estimate, high, plain[1])
 
 
 def _score(fit: Fit, name: str, level: float) -> Interval:

@@ -406,3 +406,11 @@ def test_robust_intervals_want_the_whole_training_table():
     model = MLEDensity().fit(x)
     with pytest.raises(ValueError, match="must be the whole training table"):
         model.confidence_intervals(method="robust", X=x[:10])
+
+
+@pytest.mark.parametrize("ones", [41, 42, 50, 70])
+def test_a_robust_interval_holds_the_estimate_where_the_spread_hardly_varies(ones):
+    X = np.repeat([1.0, 0.0], [ones, 80 - ones])[:, None]
+    model = MLEDensity("normal").fit(X)
+    low, high = model.confidence_intervals(method="robust", X=X)["sigma"]
+    assert low < model.params_["sigma"] < high
