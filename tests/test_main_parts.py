@@ -12,11 +12,13 @@ import pytest
 from skgm._main import JobError, parse
 from skgm._main._columns import Style
 from skgm._main._files import check_output, write_files
+from skgm._main._job import _parameters
 from skgm._main._models import MODELS, Setting
 from skgm._main._plot import can_plot, pair_plot
 from skgm._main._report import _apart, align, negative_note, table_lines
 from skgm._main._split import find_obstacles, split_table
 from skgm._main._table import Table, default_table
+from skgm.inference import MLEDensity
 
 is_root = getattr(os, "geteuid", lambda: 1)() == 0
 
@@ -128,6 +130,7 @@ A, B = RNG.normal(size=40), RNG.normal(size=40)
     [
         (dict(zip(map(str, range(30)), RNG.normal(size=(30, 40)))), "30 columns .* need 54 rows"),
         ({"a": A, "b": np.eye(40)[7]}, "'b' is almost constant"),
+        ({"a": A, "b": np.arange(40) % 2}, "'b' takes two values only"),
         ({"a": A, "b": 3 * A + 5}, "is a linear combination"),
         ({"a": A, "b": B, "c": 1e3 * A - B}, "is a linear combination"),
         ({"a": A, "b": 1e308 * np.sign(B)}, "'b' ranges over inf"),
@@ -286,3 +289,11 @@ def test_figures_of_large_columns_can_be_told_apart():
 def test_columns_are_aligned():
     rows = [["model", "cv"], ["a", "-1.25"]]
     assert list(align(rows, right=(1,))) == ["model     cv", "a      -1.25"]
+
+
+def test_a_column_of_two_values_has_an_interval_of_its_share():
+    table = table_of(a=A, sick=np.arange(40) % 2)
+    lines = list(_parameters(table, 0.95))
+    low, high = MLEDensity("bernoulli").fit(table.frame[["sick"]]).confidence_intervals()["p"]
+    assert lines[2].split() == ["sick", "1", "0.5", f"[{low:.5g},", f"{high:.5g}]"]
+    assert not any("sick" in line for line in lines[3:])

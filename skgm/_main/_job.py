@@ -14,7 +14,13 @@ from skgm._main._errors import JobError
 from skgm._main._files import Writer, check_output, write_files
 from skgm._main._models import MODELS, Setting
 from skgm._main._plot import MAX_COLUMNS, can_plot, pair_plot
-from skgm._main._report import comparison_lines, interval_lines, negative_note, table_lines
+from skgm._main._report import (
+    comparison_lines,
+    interval_lines,
+    negative_note,
+    share_lines,
+    table_lines,
+)
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
 from skgm._main._split import Split, split_table, spread
 from skgm._main._table import Table, default_table, read_table, write_rows
@@ -131,11 +137,13 @@ def _fit_models(
 
 
 def _parameters(table: Table, level: float) -> Iterator[str]:
-    numbers = [
-        name
-        for name, style in table.styles.items()
-        if style.kind in ("real", "whole") and table.frame[name].nunique() > 1
-    ]
+    n_values = table.frame.nunique()
+    names = [name for name, style in table.styles.items() if style.kind in ("real", "whole")]
+    numbers = [name for name in names if n_values[name] > 2]
+    two_valued = [name for name in names if n_values[name] == 2]
+    if two_valued:
+        shares = {name: _share(table.frame[name].dropna(), level) for name in two_valued}
+        yield from share_lines(shares, level)
     if not numbers:
         return
     found, notes = {}, []
@@ -148,6 +156,15 @@ def _parameters(table: Table, level: float) -> Iterator[str]:
         notes += told
     yield from interval_lines(found, table.frame, level)
     yield from (f"note: {note}" for note in dict.fromkeys(notes))
+
+
+def _share(column: Any, level: float) -> tuple[Any, Any]:
+    """Return the larger of two values, and the interval of its share."""
+    from skgm.inference import MLEDensity
+
+    larger = column.max()
+    rows = (column == larger).to_numpy(dtype=float)[:, None]
+    return larger, MLEDensity("bernoulli").fit(rows).confidence_intervals(level=level)
 
 
 def _intervals(frame: Any, level: float) -> Any:

@@ -10,7 +10,14 @@ from skgm._main._selection import Fitted
 from skgm._main._split import Split
 from skgm._main._table import Table, listed
 
-__all__ = ["align", "comparison_lines", "interval_lines", "negative_note", "table_lines"]
+__all__ = [
+    "align",
+    "comparison_lines",
+    "interval_lines",
+    "negative_note",
+    "share_lines",
+    "table_lines",
+]
 
 KINDS = {"real": "real", "whole": "whole-number", "date": "date", "category": "category"}
 
@@ -105,6 +112,18 @@ def interval_lines(found: dict[str, Any], frame: Any, level: float) -> Iterator[
             rows[-1].append("{} [{}, {}]".format(*_apart(figures)))
     names = list(next(iter(found.values()))) if found else []
     yield from align([["column", *names], *rows])
+
+
+def share_lines(found: dict[str, Any], level: float) -> Iterator[str]:
+    """Show how often columns of two values take the larger one."""
+    yield f"Columns of two values: share of the larger one, {_percent(level)} confidence intervals"
+    rows = [["column", "value", "share"]]
+    for name, (value, intervals) in found.items():
+        figures = [intervals.estimate["p"], *intervals["p"]]
+        shown = _apart([float(np.ravel(figure)[0]) for figure in figures])
+        rows.append([name, f"{value:g}", "{} [{}, {}]".format(*shown)])
+    yield from align(rows)
+    yield ""
 
 
 def _apart(figures: Sequence[float]) -> list[str]:

@@ -152,7 +152,7 @@ def _odd_column(column: np.ndarray) -> str:
     _, counts = np.unique(column, return_counts=True)
     if counts.max() > 0.75 * len(column):
         return f"is almost constant (one value in {counts.max()} rows)"
-    return ""
+    return "takes two values only" if len(counts) == 2 else ""
 
 
 def _dependent_column(standardized: np.ndarray, names: Any) -> Any:
