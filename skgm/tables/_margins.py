@@ -33,7 +33,8 @@ __all__ = [
 
 _DF = 3.0  # degrees of freedom of the broad part: a finite variance, and tails of the third power
 _MOST_DECIMALS = 6
-_ROWS_PER_KNOT = (4.0, 25.0)  # for a hundred rows and for a thousand
+_OFTEN, _SURE = 5.0, 3.0  # rows of a value that repeats; log-likelihood beyond that of chance
+_FEWEST, _PENALTY = 2.0, 1.5  # rows of a bin; times the log of the rows that a split divides
 _NARROWEST = 1e-300  # width of a bin, so that no density overflows
 _FEW_VALUES = 20  # a column of as few values that repeat has atoms only
 _MIN_ATOM = 5.0  # times as many rows as values have on average
@@ -166,17 +167,12 @@ class NumberMargin:
         repeated = count >= max(_MIN_ATOM * usual, n / 100)
         few = len(value) <= _FEW_VALUES and usual >= _MIN_ATOM
         is_atom = named | ((repeated | few) & (step == 0))
-        share = 1 / (n + 1)
-        per_knot = min(max(_ROWS_PER_KNOT[0], min(n / 40, _ROWS_PER_KNOT[1])), n / n_cells)
+        share, per_cell = 1 / (n + 1), n / n_cells
         # a grid of few values has a bin for each: what lies between them was never recorded
         is_grid = few_values(value, n) and step > 0
-        tight_from = 0.0 if is_grid else min(per_knot, n / n_cells)
-        knots, rows, tight = _histogram(
-            value[~is_atom], count[~is_atom], per_knot, tight_from, step
-        )
-        heavy = tight & (rows >= n / n_cells)
+        knots, rows, edges = _histogram(value[~is_atom], count[~is_atom], per_cell, step, is_grid)
         knot_mass = rows * share
-        edges = np.union1d(_cell_edges(knots, rows, heavy, n / n_cells), value[is_atom])
+        edges = np.union1d(edges, value[is_atom])
         center, scale = _center_and_scale(value, count, step)
         low = -step / 2 if value[0] >= 0 and not signed else -np.inf
         return cls(
@@ -342,27 +338,96 @@ def _center_and_scale(value: np.ndarray, count: np.ndarray, step: float) -> tupl
 
 
 def _histogram(
-    value: np.ndarray, count: np.ndarray, per_knot: float, tight_from: float, step: float
+    value: np.ndarray, count: np.ndarray, per_cell: float, step: float, is_grid: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return knots, rows per bin, and which bins hold one recorded value, for distinct values.
+    """Return knots, rows per bin, and the knots at which cells end, for distinct values.
 
-    A bin is closed after `per_knot` rows. A value of `tight_from` rows has a bin of its own, as
-    narrow as the resolution.
+    A cell is closed after `per_cell` rows, and a value of so many rows is a cell of its own. A
+    value that repeats more often than its neighborhood explains, and every value of a grid, has a
+    bin of its own, as narrow as the resolution. Cells are split further into bins where their rows
+    are not spread evenly.
     """
     if not len(value):
-        return np.zeros(0), np.zeros(0), np.zeros(0, dtype=bool)
-    alone = (count >= tight_from) & (step > 0)
-    light = np.where(alone, 0.0, count)
-    group = np.floor((np.cumsum(light) - light / 2) / per_knot)
-    starts = np.ones(len(value), dtype=bool)
-    starts[1:] = (np.diff(group) > 0) | alone[1:] | alone[:-1]
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    heavy = (count >= per_cell) & (step > 0)
+    light = np.where(heavy, 0.0, count)
+    group = np.floor((np.cumsum(light) - light / 2) / per_cell)
+    closes = (np.diff(group) > 0) | heavy[1:] | heavy[:-1]
+    alone = heavy | (_repeats(value, count, closes, step) if not is_grid else step > 0)
+    starts = np.concatenate([[True], closes | alone[1:] | alone[:-1]])
+    starts = _split_evenly(value, count, starts, step)
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(value)) - 1
     left, right = _bin_ends(value, first, last, alone[first], step)
+    edges = left[1:][closes[first[1:] - 1]]
     gap = np.flatnonzero(left[1:] > right[:-1]) + 1  # between two recorded values
+    edges = np.union1d(edges, right[:-1][closes[first[1:] - 1]])
     knots = np.insert(np.append(left[:1], right), gap + 1, left[gap])
     rows = np.insert(np.add.reduceat(count, first), gap, 0.0)
-    return knots, rows, np.insert(alone[first], gap, False)
+    return knots, rows, edges
+
+
+def _repeats(value: np.ndarray, count: np.ndarray, closes: np.ndarray, step: float) -> np.ndarray:
+    """Return which values repeat too often for rows that are spread over their cell, (n,).
+
+    Of m places of width `step` in a cell of k rows, each then has k / m rows on average: the
+    likelihood ratio of a Poisson law, against the best of m places.
+    """
+    if not step:
+        return np.zeros(len(value), dtype=bool)
+    cell = np.concatenate([[0], np.cumsum(closes)])
+    first = np.flatnonzero(np.diff(cell, prepend=-1))
+    bounds = _bounds(value, step)
+    places = np.diff(np.append(bounds[first], bounds[-1]))[cell] / step
+    usual = np.bincount(cell, count)[cell] / places
+    gain = count * np.log(count / usual) - (count - usual)
+    return np.asarray((count >= _OFTEN) & (count > usual) & (gain > np.log(places) + _SURE))
+
+
+def _bounds(value: np.ndarray, step: float) -> np.ndarray:
+    """Return the ends of the histogram, and the middles between values, (n + 1,)."""
+    end = (step or _gap_of(value)) / 2
+    return np.concatenate([[value[0] - end], _middles(value, step), [value[-1] + end]])
+
+
+def _split_evenly(
+    value: np.ndarray, count: np.ndarray, starts: np.ndarray, step: float
+) -> np.ndarray:
+    """Return where bins start once those whose rows are not spread evenly are split in two.
+
+    A split has to raise the log-likelihood of the k rows of a bin by more than the best of k
+    places does by chance.
+    """
+    total = np.concatenate([[0.0], np.cumsum(count)])
+    bounds = _bounds(value, step)
+    starts, first = starts.copy(), np.flatnonzero(starts)
+    waiting = list(zip(first.tolist(), np.append(first[1:], len(value)).tolist()))
+    while waiting:
+        low, high = waiting.pop()
+        places = np.arange(low + 1, high)
+        left, rows = total[places] - total[low], total[high] - total[low]
+        places = places[(left >= _FEWEST) & (rows - left >= _FEWEST)]
+        if not len(places):
+            continue
+        left, right = total[places] - total[low], total[high] - total[places]
+        width = bounds[high] - bounds[low]
+        shares = (bounds[places] - bounds[low]) / width
+        with np.errstate(divide="ignore"):
+            gain = left * np.log(left / rows / shares) + right * np.log(right / rows / (1 - shares))
+        best = int(np.argmax(gain))
+        if gain[best] > _PENALTY * np.log(rows):
+            place = int(places[best])
+            starts[place] = True
+            waiting += [(low, place), (place, high)]
+    return starts
+
+
+def _middles(value: np.ndarray, step: float) -> np.ndarray:
+    """Return the middle between each value and the next; half a step off values where recorded."""
+    middle = 0.5 * (value[:-1] + value[1:])
+    if step:
+        middle = np.minimum((np.floor(middle / step) + 0.5) * step, value[1:] - step / 2)
+    return np.asarray(middle)
 
 
 def _bin_ends(
@@ -373,10 +438,7 @@ def _bin_ends(
     gap = _gap_of(value)
     outer = half if step else gap / 2
     left, right = value[first] - half, value[last] + half
-    middle = 0.5 * (value[last[:-1]] + value[first[1:]])
-    if step:  # halfway between two recorded values
-        middle = (np.floor(middle / step) + 0.5) * step
-        middle = np.minimum(middle, value[first[1:]] - half)
+    middle = _middles(value, step)[last[:-1]]
     open_ = ~(tight[:-1] | tight[1:])
     left[1:][open_], right[:-1][open_] = middle[open_], middle[open_]
     left[0], right[-1] = value[first[0]] - outer, value[last[-1]] + outer
@@ -388,18 +450,6 @@ def _gap_of(value: np.ndarray) -> float:
     if len(value) < 2:
         return 1e-6 * max(abs(float(value[0])), 1e-290)
     return float(np.median(np.diff(value)))
-
-
-def _cell_edges(
-    knots: np.ndarray, rows: np.ndarray, heavy: np.ndarray, per_cell: float
-) -> np.ndarray:
-    """Return the knots at which cells end: around heavy values, and after `per_cell` rows."""
-    if not len(knots):
-        return np.zeros(0)
-    light = np.where(heavy, 0.0, rows)
-    group = np.floor((np.cumsum(light) - light / 2) / per_cell)
-    ends = (np.diff(group) > 0) | heavy[1:] | heavy[:-1]
-    return np.asarray(knots[1:-1][ends])
 
 
 def _inverse(target: np.ndarray, total: np.ndarray, knots: np.ndarray) -> np.ndarray:

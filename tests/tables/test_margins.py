@@ -149,6 +149,35 @@ def test_categories_are_arranged_by_frequency_unless_they_are_ordered():
     assert drawn.tolist() == [2, 3, 0]
 
 
+def test_the_spread_of_draws_inside_cells_is_that_of_the_rows():
+    """A wide bin at the end of a skewed column would draw far too many large values."""
+    x = np.random.default_rng(1).lognormal(sigma=1.2, size=2000)
+    margin = NumberMargin.learn(x, np.ones(len(x)), 8)
+    drawn = margin.draw_in_cell(margin.cells(x), np.random.default_rng(0))
+    kept = np.clip(drawn, 0, x.max())  # without the tail of the broad part
+    assert kept.var() == pytest.approx(x.var(), rel=0.1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.0313])
+def test_values_that_repeat_have_bins_of_their_own_in_any_lattice(shift):
+    """The values of a lattice have their masses, whatever its origin and spacing."""
+    rng = np.random.default_rng(0)
+    x, later = np.round(rng.normal(size=(2, 2000)) / 0.025) * 0.025 + shift
+    margin = NumberMargin.learn(x, np.ones(len(x)), 16)
+    value, count = np.unique(x, return_counts=True)
+    log_mass = margin.log_density(value) + np.log(margin.step)
+    often = count >= 15
+    assert log_mass[often] == pytest.approx(np.log(count[often] / 2001), abs=0.1)
+    of_law = np.log(0.025) - 0.5 * np.log(2 * np.pi * np.e)
+    assert margin.log_density(later).mean() + np.log(margin.step) > of_law - 0.6  # rare values
+
+
+def test_evenly_spread_rows_are_not_split():
+    x = np.random.default_rng(0).uniform(size=1000)
+    margin = NumberMargin.learn(x, np.ones(len(x)), 8)
+    assert len(margin.knot_mass) <= 12
+
+
 def test_a_constant_column_gives_other_values_a_density():
     margin = margin_of("constant")
     assert np.isfinite(margin.log_density(np.array([4.0, 0.0, 2209.0]))).all()
