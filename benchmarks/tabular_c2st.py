@@ -86,6 +86,7 @@ def quality(real, drawn):
     kinds = {True: "numerical", False: "categorical"}
     columns = {c: {"sdtype": kinds[pd.api.types.is_numeric_dtype(real[c])]} for c in real}
     report = QualityReport()
+    report.real_correlation_threshold = report.real_association_threshold = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         report.generate(real, drawn, {"columns": columns}, verbose=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         make_density_pipeline,
     )
     from skgm.diffusion import DDPM, NoiseSchedule
+    from skgm.evidence import TableReport, report
     from skgm.inference import (
         ConfidenceIntervals,
         MLEDensity,
@@ -86,6 +87,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "ScoreMatchingGaussian",
     "ScoreMatchingGaussianCV",
     "StackedDensity",
+    "TableReport",
     "TestResult",
     "TwoSampleResult",
     "compare_densities",
@@ -97,6 +99,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "make_density_pipeline",
     "pool",
     "rank_families",
+    "report",
     "score_test",
     "two_sample_test",
     "wald_test",
@@ -114,6 +117,7 @@ _HOME = {
         "make_density_pipeline",
     ),
     "diffusion": ("DDPM", "NoiseSchedule"),
+    "evidence": ("TableReport", "report"),
     "inference": (
         "ConfidenceIntervals",
         "MLEDensity",

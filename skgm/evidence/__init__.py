@@ -1,0 +1,6 @@
+"""Evidence about synthetic tables: a report on their quality."""
+
+from skgm.evidence._findings import Finding
+from skgm.evidence._report import TableReport, report
+
+__all__ = ["Finding", "TableReport", "report"]

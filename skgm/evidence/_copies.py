@@ -1,0 +1,217 @@
+"""Finds synthetic rows that repeat or nearly repeat real ones, and what chance would give."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from skgm.evidence._tables import Tables, distance_codes, thinned
+
+__all__ = ["Copies", "Nearest", "find_copies", "nearest_records"]
+
+_PAIR_ROWS = 600  # rows all of whose pairs are compared
+_SAME = 1e-7  # chance that two numbers of full precision agree
+_NEAREST_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Synthetic rows that equal a real row in every column.
+
+    Attributes
+    ----------
+    n_exact : int
+        Their number.
+    share, low, high : float
+        Their share of the synthetic rows, with its binomial interval.
+    expected : float
+        Number that chance would give, from the rows that real rows repeat among themselves.
+    pvalue : float
+        Of as many or more by chance.
+    rows : tuple of int
+        The first of them, by position.
+    sources : tuple of int
+        The real row that each repeats first.
+    """
+
+    n_exact: int
+    share: float
+    low: float
+    high: float
+    expected: float
+    pvalue: float
+    rows: tuple[int, ...]
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Whether synthetic rows are nearer to training rows than to rows held out.
+
+    Attributes
+    ----------
+    share, low, high : float
+        Share of the synthetic rows whose nearest real row is a training row, out of equally many
+        training and held-out rows; ties count half. 0.5: no row is given away. With its binomial
+        interval, where rows with the same nearest real row count as a cluster.
+    pvalue : float
+        One-sided, of a share of one half.
+    n_rows, n_real : int
+        Synthetic rows, and rows of either kind.
+    near, near_expected : float
+        Share of the synthetic rows that are as near to a training row as only one in a hundred
+        held-out rows is, and that one in a hundred.
+    near_pvalue : float
+        Of as many such rows.
+    """
+
+    share: float
+    low: float
+    high: float
+    pvalue: float
+    n_rows: int
+    n_real: int
+    near: float
+    near_expected: float
+    near_pvalue: float
+
+
+def find_copies(tables: Tables, level: float, most: int = 20) -> Copies:
+    """Count the synthetic rows that equal a real row, and what chance would give."""
+    keys = _keys(tables.real, tables.synthetic)
+    real, drawn = keys[: len(tables.real)], keys[len(tables.real) :]
+    value, first, count = np.unique(real, return_index=True, return_counts=True)
+    at = np.minimum(np.searchsorted(value, drawn), len(value) - 1)
+    copied = np.flatnonzero(value[at] == drawn)
+    n, m = len(real), len(drawn)
+    expected, pvalue = _chance(tables, copied, count, n, m)
+    low, high = stats.binomtest(len(copied), m).proportion_ci(level, "wilson")
+    shown = copied[:most]
+    return Copies(
+        n_exact=len(copied),
+        share=len(copied) / m,
+        low=float(low),
+        high=float(high),
+        expected=expected,
+        pvalue=pvalue,
+        rows=tuple(map(int, shown)),
+        sources=tuple(int(first[at[i]]) for i in shown),
+    )
+
+
+def _keys(*tables: np.ndarray) -> np.ndarray:
+    """Return a number for each row, equal where all values are (and holes stand together)."""
+    rows = np.ascontiguousarray(np.vstack(tables)) + 0.0  # -0.0 equals 0.0
+    rows[np.isnan(rows)] = np.inf  # no value is infinite
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+    return np.asarray(np.unique(whole, return_inverse=True)[1]).ravel()
+
+
+def _chance(
+    tables: Tables, copied: np.ndarray, count: np.ndarray, n: int, m: int
+) -> tuple[float, float]:
+    """Return how many synthetic rows would repeat a real row by chance, and the p-value.
+
+    Were all rows exchangeable, a synthetic row would repeat one of the n real rows about as often
+    as a real row repeats one of the others. Where none does, or few, the chance is bounded from
+    the pairs of real rows that agree in almost all columns; and a row with a number of full
+    precision that stands once in the real table repeats nothing by chance.
+    """
+    repeated = int(count[count > 1].sum())
+    expected = m * repeated / n
+    if not len(copied):
+        return expected, 1.0
+    table = [[len(copied), m - len(copied)], [repeated, n - repeated]]
+    pvalue = float(stats.fisher_exact(table, alternative="greater")[1])
+    if repeated <= 1:
+        bound = n * m * _agreement(tables.real)
+        pvalue = min(pvalue, float(stats.poisson.sf(len(copied) - 1, bound)))
+    unique = _unrepeatable(tables, copied)
+    if len(unique):
+        bound = n * m * float((_SAME**unique).max())
+        pvalue = min(pvalue, float(stats.poisson.sf(len(unique) - 1, bound)))
+    return expected, pvalue
+
+
+def _agreement(real: np.ndarray) -> float:
+    """Return a bound of the chance that two rows agree in every column.
+
+    The number of pairs of rows that agree in at least k columns falls at least as fast beyond the
+    last k with ten pairs as before it, if its logarithm is concave.
+    """
+    rows = real[:: max(1, len(real) // _PAIR_ROWS)][:_PAIR_ROWS]
+    d = rows.shape[1]
+    same = np.zeros((len(rows), len(rows)), dtype=np.int32)
+    for column in rows.T:
+        holes = np.isnan(column)
+        same += (column[:, None] == column) | (holes[:, None] & holes)
+    pairs = same[np.triu_indices(len(rows), 1)]
+    at_least = np.array([(pairs >= k).sum() for k in range(d + 1)], dtype=np.float64)
+    last = int(np.flatnonzero(at_least >= 10)[-1]) if at_least[0] >= 10 else 0
+    if last == d or last == 0:
+        return max(float(at_least[d]), 1.0) / max(len(pairs), 1)
+    ratio = at_least[last] / at_least[last - 1]
+    return float(at_least[last] / len(pairs) * ratio ** (d - last))
+
+
+def _unrepeatable(tables: Tables, copied: np.ndarray) -> np.ndarray:
+    """Return, for rows with numbers of full precision that real rows have once, how many."""
+    numbers = np.zeros(len(copied), dtype=np.intp)
+    for j, column in enumerate(tables.columns):
+        x = tables.real[:, j]
+        if column.is_category or column.step:
+            continue
+        value, count = np.unique(x[~np.isnan(x)], return_counts=True)
+        if len(value):
+            numbers += np.isin(tables.synthetic[copied, j], value[count == 1])
+    return numbers[numbers > 0]
+
+
+def nearest_records(tables: Tables, level: float, rng: np.random.Generator) -> Nearest | None:
+    """Compare the distances of synthetic rows to training and to held-out rows."""
+    if tables.holdout is None:
+        return None
+    size = min(len(tables.real), len(tables.holdout), _NEAREST_ROWS)
+    train, held_out = (thinned(part, size, rng) for part in (tables.real, tables.holdout))
+    drawn = thinned(tables.synthetic, _NEAREST_ROWS, rng)
+    base = np.vstack([train, held_out])
+    points = distance_codes(tables.columns, base, train, held_out, drawn)
+    to_train, to_held_out = (_distance(points[2], points[i]) for i in (0, 1))
+    win = np.where(np.abs(to_train - to_held_out) <= 1e-9, 0.5, to_train < to_held_out)
+    n = len(drawn)
+    share = float(win.mean())
+    spread = float(np.sqrt(_variance(points)))
+    alone = max(round(1 / (4 * spread**2)), 1)  # independent rows that would be as informative
+    low, high = stats.binomtest(round(share * alone), alone).proportion_ci(level, "wilson")
+    known = np.sort(_distance(points[1], points[0]))
+    usual = known[max(len(known) // 100, 1) - 1]
+    near, few = int((to_train <= usual).sum()), int((known <= usual).sum())
+    table = [[near, n - near], [few, len(known) - few]]
+    return Nearest(
+        share=share,
+        low=float(low),
+        high=float(high),
+        pvalue=float(stats.norm.sf((share - 0.5) / spread)),
+        n_rows=n,
+        n_real=size,
+        near=near / n,
+        near_expected=few / len(known),
+        near_pvalue=float(stats.fisher_exact(table, alternative="greater")[1]),
+    )
+
+
+def _variance(points: Any) -> float:
+    """Return the variance of the share: rows whose nearest real row is the same vote together."""
+    from sklearn.neighbors import NearestNeighbors
+
+    train, held_out, drawn = points
+    tree = NearestNeighbors(n_neighbors=1).fit(np.vstack([train, held_out]))
+    together = np.bincount(tree.kneighbors(drawn, return_distance=False)[:, 0])
+    return float((together.astype(np.float64) ** 2).sum()) / (4 * len(drawn) ** 2)
+
+
+def _distance(rows: np.ndarray, to: np.ndarray) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
+    return np.asarray(NearestNeighbors(n_neighbors=1).fit(to).kneighbors(rows)[0][:, 0])
