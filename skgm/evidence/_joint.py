@@ -1,5 +1,6 @@
 """Compares whole rows: a classifier told to separate them, the energy test, and use as training."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +140,11 @@ def _tree_codes(columns: tuple[Column, ...], *tables: np.ndarray) -> tuple[Any, 
             continue
         known = whole[~np.isnan(whole[:, j]), j].astype(np.intp)
         count = np.bincount(known, minlength=len(column.values))
-        place = np.minimum(np.argsort(np.argsort(-count, kind="stable")), _MOST_CODES)
+        order = np.argsort(-count, kind="stable")
+        least = count[order[_MOST_CODES]] if len(order) > _MOST_CODES else 0
+        kept = order[count[order] > least]  # all of equally frequent ones, or none
+        place = np.full(len(count), len(kept))
+        place[kept] = np.arange(len(kept))
         for table in coded:
             seen = ~np.isnan(table[:, j])
             table[seen, j] = place[table[seen, j].astype(np.intp)]
@@ -194,8 +199,11 @@ def energy_test(tables: Tables, rng: np.random.Generator) -> Energy:
     """Test equality of the distributions of rows by the energy distance (Szekely and Rizzo)."""
     base = tables.real if tables.holdout is None else tables.holdout
     parts = [thinned(part, _ENERGY_ROWS, rng) for part in (base, rounded(tables))]
-    frames = [_places_and_names(tables.columns, base, part) for part in parts]
-    found = two_sample_test(*frames, n_resamples=_N_PERMUTATIONS, random_state=rng)
+    codes, _ = _tree_codes(tables.columns, *parts)
+    a, b = (_places_and_names(tables.columns, base, part) for part in codes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of columns that name rows
+        found = two_sample_test(a, b, n_resamples=_N_PERMUTATIONS, random_state=rng)
     return Energy(found.statistic, found.p_value, found.n_a + found.n_b, found.n_resamples)
 
 

@@ -364,3 +364,14 @@ def test_refusals(pair):
         TableReport(real, synthetic, density=object())
     with pytest.raises(ValueError, match="part must be"):
         TableReport(real, synthetic).plot("nothing")
+
+
+def test_a_column_of_names_does_no_harm():
+    rng = np.random.default_rng(0)
+    real, synthetic = (
+        pd.DataFrame({"name": [f"{side}{k}" for k in range(400)], "x": rng.normal(size=400)})
+        for side in "ab"
+    )
+    found = TableReport(real, synthetic)
+    assert found.warnings == ()
+    found.to_html()
