@@ -175,6 +175,11 @@ class MLEDensity(FamilyInference):
             equivariance=family.equivariance,
         )
 
+    def _base_measures(self) -> list[str]:
+        if not has_many(self.family):
+            return super()._base_measures()
+        return ["counting" if family.discrete else "Lebesgue" for family in self._families]
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether the rows seen so far determine the parameters."""
         return hasattr(self, "params_")

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm import MLEDensity, compare_densities, fit_family, score_test, wald_test
+from skgm import DensityChain, MLEDensity, compare_densities, fit_family, score_test, wald_test
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -189,3 +189,13 @@ def test_two_of_them_are_compared():
     one, two = MLEDensity("auto"), MLEDensity({"age": "normal", "share": "normal"})
     found = compare_densities(one.fit(numbers), two.fit(numbers), numbers)
     assert found.difference > 0
+
+
+def test_the_base_measure_is_that_of_each_family():
+    table = pd.DataFrame(
+        {"n": [0, 3, 1, 2, 5], "size": [1.2, 0.4, 2.2, 0.9, 1.1], "sex": [*"fmffm"]}
+    )
+    model = MLEDensity({"n": "poisson", "size": "gamma", "sex": "categorical"}).fit(table)
+    assert model.base_measure_ == {"n": "counting", "size": "Lebesgue", "sex": "counting"}
+    chain = DensityChain(n_orders=1, random_state=0).fit(table)
+    assert compare_densities(model, chain, table).n_rows == len(table)
