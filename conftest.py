@@ -5,6 +5,7 @@ wait for one another by spinning, which can make a test twenty times slower.
 """
 
 import os
+from importlib.util import find_spec
 
 import numpy as np  # noqa: F401  (the limit holds for libraries that are loaded)
 import pytest
@@ -13,6 +14,8 @@ import sklearn  # noqa: F401  (its OpenMP runtime is loaded now, and limited)
 from threadpoolctl import threadpool_limits
 
 import skgm
+
+collect_ignore = [] if find_spec("dask") else ["skgm/dask.py"]  # an optional extra
 
 threadpool_limits(int(os.environ.get("SKGM_TEST_THREADS", "1")))
 

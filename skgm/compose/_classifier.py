@@ -33,7 +33,7 @@ from skgm.compose._densities import (
     prior_covariance,
     read_rows,
 )
-from skgm.compose._fitting import keep_rows, stack_rows
+from skgm.compose._fitting import keep_rows, rows_in_order
 from skgm.tables._columns import table_shape
 from skgm.tables._validation import check_n_samples
 
@@ -345,7 +345,7 @@ class DensityClassifier(
             if count
         ]
         back = np.argsort(np.argsort(codes, kind="stable"))  # rows of a class stand together
-        return stack_rows(parts, back), self.classes_[codes]
+        return rows_in_order(parts, back), self.classes_[codes]
 
 
 def _fit_class(

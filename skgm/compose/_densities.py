@@ -27,7 +27,10 @@ __all__ = [
     "prior_covariance",
     "read_rows",
     "reads_kinds",
+    "stacking_weights",
 ]
+
+_EM_STEPS = 500
 
 # The entry for `_parameter_constraints` of estimators that take a `density`.
 DENSITY: list[Any] = [HasMethods(["fit", "score_samples"]), None]
@@ -237,3 +240,23 @@ def base_measures(member: Any, d: int) -> list[str]:
         return [words if is_real else "counting" for words, is_real in zip(with_points, real)]
     tags = getattr(member, "__density_tags__", DensityTags)()
     return ["counting" if tags.support in DISCRETE_SUPPORTS else "Lebesgue"] * d
+
+
+def stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
+
+    The likelihood is concave in the weights. Rows that no member finds possible say nothing.
+    """
+    possible = np.isfinite(table).any(axis=1)
+    table, weight = table[possible], weight[possible]
+    density = np.exp(table - table.max(axis=1, keepdims=True)) if len(table) else table
+    found = np.full(table.shape[1], 1 / table.shape[1])
+    for _ in range(_EM_STEPS if len(table) else 0):
+        share = density * found
+        share *= (weight / share.sum(axis=1))[:, None]
+        update = share.sum(axis=0) / weight.sum()
+        still = np.abs(update - found).max() < 1e-6
+        found = update
+        if still:
+            break
+    return found / found.sum()

@@ -34,7 +34,8 @@ __all__ = [
     "keep_param_rows",
     "keep_rows",
     "last_step_params",
-    "stack_rows",
+    "rows_at",
+    "rows_in_order",
 ]
 
 
@@ -45,13 +46,26 @@ def keep_rows(X: Any, kept: np.ndarray) -> Any:
     return nw.from_native(X, eager_only=True).filter(kept.tolist()).to_native()
 
 
-def stack_rows(parts: list[Any], order: np.ndarray) -> Any:
-    """Return the rows of tables of one kind, stacked and put into an order of their numbers."""
+def rows_at(rows: Any, numbers_: np.ndarray) -> Any:
+    """Return rows by number, of an array or a frame."""
+    if frame_schema(rows) is None:
+        return np.asarray(rows)[numbers_]
+    return nw.from_native(rows, eager_only=True)[numbers_.tolist()].to_native()
+
+
+def rows_in_order(parts: list[Any], order: np.ndarray, given: Any = None, times: int = 1) -> Any:
+    """Return rows of several tables, of arrays or frames, in a new order."""
     if frame_schema(parts[0]) is None:
         return np.concatenate(parts)[order]
     frames = [nw.from_native(part, eager_only=True) for part in parts]
-    stacked = nw.concat(frames, how="vertical")[order.tolist()].to_native()
-    return stacked.reset_index(drop=True) if hasattr(stacked, "reset_index") else stacked
+    if nw.dependencies.is_pandas_dataframe(parts[0]):
+        import pandas as pd  # the frames are of pandas, so it is loaded
+
+        rows = pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+        if nw.dependencies.is_pandas_dataframe(given):
+            rows.index = given.index.repeat(times)
+        return rows
+    return nw.concat(frames)[order.tolist()].to_native()
 
 
 def fit_steps(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import clone
@@ -20,9 +19,15 @@ from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
-from skgm.compose._densities import base_measures, check_base_measures, draw_rows, log_density
-from skgm.compose._fitting import keep_rows
-from skgm.tables._columns import column_kinds
+from skgm.compose._densities import (
+    base_measures,
+    check_base_measures,
+    draw_rows,
+    log_density,
+    stacking_weights,
+)
+from skgm.compose._fitting import keep_rows, rows_at, rows_in_order
+from skgm.tables._columns import column_kinds, table_shape
 from skgm.tables._frames import frame_schema
 from skgm.tables._margins import NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
@@ -37,7 +42,6 @@ __all__ = ["StackedDensity"]
 _FOLDS = 5
 _ONE_FOLD = 2_000  # distinct rows from which one fifth held out tells enough
 _FEW_ROWS = 10  # fewer distinct ones cannot be held out
-_EM_STEPS = 500
 _CELLS = 64  # of a margin whose point masses are looked for
 
 Members = list[tuple[str, Any]]
@@ -250,10 +254,46 @@ class StackedDensity(BaseComposition, DensityEstimator):
             d = self.n_features_in_
             measures = [(name, base_measures(member, d)) for name, member in self.members_]
             check_base_measures(measures, self._column_names())
-            kinds = {getattr(m, "log_density_kind_", "exact") for _, m in self.members_}
-            order = ("lower_bound", "estimate", "exact")
-            self.log_density_kind_ = next(kind for kind in order if kind in kinds)
+            self._set_kind()
         return self
+
+    @classmethod
+    def of_fitted(
+        cls, members: Any, X: Any, sample_weight: Any = None, *, min_weight: float = 0.0
+    ) -> "StackedDensity":
+        """Stack densities that are fitted already, for example to different parts of a table.
+
+        Parameters
+        ----------
+        members : list of (str, density)
+            Fitted densities over the same columns.
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows that no member has seen.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight w counts its row w times.
+        min_weight : float, default=0.0
+            Members of a smaller weight are dropped.
+
+        Returns
+        -------
+        stack : StackedDensity
+            Fitted: its `members_` are those of `members`, not copies.
+        """
+        stack = cls(members, min_weight=min_weight)
+        rows, _, weight = stack._read(X, sample_weight)
+        fitted = _named(members)
+        measures = [(name, base_measures(member, stack.n_features_in_)) for name, member in fitted]
+        check_base_measures(measures, stack._column_names())
+        scores = {name: log_density(member, rows) for name, member in fitted}
+        stack._weigh(scores, fitted, weight, [np.ones(table_shape(rows)[0], dtype=bool)])
+        stack.members_ = [(name, member) for name, member in fitted if name in stack.weights_]
+        stack._set_kind()
+        return stack
+
+    def _set_kind(self) -> None:
+        kinds = {getattr(m, "log_density_kind_", "exact") for _, m in self.members_}
+        order = ("lower_bound", "estimate", "exact")
+        self.log_density_kind_ = next(kind for kind in order if kind in kinds)
 
     def _read(self, X: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Return the rows of positive weight, as given and as numbers, and their weights."""
@@ -382,12 +422,12 @@ class StackedDensity(BaseComposition, DensityEstimator):
         for name, values in scores.items():
             self.member_scores_[name] = float(np.average(values, weights=share))
         names, table = list(scores), np.column_stack(list(scores.values()))
-        found = _stacking_weights(table, share)
+        found = stacking_weights(table, share)
         kept = found >= min(self.min_weight, found.max())
         for name, value in zip(names, found):
             if value < min(self.min_weight, found.max()):
                 self.left_out_[name] = f"weight {value:.3f} below min_weight={self.min_weight:g}"
-        again = _stacking_weights(table[:, kept], share)
+        again = stacking_weights(table[:, kept], share)
         kept_names = [name for name, keep in zip(names, kept) if keep]
         self.weights_ = dict(zip(kept_names, again.tolist()))
 
@@ -442,7 +482,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
             for (_, member), count in zip(self.members_, counts)
             if count
         ]
-        return _in_order(parts, rng.permutation(n_samples))
+        return rows_in_order(parts, rng.permutation(n_samples))
 
     def _rows_of(self, member: Any, n: int, rng: np.random.Generator) -> Any:
         if not self._mixed:
@@ -496,10 +536,10 @@ class StackedDensity(BaseComposition, DensityEstimator):
         for k, (_, member) in enumerate(self.members_):
             place = np.flatnonzero((picks == k).ravel())
             if len(place):
-                asked = _take(rows, place // n_samples)
+                asked = rows_at(rows, place // n_samples)
                 parts.append(member.sample(1, random_state=rng, given=asked))
                 places.append(place)
-        return _in_order(parts, np.argsort(np.concatenate(places)), given, n_samples)
+        return rows_in_order(parts, np.argsort(np.concatenate(places)), given, n_samples)
 
     def _as_conditions(self, given: Any) -> Any:
         array = self._begin_conditioning(given)
@@ -606,45 +646,3 @@ def _held_out(
             return name, None, None, error
     d = rows.shape[1]
     return name, values, base_measures(fitted, d), None
-
-
-def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
-
-    The likelihood is concave in the weights. Rows that no member finds possible say nothing.
-    """
-    possible = np.isfinite(table).any(axis=1)
-    table, weight = table[possible], weight[possible]
-    density = np.exp(table - table.max(axis=1, keepdims=True)) if len(table) else table
-    found = np.full(table.shape[1], 1 / table.shape[1])
-    for _ in range(_EM_STEPS if len(table) else 0):
-        share = density * found
-        share *= (weight / share.sum(axis=1))[:, None]
-        update = share.sum(axis=0) / weight.sum()
-        still = np.abs(update - found).max() < 1e-6
-        found = update
-        if still:
-            break
-    return found / found.sum()
-
-
-def _take(rows: Any, numbers_: np.ndarray) -> Any:
-    """Return rows by number, of an array or a frame."""
-    if frame_schema(rows) is None:
-        return np.asarray(rows)[numbers_]
-    return nw.from_native(rows, eager_only=True)[numbers_.tolist()].to_native()
-
-
-def _in_order(parts: list[Any], order: np.ndarray, given: Any = None, times: int = 1) -> Any:
-    """Return rows of several tables, of arrays or frames, in a new order."""
-    if frame_schema(parts[0]) is None:
-        return np.concatenate(parts)[order]
-    frames = [nw.from_native(part, eager_only=True) for part in parts]
-    if nw.dependencies.is_pandas_dataframe(parts[0]):
-        import pandas as pd  # the frames are of pandas, so it is loaded
-
-        rows = pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
-        if nw.dependencies.is_pandas_dataframe(given):
-            rows.index = given.index.repeat(times)
-        return rows
-    return nw.concat(frames)[order.tolist()].to_native()

@@ -62,6 +62,11 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
     if chunks_of(X) is not None:
         return _IN_PARTS
+    if hasattr(X, "__dask_graph__"):
+        return (
+            "X is a collection of dask, which may be larger than memory. Fit, score and complete "
+            "it by skgm.dask, or call its compute() first."
+        )
     try:
         frame = nw.from_native(X, pass_through=True)
     except DuplicateError:
