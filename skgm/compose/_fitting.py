@@ -237,6 +237,12 @@ def last_step_params(
                 f"The last step, {name!r} ({type(density).__name__}), takes no {key!r} in fit; "
                 "leave it out."
             )
+    told = [key for key in ("upper", "entry") if found.get(key) is not None]
+    if told and len(steps) > 1:
+        raise ValueError(
+            f"{told[0]} holds values of X, which the transformers would have to transform with it. "
+            "Fit the last step alone, on transformed ends."
+        )
     if found.get("event") is None:
         found.pop("event", None)
     elif not acts_by_column(steps, custom):

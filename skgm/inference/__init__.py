@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
+    from skgm.inference._fit_family import fit_family
     from skgm.inference._hypothesis_tests import likelihood_ratio_test, score_test, wald_test
-    from skgm.inference._mle import MLEDensity, fit_family
+    from skgm.inference._mle import MLEDensity
     from skgm.inference._pooling import PooledEstimates, pool
     from skgm.inference._results import ConfidenceIntervals, TestResult
     from skgm.inference._statsmodels.intervals import confidence_intervals
@@ -31,7 +32,8 @@ __all__ = [
 
 _HOME = {
     "_hypothesis_tests": ("likelihood_ratio_test", "score_test", "wald_test"),
-    "_mle": ("MLEDensity", "fit_family"),
+    "_fit_family": ("fit_family",),
+    "_mle": ("MLEDensity",),
     "_pooling": ("PooledEstimates", "pool"),
     "_results": ("ConfidenceIntervals", "TestResult"),
     "_statsmodels.intervals": ("confidence_intervals",),

@@ -267,7 +267,7 @@ class FamilyInference(ParametricDensity):
     _estimate: dict[str, np.ndarray]
 
     @abstractmethod
-    def _family(self, *, censored: bool | None = None) -> Family:
+    def _family(self, kind: str | None = None) -> Family:
         """Return the family that was fitted, without what is known of it."""
 
     @abstractmethod
@@ -423,11 +423,18 @@ class FamilyInference(ParametricDensity):
         return {k: np.where(edge[k], np.nan, v) for k, v in errors.items()}
 
     def _robust_errors(self, fit: Fit, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+        if fit.family.scheme and not self._dropped_rows():
+            # the table does not say which of its rows are censored; the statistics do
+            errors = fit.family.kept_standard_errors(fit.statistics, fit.params)
+            check_robust_errors(
+                errors, fit.family.model_standard_errors(fit.statistics, fit.params)
+            )
+            return errors
         check_training_table(X, sample_weight, fit.statistics.n)
         self._check_support(fit.family, X)
         if fit.family.has_information:
             errors = fit.family.robust_standard_errors(X, sample_weight, fit.params)
-        else:  # the table does not say which of its rows are censored; the statistics do
+        else:
             errors = fit.family.kept_standard_errors(fit.statistics, fit.params)
         check_robust_errors(errors, fit.family.model_standard_errors(fit.statistics, fit.params))
         return errors
@@ -482,8 +489,9 @@ class FamilyInference(ParametricDensity):
             raise ValueError(
                 "Bootstrap intervals are for families of independent columns; use method='auto'."
             )
-        event = self._statistics.get("event")
-        if event is not None:  # the rows are kept, with their events
+        told: tuple[Any, ...] = ()
+        if fit.family.scheme and not self._dropped_rows():  # the rows are kept, with what is known
+            told = tuple(self._statistics[name] for name in fit.family.scheme)
             _check_other_rows(X, fit.statistics.X)
             X, sample_weight = fit.statistics.X, fit.statistics.weight
         check_training_table(X, sample_weight, fit.statistics.n, what="Bootstrap intervals")
@@ -491,7 +499,7 @@ class FamilyInference(ParametricDensity):
             check_off_boundary(fit, name, "Bootstrap intervals")
         check_estimate_off_edge(*fit[:4], "Bootstrap intervals")
         rng = as_generator(random_state)
-        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, event)
+        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, told)
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
         endless = {p.name for p in fit.family.parameters if p.may_be_infinite}
         check_no_overflow(low, "bootstrap intervals", but=endless)

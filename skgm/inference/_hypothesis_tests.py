@@ -11,7 +11,8 @@ from skgm.base import DensityEstimator
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
 from skgm.inference._likelihood.statistics import Law, WaldNull, check_alternative
 from skgm.inference._mle import MLEDensity
-from skgm.inference._problem import FamilyNull, check_events_given, family_null
+from skgm.inference._observations import Scheme
+from skgm.inference._problem import FamilyNull, check_scheme_given, family_null
 from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import ModelNull, compare_fits, is_between_fits
@@ -33,6 +34,8 @@ def score_test(
     alternative: str = "two-sided",
     sample_weight: Any = None,
     event: Any = None,
+    upper: Any = None,
+    entry: Any = None,
     groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the slope of the likelihood at the restricted estimate.
@@ -68,6 +71,9 @@ def score_test(
         A weight w counts its row w times.
     event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
+    upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        The value lies in [X, upper], and is in the table because it is larger than `entry`; as
+        there.
     groups : array-like of shape (n_samples,), default=None
         For statsmodels results and ``robust=True``: clusters of rows that may depend on each
         other, whose scores are summed in the sandwich.
@@ -106,7 +112,7 @@ def score_test(
     >>> round(result.statistic, 3), result.df
     (16.0, 1)
     """
-    data = Data(X, sample_weight, event, groups)
+    data = Data(X, sample_weight, Scheme(event, upper, entry), groups)
     tested = _null_about(estimator, data, null, "score", alternative, robust)
     result: TestResult = tested.score(robust=robust)
     return result
@@ -121,6 +127,8 @@ def likelihood_ratio_test(
     alternative: str = "two-sided",
     sample_weight: Any = None,
     event: Any = None,
+    upper: Any = None,
+    entry: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the fall of the log-likelihood that it costs.
 
@@ -153,6 +161,9 @@ def likelihood_ratio_test(
         A weight w counts its row w times.
     event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
+    upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        The value lies in [X, upper], and is in the table because it is larger than `entry`; as
+        there.
 
     Returns
     -------
@@ -192,7 +203,7 @@ def likelihood_ratio_test(
         raise ValueError(
             f"correction must be None for {type(estimator).__name__}; got {correction!r}."
         )
-    data, test = Data(X, sample_weight, event, None), "likelihood_ratio"
+    data, test = Data(X, sample_weight, Scheme(event, upper, entry), None), "likelihood_ratio"
     if hasattr(null, "params") and is_between_fits(estimator, null):
         data.check_none()
         return compare_fits(estimator, null, alternative)
@@ -210,6 +221,8 @@ def wald_test(
     alternative: str = "two-sided",
     sample_weight: Any = None,
     event: Any = None,
+    upper: Any = None,
+    entry: Any = None,
     groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the distance of the estimate from it.
@@ -240,6 +253,9 @@ def wald_test(
         A weight w counts its row w times.
     event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         1 where a value was observed, 0 where it is right-censored; as in :meth:`MLEDensity.fit`.
+    upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        The value lies in [X, upper], and is in the table because it is larger than `entry`; as
+        there.
     groups : array-like of shape (n_samples,), default=None
         For statsmodels results and ``robust=True``: clusters of rows that may depend on each
         other, whose scores are summed in the sandwich.
@@ -282,7 +298,7 @@ def wald_test(
     >>> round(result.statistic, 3), result.df
     (19.048, 1)
     """
-    data = Data(X, sample_weight, event, groups)
+    data = Data(X, sample_weight, Scheme(event, upper, entry), groups)
     tested = _null_about(estimator, data, null, "wald", alternative, robust)
     result: TestResult = tested.wald(robust=robust)
     return result
@@ -296,7 +312,7 @@ class Data(NamedTuple):
 
     X: Any
     sample_weight: Any
-    event: Any
+    scheme: Scheme
     groups: Any
 
     def check_none(self) -> None:
@@ -306,8 +322,13 @@ class Data(NamedTuple):
                 "X and sample_weight must be None for a statsmodels result: its data and weights "
                 "are in it. Write score_test(result, None, null)."
             )
-        if self.event is not None:
-            raise ValueError("event must be None for a statsmodels result: its data are in it.")
+        self.check_plain("a statsmodels result: its data are in it")
+
+    def check_plain(self, what: str) -> None:
+        """Raise where values were not seen, for `what` takes seen ones only."""
+        for name, value in self.scheme._asdict().items():
+            if value is not None:
+                raise ValueError(f"{name} must be None for {what}.")
 
 
 def _null_about(
@@ -328,8 +349,7 @@ def _null_about(
     if data.groups is not None:
         raise ValueError("groups is for statsmodels results; leave it out.")
     if hasattr(estimator, "_tested_null"):
-        if data.event is not None:
-            raise ValueError(f"event must be None for {type(estimator).__name__}.")
+        data.check_plain(type(estimator).__name__)
         return estimator._tested_null(data.X, null, alternative, data.sample_weight)
     if test == "wald":
         return EstimatedNull(estimator, data, null, alternative, robust)
@@ -340,7 +360,7 @@ def _null_about(
         data.sample_weight,
         f"{test}_test",
         alternative,
-        data.event,
+        data.scheme,
         correction,
     )
 
@@ -378,9 +398,9 @@ class EstimatedNull(WaldNull):
                 f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
                 "covariance is right: pass robust=True."
             )
-        given = {"sample_weight": data.sample_weight, "event": data.event}
+        given = {"sample_weight": data.sample_weight, **data.scheme._asdict()}
         weighting = {name: value for name, value in given.items() if value is not None}
-        check_events_given(estimator, data.event)
+        check_scheme_given(estimator, data.scheme)
         fresh = clone(estimator)
         if "keep_rows" in fresh.get_params():
             fresh.set_params(keep_rows=True)
@@ -395,7 +415,10 @@ class EstimatedNull(WaldNull):
         self.null, self.shown = null, null.shown
         self.df, self.alternative = len(null.rows[0]), alternative
         check_alternative(alternative, self.df)
-        self.rows, self.weight = self.fitted._check_inference_data(data.X, data.sample_weight)
+        if getattr(self.fitted, "_statistics", {}).keys() & {"event", "upper"}:  # rows are kept
+            self.rows, self.weight = None, self.fitted._statistics["weight"]
+        else:
+            self.rows, self.weight = self.fitted._check_inference_data(data.X, data.sample_weight)
 
     @property
     def restrictions(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm.base import DensityTags
 from skgm.inference._family_inference import FamilyInference
+from skgm.inference._observations import COMPLETE, Scheme, check_inside, read_censored, read_window
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
 from skgm.inference._tables import as_table, families_of, read_table
 from skgm.inference.families import Family, get_family
-from skgm.inference.families._censored_laws import check_event
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import has_many, resolve_family
@@ -29,7 +29,7 @@ from skgm.tables._validation import (
     validate_table,
 )
 
-__all__ = ["MLEDensity", "fit_family"]
+__all__ = ["MLEDensity"]
 
 
 def _is_continuous(estimator: "MLEDensity") -> bool:
@@ -72,6 +72,10 @@ class MLEDensity(FamilyInference):
     fixed : dict of str to float or array-like, default=None
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
         one per column. They are not estimated, and stay what they are in every interval and test.
+    window : tuple of (float, float) or of arrays of shape (n_features,), default=None
+        Between which ends, both included, values were seen at all: those outside are missing from
+        the table, rows and all. ``(1, inf)`` are counts without zeros. The fitted distribution is
+        that of the values in the window; `params_` are those of the whole one.
     keep_rows : bool, default=True
         Whether families whose likelihood needs the rows keep them. If not, `partial_fit` cannot
         go on, and standard errors and intervals ask for the training table as `X`.
@@ -116,9 +120,8 @@ class MLEDensity(FamilyInference):
     fitted.
 
     The likelihood of some families has no summary smaller than the rows: Laplace, Cauchy, Student's
-    t, (log-)logistic, Gumbel, Weibull, right-censored rows and every distribution of
-    scipy.stats. Their fitted estimators keep the whole training table in the order of its rows,
-    and so do their pickles. With ``keep_rows=False`` they keep none of it.
+    t, (log-)logistic, Gumbel, Weibull, censored or truncated rows and distributions of scipy.stats.
+    Their fitted estimators keep the whole table, and so do their pickles, if not `keep_rows`.
 
     A column of zeros or ones (Bernoulli) or zeros (Poisson) is fitted on the boundary: it has
     intervals by score, profile and exact methods, but no standard errors.
@@ -142,14 +145,21 @@ class MLEDensity(FamilyInference):
     _parameter_constraints = {
         "family": "no_validation",
         "fixed": [Mapping, None],
+        "window": "no_validation",
         "keep_rows": ["boolean"],
     }
 
     def __init__(
-        self, family: Any = "normal", *, fixed: Any = None, keep_rows: bool = True
+        self,
+        family: Any = "normal",
+        *,
+        fixed: Any = None,
+        window: Any = None,
+        keep_rows: bool = True,
     ) -> None:
         self.family = family
         self.fixed = fixed
+        self.window = window
         self.keep_rows = keep_rows
 
     def __sklearn_tags__(self) -> Any:
@@ -168,7 +178,7 @@ class MLEDensity(FamilyInference):
         except ValueError:  # tags must exist before `fit` refuses the family
             return DensityTags()
         with suppress(TypeError, ValueError):  # and before it learns or misses a constant
-            family = self._family()
+            family = self._family("complete") if self.window is None else family
         return DensityTags(
             support=family.support,
             independent_columns=not family.joint,
@@ -193,13 +203,19 @@ class MLEDensity(FamilyInference):
         return super()._begin_scoring(as_table(X), **options)
 
     def _begin_fit(
-        self, X: Any, sample_weight: Any = None, *, min_samples: int = 1, **options: bool
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        min_samples: int = 1,
+        infinite: bool = False,
+        **options: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         many = has_many(self.family)
         numbers = type(X) is np.ndarray and X.dtype.kind not in "OUS"
         self._reader, X = (None, X) if numbers else read_table(as_table(X), self.family)
         rows, weight = super()._begin_fit(
-            X, sample_weight, min_samples=min_samples, finite=not many, **options
+            X, sample_weight, min_samples=min_samples, finite=not (many or infinite), **options
         )
         if many:
             check_finite(np.where(np.isnan(rows), 0.0, rows), self._column_names())
@@ -218,21 +234,34 @@ class MLEDensity(FamilyInference):
 
     @transactional
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        event: Any = None,
+        upper: Any = None,
+        entry: Any = None,
     ) -> "MLEDensity":
         """Fit the family to X.
 
         Parameters
         ----------
         X : array-like, data frame or Series of shape (n_samples, n_features)
-            Training table, inside the family's support. A Series is a table of one column.
+            Training table, inside the family's support. A Series is a table of one column, and so
+            is a ``scipy.stats.CensoredData``.
         y : Ignored
             Present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight w counts its row w times.
         event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
-            1 where the value was observed, 0 where it is only known to be larger (right-censored);
-            exponential, Weibull, lognormal and gamma families.
+            1 where the value was observed, 0 where it is only known to be larger (right-censored):
+            a short form of `upper`.
+        upper : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            The value is known to lie in [X, upper]: equal ends were observed, ``X = -inf`` is
+            left-censored and ``upper = inf`` right-censored. Families with a distribution function.
+        entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            A row is in the table because its value is larger than this (delayed entry, left
+            truncation).
 
         Returns
         -------
@@ -241,16 +270,14 @@ class MLEDensity(FamilyInference):
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             if not has_many(self.family):
-                get_family(
-                    self.family
-                )  # an unknown family is refused before the table is looked at
+                get_family(self.family)  # refuse an unknown one before looking at the table
+            scheme = Scheme(event, upper, entry)
+            if hasattr(X, "num_censored"):
+                X, scheme = read_censored(X, scheme)
             chunks = chunks_of(X)
             if chunks is not None:
                 return self._fit_stream(chunks, sample_weight)
-            rows, weight = self._begin_fit(X, sample_weight)
-            self._learn_constants(rows)
-            family = self._family(censored=event is not None)
-            statistics = self._summarize(family, rows, weight, event)
+            family, _, _, statistics = self._read(X, sample_weight, scheme)
             family.check_statistics(statistics, self._column_names())
             self._commit(family, statistics)
         return self
@@ -258,7 +285,13 @@ class MLEDensity(FamilyInference):
     @available_if(_can_grow)
     @transactional
     def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, event: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        event: Any = None,
+        upper: Any = None,
+        entry: Any = None,
     ) -> "MLEDensity":
         """Add the rows of X to those seen so far.
 
@@ -271,8 +304,14 @@ class MLEDensity(FamilyInference):
         sample_weight : array-like of shape (n_samples,), default=None
             A weight w counts its row w times.
         event : array-like of shape (n_samples,) or (n_samples, n_features), default=None
-            1 where the value was observed, 0 where it is only known to be larger (right-censored);
-            exponential, Weibull, lognormal and gamma families.
+            1 where the value was observed, 0 where it is only known to be larger (right-censored):
+            a short form of `upper`.
+        upper : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            The value is known to lie in [X, upper]: equal ends were observed, ``X = -inf`` is
+            left-censored and ``upper = inf`` right-censored. Families with a distribution function.
+        entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            A row is in the table because its value is larger than this (delayed entry, left
+            truncation).
 
         Returns
         -------
@@ -280,28 +319,21 @@ class MLEDensity(FamilyInference):
             The estimator, fitted if the rows seen so far determine the parameters.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
+            scheme = Scheme(event, upper, entry)
             seen = getattr(self, "_statistics", None)
-            if seen is None:
-                rows, weight = self._begin_fit(X, sample_weight)
-                self._learn_constants(rows)
-            family = self._family(censored=event is not None)
-            if seen is None:
-                statistics = self._summarize(family, rows, weight, event)
-            else:
+            family, _, _, statistics = self._read(X, sample_weight, scheme, more=seen is not None)
+            if seen is not None:
                 if self._dropped_rows():
                     raise ValueError(
                         f"partial_fit of the {family.name} family needs the rows seen so far, "
                         "which keep_rows=False drops. Set keep_rows=True and fit again."
                     )
-                if ("event" in seen) != (event is not None):
+                if vars(statistics).keys() != seen.keys():
                     raise ValueError(
-                        "Pass event to all calls of partial_fit or to none; where every value was "
-                        "observed it is an array of ones."
+                        "Pass event, or upper and entry, to all calls of partial_fit or to none; "
+                        "where every value was observed event is an array of ones, and upper is X."
                     )
-                rows = self._more_rows(X)
-                weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
-                added = self._summarize(family, rows, weight, event)
-                statistics = family.statistics_type(**seen) + added
+                statistics = family.statistics_type(**seen) + statistics
             try:
                 family.check_statistics(statistics, self._column_names())
             except ValueError as error:
@@ -313,6 +345,8 @@ class MLEDensity(FamilyInference):
     def _can_summarize(self) -> bool:
         if has_many(self.family):
             why = "a family per column, which the whole table chooses"
+        elif self.window is not None:
+            why = "values seen in a window, whose likelihood needs the rows"
         elif "X" in getattr(get_family(self.family).statistics_type, "__dataclass_fields__", {}):
             why = f"the {get_family(self.family).name} family, whose likelihood needs the rows"
         else:
@@ -321,11 +355,8 @@ class MLEDensity(FamilyInference):
 
     def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
         twin = clone(self)
-        rows, weight = twin._begin_fit(X, sample_weight)
-        twin._learn_constants(rows)
-        statistics = twin._summarize(twin._family(), rows, weight)
-        n_rows = len(rows) if weight is None else int(np.count_nonzero(weight))
-        return TableSummary(twin._summary_kind(), n_rows, statistics, fitted_columns(twin))
+        _, rows, _, statistics = twin._read(X, sample_weight, COMPLETE)
+        return TableSummary(twin._summary_kind(), len(rows), statistics, fitted_columns(twin))
 
     def _summary_kind(self) -> str:
         held = {**getattr(self, "_learned_constants", {}), **(self.fixed or {})}
@@ -335,35 +366,54 @@ class MLEDensity(FamilyInference):
     def _fit_summary(self, total: TableSummary) -> None:
         self.__dict__.update(total.columns)
         total.check_kind(self._summary_kind())
-        family = self._family(censored=False)
+        family = self._family("complete")
         family.check_statistics(total.statistics, self._column_names())
         self._commit(family, total.statistics)
 
-    def _more_rows(self, X: Any) -> np.ndarray:
-        if self._reader is None:
-            return validate_table(self, as_table(X), reset=False)
-        return self._reader.code(self, as_table(X), holes=False)
+    def _read(
+        self, X: Any, sample_weight: Any, scheme: Scheme, *, more: bool = False
+    ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
+        """Return the family, rows of positive weight, their weights and statistics.
 
-    def _summarize(
-        self, family: Family, rows: np.ndarray, weight: np.ndarray | None, event: Any = None
-    ) -> Any:
-        """Return the statistics of validated rows; zero-weight rows are as if absent."""
-        observed = None if event is None else check_event(event, rows.shape)
-        if weight is not None and not weight.all():
+        `more` rows must have the columns of those seen so far.
+        """
+        complete = self.window is None and all(part is None for part in scheme)
+        if not complete and has_many(self.family):
+            raise ValueError(
+                "event, upper, entry and window must be None where each column has a family of "
+                "its own; fit the column of interest alone."
+            )
+        if more:
+            rows = self._more_rows(X, infinite=not complete)
+            weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
+        else:
+            rows, weight = self._begin_fit(X, sample_weight, infinite=not complete)
+            self._learn_constants(rows)
+        kind, told = "complete", {}
+        if not complete:
+            names, window = self._column_names(), self.window
+            told = scheme.read(rows, names, get_family(self.family), window)
+            kind = "event" if "event" in told else "upper"
+        family = self._family(kind)
+        if weight is not None and not weight.all():  # zero-weight rows are as if absent
             kept = weight > 0
             rows, weight = rows[kept], weight[kept]
-            observed = None if observed is None else observed[kept]
-        self._check_support(family, rows)
-        if isinstance(family, ColumnFamilies):
-            if observed is not None:
-                raise ValueError("event must be None where each column has a family of its own.")
-            return family.summarize(rows, weight)  # checks its columns itself
-        if observed is None:
-            statistics = family.summarize(rows, weight)
+            told = {k: v if v is None else v[kept] for k, v in told.items()}
+        if kind == "upper":
+            check_inside(family, rows, told["upper"], self._column_names())
         else:
-            statistics = family.summarize(rows, weight, observed)  # type: ignore[call-arg]
-        check_no_overflow(vars(statistics), "sufficient statistics")
-        return statistics
+            self._check_support(family, rows)
+        # a family per column checks its columns itself
+        statistics = family.summarize(rows, weight, *told.values())
+        if not isinstance(family, ColumnFamilies):
+            ends = ("X", "upper", "entry") if kind == "upper" else ()
+            check_no_overflow(vars(statistics), "sufficient statistics", but=ends)
+        return family, rows, weight, statistics
+
+    def _more_rows(self, X: Any, *, infinite: bool) -> np.ndarray:
+        if self._reader is None:
+            return validate_table(self, as_table(X), reset=False, finite=not infinite)
+        return self._reader.code(self, as_table(X), holes=False)
 
     def _wait(self, statistics: Any, obstacle: str) -> None:
         for name in ("params_", "loglik_", "n_params_", "n_observations_", "_estimate"):
@@ -392,8 +442,8 @@ class MLEDensity(FamilyInference):
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
         if not self.keep_rows and "X" in self._statistics:
-            if "event" in self._statistics:
-                raise ValueError("keep_rows must be True where rows are right-censored.")
+            if "event" in self._statistics or not getattr(statistics, "is_complete", True):
+                raise ValueError("keep_rows must be True where rows are censored or truncated.")
             self._statistics = {"n": statistics.n}
         self._estimate = estimate
         self.params_ = self._public(public)
@@ -497,18 +547,25 @@ class MLEDensity(FamilyInference):
         """
         return summarize_fit(self, level)
 
-    def _family(self, *, censored: bool | None = None) -> Family:
+    def _family(self, kind: str | None = None) -> Family:
         """Return the family that the constructor names, without what is known of it.
 
-        Its likelihood is that of censored rows where `censored` is true; None: where the fit was.
+        Its likelihood is that of plain rows, "complete", of right-censored ones, "event", or of any
+        scheme, "upper"; None: as the fit was.
         """
         if has_many(self.family):
             return ColumnFamilies(self._column_names(), self._families)
-        if censored is None:
-            censored = "event" in getattr(self, "_statistics", {})
+        if kind is None:
+            known = getattr(self, "_statistics", {})
+            kind = next((each for each in ("event", "upper") if each in known), "complete")
+        window = None
+        if self.window is not None:
+            kind, window = "upper", read_window(self.window, self._column_names())
         learned = getattr(self, "_learned_constants", {})
         fixed = {**learned, **self.fixed} if learned and self.fixed else learned or self.fixed
-        return resolve_family(self.family, fixed, censored=censored)
+        return resolve_family(
+            self.family, fixed, censored=kind == "event", scheme=kind == "upper", window=window
+        )
 
     def _learn_constants(self, rows: np.ndarray) -> None:
         """Remember the constants that the rows tell and the constructor does not."""
@@ -559,66 +616,10 @@ class MLEDensity(FamilyInference):
         return family.sample_given(self._estimate, given, n_samples, rng)
 
     def _begin_test(
-        self, X: Any, sample_weight: Any, event: Any = None
+        self, X: Any, sample_weight: Any, scheme: Scheme = COMPLETE
     ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
         """Return the family, float64 rows of positive weight, their weights and statistics."""
-        rows, weight = self._begin_fit(X, sample_weight)
-        self._learn_constants(rows)
-        family = self._family(censored=event is not None)
-        observed = None if event is None else check_event(event, rows.shape)
-        if weight is not None:
-            kept = weight > 0
-            rows, weight = rows[kept], weight[kept]
-            observed = None if observed is None else observed[kept]
-        rows = rows.astype(np.float64, copy=False)
-        return family, rows, weight, self._summarize(family, rows, weight, observed)
-
-
-def fit_family(
-    x: Any,
-    family: Any = "normal",
-    *,
-    fixed: Any = None,
-    sample_weight: Any = None,
-    event: Any = None,
-) -> MLEDensity:
-    """Fit a parametric family to one column of numbers.
-
-    Parameters
-    ----------
-    x : Series, array-like of shape (n,) or table of shape (n, 1)
-        The values. The name of a Series is that of the column.
-    family : str, Family or scipy.stats distribution, default="normal"
-        As in :class:`MLEDensity`.
-    fixed : dict of str to float, default=None
-        Known parameters or constants, as there.
-    sample_weight : array-like of shape (n,), default=None
-        A weight w counts its value w times.
-    event : array-like of shape (n,), default=None
-        1 where the value was observed, 0 where it is right-censored.
-
-    Returns
-    -------
-    model : MLEDensity
-        The fitted estimator: ``params_``, ``confidence_intervals()``, ``summary()``, ``quantile``.
-
-    Examples
-    --------
-    >>> from skgm import fit_family
-    >>> model = fit_family([0.3, 1.2, 0.5, 2.0], "exponential")
-    >>> model.params_, round(model.quantile(0.5), 3)
-    ({'rate': 1.0}, 0.693)
-    >>> low, high = model.confidence_intervals(of="median")["median"]
-    >>> round(low, 3), round(high, 3)
-    (0.298, 2.233)
-    """
-    table = as_table(x)
-    if not hasattr(table, "columns"):
-        table = np.asarray(table)
-        table = table[:, None] if table.ndim == 1 else table
-    if len(np.shape(table)) != 2 or np.shape(table)[1] != 1:
-        raise ValueError(
-            f"x must be one column, got shape {np.shape(table)}. Fit the columns of a table by "
-            "MLEDensity(family).fit(X)."
-        )
-    return MLEDensity(family, fixed=fixed).fit(table, sample_weight=sample_weight, event=event)
+        if hasattr(X, "num_censored"):
+            X, scheme = read_censored(X, scheme)
+        family, rows, weight, statistics = self._read(X, sample_weight, scheme)
+        return family, rows.astype(np.float64, copy=False), weight, statistics

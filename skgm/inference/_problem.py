@@ -22,9 +22,11 @@ from skgm.inference._likelihood.rstar import rstar
 from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative, newton_step
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
+from skgm.inference._observations import COMPLETE, Scheme
 from skgm.inference._results import TestResult
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
+from skgm.inference.families._observed import ObservedRows
 from skgm.tables._validation import naming_columns
 
 __all__ = [
@@ -32,7 +34,7 @@ __all__ = [
     "FamilyFit",
     "FamilyNull",
     "check_correction",
-    "check_events_given",
+    "check_scheme_given",
     "family_null",
     "mean_ratio",
     "modified_root",
@@ -51,12 +53,16 @@ def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Nu
     return read_null(null, shapes, names, aliases=aliases, endless=endless)
 
 
-def check_events_given(estimator: Any, event: Any) -> None:
+def check_scheme_given(estimator: Any, scheme: Scheme) -> None:
     """Raise where the rows that `estimator` saw were censored and those of the test are not."""
-    if event is None and "event" in getattr(estimator, "_statistics", {}):
+    seen = getattr(estimator, "_statistics", {})
+    if any(part is not None for part in scheme) or not {"event", "upper"} & seen.keys():
+        return
+    if "event" in seen or not ObservedRows(**seen).is_complete:
+        names = "event=" if "event" in seen else "upper= and entry="
         raise ValueError(
-            "estimator was fitted to right-censored rows; pass their event= to the test as well, "
-            "or every row would count as observed."
+            f"estimator was fitted to censored or truncated rows; pass their {names} to the test "
+            "as well, or every row would count as observed."
         )
 
 
@@ -78,7 +84,7 @@ class FamilyNull(TestedNull):
         sample_weight: Any,
         test: str,
         alternative: str,
-        event: Any = None,
+        scheme: Scheme = COMPLETE,
         correction: str | None = None,
     ) -> None:
         if not isinstance(estimator, MLEDensity):
@@ -86,10 +92,10 @@ class FamilyNull(TestedNull):
                 f"{test} needs the likelihood of an MLEDensity; got {type(estimator).__name__}. "
                 "Use wald_test, which works for every estimator with estimating functions."
             )
-        check_events_given(estimator, event)
+        check_scheme_given(estimator, scheme)
         self.model = clone(estimator).set_params(keep_rows=True)
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
-            X, sample_weight, event
+            X, sample_weight, scheme
         )
         shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, shapes)
@@ -104,7 +110,7 @@ class FamilyNull(TestedNull):
             self.family.check_restriction(self.null.values)
         self.alternative, self.correction = alternative, correction
         check_alternative(alternative, self.df)
-        check_correction(correction, event)
+        check_correction(correction, self.family)
 
     @property
     def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -358,13 +364,13 @@ def modified_root(family: Family, rows: np.ndarray, weight: np.ndarray | None, n
     return float(root[0])
 
 
-def check_correction(correction: str | None, event: Any) -> None:
+def check_correction(correction: str | None, family: Family) -> None:
     """Raise for an unknown small-sample correction, or one of right-censored rows."""
     if correction not in CORRECTIONS:
         allowed = ", ".join(map(repr, CORRECTIONS))
         raise ValueError(f"correction must be one of {allowed}; got {correction!r}.")
-    if correction is not None and event is not None:
+    if correction is not None and family.scheme:
         raise ValueError(
             f"correction={correction!r} needs the law of the censoring times, which is not "
-            "modeled; use correction=None with event."
+            "modeled; use correction=None with event, upper, entry and window."
         )

@@ -201,10 +201,10 @@ def _likelihood(
     rows, weight = estimator._check_inference_data(X, sample_weight)
     if rows is None:
         return float(estimator.loglik_), n, None, None
-    if "event" in getattr(estimator, "_statistics", {}):
+    if {"event", "upper"} & getattr(estimator, "_statistics", {}).keys():
         raise ValueError(
-            "TIC is not available for a fit to right-censored rows; leave X out for AIC, AICc and "
-            "BIC, which count censored rows as observations."
+            "TIC is not available for a fit to censored or truncated rows; leave X out for AIC, "
+            "AICc and BIC, which count censored rows as observations."
         )
     check_training_table(rows, weight, n)
     loglik = n * estimator.score(X, sample_weight=sample_weight)

@@ -174,11 +174,16 @@ class QQDisplay:
 
 def _check_uncensored(estimator: Any) -> None:
     """Refuse a fit to right-censored rows, whose values are no draws of the family."""
-    if "event" in estimator._statistics:
+    if {"event", "upper"} & estimator._statistics.keys() and not _is_complete(estimator):
         raise ValueError(
-            "QQDisplay does not know which rows were right-censored, and their residuals are not "
+            "QQDisplay does not know which rows were censored, and their residuals are not "
             "normal. Compare the fitted survival function with a Kaplan-Meier estimate instead."
         )
+
+
+def _is_complete(estimator: Any) -> bool:
+    statistics = estimator._fit_record().statistics
+    return bool(getattr(statistics, "is_complete", False))
 
 
 def _residuals(family: Family, params: Any, rows: np.ndarray, column: int) -> np.ndarray:

@@ -142,7 +142,7 @@ def test_wrong_input_is_refused_by_name(ax):
     with pytest.raises(TypeError, match="fitted MLEDensity; got ScoreMatchingGaussian"):
         QQDisplay.from_estimator(ScoreMatchingGaussian().fit(X), X, ax=ax)
     censored = MLEDensity("exponential").fit(np.abs(X), event=np.arange(40) % 3 > 0)
-    with pytest.raises(ValueError, match="which rows were right-censored"):
+    with pytest.raises(ValueError, match="which rows were censored"):
         QQDisplay.from_estimator(censored, np.abs(X), ax=ax)
     exponential = MLEDensity("exponential").fit(np.abs(X))
     with pytest.raises(ValueError, match="exponential family needs numbers >= 0"):

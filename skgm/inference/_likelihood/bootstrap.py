@@ -23,7 +23,7 @@ def bootstrap_intervals(
     params: Params,
     level: float,
     rng: np.random.Generator,
-    event: np.ndarray | None = None,
+    scheme: tuple[np.ndarray, ...] = (),
 ) -> dict[str, Interval]:
     """Return BCa intervals of every parameter.
 
@@ -45,8 +45,8 @@ def bootstrap_intervals(
         Confidence level.
     rng : numpy.random.Generator
         Source of the resamples.
-    event : ndarray of shape (n, d), default=None
-        1 where a value was observed, 0 where it is right-censored; resampled with its row.
+    scheme : tuple of ndarray of shape (n, d), default=()
+        What the family must know of every value besides X (events, say); resampled with its row.
 
     Returns
     -------
@@ -58,11 +58,11 @@ def bootstrap_intervals(
     B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical
     Association 82, 1987.
     """
-    influence = _influence(family, X, weight, params, event)
+    influence = _influence(family, X, weight, params, scheme)
     ends: dict[str, list[tuple[float, float]]] = {name: [] for name in params}
     for j in range(X.shape[1]):
         column = {name: value[j : j + 1] for name, value in params.items()}
-        rows = _Rows(family.columns([j]), X[:, j], None if event is None else event[:, j])
+        rows = _Rows(family.columns([j]), X[:, j], tuple(part[:, j] for part in scheme))
         replicates = _replicates(rows, weight, rng)
         for k, name in enumerate(params):
             ends[name].append(
@@ -72,23 +72,21 @@ def bootstrap_intervals(
 
 
 class _Rows(NamedTuple):
-    """The rows of one column, and their events where some are censored."""
+    """The rows of one column, and what the family must know of them besides."""
 
     family: Any
     x: np.ndarray
-    event: np.ndarray | None
+    scheme: tuple[np.ndarray, ...]
 
     def statistics(self, picked: np.ndarray) -> Any:
         """Return the statistics of resamples, one per column of positions `picked`."""
-        if self.event is None:
-            return self.family.summarize(self.x[picked], None)
-        return self.family.summarize(self.x[picked], None, self.event[picked])
+        return self.family.summarize(self.x[picked], None, *(part[picked] for part in self.scheme))
 
     def telling(self, picked: np.ndarray) -> np.ndarray:
         """Return the resamples with an event, or of more than one value where they need it."""
-        if self.event is not None:
-            return picked[:, self.event[picked].any(axis=0)]
-        if self.family.discrete:
+        if self.family.scheme == ("event",):
+            return picked[:, self.scheme[0][picked].any(axis=0)]
+        if self.family.discrete or self.scheme:
             return picked
         table = self.x[picked]
         return picked[:, table.min(axis=0) < table.max(axis=0)]
@@ -173,14 +171,11 @@ def _influence(
     X: np.ndarray,
     weight: np.ndarray | None,
     params: Params,
-    event: np.ndarray | None,
+    scheme: tuple[np.ndarray, ...],
 ) -> np.ndarray:
     """Return each row's pull on the estimates, (n, d, k), up to a factor."""
-    if event is None:
-        statistics, scores = family.summarize(X, weight), family.score(X, params)
-    else:
-        statistics = family.summarize(X, weight, event)
-        scores = family.kept_scores(statistics, params)
+    statistics = family.summarize(X, weight, *scheme)
+    scores = family.score(X, params) if not scheme else family.kept_scores(statistics, params)
     bread = family.observed_information(statistics, params)
     return np.einsum("dab,ndb->nda", np.linalg.inv(bread), scores)
 

@@ -114,7 +114,7 @@ class _AtEstimate:
         self.nuisance = np.delete(np.arange(len(family.parameters)), profile.index)
         scale = 0.5 * np.log(statistics.n) - _log_determinant(jacobian)
         self.log_scale = scale + 0.5 * _log_determinant(information)
-        self.error = family.standard_errors(params, statistics.n)[profile.name]
+        self.error = family.model_standard_errors(statistics, params)[profile.name]
 
     def rstar(self, value: np.ndarray) -> np.ndarray:
         r, correction = self._parts(value)

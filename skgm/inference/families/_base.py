@@ -192,6 +192,9 @@ class Family(ABC):
     has_information : bool
         Whether `information` exists. Under censoring it would need the law of the censoring; the
         observed information stands in for it.
+    scheme : tuple of str
+        What the statistics hold of every value besides X, and `summarize` takes after the weights:
+        whether it was censored, say.
     rounding : float
         Relative error of restricted estimates, in standard errors: that of numerical derivatives,
         zero where there are formulas.
@@ -235,6 +238,7 @@ class Family(ABC):
     parameters: tuple[Parameter, ...]
     statistics_type: type
     has_information: bool = True
+    scheme: tuple[str, ...] = ()
     rounding: float = 0.0
     one_maximum: bool = True
     constants: tuple[str, ...] = ()
@@ -404,6 +408,14 @@ class Family(ABC):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d), column by column."""
         raise NotImplementedError(f"{type(self).__name__} does not define cdf.")
+
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """Return log P(x <= X) and log P(x > X), (n, d) each.
+
+        A family that knows its smaller tail to all digits overrides it.
+        """
+        below = self.cdf(X, params)
+        return np.log(below), np.log1p(-below)
 
     def mean(self, params: Params) -> np.ndarray:
         """Return the means of the columns, (d,): NaN where there is none, infinite where it is."""

@@ -157,6 +157,10 @@ class Beta(NaturalFamily):
         """Return the regularized incomplete beta function, (n, d)."""
         return special.betainc(params["a"], params["b"], np.clip(X, 0, 1))
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        a, b, x = params["a"], params["b"], np.clip(X, 0, 1)
+        return np.log(special.betainc(a, b, x)), np.log(special.betaincc(a, b, x))
+
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log x - digamma(a) + digamma(a + b) and its mirror image, (n, d, 2)."""
         return np.stack(_scores(np.log(X), np.log1p(-X), params["a"], params["b"]), axis=-1)

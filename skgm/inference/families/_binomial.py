@@ -152,6 +152,15 @@ class Binomial(ExponentialFamily):
         """Return P(x <= X), (n, d)."""
         return stats.binom.cdf(X, self.trials, params["p"])
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        k = np.clip(np.floor(X), -1, self.trials) + 1
+        none, over = k == 0, k > self.trials
+        k = np.clip(k, 1, self.trials)
+        below = np.log(special.betaincc(k, self.trials - k + 1, params["p"]))
+        above = np.log(special.betainc(k, self.trials - k + 1, params["p"]))
+        below = np.where(none, -np.inf, np.where(over, 0.0, below))
+        return below, np.where(none, 0.0, np.where(over, -np.inf, above))
+
     def exact_interval(self, name: str, statistics: Sums, params: Params, level: float) -> Interval:
         """Return the Clopper-Pearson interval."""
         tail, (successes, failures) = (1 - level) / 2, self._outcomes(statistics)

@@ -8,6 +8,7 @@ import numpy as np
 from skgm.inference.families._base import GENERAL, Family, Params
 from skgm.inference.families._censored_laws import LAWS, CensoredRows, check_event
 from skgm.inference.families._location_scale import SmoothFamily
+from skgm.inference.families._observed import ObservedFamily, ObservedRows, small_sample_interval
 
 __all__ = ["CensoredFamily", "censored"]
 
@@ -45,8 +46,8 @@ class CensoredFamily(SmoothFamily):
 
     Censoring must not depend on what the waiting time would have been. Its law is not modeled,
     so there is no expected information: standard errors come from the curvature of the
-    likelihood, and r*, which needs the law too, is not offered. The automatic interval is that of
-    the profile likelihood.
+    likelihood. r*, which needs the law too, takes that of the estimate of Kaplan and Meier; it is
+    the automatic interval of up to 200 rows, that of the profile likelihood of more.
 
     Score tests and intervals take the predictable variation of the score, a martingale in time,
 
@@ -70,14 +71,16 @@ class CensoredFamily(SmoothFamily):
 
     statistics_type = CensoredRows
     has_information = False
+    scheme = ("event",)
 
     def __init__(self, base: Family) -> None:
         self.base, self.law = base, LAWS[base.name]
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.equivariance = base.equivariance
         self.parameters = tuple(
-            replace(p, methods=GENERAL, auto="profile") for p in base.parameters
+            replace(p, methods=(*GENERAL, "rstar"), auto="rstar") for p in base.parameters
         )
+        self.general = ObservedFamily(base)
 
     def inside(self, X: np.ndarray) -> np.ndarray:
         """Return which values lie in the support."""
@@ -193,6 +196,22 @@ class CensoredFamily(SmoothFamily):
         """Return the predictable information per row, (d, k, k), in place of the expected one."""
         return self._symmetric(self.law.predictable(statistics.X, self._theta(params)), statistics)
 
+    def canonical(
+        self, statistics: CensoredRows, estimate: Params, params: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariance of the score at `estimate` with log p at `params`."""
+        return self.general.canonical(_as_intervals(statistics), estimate, params)
+
+    def canonical_free(
+        self, statistics: CensoredRows, estimate: Params, params: Params, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.general.canonical_free(_as_intervals(statistics), estimate, params, free)
+
+    def auto_interval(
+        self, name: str, statistics: CensoredRows, params: Params, level: float
+    ) -> tuple[Any, Any, Any]:
+        return small_sample_interval(self, name, statistics, params, level)
+
     def information(self, params: Params) -> np.ndarray:
         """Refuse: the expected information depends on the law of the censoring times."""
         raise ValueError(
@@ -230,6 +249,13 @@ class CensoredFamily(SmoothFamily):
 
     def _named(self, values: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {p.name: value for p, value in zip(self.parameters, values, strict=True)}
+
+
+def _as_intervals(statistics: CensoredRows) -> ObservedRows:
+    """Return the rows with their upper ends."""
+    n, X, weight = statistics.n, statistics.X, statistics.weight
+    upper = np.where(statistics.event == 1, X, np.inf)
+    return ObservedRows(n, X, weight, upper, np.full(X.shape, -np.inf))
 
 
 def _seen(statistics: CensoredRows) -> np.ndarray:

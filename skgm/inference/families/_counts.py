@@ -113,6 +113,12 @@ class Poisson(ExponentialFamily):
         """Return P(x <= X), (n, d)."""
         return stats.poisson.cdf(X, params["mu"])
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        k = np.maximum(np.floor(X), -1.0) + 1
+        none, k = k == 0, np.maximum(k, 1.0)
+        below, above = special.gammaincc(k, params["mu"]), special.gammainc(k, params["mu"])
+        return np.where(none, -np.inf, np.log(below)), np.where(none, 0.0, np.log(above))
+
     def mean(self, params: Params) -> np.ndarray:
         return params["mu"]
 
@@ -222,6 +228,10 @@ class Geometric(ExponentialFamily):
         with np.errstate(divide="ignore"):
             tail = special.xlog1py(np.maximum(np.floor(X), 0.0), -params["p"])
         return -np.expm1(tail)
+
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        above = special.xlog1py(np.maximum(np.floor(X), 0.0), -params["p"])
+        return np.log(-np.expm1(above)), above
 
     def auto_interval(
         self, name: str, statistics: Sums, params: Params, level: float

@@ -113,6 +113,10 @@ class Exponential(NaturalFamily):
         """Return 1 - exp(-rate x), (n, d)."""
         return -np.expm1(-params["rate"] * np.maximum(X, 0))
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        spent = params["rate"] * np.maximum(X, 0)
+        return np.log(-np.expm1(-spent)), -spent
+
     def mean_score(self, statistics: Sums, params: Params) -> np.ndarray:
         """Return 1 / rate - mean, (d, 1)."""
         return (1 / params["rate"] - statistics.mean)[..., None]
@@ -206,6 +210,10 @@ class Rayleigh(NaturalFamily):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return 1 - exp(-x^2 / (2 s^2)), (n, d)."""
         return -np.expm1(-((np.maximum(X, 0) / params["scale"]) ** 2) / 2)
+
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        spent = (np.maximum(X, 0) / params["scale"]) ** 2 / 2
+        return np.log(-np.expm1(-spent)), -spent
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return ((x / s)^2 - 2) / s, (n, d, 1)."""

@@ -81,6 +81,11 @@ class ExtremeValueFamily(LocationScaleFamily):
             tail = np.exp(self.sign * z)
             return -np.expm1(-tail) if self.sign > 0 else np.exp(-tail)
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        tail = np.exp(self.sign * self._standardize(X, params)[0])
+        rest = np.log(-np.expm1(-tail))
+        return (rest, -tail) if self.sign > 0 else (-tail, rest)
+
     def unit_draws(
         self, params: Params, size: tuple[int, int], rng: np.random.Generator
     ) -> np.ndarray:

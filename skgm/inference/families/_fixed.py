@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skgm.inference.families._base import Family, Interval, Params
+from skgm.inference.families._observed import small_sample_interval
 
 __all__ = ["FixedFamily"]
 
@@ -39,7 +40,7 @@ class FixedFamily(Family):
         self.parameters = tuple(_generic(p, base) for p in free)
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
         self.discrete, self.statistics_type = base.discrete, base.statistics_type
-        self.has_information = base.has_information
+        self.has_information, self.scheme = base.has_information, base.scheme
         self.one_maximum, self.rounding = base.one_maximum, base.rounding
         # what moves or stretches the table no longer finds the held parameter moved along
         self.equivariance = "none"
@@ -119,6 +120,9 @@ class FixedFamily(Family):
         """Return P(x <= X), (n, d)."""
         return self.base.cdf(X, self.full(params))
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        return self.base.log_tails(X, self.full(params))
+
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the scores of the free parameters, (n, d, k)."""
         return self.base.score(X, self.full(params))[..., self.free]
@@ -174,6 +178,8 @@ class FixedFamily(Family):
         self, name: str, statistics: Any, params: Params, level: float
     ) -> tuple[Any, Any, Any]:
         try:
+            if self.scheme:
+                return small_sample_interval(self, name, statistics, params, level)
             return super().auto_interval(name, statistics, params, level)
         except NotImplementedError:  # a family of one's own need not define `canonical`
             low, high = self.profile_interval(name, statistics, params, level)

@@ -10,6 +10,7 @@ from skgm._numerics.special import (
     digamma_gaps,
     gamma_gap,
     log1p_gap,
+    log_gamma_tail,
     log_minus_digamma,
     trigamma_excess,
 )
@@ -245,6 +246,12 @@ class Gamma(NaturalFamily):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the regularized incomplete gamma function of x / s, (n, d)."""
         return special.gammainc(params["shape"], np.maximum(X, 0) / params["scale"])
+
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        shape, y = np.broadcast_arrays(params["shape"], np.maximum(X, 0) / params["scale"])
+        below = special.gammainc(shape, y)
+        first = shape * np.log(y) - y - special.gammaln(shape + 1)  # below underflow
+        return np.where(below > 1e-300, np.log(below), first), log_gamma_tail(shape, y)
 
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log(x / s) - digamma(a) and (x / s - a) / s, (n, d, 2)."""

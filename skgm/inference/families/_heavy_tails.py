@@ -36,6 +36,7 @@ class HeavyTailedFamily(LocationScaleFamily):
     """
 
     one_maximum = False
+    symmetric = True
 
     def tail_index(self, params: Params) -> Any:
         """Return the tail index per column."""

@@ -150,6 +150,16 @@ class InverseGaussian(NaturalFamily):
         second = np.exp(2 * lam / mu + special.log_ndtr(down))
         return np.where(inside, np.minimum(special.ndtr(up) + second, 1.0), 0.0)
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        mu, lam = params["mu"], params["lam"]
+        inside = X > 0
+        x = np.where(inside, X, 1.0)
+        root = np.sqrt(lam / x)
+        up, second = root * (x - mu) / mu, special.log_ndtr(-root * (x + mu) / mu) + 2 * lam / mu
+        below, above = special.log_ndtr(up), special.log_ndtr(-up)
+        tails = np.logaddexp(below, second), above + np.log1p(-np.exp(second - above))
+        return np.where(inside, tails[0], -np.inf), np.where(inside, tails[1], 0.0)
+
     def score(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return lam (x - mu) / mu^3 and {1 / lam - (x - mu)^2 / (mu^2 x)} / 2, (n, d, 2)."""
         mu, lam = params["mu"], params["lam"]

@@ -36,6 +36,7 @@ class Laplace(LocationScaleFamily):
 
     name = "laplace"
     equivariance = "location-scale"
+    symmetric = True
     parameters = location_and_scale(EXACT_TOO, "exact")
     one_maximum = False  # no search by derivatives
 

@@ -356,6 +356,7 @@ class LocationScaleFamily(SmoothFamily):
 
     statistics_type = Rows
     unit_mean: float = 0.0  # of z
+    symmetric: bool = False  # whether z and -z have one law
 
     @abstractmethod
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -540,6 +541,12 @@ class LocationScaleFamily(SmoothFamily):
     def cdf(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return P(x <= X), (n, d)."""
         return self.unit_cdf(self._standardize(X, params)[0], params)
+
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        if not self.symmetric:
+            return super().log_tails(X, params)
+        z = self._standardize(X, params)[0]
+        return np.log(self.unit_cdf(z, params)), np.log(self.unit_cdf(-z, params))
 
     def mean(self, params: Params) -> np.ndarray:
         m, s = self.location_scale(params)

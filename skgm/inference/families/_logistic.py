@@ -31,6 +31,7 @@ class Logistic(LocationScaleFamily):
 
     name = "logistic"
     equivariance = "location-scale"
+    symmetric = True
     parameters = location_and_scale()
 
     def kernel(self, z: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -253,6 +253,16 @@ class NegativeBinomial(Family):
         of_finite = stats.nbinom.cdf(X, finite, finite / (finite + mu))
         return np.where(np.isfinite(size), of_finite, stats.poisson.cdf(X, mu))
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        mu, size = params["mu"], params["size"]
+        finite, k = np.where(np.isfinite(size), size, 1.0), np.maximum(np.floor(X), -1.0) + 1
+        none, k = k == 0, np.maximum(k, 1.0)
+        share = mu / (finite + mu)
+        below, above = special.betaincc(k, finite, share), special.betainc(k, finite, share)
+        below = np.where(np.isfinite(size), below, special.gammaincc(k, mu))
+        above = np.where(np.isfinite(size), above, special.gammainc(k, mu))
+        return np.where(none, -np.inf, np.log(below)), np.where(none, 0.0, np.log(above))
+
     def profile_interval(
         self, name: str, statistics: CountTable, params: Params, level: float
     ) -> Interval:

@@ -195,6 +195,10 @@ class Normal(NaturalFamily):
         """Return the normal distribution function, (n, d)."""
         return special.ndtr((X - params["mu"]) / params["sigma"])
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        z = (X - params["mu"]) / params["sigma"]
+        return special.log_ndtr(z), special.log_ndtr(-z)
+
     def mean(self, params: Params) -> np.ndarray:
         return params["mu"]
 

@@ -14,7 +14,7 @@ from skgm.inference.families._base import Interval, Params
 from skgm.inference.families._location_scale import SmoothFamily
 from skgm.inference.families._statistics import Rows
 
-__all__ = ["NumericalFamily"]
+__all__ = ["NumericalFamily", "climb_simplex"]
 
 _ROWS_TO_START = 2000
 _MANY = 2**16  # numbers, whose arithmetic takes longer than the call of a log-density
@@ -278,3 +278,18 @@ def _climb(family: NumericalFamily, column: Rows, start: np.ndarray) -> tuple[fl
     with np.errstate(all="ignore"):
         found = optimize.minimize(depth, start, method="Nelder-Mead", options=options)
     return -float(found.fun), found.x
+
+
+def climb_simplex(family: NumericalFamily, statistics: Any, start: Params) -> dict[str, np.ndarray]:
+    """Return parameters, (d,) each, to which a simplex search climbs column by column."""
+    line = Line(family.parameters)
+    found = line.outward(family.pack(start))
+    for j in range(len(found)):
+        one: Any = family.columns([j])
+        height, found[j] = _climb(one, statistics.column(j), found[j])
+        if not np.isfinite(height):
+            raise ValueError(
+                f"The {family.name} family has no starting point of positive likelihood for column "
+                f"number {j}. Check that its values lie in the support, or fix a parameter."
+            )
+    return family.unpack(line.inward(found))

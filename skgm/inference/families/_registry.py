@@ -13,6 +13,7 @@ from skgm.inference._likelihood.nulls import did_you_mean
 from skgm.inference.families._base import Family
 from skgm.inference.families._censored import censored as as_censored
 from skgm.inference.families._fixed import FixedFamily
+from skgm.inference.families._observed import ObservedFamily
 from skgm.inference.families._scipy import ScipyFamily
 
 __all__ = [
@@ -123,7 +124,14 @@ def _scipy_names() -> list[str]:
     return [name for name in stats.__all__ if isinstance(getattr(stats, name), kinds)]
 
 
-def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) -> Family:
+def resolve_family(
+    family: Any,
+    fixed: Any = None,
+    *,
+    censored: bool = False,
+    scheme: bool = False,
+    window: Any = None,
+) -> Family:
     """Return the family of that name with its constants given and its fixed parameters held.
 
     Parameters
@@ -133,7 +141,11 @@ def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) ->
     fixed : mapping of str to float or array-like, default=None
         Known values of parameters and constants; scipy's names are understood.
     censored : bool, default=False
-        Return the family of right-censored rows.
+        Return the family of right-censored rows, which has formulas.
+    scheme : bool, default=False
+        Return the family of rows that were seen through any scheme.
+    window : pair of float or ndarray, default=None
+        Where its values are seen; not None only with `scheme`.
 
     Returns
     -------
@@ -159,6 +171,8 @@ def resolve_family(family: Any, fixed: Any = None, *, censored: bool = False) ->
         )
     if censored:
         found = as_censored(found)
+    elif scheme:
+        found = ObservedFamily(found, window)
     return FixedFamily(found, values) if values else found
 
 

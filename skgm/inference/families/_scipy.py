@@ -274,6 +274,13 @@ class ScipyFamily(NumericalFamily):
             # scipy's goes on beyond the circle
             return below - self._law.cdf(-np.pi, *shapes, **where) if self._is_circular else below
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        if self._is_circular:
+            return super().log_tails(X, params)
+        shapes, where = self._arguments(params)
+        law = self._law
+        return law.logcdf(X, *shapes, **where), law.logsf(X, *shapes, **where)
+
     def mean(self, params: Params) -> np.ndarray:
         shapes, where = self._arguments(params)
         return np.asarray(self._law.mean(*shapes, **where), dtype=np.float64)

@@ -238,6 +238,9 @@ class Transformed(Family):
         """Return P(x <= X), (n, d)."""
         return self.base.cdf(self._t(X), self.known(params))
 
+    def log_tails(self, X: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        return self.base.log_tails(self._t(X), self.known(params))
+
     def quantile(self, q: np.ndarray, params: Params) -> np.ndarray:
         return np.asarray(self.map.inverse(self.base.quantile(q, self.known(params))))
 
