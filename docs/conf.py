@@ -76,5 +76,27 @@ def quote_fitted_names(app, what, name, obj, options, lines):
             lines[i] = re.sub(r"\b(\w+_)(?=[,)])", r"``\1``", line)
 
 
+def rst_of_changelog(text):
+    """Return the changelog, which is Markdown, as reStructuredText."""
+    text = text[text.index("## ") :]
+    text = re.sub(r"`([^`]+)`", r"``\1``", text)
+    text = re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"`\1 <\2>`__", text)
+    text = re.sub(r"(?m)^(\s*)- ", r"\n\1- ", text)
+    for mark, line in (("### ", "~"), ("## ", "-")):
+        text = re.sub(
+            rf"(?m)^{mark}(.+)$",
+            lambda found, line=line: f"{found[1]}\n{line * len(found[1])}",
+            text,
+        )
+    return text
+
+
+def read_release_notes(app, docname, source):
+    """Put the changelog on the page of release notes."""
+    if docname == "release_notes":
+        source[0] += "\n" + rst_of_changelog((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+
+
 def setup(app):
+    app.connect("source-read", read_release_notes)
     app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)  # before numpydoc

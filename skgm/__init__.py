@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
-    from skgm.base import DensityEstimator, DensityTags
+    from skgm.base import DensityEstimator, DensityTags, trusted_types
     from skgm.chain import DensityChain
     from skgm.compose import (
         DensityClassifier,
@@ -101,12 +101,13 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "rank_families",
     "report",
     "score_test",
+    "trusted_types",
     "two_sample_test",
     "wald_test",
 ]
 
 _HOME = {
-    "base": ("DensityEstimator", "DensityTags"),
+    "base": ("DensityEstimator", "DensityTags", "trusted_types"),
     "chain": ("DensityChain",),
     "compose": (
         "DensityClassifier",

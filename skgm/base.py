@@ -1,7 +1,10 @@
 """The contract that every density in skgm keeps, and the base class that does its bookkeeping."""
 
+import inspect
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,13 @@ from skgm.tables._validation import (
     validate_table,
 )
 
-__all__ = ["DensityEstimator", "DensityTags", "TableSummary", "transactional"]
+__all__ = [
+    "DensityEstimator",
+    "DensityTags",
+    "TableSummary",
+    "transactional",
+    "trusted_types",
+]
 
 
 @dataclass(frozen=True)
@@ -430,3 +439,37 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
             return rows
         discrete = self.__density_tags__().support in DISCRETE_SUPPORTS
         return restore_frame(rows, schema, discrete=discrete)
+
+
+def trusted_types() -> list[str]:
+    """Return the names of the types that fitted estimators of skgm hold, for `skops.io.load`.
+
+    They are the classes of skgm, and of scikit-learn the trees that boosted densities hold, which
+    skops does not trust by itself. A file that holds any other type is still refused.
+
+    Returns
+    -------
+    names : list of str
+        To be passed as ``trusted=``.
+
+    Examples
+    --------
+    >>> from skgm import trusted_types
+    >>> "skgm.mixture._gaussian_mixture.GaussianMixtureDensity" in trusted_types()
+    True
+    """
+    package = import_module("skgm")
+    names = {"sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"}
+    for found in walk_packages(package.__path__, "skgm."):
+        if found.name.rpartition(".")[2] == "__main__":
+            continue
+        try:
+            module = import_module(found.name)
+        except ImportError:  # an extra that is not installed, so that no fit can hold its types
+            continue
+        names.update(
+            f"{module.__name__}.{name}"
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__ == module.__name__
+        )
+    return sorted(names)
