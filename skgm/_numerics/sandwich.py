@@ -24,15 +24,19 @@ import numpy as np
 __all__ = [
     "columnwise_meat",
     "columnwise_total",
+    "corrected_errors",
     "diagonal_units",
     "errors_from_information",
     "errors_from_sandwich",
     "inverse_information",
     "is_singular",
+    "leverages",
     "meat",
     "sandwich",
     "sandwich_of",
+    "skewness_root",
     "standard_errors",
+    "sum_groups",
     "total_weight",
 ]
 
@@ -177,6 +181,53 @@ def _vanishing(values: np.ndarray) -> np.ndarray:
     return values.min(axis=-1, initial=np.inf) <= _ROUNDING * values.shape[-1]
 
 
+# Small samples: the rows that pull an estimate most also hide most of their spread from it.
+
+_MOST_LEVERAGE = 0.99
+
+
+def leverages(pull: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return each row's share of the spread, (n,), of what the rows sum to; they sum to r.
+
+    Parameters
+    ----------
+    pull : ndarray of shape (n, r)
+        R A^-1 psi, how far each row moves r combinations of the estimates.
+    weight : ndarray of shape (n,), default=None
+        A weight w counts its row w times.
+    """
+    unit = np.sqrt(np.maximum((pull**2).mean(axis=0), np.finfo(np.float64).tiny))
+    u = pull / unit
+    spread = u.T @ (u if weight is None else u * weight[:, None])
+    share = np.einsum("nr,rs,ns->n", u, np.linalg.pinv(spread, hermitian=True), u)
+    return np.clip(share, 0.0, _MOST_LEVERAGE)
+
+
+def sum_groups(psi: np.ndarray, weight: np.ndarray | None, codes: np.ndarray) -> np.ndarray:
+    """Return the weighted sums of psi, (n, k), over the rows of each group, (G, k)."""
+    sums = np.zeros((int(codes.max()) + 1, psi.shape[1]))
+    np.add.at(sums, codes, psi if weight is None else psi * weight[:, None])
+    return sums
+
+
+def skewness_root(pull: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return Student's statistic for the mean of `pull`, (n,), with its skewness removed.
+
+    P. Hall, "On the removal of skewness by transformation", Journal of the Royal Statistical
+    Society B 54, 1992: monotone in the statistic, and of Student's law up to 1/n on either side.
+    """
+    n = total_weight(pull, weight)
+    ones = np.ones(len(pull)) if weight is None else weight
+    mean = ones @ pull / n
+    away = pull - mean
+    share = leverages(away[:, None], weight)
+    error = np.sqrt(ones @ (away**2 / (1 - share))) / n
+    spread = np.sqrt(ones @ away**2 / n)
+    skew = ones @ away**3 / n / spread**3 / np.sqrt(n)
+    t = mean / error
+    return float(t + skew * t**2 / 3 + skew**2 * t**3 / 27 + skew / 6)
+
+
 # Standard errors of columnwise families from information matrices, and their sandwich.
 
 _CHUNK_VALUES = 262_144
@@ -216,3 +267,29 @@ def columnwise_total(
 def errors_from_sandwich(bread: np.ndarray, meat: np.ndarray, n: float) -> np.ndarray:
     """Return standard errors (d, k) from A^-1 B A^-1 / n, of shape (d, k, k), or NaN."""
     return standard_errors(sandwich(bread, meat, n, singular=None))
+
+
+def corrected_errors(
+    score: Callable[[np.ndarray], np.ndarray],
+    bread: np.ndarray,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+) -> np.ndarray:
+    """Return the sandwich's standard errors (d, k) with each row's leverage removed.
+
+    A row with the share h of the sum of squared pulls on an estimate counts 1 / (1 - h) times:
+    n / (n - 1) times if all pull alike, more where few rows pull hard.
+    """
+    inverse = inverse_information(bread, singular=None, definite=False)
+
+    def squares(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.einsum("dab,ndb->nda", inverse, score(rows)) ** 2)
+
+    total = columnwise_total(squares, X, weight)
+
+    def raised(rows: np.ndarray) -> np.ndarray:
+        square = squares(rows)
+        return square / (1 - np.minimum(square / total, _MOST_LEVERAGE))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(columnwise_total(raised, X, weight)) / total_weight(X, weight)

@@ -9,7 +9,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
+from skgm._numerics.sandwich import (
+    columnwise_meat,
+    errors_from_information,
+    errors_from_sandwich,
+)
 from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
@@ -23,6 +27,7 @@ from skgm.inference._parametric import (
     refusing_overflow,
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
+from skgm.inference._robust import group_codes, small_sample_errors
 from skgm.inference.families import Family
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import check_estimate_off_edge, undetermined
@@ -44,13 +49,14 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 
 class Fit(NamedTuple):
-    """A family with its statistics and estimate, and robust standard errors where asked for."""
+    """A family with its statistics and estimate; robust errors and clusters where asked for."""
 
     family: Family
     statistics: Any
     params: Mapping[str, np.ndarray]
     columns: list[str]
     robust_errors: Mapping[str, np.ndarray] | None = None
+    codes: np.ndarray | None = None
 
 
 def fit_interval(
@@ -134,19 +140,19 @@ def _transformed(fit: Fit, name: str, level: float) -> Interval:
 
 
 def _robust(fit: Fit, name: str, level: float) -> Interval:
-    """Return the sandwich interval: HC1 factor, Student's t, the scale of the link."""
+    """Return the sandwich interval: leverages, Student's t, the scale of the link."""
     assert fit.robust_errors is not None
     n = fit.statistics.n
     if n <= 1:
         raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
     center, _ = fit.family.small_sample(name, n)
-    errors = fit.robust_errors[name] * np.sqrt(n / (n - 1))
-    estimate = fit.params[name]
+    errors, estimate = fit.robust_errors[name], fit.params[name]
+    df = n - 1 if fit.codes is None else float(fit.codes.max())
     low, high = fit.family.transformed_interval(
-        name, estimate * center, errors * center, level, df=n - 1
+        name, estimate * center, errors * center, level, df=df
     )
     # the spread of a column of two values hardly varies: less than the bias that `center` removes
-    plain = fit.family.transformed_interval(name, estimate, errors, level, df=n - 1)
+    plain = fit.family.transformed_interval(name, estimate, errors, level, df=df)
     low = np.where(low < estimate, low, plain[0])
     return low, np.where(high > estimate, high, plain[1])
 
@@ -448,6 +454,23 @@ class FamilyInference(ParametricDensity):
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         return self._public(low), self._public(high), methods
 
+    def _check_groups(self, groups: Any, method: str, X: Any, sample_weight: Any) -> Any:
+        if groups is None:
+            return None
+        family = self._family()
+        if method != "robust" or X is None or family.joint or isinstance(family, ColumnFamilies):
+            raise ValueError(
+                "groups is for method='robust' with the training table X=, and for one family of "
+                "independent columns."
+            )
+        return group_codes(groups, X, sample_weight)
+
+    def _grouped_intervals(self, level: float, X: Any, sample_weight: Any, codes: Any) -> Any:
+        fit = self._fit_record(X, sample_weight)._replace(codes=codes)
+        found = self._intervals_of_one(level, "robust", fit, X, sample_weight)
+        low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
+        return self._public(low), self._public(high), methods
+
     def _intervals_of_one(
         self, level: float, method: str, fit: Fit, X: Any, sample_weight: Any
     ) -> dict[str, tuple[Any, Any, Any]]:
@@ -459,7 +482,15 @@ class FamilyInference(ParametricDensity):
             for name in fit.params:
                 if name not in infinite:
                     check_off_boundary(fit, name, "Robust intervals")
-            fit = fit._replace(robust_errors=self._errors(fit, "robust", X, sample_weight))
+            errors = self._errors(fit, "robust", X, sample_weight)
+            if infinite and fit.codes is not None:
+                raise ValueError("groups must be None where an estimate is infinite.")
+            if infinite or fit.family.joint or fit.statistics.n <= 1:
+                n = fit.statistics.n
+                errors = {name: e * np.sqrt(n / max(n - 1, 1.0)) for name, e in errors.items()}
+            else:
+                errors = small_sample_errors(fit, X, sample_weight)
+            fit = fit._replace(robust_errors=errors)
         with naming_columns(fit.columns), np.errstate(invalid="ignore"):  # inf -+ NaN
             found = _every_interval(fit, method, level)
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))

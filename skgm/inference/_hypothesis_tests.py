@@ -9,11 +9,19 @@ from sklearn.base import clone
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.base import DensityEstimator
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
-from skgm.inference._likelihood.statistics import Law, WaldNull, check_alternative
+from skgm.inference._likelihood.statistics import (
+    Law,
+    WaldNull,
+    check_alternative,
+    chi2_of_f,
+    in_range,
+    linear_quadratic,
+)
 from skgm.inference._mle import MLEDensity
 from skgm.inference._observations import Scheme
 from skgm.inference._problem import FamilyNull, check_scheme_given, family_null
 from skgm.inference._results import TestResult
+from skgm.inference._robust import group_codes, linked_gap, robust_law
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import ModelNull, compare_fits, is_between_fits
 
@@ -63,7 +71,8 @@ def score_test(
         of "mean"; "covariance" in full, or zeros that separate groups of columns (NaN elsewhere).
     robust : bool, default=False
         Use the sandwich covariance of the score: right also where the model is not, and where
-        columns of an independent family depend on each other.
+        columns of an independent family depend on each other. For families with leverages,
+        Student's t and, for one restriction, the skewness of the scores removed [1]_.
     alternative : {"two-sided", "greater", "less"}, default="two-sided"
         For one restriction: whether the parameter, or R theta, is greater or less than the null
         says. The statistic then is the signed root of the two-sided one, standard normal.
@@ -75,8 +84,8 @@ def score_test(
         The value lies in [X, upper], and is in the table because it is larger than `entry`; as
         there.
     groups : array-like of shape (n_samples,), default=None
-        For statsmodels results and ``robust=True``: clusters of rows that may depend on each
-        other, whose scores are summed in the sandwich.
+        For ``robust=True``: clusters of rows that may depend on each other, whose scores are
+        summed in the sandwich. For families of independent columns and statsmodels results.
 
     Returns
     -------
@@ -102,6 +111,9 @@ def score_test(
 
     References
     ----------
+    .. [1] P. Hall, "On the removal of skewness by transformation", Journal of the Royal
+       Statistical Society B 54, 1992.
+
     D. R. Cox and D. V. Hinkley, "Theoretical Statistics", Chapman and Hall, 1974, section 9.3.
 
     Examples
@@ -245,7 +257,8 @@ def wald_test(
         symmetric matrix, theta holds the lower triangle row by row.
     robust : bool, default=False
         Use the sandwich for V: right also where the model is not. Estimators whose estimating
-        functions are not scores of a likelihood allow nothing else.
+        functions are not scores of a likelihood allow nothing else. For families it has the scale
+        and the corrections of the robust interval, and rejects the values outside it.
     alternative : {"two-sided", "greater", "less"}, default="two-sided"
         For one restriction: whether the parameter, or R theta, is greater or less than the null
         says. The statistic then is the signed root of the two-sided one, standard normal.
@@ -257,8 +270,8 @@ def wald_test(
         The value lies in [X, upper], and is in the table because it is larger than `entry`; as
         there.
     groups : array-like of shape (n_samples,), default=None
-        For statsmodels results and ``robust=True``: clusters of rows that may depend on each
-        other, whose scores are summed in the sandwich.
+        For ``robust=True``: clusters of rows that may depend on each other, whose scores are
+        summed in the sandwich. For families of independent columns and statsmodels results.
 
     Returns
     -------
@@ -346,8 +359,10 @@ def _null_about(
         data.check_none()
         options: dict[str, Any] = {"robust": robust, "groups": data.groups}
         return ModelNull(estimator, null, test, alternative=alternative, **options)
-    if data.groups is not None:
-        raise ValueError("groups is for statsmodels results; leave it out.")
+    if data.groups is not None and not (robust and isinstance(estimator, MLEDensity)):
+        raise ValueError(
+            "groups is for robust=True of an MLEDensity or a statsmodels result; leave it out."
+        )
     if hasattr(estimator, "_tested_null"):
         data.check_plain(type(estimator).__name__)
         return estimator._tested_null(data.X, null, alternative, data.sample_weight)
@@ -362,6 +377,7 @@ def _null_about(
         alternative,
         data.scheme,
         correction,
+        data.groups,
     )
 
 
@@ -419,6 +435,10 @@ class EstimatedNull(WaldNull):
             self.rows, self.weight = None, self.fitted._statistics["weight"]
         else:
             self.rows, self.weight = self.fitted._check_inference_data(data.X, data.sample_weight)
+        self.is_corrected = isinstance(self.fitted, MLEDensity) and not self.fitted._family().joint
+        if data.groups is not None and not self.is_corrected:
+            raise ValueError("groups is for families of independent columns; leave it out.")
+        self.codes = group_codes(data.groups, data.X, data.sample_weight)
 
     @property
     def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -434,10 +454,26 @@ class EstimatedNull(WaldNull):
         theta = flat_values(fit._wald_estimate())
         return np.where((self.restrictions[0] != 0).any(axis=0), theta, 0.0)
 
+    def wald(self, *, robust: bool = False) -> TestResult:
+        """Return the Wald test; the robust one of a family on the scales of its intervals."""
+        if not (robust and self.is_corrected):
+            return super().wald(robust=robust)
+        with in_range():
+            law, theta = self.law(self.fitted, robust=True), self.theta(self.fitted)
+            n = self.fitted.n_observations_
+            gap, slope = linked_gap(self.fitted._family(), self.null, theta, n)
+            restriction = slope[:, None] * self.restrictions[0]
+            statistic = linear_quadratic(gap, law.covariance, restriction)
+            statistic = chi2_of_f(statistic, self.df, law.df)
+        sign = self._sign(gap) if self.has_sign else None
+        return self.result(statistic, "robust Wald", None, sign)
+
     def law(self, fit: Any, *, robust: bool, at_null: bool = False) -> Law:
         """Return the inverse information, or the sandwich."""
         psi, bread = fit._estimating_functions(self.rows)
         n = total_weight(psi, self.weight)
+        if robust and self.is_corrected:
+            return robust_law(psi, bread, self.weight, self.restrictions[0], self.codes)
         if robust:
             return Law(sandwich(bread, meat(psi, self.weight), n))
         return Law(inverse_information(bread, n))

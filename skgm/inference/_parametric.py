@@ -114,6 +114,7 @@ class ParametricDensity(DensityEstimator):
         X: Any = None,
         sample_weight: Any = None,
         of: Any = None,
+        groups: Any = None,
         random_state: Any = None,
     ) -> ConfidenceIntervals:
         """Return a confidence interval for each parameter, or for functions of them.
@@ -137,6 +138,9 @@ class ParametricDensity(DensityEstimator):
             number per column): ``of=lambda p: p["shape"] * p["scale"]``. By name: "mean",
             "median", ``("quantile", 0.9)``, ``("cdf", 5.0)``, ``("survival", 5.0)``. Methods:
             "profile" (and "auto"), "wald" (the delta method).
+        groups : array-like of shape (n_samples,), default=None
+            For "robust": clusters of rows that may depend on each other. Families of independent
+            columns of :class:`skgm.MLEDensity`.
         random_state : None, int, RandomState or Generator, default=None
             Of the bootstrap.
 
@@ -155,11 +159,14 @@ class ParametricDensity(DensityEstimator):
         check_is_fitted(self)
         level = check_level(level)
         _check_choice("method", method, INTERVAL_METHODS)
+        codes = self._check_groups(groups, method, X, sample_weight)
         X, sample_weight = self._check_inference_data(X, sample_weight)
         with refusing_overflow("interval"):
-            if of is not None:
+            if codes is not None:
+                found = self._grouped_intervals(level, X, sample_weight, codes)
+            elif of is not None:
                 return self._function_intervals(of, level, method)
-            if method == "bootstrap":
+            elif method == "bootstrap":
                 found = self._bootstrap_intervals(level, X, sample_weight, random_state)
             else:
                 found = self._intervals(level, method, X, sample_weight)
@@ -174,6 +181,16 @@ class ParametricDensity(DensityEstimator):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Return what `_intervals` returns, by resampling."""
         raise ValueError(f"{type(self).__name__} has no bootstrap intervals; use method='auto'.")
+
+    def _check_groups(self, groups: Any, method: str, X: Any, sample_weight: Any) -> Any:
+        """Return the number of each row's cluster, or None without groups."""
+        if groups is not None:
+            raise ValueError(f"groups must be None for {type(self).__name__}; got clusters.")
+        return None
+
+    def _grouped_intervals(self, level: float, X: Any, sample_weight: Any, codes: Any) -> Any:
+        """Return what `_intervals` returns, robust to rows of a cluster that depend."""
+        raise NotImplementedError
 
     def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
         """Return intervals of functions of the parameters."""

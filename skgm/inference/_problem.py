@@ -24,6 +24,7 @@ from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
 from skgm.inference._observations import COMPLETE, Scheme
 from skgm.inference._results import TestResult
+from skgm.inference._robust import group_codes, robust_score
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
 from skgm.inference.families._observed import ObservedRows
@@ -86,6 +87,7 @@ class FamilyNull(TestedNull):
         alternative: str,
         scheme: Scheme = COMPLETE,
         correction: str | None = None,
+        groups: Any = None,
     ) -> None:
         if not isinstance(estimator, MLEDensity):
             raise TypeError(
@@ -97,6 +99,9 @@ class FamilyNull(TestedNull):
         self.family, self.rows, self.weight, self.statistics = self.model._begin_test(
             X, sample_weight, scheme
         )
+        if groups is not None and self.family.joint:
+            raise ValueError("groups is for families of independent columns; leave it out.")
+        self.codes = group_codes(groups, X, sample_weight)
         shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, shapes)
         self.shown, self.on_edge = self.null.shown, self.null.on_edge
@@ -185,6 +190,23 @@ class FamilyNull(TestedNull):
         psi = flat_scores(self.family, self.rows, fit.params, self.statistics)
         bread = flat_information(self.family, fit.params, self.statistics, model=not robust)
         return psi, bread
+
+    def score_statistic(self, fit: FamilyFit, *, robust: bool) -> float:
+        """Return the score statistic; the robust one is corrected for few rows."""
+        if not robust or self.family.joint or self.special is not None:
+            return super().score_statistic(fit, robust=robust)
+        psi, bread = self._scores(self._centered(fit), robust)
+        return robust_score(psi, bread, self.weight, self.restrictions[0], self.codes)
+
+    def _centered(self, fit: FamilyFit) -> FamilyFit:
+        """Return the fit under the null for estimates that are unbiased, as in intervals."""
+        n, values = self.statistics.n, self.null.values
+        factors = {p.name: self.family.small_sample(p.name, n)[0] for p in self.family.parameters}
+        held = {k for k, v in values.items() if factors[k] != 1 and not np.isnan(v).all()}
+        if self.null.is_linear or not held:
+            return fit
+        moved = {name: value / factors[name] for name, value in values.items()}
+        return fit._replace(params=self.family.restricted_estimate(self.statistics, moved))
 
     def law(self, fit: FamilyFit, *, robust: bool, at_null: bool = False) -> Law:
         """Return the sandwich at a restricted fit."""

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test
 from skgm.inference.families._multivariate_normal import covariance_interval
+from tests.inference import robust_forms
 from tests.inference.test_mle import data
 
 with warnings.catch_warnings():
@@ -102,11 +103,11 @@ def test_transformed_wald_has_the_small_sample_factor():
     assert_allclose(mine, 1 / (1 + np.exp(-logit)), rtol=1e-12)
 
 
-def test_robust_is_hc1_with_t():
-    """Poisson mean: sample variance / n, on the log scale with n - 1 degrees of freedom."""
+def test_robust_has_leverages_and_t():
+    """Poisson mean: spread with leverages, on the log scale with n - 1 degrees of freedom."""
     x = np.random.default_rng(0).negative_binomial(2, 0.3, (40, 1)).astype(float)
-    mean, error = x.mean(), x.std(ddof=1) / np.sqrt(40)
-    half = stats.t.ppf(0.975, 39) * error / mean
+    mean = x.mean()
+    half = stats.t.ppf(0.975, 39) * robust_forms.error((x[:, 0] - mean) / 40) / mean
     model = MLEDensity("poisson").fit(x)
     mine = model.confidence_intervals(method="robust", X=x)["mu"]
     assert_allclose(mine, mean * np.exp([-half, half]), rtol=1e-10)
