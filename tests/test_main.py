@@ -38,6 +38,18 @@ def table(folder):
     return "table.csv"
 
 
+@pytest.fixture(autouse=True)
+def report_rows(request, monkeypatch):
+    """Leave the report out of tests that are not about it: it takes a second."""
+    if "with_report" not in request.fixturenames:
+        monkeypatch.setattr("skgm._main._job.MIN_REPORT_ROWS", 10**9)
+
+
+@pytest.fixture
+def with_report():
+    """Ask for the report."""
+
+
 class Probe(DensityEstimator):
     """A density of the tests: uniform over a box that leaves out the tails, or one that fails."""
 
@@ -267,6 +279,38 @@ def test_too_little_memory_is_an_error(table, register, capsys):
     register("large", Probe(MemoryError()))
     assert main([table, "--model", "large"]) == 2
     assert_one_line(capsys, "not enough memory")
+
+
+def test_report_stands_beside_the_rows(table, capsys, folder, with_report):
+    assert main([table, "--model", "mle-normal"]) == 0
+    printed = capsys.readouterr().out
+    assert "report on the synthetic rows" in printed
+    assert "has lost its relation" in printed  # independent columns
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Synthetic rows of mle-normal beside table.csv" in page
+    assert "minus" in page  # the held-out log-density beside baselines
+    assert "more decimals" not in page
+    assert main([table, "--model", "mle-normal", "--output", "rows.csv"]) == 0
+    assert (folder / "rows.html").exists()
+    assert main([table, "--model", "mle-normal", "--output", "a.csv", "--no-report"]) == 0
+    assert not (folder / "a.html").exists()
+    assert "report on" not in capsys.readouterr().out.rpartition("a.csv")[2]
+
+
+def test_a_report_that_fails_costs_no_rows(table, capsys, folder, monkeypatch, with_report):
+    def fails(*arguments):
+        raise ValueError("no idea")
+
+    monkeypatch.setattr("skgm._main._job.make_report", fails)
+    assert main([table, "--model", "mle-normal"]) == 0
+    assert "note: no report: report failed: no idea" in capsys.readouterr().out
+    assert (folder / "synthetic.csv").exists()
+    assert not (folder / "report.html").exists()
+
+
+def test_the_page_has_a_name_of_its_own(table, capsys):
+    assert main([table, "--output", "rows.html"]) == 2
+    assert_one_line(capsys, ".html is for the report")
 
 
 def test_a_failure_while_plotting_leaves_nothing_behind(table, capsys, folder, monkeypatch):

@@ -45,6 +45,7 @@ class Options:
     random_state: int
     is_quick: bool
     hints: Hints
+    has_report: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +71,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         random_state=words.random_state,
         is_quick=words.quick,
         hints=_hints(words),
+        has_report=not words.no_report,
     )
 
 
@@ -105,7 +107,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for name, options in _arguments().items():
+    for name, options in (_arguments() | _output_arguments()).items():
         parser.add_argument(name, **options)
     group = parser.add_argument_group("how to read the table, where a guess is wrong")
     for name, options in _reading_arguments().items():
@@ -131,6 +133,11 @@ def _arguments() -> dict[str, dict[str, Any]]:
             "action": "store_true",
             "help": "fit the quick models only, a large table in part",
         },
+    }
+
+
+def _output_arguments() -> dict[str, dict[str, Any]]:
+    return {
         "--n-samples": {
             "type": _count,
             "metavar": "N",
@@ -141,6 +148,11 @@ def _arguments() -> dict[str, dict[str, Any]]:
             "help": "file of synthetic rows, replaced if it exists: .csv, .csv.gz or .parquet; the "
             "pair plot goes beside it as .png where matplotlib is installed (default: "
             "synthetic.csv, or .parquet for such a table)",
+        },
+        "--no-report": {
+            "action": "store_true",
+            "help": "write no report on the synthetic rows; else report.html, or a file named like "
+            "that of --output, shows what is right and wrong about them",
         },
         "--level": {
             "type": _level,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skgm._main._errors import JobError, one_line
 
-__all__ = ["check_output", "write_files"]
+__all__ = ["check_output", "report_path", "write_files"]
 
 Writer = Callable[[Path], None]
 
@@ -18,18 +18,27 @@ def check_output(output: str, table: str | None) -> Path:
     ------
     JobError
         A directory or device, a missing or read-only folder or file, the table itself, or a name
-        that the plot would take.
+        that the plot or the report would take.
     """
     if not output or output.endswith(os.sep):
         raise JobError(f"cannot write {output!r}: it names no file")
     path = Path(os.path.realpath(output))  # a link is written through, not replaced
-    if path.suffix.lower() == ".png":
-        raise JobError(f"cannot write {output}: .png is for the plot; name a .csv file")
-    _check_unwritable(path, output)
-    _check_unwritable(path.with_suffix(".png"), str(Path(output).with_suffix(".png")))
+    for suffix, what in ((".png", "plot"), (".html", "report")):
+        if path.suffix.lower() == suffix:
+            raise JobError(f"cannot write {output}: {suffix} is for the {what}; name a .csv file")
+    for beside in (path, path.with_suffix(".png"), report_path(path)):
+        _check_unwritable(
+            beside, output if beside == path else str(Path(output).with_name(beside.name))
+        )
     if table is not None and path == Path(os.path.realpath(table)):
         raise JobError(f"cannot write {output}: it is the table itself")
     return path
+
+
+def report_path(path: Path) -> Path:
+    """Return where the report on rows goes: beside them, under their name if one was chosen."""
+    chosen = path.name not in ("synthetic.csv", "synthetic.parquet")
+    return path.with_suffix(".html") if chosen else path.with_name("report.html")
 
 
 def _check_unwritable(path: Path, shown: str) -> None:

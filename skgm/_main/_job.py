@@ -11,9 +11,9 @@ import numpy as np
 
 from skgm._main._arguments import Options
 from skgm._main._errors import JobError
-from skgm._main._files import Writer, check_output, write_files
+from skgm._main._files import Writer, check_output, report_path, write_files
 from skgm._main._models import MODELS, Setting
-from skgm._main._plot import MAX_COLUMNS, can_plot, pair_plot
+from skgm._main._plot import MAX_COLUMNS, can_plot, make_report, pair_plot
 from skgm._main._report import (
     comparison_lines,
     interval_lines,
@@ -28,6 +28,7 @@ from skgm._main._table import Table, default_table, read_table, write_rows
 __all__ = ["run"]
 
 SEARCH_ROWS, QUICK_ROWS = 3000, 1400
+MIN_REPORT_ROWS = 10
 
 
 def run(options: Options) -> Iterator[str]:
@@ -49,7 +50,7 @@ def run(options: Options) -> Iterator[str]:
     split = split_table(table, n_rows, options.random_state)
     names, notes = _models_to_fit(options, split)
     baselines, more = quietly("baselines", fit_baselines, split, options.random_state)
-    with _progress(len(names) + 1) as step:
+    with _progress(len(names) + 1 + options.has_report) as step:
         models, told = _fit_models(names, options, split, step)
         yield ""
         yield from comparison_lines(models, baselines, split, len(table.frame), options.level)
@@ -59,7 +60,7 @@ def run(options: Options) -> Iterator[str]:
         yield ""
         # Rounded: of models that agree but for rounding errors, the first is to win everywhere.
         winner = max(models, key=lambda fitted: round(fitted.cv_score, 6))
-        yield from _write(winner, table, options, path, split, step)
+        yield from _write(winner, baselines, table, options, path, step)
 
 
 def _models_to_fit(options: Options, split: Split) -> tuple[list[str], list[str]]:
@@ -176,7 +177,12 @@ def _intervals(frame: Any, level: float) -> Any:
 
 
 def _write(
-    winner: Fitted, table: Table, options: Options, path: Path, split: Split, step: Any
+    winner: Fitted,
+    baselines: list[Fitted],
+    table: Table,
+    options: Options,
+    path: Path,
+    step: Any,
 ) -> Iterator[str]:
     rng = np.random.default_rng(options.random_state)
     frame = table.frame
@@ -198,6 +204,13 @@ def _write(
     if can_plot() and shown is not None:
         drawn = drawn[list(shown)].astype(float)
         writers[plot] = partial(_write_plot, shown, drawn, options.random_state)
+    page: str | None = None
+    said: list[str] = []
+    if options.has_report:
+        step("writing the report")
+        page, said = _page(winner, baselines, table, synthetic, options)
+        if page is not None:
+            writers[report_path(path)] = partial(_write_text, page)
     # quietly: a font without a column's letters still draws the figures
     quietly("writing", write_files, writers)
     best = "" if np.isnan(winner.cv_score) else " (best cv)"
@@ -206,7 +219,39 @@ def _write(
         yield f"pair plot of {min(MAX_COLUMNS, shown.shape[1])} columns of numbers: {plot}"
     elif not can_plot():
         yield "no pair plot: matplotlib is not installed (pip install matplotlib)"
+    yield from said
+    if page is not None:
+        yield f"report on the synthetic rows: {report_path(path)}"
     yield from negative_note(table, drawn)
+
+
+def _page(
+    winner: Fitted, baselines: list[Fitted], table: Table, rows: Any, options: Options
+) -> tuple[str | None, list[str]]:
+    """Return the report as a page, and what to print of it; a failure costs no synthetic rows."""
+    if len(rows) < MIN_REPORT_ROWS:
+        return None, [f"no report: it needs at least {MIN_REPORT_ROWS} synthetic rows"]
+    arguments = (table, rows, winner, baselines, options.level, options.random_state)
+    title = f"Synthetic rows of {winner.name} beside {table.origin}"
+    n_columns = 4 if options.is_quick else 12
+    try:
+        found, _ = quietly("report", make_report, *arguments)
+        page, _ = quietly("report", partial(found.to_html, title=title, n_columns=n_columns))
+    except JobError as error:
+        return None, [f"note: no report: {error}"]
+    worst = [f"  - {finding}" for finding in found.warnings[:3]]
+    more = len(found.warnings) - len(worst)
+    return page, [
+        "what is wrong with the synthetic rows, the worst first:"
+        if worst
+        else "no fault was found in the synthetic rows beyond what chance explains",
+        *worst,
+        *([f"  and {more} more in the report"] if more > 0 else []),
+    ]
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _with_holes(drawn: Any, table: Table, rng: np.random.Generator) -> Any:

@@ -1,11 +1,14 @@
-"""The pair plot: rows of the table and synthetic rows, overlaid."""
+"""The pair plot, rows of the table and synthetic rows overlaid; and the report on these rows."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_COLUMNS", "can_plot", "pair_plot"]
+from skgm._main._selection import Fitted
+from skgm._main._table import Table
+
+__all__ = ["MAX_COLUMNS", "as_written", "can_plot", "make_report", "pair_plot"]
 
 MAX_COLUMNS = 6
 MAX_POINTS = 1000
@@ -65,3 +68,36 @@ def _scatter(axes: Any, parts: dict[str, Any], x: Any, y: Any) -> None:
 def _short(name: Any) -> str:
     text = str(name).replace("$", r"\$")  # a dollar sign would start a formula
     return text if len(text) <= 24 else f"{text[:23]}…"
+
+
+def as_written(rows: Any, table: Table) -> Any:
+    """Return synthetic rows with their numbers rounded as the file has them."""
+    found = rows.copy()
+    for name, style in table.styles.items():
+        if style.kind in ("whole", "date") or (style.kind == "real" and style.decimals is not None):
+            decimals = style.decimals if style.kind == "real" else 0
+            found[name] = rows[name].astype("Float64").astype(float).round(decimals)
+    return found
+
+
+def make_report(
+    table: Table, rows: Any, winner: Fitted, baselines: list[Fitted], level: float, seed: int
+) -> Any:
+    """Return the report on synthetic rows, with the held-out log-density of their model."""
+    from skgm.evidence import HeldOut, TableReport
+    from skgm.metrics import compare_densities
+
+    found = TableReport(table.frame, as_written(rows, table), level=level, random_state=seed)
+    scores, comparisons, notes = winner.log_density, {}, []
+    n_zero = int(np.isneginf(scores).sum())
+    for baseline in baselines:
+        try:
+            comparisons[baseline.name] = compare_densities(
+                scores, baseline.log_density, level=level
+            )
+        except ValueError as error:
+            notes.append(f"{baseline.name}: not compared. {error}")
+    found.likelihood = HeldOut(
+        float(np.mean(scores)), len(scores), n_zero, comparisons, tuple(notes)
+    )
+    return found

@@ -1,6 +1,6 @@
 """Compares columns in pairs: correlations, contingency tables, and tests free of margins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,8 @@ __all__ = ["Association", "Pair", "compare_associations", "compare_pairs"]
 _MOST_LEVELS = 6  # categories of a column whose share of other columns' variation is compared
 _LEAST_ROWS = 10  # rows of such a category, in either table
 _MOST_ROWS = 5000
-_GRAM_ROWS = 500
+_GRAM_ROWS, _GRAM_COST = 500, 5e7
+_MOST_CELLS = 200_000_000  # rows times pairs
 _N_BINS = 10
 _MOST_NAMED = 8
 
@@ -81,8 +82,12 @@ class Association:
     n_partners: int
 
 
-def compare_pairs(tables: Tables, level: float) -> list[Pair]:
-    """Return a Pair for every two columns."""
+def compare_pairs(tables: Tables, level: float, rng: np.random.Generator) -> list[Pair]:
+    """Return a Pair for every two columns, on part of the rows where there are many pairs."""
+    n_pairs = len(tables.columns) * (len(tables.columns) - 1) // 2
+    most = max(_MOST_CELLS // max(n_pairs, 1), 1000)
+    real, drawn = (thinned(part, most, rng) for part in (tables.real, tables.synthetic))
+    tables = replace(tables, real=real, synthetic=drawn)
     binned = [_binned(column, *parts) for column, *parts in _columns(tables)]
     found = []
     for i, j in combinations(range(len(tables.columns)), 2):
@@ -293,9 +298,10 @@ def _omnibus(
     first, second = pairs.T
     total = float((z[first, second] ** 2).sum())
     error = np.hypot(*errors)[first, second]
+    most = int(np.clip(np.sqrt(_GRAM_COST / len(pairs)), 60, _GRAM_ROWS))
     rows = []  # whose cross products add up to the covariance of the z
     for part, correlation, own_error in zip((scores.real, scores.drawn), correlations, errors):
-        some = part[:: max(1, len(part) // _GRAM_ROWS)]
+        some = part[:: max(1, len(part) // most)]
         u, v, r = some[:, first], some[:, second], correlation[first, second]
         influence = u * v - r / 2 * (u**2 + v**2)
         influence -= influence.mean(axis=0)

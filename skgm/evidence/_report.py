@@ -154,14 +154,14 @@ class TableReport:
                 "density out."
             )
         tables = read_tables(real, synthetic, holdout)
-        streams = spawn(random_state, 6)
+        streams = spawn(random_state, 7)
         self._tables = tables
         self.n_real, self.n_synthetic = len(tables.real), len(tables.synthetic)
         self.n_holdout = 0 if tables.holdout is None else len(tables.holdout)
         self.columns, self.lacking, self.extra = tables.names, tables.lacking, tables.extra
         margins = compare_margins(tables, self.level)
         self.margins: list[Margin] = sorted(margins, key=lambda margin: -margin.distance)
-        pairs = compare_pairs(tables, self.level)
+        pairs = compare_pairs(tables, self.level, streams[6])
         self.pairs: list[Pair] = sorted(pairs, key=_badness, reverse=True)
         self.associations: list[Association] = compare_associations(tables, streams[0])
         self.special: list[Special] = special_values(tables, self.level)
