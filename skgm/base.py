@@ -2,16 +2,20 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import narwhals as nw
 import numpy as np
 from sklearn.base import DensityMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skgm._numerics.blocks import row_blocks
 from skgm._random import as_generator
 from skgm._sklearn import (
     CallbackSupportMixin,
@@ -35,9 +39,49 @@ __all__ = [
     "DensityEstimator",
     "DensityTags",
     "TableSummary",
+    "in_blocks",
     "transactional",
     "trusted_types",
 ]
+
+Scores = TypeVar("Scores", bound=Callable[..., np.ndarray])
+
+
+_ROWS_AT_ONCE = 1 << 15  # scored, or drawn
+
+
+def in_blocks(score_samples: Scores) -> Scores:
+    """Decorate `score_samples`: long tables are scored in blocks of rows, in bounded memory.
+
+    Parameters
+    ----------
+    score_samples : callable
+        A method of the fitted estimator and X, for which each row stands by itself.
+
+    Returns
+    -------
+    score_samples : callable
+        The same; of tables up to 32,768 rows bit for bit.
+    """
+
+    @wraps(score_samples)
+    def wrapper(estimator: Any, X: Any) -> np.ndarray:
+        if frame_schema(X) is None:
+            parts: Any = X if isinstance(X, np.ndarray) and X.ndim == 2 else None
+        else:
+            parts = nw.from_native(X, eager_only=True)
+        if parts is None or len(parts) <= _ROWS_AT_ONCE:
+            return score_samples(estimator, X)
+        found = np.empty(len(parts))
+        try:
+            for rows in row_blocks(len(parts), _ROWS_AT_ONCE):
+                part = parts[rows] if parts is X else parts[rows].to_native()
+                found[rows] = score_samples(estimator, part)
+        except ValueError:
+            return score_samples(estimator, X)  # its error counts the rows of the whole table
+        return found
+
+    return cast(Scores, wrapper)
 
 
 @dataclass(frozen=True)
@@ -258,9 +302,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
         rng = as_generator(random_state)
         if given is None:
             n_samples = check_n_samples(n_samples)
-            with np.errstate(over="ignore"):  # an overflow is reported by _to_container
-                drawn = self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
-            return self._to_container(drawn, self._frame_schema)
+            return self._to_container(self._draw_rows(n_samples, rng), self._frame_schema)
         conditions = self._read_conditions(given, n_samples)
         observed = self._begin_conditioning(conditions.table)
         drawn = self._draw_given(observed, conditions.times, rng)
@@ -269,6 +311,16 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
         rows[missing] = drawn[missing]
         completed = self._to_container(rows, conditions.schema)
         return keep_index(completed, conditions.table, conditions.times)
+
+    def _draw_rows(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws in the dtype of the training table, in blocks of bounded memory."""
+        with np.errstate(over="ignore"):  # an overflow is reported by _to_container
+            if n_samples <= _ROWS_AT_ONCE:
+                return self._draw(n_samples, rng).astype(self._sample_dtype, copy=False)
+            drawn = np.empty((n_samples, self.n_features_in_), dtype=self._sample_dtype)
+            for rows in row_blocks(n_samples, _ROWS_AT_ONCE):
+                drawn[rows] = self._draw(rows.stop - rows.start, rng)
+        return drawn
 
     def _read_conditions(self, given: Any, n_samples: Any) -> Conditions:
         if np.ndim(n_samples) == 0:
@@ -430,7 +482,7 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
 
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         """Put drawn rows, (n, d), into the data frame that `schema` describes, if any."""
-        if not np.isfinite(rows).all():
+        if not np.isfinite(rows.sum()) and not np.isfinite(rows).all():  # a sum needs no memory
             raise ValueError(
                 f"{type(self).__name__} drew non-finite values: its fitted parameters overflow "
                 f"{rows.dtype}. Rescale the columns before fitting."

@@ -24,7 +24,7 @@ from skgm._sklearn import (
     fit_task,
 )
 from skgm._warnings import warn_user
-from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
 from skgm.tables._columns import base_measures
@@ -388,6 +388,7 @@ class DensityChain(DensityEstimator):
                 )
         return coded.astype(np.float64, copy=False)
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, of its observed part where it has holes.
 

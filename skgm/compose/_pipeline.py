@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import BaseComposition, Interval, fit_task
-from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.compose._bijections import Chain
 from skgm.compose._columns import names_of
 from skgm.compose._compile import (
@@ -357,6 +357,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             )
         )
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row in the units of the original table.
 

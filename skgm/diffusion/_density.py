@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._numerics.importance import systematic_picks
 from skgm._random import as_generator
 from skgm._warnings import warn_user
-from skgm.base import DensityEstimator, DensityTags
+from skgm.base import DensityEstimator, DensityTags, in_blocks
 from skgm.diffusion._categories import CategoryChain
 from skgm.diffusion._classes import encode_labels
 from skgm.diffusion._coding import TableCoding
@@ -109,6 +109,7 @@ class DiffusionDensity(DensityEstimator):
             deterministic_fit=False, score_function_is_gradient=False, mixed_columns=True
         )
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, the marginal over classes if there are any.
 

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
-from skgm.base import DensityTags
+from skgm.base import DensityTags, in_blocks
 from skgm.inference._family_inference import FamilyInference
 from skgm.inference._observations import COMPLETE, Scheme, check_inside, read_censored, read_window
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
@@ -462,6 +462,7 @@ class MLEDensity(FamilyInference):
             )
         return cast
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row.
 

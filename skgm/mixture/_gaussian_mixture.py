@@ -29,7 +29,7 @@ from skgm._sklearn import (
     fit_task,
 )
 from skgm._warnings import warn_user
-from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.mixture._search import Candidate, ScaledTable, climb, n_parameters
 from skgm.tables._summary import TableSummary
 from skgm.tables._validation import (
@@ -397,6 +397,7 @@ class GaussianMixtureDensity(DensityEstimator):
         with np.errstate(over="ignore"):
             return (table - self._center) / self._scale
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, of its observed part where it has holes.
 

@@ -21,7 +21,7 @@ from skgm._numerics.importance import (
 from skgm._numerics.langevin import langevin
 from skgm._sklearn import check_sample_weight
 from skgm._warnings import warn_user
-from skgm.base import DensityEstimator
+from skgm.base import DensityEstimator, in_blocks
 from skgm.nce._noise import can_condition
 from skgm.nce._parametric import ParametricCritic
 
@@ -180,6 +180,7 @@ class RatioDensity(DensityEstimator):
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
         return self._critic.log_ratio(X) - self._log_z
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, noise plus normalized log-ratio.
 

@@ -15,7 +15,7 @@ from skgm._numerics.importance import NotIntegrableError
 from skgm._numerics.moments import Moments
 from skgm._sklearn import Interval, StrOptions, fit_task
 from skgm._warnings import renamed_attribute, warn_user
-from skgm.base import DensityTags, transactional
+from skgm.base import DensityTags, in_blocks, transactional
 from skgm.inference._parametric import ParametricDensity, check_training_table
 from skgm.score_matching._bounds import WEIGHTS, check_inside_bounds
 from skgm.score_matching._exp_family.closed_forms import (
@@ -326,6 +326,7 @@ class ScoreMatchingExpFamily(ParametricDensity):
         covariance = self._mapped_covariance(system) if few else None
         self._publish(family.report(self._theta), covariance, family.names)
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row, on the sphere against its surface.
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skgm._numerics.gaussian import Factor, log_determinant
 from skgm._numerics.moments import Moments
 from skgm._sklearn import check_sample_weight
+from skgm.base import in_blocks
 from skgm.inference._parametric import ParametricDensity
 from skgm.score_matching._gaussian.edges import EdgeTable, edge_table
 from skgm.score_matching._gaussian.fitted import (
@@ -129,6 +130,7 @@ class GaussianDensity(ParametricDensity):
                 )
         return {f"{name}_": value for name, value in public.items()}
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         takes_holes = self.__sklearn_tags__().input_tags.allow_nan
         X = self._begin_scoring(X, finite=not takes_holes)

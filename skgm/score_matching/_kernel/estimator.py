@@ -14,7 +14,7 @@ from skgm._numerics.moments import Moments
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads
 from skgm._warnings import renamed_attribute, warn_user
-from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.score_matching._kernel.fit import (
     KernelFunction,
     Sums,
@@ -389,6 +389,7 @@ class KernelExpFamily(DensityEstimator):
                 ConvergenceWarning,
             )
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row.
 
