@@ -1,4 +1,4 @@
-"""The density inside a classifier or an outlier detector: ours, scikit-learn's, or the default."""
+"""The densities inside other estimators: ours, scikit-learn's, or those taken by default."""
 
 import inspect
 from copy import copy
@@ -13,14 +13,17 @@ from skgm.base import DensityTags
 from skgm.score_matching import ScoreMatchingGaussian
 from skgm.tables._columns import table_shape
 from skgm.tables._frames import frame_schema
+from skgm.tables._margins import NumberMargin, learn_margin
 from skgm.tables._reader import check_mixed_table
 from skgm.tables._validation import DISCRETE_SUPPORTS, validate_table
 
 __all__ = [
     "DENSITY",
     "Foreign",
+    "Members",
     "base_measures",
     "check_base_measures",
+    "default_members",
     "draw_rows",
     "fit_density",
     "log_density",
@@ -31,6 +34,9 @@ __all__ = [
 ]
 
 _EM_STEPS = 500
+_CELLS = 64  # of a margin whose point masses are looked for
+
+Members = list[tuple[str, Any]]
 
 # The entry for `_parameter_constraints` of estimators that take a `density`.
 DENSITY: list[Any] = [HasMethods(["fit", "score_samples"]), None]
@@ -260,3 +266,50 @@ def stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if still:
             break
     return found / found.sum()
+
+
+def default_members(
+    codes: np.ndarray, columns: list[dict[str, Any]] | None, left_out: dict[str, str]
+) -> Members:
+    """Return the members for a coded table, cheapest first; say in `left_out` why not others.
+
+    `columns` describes those of a mixed table, and is None where all are numbers.
+    """
+    from skgm.chain import DensityChain  # here: a pipeline of a Gaussian need not wait for them
+    from skgm.diffusion import DDPM
+    from skgm.mixture import GaussianMixtureDensity
+    from skgm.nce import NCEDensity
+
+    members: Members = [("mixture", GaussianMixtureDensity()), ("chain", DensityChain())]
+    others: Members = [("nce", NCEDensity()), ("ddpm", DDPM())]
+    why, chosen = "", members + others
+    real = np.array([about["kind"] == "real" for about in columns or [{"kind": "real"}]])
+    real = np.broadcast_to(real, codes.shape[1])
+    holes, atoms = np.isnan(codes).any(), _has_atoms(codes[:, real])
+    if columns is not None and not holes and not atoms:
+        # no atoms in any part of the rows: the two are densities over one base measure
+        none: dict[str, list[float]] = {
+            about["name"]: [] for about in columns if about["kind"] == "real"
+        }
+        why, chosen = (
+            "categories or whole numbers",
+            [("chain", DensityChain(atoms=none)), others[1]],
+        )
+    elif columns is not None or atoms:
+        why, chosen = "categories, whole numbers or point masses", members[1:]
+    elif holes:
+        why, chosen = "holes in the table", members
+    names = [name for name, _ in chosen]
+    left_out.update({name: why for name, _ in members + others if name not in names})
+    return chosen
+
+
+def _has_atoms(codes: np.ndarray) -> bool:
+    """Tell whether many rows share a value in a column of numbers."""
+    weight = np.ones(len(codes))
+    margins = [
+        learn_margin(column, weight, {"kind": "real"}, _CELLS)
+        for column in codes.T
+        if not np.isnan(column).all()
+    ]
+    return any(isinstance(m, NumberMargin) and len(m.atoms) > 0 for m in margins)

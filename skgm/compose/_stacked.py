@@ -20,8 +20,10 @@ from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_ta
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, transactional
 from skgm.compose._densities import (
+    Members,
     base_measures,
     check_base_measures,
+    default_members,
     draw_rows,
     log_density,
     stacking_weights,
@@ -29,7 +31,6 @@ from skgm.compose._densities import (
 from skgm.compose._fitting import keep_rows, rows_at, rows_in_order
 from skgm.tables._columns import column_kinds, table_shape
 from skgm.tables._frames import frame_schema
-from skgm.tables._margins import NumberMargin, learn_margin
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import (
     check_finite,
@@ -42,9 +43,6 @@ __all__ = ["StackedDensity"]
 _FOLDS = 5
 _ONE_FOLD = 2_000  # distinct rows from which one fifth held out tells enough
 _FEW_ROWS = 10  # fewer distinct ones cannot be held out
-_CELLS = 64  # of a margin whose point masses are looked for
-
-Members = list[tuple[str, Any]]
 
 
 class StackedDensity(BaseComposition, DensityEstimator):
@@ -68,7 +66,8 @@ class StackedDensity(BaseComposition, DensityEstimator):
         densities over the same base measure. None chooses by the table: for numbers
         :class:`skgm.GaussianMixtureDensity` ("mixture"), :class:`skgm.DensityChain` ("chain"),
         :class:`skgm.NCEDensity` ("nce") and :class:`skgm.DDPM` ("ddpm"); with holes the first two;
-        with categories, whole numbers by dtype, or point masses, the chain alone.
+        with categories or whole numbers by dtype "chain" and "ddpm"; with point masses, and with
+        holes beside categories, the chain alone.
     min_weight : float, default=0.05
         Members of a smaller weight are dropped.
     time_limit : float, default=None
@@ -329,7 +328,8 @@ class StackedDensity(BaseComposition, DensityEstimator):
             chosen = [(name, clone(member)) for name, member in _named(self.members)]
             self._validate_names([name for name, _ in chosen])
         else:
-            chosen = _default_members(codes, mixed=self._mixed, left_out=self.left_out_)
+            columns = self._columns if self._mixed else None
+            chosen = default_members(codes, columns, self.left_out_)
         for _, member in chosen:
             params = member.get_params()
             seeds = [key for key in sorted(params) if key.split("__")[-1] == "random_state"]
@@ -567,36 +567,6 @@ def _tags(member: Any) -> DensityTags:
 
 def _takes_holes(member: Any) -> bool:
     return bool(get_tags(member).input_tags.allow_nan)
-
-
-def _default_members(codes: np.ndarray, *, mixed: bool, left_out: dict[str, str]) -> Members:
-    """Return the members for a coded table, cheapest first; say in `left_out` why not others."""
-    from skgm.chain import DensityChain  # here: a pipeline of a Gaussian need not wait for them
-    from skgm.diffusion import DDPM
-    from skgm.mixture import GaussianMixtureDensity
-    from skgm.nce import NCEDensity
-
-    members: Members = [("mixture", GaussianMixtureDensity()), ("chain", DensityChain())]
-    others: Members = [("nce", NCEDensity()), ("ddpm", DDPM())]
-    why, chosen = "", members + others
-    if mixed or _has_atoms(codes):
-        why, chosen = "categories, whole numbers or point masses", members[1:]
-    elif np.isnan(codes).any():
-        why, chosen = "holes in the table", members
-    names = [name for name, _ in chosen]
-    left_out.update({name: why for name, _ in members + others if name not in names})
-    return chosen
-
-
-def _has_atoms(codes: np.ndarray) -> bool:
-    """Tell whether many rows share a value in a column of numbers."""
-    weight = np.ones(len(codes))
-    margins = [
-        learn_margin(column, weight, {"kind": "real"}, _CELLS)
-        for column in codes.T
-        if not np.isnan(column).all()
-    ]
-    return any(isinstance(m, NumberMargin) and len(m.atoms) > 0 for m in margins)
 
 
 def _numbered(codes: np.ndarray) -> np.ndarray:

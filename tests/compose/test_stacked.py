@@ -19,7 +19,7 @@ from skgm import (
     ScoreMatchingGaussian,
     StackedDensity,
 )
-from skgm.compose import _stacked
+from skgm.compose import _densities, _stacked
 from skgm.compose._densities import stacking_weights
 from tests.mixture.test_gaussian_mixture import clusters, holed
 
@@ -158,9 +158,9 @@ def test_frames_come_back_as_they_were(kind):
 def test_default_members_follow_the_table():
     rng = np.random.default_rng(0)
 
-    def chosen(codes, *, mixed=False):
+    def chosen(codes, columns=None):
         left_out = {}
-        names = [n for n, _ in _stacked._default_members(codes, mixed=mixed, left_out=left_out)]
+        names = [n for n, _ in _densities.default_members(codes, columns, left_out)]
         assert set(names) | set(left_out) == {"mixture", "chain", "nce", "ddpm"}
         return names
 
@@ -168,10 +168,30 @@ def test_default_members_follow_the_table():
     assert chosen(X) == ["mixture", "chain", "nce", "ddpm"]
     assert chosen(holed(X)) == ["mixture", "chain"]
     assert chosen(np.where(rng.random(X.shape) < 0.5, 0.0, X)) == ["chain"]
-    assert chosen(X, mixed=True) == ["chain"]
+    mixed = [{"name": "a", "kind": "real"}, {"name": "b", "kind": "category"}]
+    labeled = np.column_stack([X[:, 0], X[:, 1] > 0]).astype(float)
+    assert chosen(labeled, mixed) == ["chain", "ddpm"]
+    assert chosen(holed(labeled), mixed) == ["chain"]
+    assert chosen(labeled * (X[:, :1] > 0), mixed) == ["chain"]  # zeros in the real column
 
 
-def test_a_mixed_table_is_the_chains():
+@pytest.mark.slow
+def test_a_mixed_table_with_smooth_numbers_gains_by_diffusion():
+    """Rings of two classes: the mixture over one base measure beats the chain on new rows."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b"], 300)
+    angle, radius = rng.uniform(0, 2 * np.pi, 300), np.where(kind == "a", 1.0, 3.0)
+    frame = pd.DataFrame({"x": radius * np.cos(angle), "y": radius * np.sin(angle)})
+    frame = frame + rng.normal(0, 0.2, frame.shape)
+    frame["kind"] = kind
+    stack = StackedDensity(random_state=0).fit(frame[:200])
+    chain = DensityChain(random_state=0).fit(frame[:200])
+    assert "ddpm" in stack.weights_
+    assert stack.score(frame[200:]) > chain.score(frame[200:])
+    assert stack.sample(9, random_state=0).dtypes.equals(frame.dtypes)
+
+
+def test_a_mixed_table_with_holes_is_the_chains():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"kind": rng.choice(["a", "b"], 80), "count": rng.poisson(4, 80)})
     frame.loc[3, "kind"] = None
