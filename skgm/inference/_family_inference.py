@@ -270,6 +270,8 @@ class FamilyInference(ParametricDensity):
     family: Any
     fixed: Any
     _statistics: dict[str, Any]
+    n_params_: int
+    n_observations_: float
     _estimate: dict[str, np.ndarray]
 
     @abstractmethod
@@ -345,6 +347,28 @@ class FamilyInference(ParametricDensity):
                 f"The fitted {family.name} distribution has no mean; ask for quantile(0.5)."
             )
         return self._public({"mean": mean})["mean"]
+
+    def aic(self) -> float:
+        """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
+
+        Returns
+        -------
+        aic : float
+            Smaller is better.
+        """
+        check_is_fitted(self)
+        return 2 * self.n_params_ - 2 * self.loglik_
+
+    def bic(self) -> float:
+        """Return Schwarz's criterion of the fit, n_params log(n) - 2 log-likelihood.
+
+        Returns
+        -------
+        bic : float
+            Smaller is better; n is the number of rows, or the sum of their weights.
+        """
+        check_is_fitted(self)
+        return self.n_params_ * float(np.log(self.n_observations_)) - 2 * self.loglik_
 
     def _margins(self, kind: str, table: np.ndarray) -> np.ndarray:
         """Return `cdf` or `quantile` of every entry of a table, (m, d)."""

@@ -20,6 +20,8 @@ def fit_family(
     event: Any = None,
     upper: Any = None,
     entry: Any = None,
+    exposure: Any = None,
+    trials: Any = None,
 ) -> MLEDensity:
     """Fit a parametric family to one column of numbers.
 
@@ -40,6 +42,8 @@ def fit_family(
     upper, entry : array-like of shape (n,), default=None
         The value lies in [x, upper], and is in the table because it is larger than `entry`; as in
         :meth:`MLEDensity.fit`.
+    exposure, trials : array-like of shape (n,), default=None
+        Constants of Poisson and of binomial counts, as there.
 
     Returns
     -------
@@ -57,6 +61,7 @@ def fit_family(
     (0.298, 2.233)
     """
     told = {"event": event, "upper": upper, "entry": entry}
+    told |= {"exposure": exposure, "trials": trials}
     told = {name: value for name, value in told.items() if value is not None}
     table = as_table(x)
     if hasattr(x, "num_censored"):  # scipy's CensoredData: a column by itself

@@ -44,6 +44,8 @@ def score_test(
     event: Any = None,
     upper: Any = None,
     entry: Any = None,
+    exposure: Any = None,
+    trials: Any = None,
     groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the slope of the likelihood at the restricted estimate.
@@ -83,6 +85,8 @@ def score_test(
     upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         The value lies in [X, upper], and is in the table because it is larger than `entry`; as
         there.
+    exposure, trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        Constants of Poisson and binomial rows, as there.
     groups : array-like of shape (n_samples,), default=None
         For ``robust=True``: clusters of rows that may depend on each other, whose scores are
         summed in the sandwich. For families of independent columns and statsmodels results.
@@ -124,7 +128,7 @@ def score_test(
     >>> round(result.statistic, 3), result.df
     (16.0, 1)
     """
-    data = Data(X, sample_weight, Scheme(event, upper, entry), groups)
+    data = Data(X, sample_weight, Scheme(event, upper, entry, exposure, trials), groups)
     tested = _null_about(estimator, data, null, "score", alternative, robust)
     result: TestResult = tested.score(robust=robust)
     return result
@@ -141,6 +145,8 @@ def likelihood_ratio_test(
     event: Any = None,
     upper: Any = None,
     entry: Any = None,
+    exposure: Any = None,
+    trials: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the fall of the log-likelihood that it costs.
 
@@ -176,6 +182,8 @@ def likelihood_ratio_test(
     upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         The value lies in [X, upper], and is in the table because it is larger than `entry`; as
         there.
+    exposure, trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        Constants of Poisson and binomial rows, as there.
 
     Returns
     -------
@@ -215,7 +223,8 @@ def likelihood_ratio_test(
         raise ValueError(
             f"correction must be None for {type(estimator).__name__}; got {correction!r}."
         )
-    data, test = Data(X, sample_weight, Scheme(event, upper, entry), None), "likelihood_ratio"
+    scheme = Scheme(event, upper, entry, exposure, trials)
+    data, test = Data(X, sample_weight, scheme, None), "likelihood_ratio"
     if hasattr(null, "params") and is_between_fits(estimator, null):
         data.check_none()
         return compare_fits(estimator, null, alternative)
@@ -235,6 +244,8 @@ def wald_test(
     event: Any = None,
     upper: Any = None,
     entry: Any = None,
+    exposure: Any = None,
+    trials: Any = None,
     groups: Any = None,
 ) -> TestResult:
     r"""Test a null hypothesis by the distance of the estimate from it.
@@ -269,6 +280,8 @@ def wald_test(
     upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
         The value lies in [X, upper], and is in the table because it is larger than `entry`; as
         there.
+    exposure, trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        Constants of Poisson and binomial rows, as there.
     groups : array-like of shape (n_samples,), default=None
         For ``robust=True``: clusters of rows that may depend on each other, whose scores are
         summed in the sandwich. For families of independent columns and statsmodels results.
@@ -311,7 +324,7 @@ def wald_test(
     >>> round(result.statistic, 3), result.df
     (19.048, 1)
     """
-    data = Data(X, sample_weight, Scheme(event, upper, entry), groups)
+    data = Data(X, sample_weight, Scheme(event, upper, entry, exposure, trials), groups)
     tested = _null_about(estimator, data, null, "wald", alternative, robust)
     result: TestResult = tested.wald(robust=robust)
     return result
@@ -414,8 +427,8 @@ class EstimatedNull(WaldNull):
                 f"{type(estimator).__name__} does not maximize a likelihood, so only the sandwich "
                 "covariance is right: pass robust=True."
             )
-        given = {"sample_weight": data.sample_weight, **data.scheme._asdict()}
-        weighting = {name: value for name, value in given.items() if value is not None}
+        told = {"sample_weight": data.sample_weight, **data.scheme._asdict()}
+        weighting = {name: value for name, value in told.items() if value is not None}
         check_scheme_given(estimator, data.scheme)
         fresh = clone(estimator)
         if "keep_rows" in fresh.get_params():
@@ -431,7 +444,11 @@ class EstimatedNull(WaldNull):
         self.null, self.shown = null, null.shown
         self.df, self.alternative = len(null.rows[0]), alternative
         check_alternative(alternative, self.df)
-        if getattr(self.fitted, "_statistics", {}).keys() & {"event", "upper"}:  # rows are kept
+        if getattr(self.fitted, "_statistics", {}).keys() & {
+            "event",
+            "upper",
+            "constant",
+        }:  # rows are kept
             self.rows, self.weight = None, self.fitted._statistics["weight"]
         else:
             self.rows, self.weight = self.fitted._check_inference_data(data.X, data.sample_weight)

@@ -8,12 +8,18 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skgm._sklearn import check_sample_weight, fit_task, transactional
 from skgm.base import DensityTags, in_blocks
 from skgm.inference._family_inference import FamilyInference
-from skgm.inference._observations import COMPLETE, Scheme, check_inside, read_censored, read_window
+from skgm.inference._observations import (
+    COMPLETE,
+    KINDS,
+    Scheme,
+    check_inside,
+    read_censored,
+    read_window,
+)
 from skgm.inference._results import FitSummary, summarize_fit, takes_level
 from skgm.inference._tables import as_table, families_of, read_table
 from skgm.inference.families import Family, get_family
@@ -241,6 +247,8 @@ class MLEDensity(FamilyInference):
         event: Any = None,
         upper: Any = None,
         entry: Any = None,
+        exposure: Any = None,
+        trials: Any = None,
     ) -> "MLEDensity":
         """Fit the family to X.
 
@@ -262,6 +270,12 @@ class MLEDensity(FamilyInference):
         entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
             A row is in the table because its value is larger than this (delayed entry, left
             truncation).
+        exposure : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            Poisson counts have the mean ``exposure * mu``; `params_` and the fitted distribution
+            are those of an exposure of one.
+        trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            Binomial counts are successes in that many trials; the fitted distribution is that of
+            one trial.
 
         Returns
         -------
@@ -271,10 +285,10 @@ class MLEDensity(FamilyInference):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             if not has_many(self.family):
                 get_family(self.family)  # refuse an unknown one before looking at the table
-            scheme = Scheme(event, upper, entry)
+            scheme = Scheme(event, upper, entry, exposure, trials)
             if hasattr(X, "num_censored"):
                 X, scheme = read_censored(X, scheme)
-            chunks = chunks_of(X)
+            chunks = None if type(X) is np.ndarray else chunks_of(X)
             if chunks is not None:
                 return self._fit_stream(chunks, sample_weight)
             family, _, _, statistics = self._read(X, sample_weight, scheme)
@@ -292,6 +306,8 @@ class MLEDensity(FamilyInference):
         event: Any = None,
         upper: Any = None,
         entry: Any = None,
+        exposure: Any = None,
+        trials: Any = None,
     ) -> "MLEDensity":
         """Add the rows of X to those seen so far.
 
@@ -312,6 +328,12 @@ class MLEDensity(FamilyInference):
         entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
             A row is in the table because its value is larger than this (delayed entry, left
             truncation).
+        exposure : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            Poisson counts have the mean ``exposure * mu``; `params_` and the fitted distribution
+            are those of an exposure of one.
+        trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+            Binomial counts are successes in that many trials; the fitted distribution is that of
+            one trial.
 
         Returns
         -------
@@ -319,7 +341,7 @@ class MLEDensity(FamilyInference):
             The estimator, fitted if the rows seen so far determine the parameters.
         """
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
-            scheme = Scheme(event, upper, entry)
+            scheme = Scheme(event, upper, entry, exposure, trials)
             seen = getattr(self, "_statistics", None)
             family, _, _, statistics = self._read(X, sample_weight, scheme, more=seen is not None)
             if seen is not None:
@@ -380,8 +402,8 @@ class MLEDensity(FamilyInference):
         complete = self.window is None and all(part is None for part in scheme)
         if not complete and has_many(self.family):
             raise ValueError(
-                "event, upper, entry and window must be None where each column has a family of "
-                "its own; fit the column of interest alone."
+                f"{', '.join(scheme.given) or 'window'} must be None where each column has a "
+                "family of its own; fit the column of interest alone."
             )
         if more:
             rows = self._more_rows(X, infinite=not complete)
@@ -393,13 +415,15 @@ class MLEDensity(FamilyInference):
         if not complete:
             names, window = self._column_names(), self.window
             told = scheme.read(rows, names, get_family(self.family), window)
-            kind = "event" if "event" in told else "upper"
+            kind = next(iter(told))
         family = self._family(kind)
         if weight is not None and not weight.all():  # zero-weight rows are as if absent
             kept = weight > 0
             rows, weight = rows[kept], weight[kept]
             told = {k: v if v is None else v[kept] for k, v in told.items()}
-        if kind == "upper":
+        if kind == "constant" and "trials" in scheme.given:
+            self._check_support(get_family("poisson"), rows)  # at most the trials already
+        elif kind == "upper":
             check_inside(family, rows, told["upper"], self._column_names())
         else:
             self._check_support(family, rows)
@@ -442,8 +466,8 @@ class MLEDensity(FamilyInference):
         self.__dict__.pop("_obstacle", None)
         self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
         if not self.keep_rows and "X" in self._statistics:
-            if "event" in self._statistics or not getattr(statistics, "is_complete", True):
-                raise ValueError("keep_rows must be True where rows are censored or truncated.")
+            if family.scheme and not getattr(statistics, "is_complete", False):
+                raise ValueError("keep_rows must be True where rows are not plain values.")
             self._statistics = {"n": statistics.n}
         self._estimate = estimate
         self.params_ = self._public(public)
@@ -510,28 +534,6 @@ class MLEDensity(FamilyInference):
             gradient = self._family().score_function(rows, self._estimate)
             return np.clip(gradient, -largest, largest)
 
-    def aic(self) -> float:
-        """Return Akaike's information criterion of the fit, 2 n_params - 2 log-likelihood.
-
-        Returns
-        -------
-        aic : float
-            Smaller is better.
-        """
-        check_is_fitted(self)
-        return 2 * self.n_params_ - 2 * self.loglik_
-
-    def bic(self) -> float:
-        """Return Schwarz's criterion of the fit, n_params log(n) - 2 log-likelihood.
-
-        Returns
-        -------
-        bic : float
-            Smaller is better; n is the number of rows, or the sum of their weights.
-        """
-        check_is_fitted(self)
-        return self.n_params_ * float(np.log(self.n_observations_)) - 2 * self.loglik_
-
     @takes_level
     def summary(self, level: float = 0.95) -> FitSummary:
         """Return estimates, standard errors and intervals, made to be printed.
@@ -558,14 +560,21 @@ class MLEDensity(FamilyInference):
             return ColumnFamilies(self._column_names(), self._families)
         if kind is None:
             known = getattr(self, "_statistics", {})
-            kind = next((each for each in ("event", "upper") if each in known), "complete")
+            kind = next((each for each in KINDS if each in known), "complete")
         window = None
         if self.window is not None:
             kind, window = "upper", read_window(self.window, self._column_names())
         learned = getattr(self, "_learned_constants", {})
         fixed = {**learned, **self.fixed} if learned and self.fixed else learned or self.fixed
+        if kind == "constant" and get_family(self.family).name == "binomial":
+            fixed = {**(fixed or {}), "n": 1}  # the rows have theirs
         return resolve_family(
-            self.family, fixed, censored=kind == "event", scheme=kind == "upper", window=window
+            self.family,
+            fixed,
+            censored=kind == "event",
+            scheme=kind == "upper",
+            exposed=kind == "constant",
+            window=window,
         )
 
     def _learn_constants(self, rows: np.ndarray) -> None:

@@ -8,23 +8,33 @@ from scipy.stats import CensoredData
 
 from skgm.inference.families import Family
 from skgm.inference.families._censored_laws import LAWS, check_event
+from skgm.inference.families._exposed import EXPOSED
 from skgm.tables._validation import check_inside_support
 
-__all__ = ["COMPLETE", "Scheme", "check_inside", "read_censored", "read_window"]
+__all__ = ["COMPLETE", "KINDS", "Scheme", "check_inside", "read_censored", "read_window"]
 
 
 class Scheme(NamedTuple):
-    """What the caller says of the values: `event`, `upper` and `entry` as in `MLEDensity.fit`."""
+    """What the caller says of the values: `event`, `upper` and more as in `MLEDensity.fit`."""
 
     event: Any = None
     upper: Any = None
     entry: Any = None
+    exposure: Any = None
+    trials: Any = None
+
+    @property
+    def given(self) -> list[str]:
+        """What was given, by name."""
+        return [name for name, value in self._asdict().items() if value is not None]
 
     def read(self, rows: np.ndarray, names: list[str], family: Family, window: Any) -> Any:
-        """Return the scheme as arrays: ``{"event": ...}`` or ``{"upper": ..., "entry": ...}``.
+        """Return the scheme as arrays: ``{"event"}``, ``{"upper", "entry"}`` or ``{"constant"}``.
 
         Right-censored rows of four families have formulas: they keep their events.
         """
+        if self.exposure is not None or self.trials is not None:
+            return {"constant": self._constant(rows, names, family, window)}
         if self.event is not None and self.upper is not None:
             raise ValueError("Give event or upper, not both: event=0 is upper=inf.")
         if self.event is not None:
@@ -43,8 +53,37 @@ class Scheme(NamedTuple):
         _check_observed(rows, upper, entry, names)
         return {"upper": upper, "entry": entry}
 
+    def _constant(
+        self, rows: np.ndarray, names: list[str], family: Family, window: Any
+    ) -> np.ndarray:
+        """Return the exposure, or the number of trials, of each value."""
+        what = "exposure" if self.exposure is not None else "trials"
+        if EXPOSED.get(family.name) != what or {"exposure", "trials"} <= set(self.given):
+            raise ValueError(
+                f"{what} must be None for the {family.name} family: exposure is for poisson, "
+                "trials is for binomial."
+            )
+        if window is not None or any(part is not None for part in self[:3]):
+            raise ValueError(
+                f"{what} does not go with event, upper, entry or window; leave them out."
+            )
+        constant = _per_value(what, getattr(self, what), rows.shape, names, per_row=True)
+        bad = ~(np.isfinite(constant) & (constant > 0))
+        if what == "trials":
+            bad |= (constant != np.floor(constant)) | (rows > constant)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            wanted = "whole, and at least the count" if what == "trials" else "finite"
+            raise ValueError(
+                f"{what} must be positive, {wanted}; got {constant[row, column]:g} in row {row}, "
+                f"column {names[column]!r}, whose count is {rows[row, column]:g}."
+            )
+        return constant
+
 
 COMPLETE = Scheme()
+# The fields of statistics that say more of rows than X does, and what the caller called them.
+KINDS = {"event": "event=", "upper": "upper= or entry=", "constant": "exposure= or trials="}
 
 
 def _per_value(

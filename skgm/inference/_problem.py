@@ -22,7 +22,7 @@ from skgm.inference._likelihood.rstar import rstar
 from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative, newton_step
 from skgm.inference._mle import MLEDensity
 from skgm.inference._nesting import limit_case, nested_null
-from skgm.inference._observations import COMPLETE, Scheme
+from skgm.inference._observations import COMPLETE, KINDS, Scheme
 from skgm.inference._results import TestResult
 from skgm.inference._robust import group_codes, robust_score
 from skgm.inference.families import get_family
@@ -57,13 +57,13 @@ def family_null(model: MLEDensity, family: Family, null: Any, shapes: Any) -> Nu
 def check_scheme_given(estimator: Any, scheme: Scheme) -> None:
     """Raise where the rows that `estimator` saw were censored and those of the test are not."""
     seen = getattr(estimator, "_statistics", {})
-    if any(part is not None for part in scheme) or not {"event", "upper"} & seen.keys():
+    names = next((n for key, n in KINDS.items() if key in seen), None)
+    if scheme.given or names is None:
         return
-    if "event" in seen or not ObservedRows(**seen).is_complete:
-        names = "event=" if "event" in seen else "upper= and entry="
+    if "upper" not in seen or not ObservedRows(**seen).is_complete:
         raise ValueError(
-            f"estimator was fitted to censored or truncated rows; pass their {names} to the test "
-            "as well, or every row would count as observed."
+            f"estimator was fitted with {names}; pass these to the test as well, or every row "
+            "would count as a plain value."
         )
 
 

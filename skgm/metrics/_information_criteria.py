@@ -201,7 +201,7 @@ def _likelihood(
     rows, weight = estimator._check_inference_data(X, sample_weight)
     if rows is None:
         return float(estimator.loglik_), n, None, None
-    if {"event", "upper"} & getattr(estimator, "_statistics", {}).keys():
+    if {"event", "upper", "constant"} & getattr(estimator, "_statistics", {}).keys():
         raise ValueError(
             "TIC is not available for a fit to censored or truncated rows; leave X out for AIC, "
             "AICc and BIC, which count censored rows as observations."

@@ -12,6 +12,7 @@ from scipy import stats
 from skgm.inference._likelihood.nulls import did_you_mean
 from skgm.inference.families._base import Family
 from skgm.inference.families._censored import censored as as_censored
+from skgm.inference.families._exposed import ExposedFamily
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._observed import ObservedFamily
 from skgm.inference.families._scipy import ScipyFamily
@@ -130,6 +131,7 @@ def resolve_family(
     *,
     censored: bool = False,
     scheme: bool = False,
+    exposed: bool = False,
     window: Any = None,
 ) -> Family:
     """Return the family of that name with its constants given and its fixed parameters held.
@@ -144,6 +146,8 @@ def resolve_family(
         Return the family of right-censored rows, which has formulas.
     scheme : bool, default=False
         Return the family of rows that were seen through any scheme.
+    exposed : bool, default=False
+        Return the family of counts with a constant per row.
     window : pair of float or ndarray, default=None
         Where its values are seen; not None only with `scheme`.
 
@@ -171,6 +175,8 @@ def resolve_family(
         )
     if censored:
         found = as_censored(found)
+    elif exposed:
+        found = ExposedFamily(found)
     elif scheme:
         found = ObservedFamily(found, window)
     return FixedFamily(found, values) if values else found

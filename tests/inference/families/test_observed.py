@@ -136,7 +136,7 @@ def test_profile_ends_and_tests_are_those_of_the_written_likelihood():
         assert result.statistic == pytest.approx(ratio.statistic, rel=0.7)
         robust = test(MLEDensity(), table, {"mu": 0.0}, upper=high, robust=True)
         assert 0 <= robust.pvalue <= 1
-    with pytest.raises(ValueError, match="fitted to censored or truncated rows"):
+    with pytest.raises(ValueError, match="fitted with upper= or entry="):
         score_test(model, table, {"mu": 0.0})
 
 
@@ -338,3 +338,61 @@ def test_counts_of_ones_alone_run_to_the_edge():
     with pytest.warns(ConvergenceWarning, match="runs towards, an edge"):
         model = fit_family([1.0, 1.0, 1.0], "poisson", window=(1, np.inf))
     assert model.params_["mu"] < 1e-3
+
+
+def test_poisson_exposures_are_those_of_one_count():
+    x, exposure = np.array([3.0, 0, 7, 2]), np.array([2.0, 0.5, 3.0, 1.5])
+    model = fit_family(x, "poisson", exposure=exposure)
+    total, units = x.sum(), exposure.sum()
+    assert model.params_["mu"] == pytest.approx(total / units)
+    assert model.standard_errors()["mu"] == pytest.approx(np.sqrt(total) / units)
+    assert model.loglik_ == pytest.approx(stats.poisson.logpmf(x, exposure * total / units).sum())
+    low, high = model.confidence_intervals(method="exact")["mu"]
+    assert low == pytest.approx(stats.gamma.ppf(0.025, total) / units)
+    assert high == pytest.approx(stats.gamma.ppf(0.975, total + 1) / units)
+    score = (x - exposure * total / units) / (total / units)
+    robust = np.sqrt(np.sum(score**2)) / (units**2 / total)
+    assert model.standard_errors("robust")["mu"] == pytest.approx(robust)
+    result = score_test(MLEDensity("poisson"), x[:, None], {"mu": 1.0}, exposure=exposure)
+    assert result.statistic == pytest.approx((total - units) ** 2 / units)
+    ratio = likelihood_ratio_test(MLEDensity("poisson"), x[:, None], {"mu": 1.0}, exposure=exposure)
+    null = stats.poisson.logpmf(x, exposure).sum()
+    assert ratio.statistic == pytest.approx(2 * (model.loglik_ - null))
+    low, high = model.confidence_intervals(method="profile")["mu"]
+    at_low = stats.poisson.logpmf(x, exposure * low).sum()
+    assert 2 * (model.loglik_ - at_low) == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-6)
+    assert low < model.params_["mu"] < high
+    low, high = model.confidence_intervals(method="bootstrap", random_state=0)["mu"]
+    assert low < model.params_["mu"] < high
+    with pytest.raises(ValueError, match="exposure= or trials="):
+        score_test(model, x[:, None], {"mu": 1.0})
+
+
+def test_binomial_trials_per_row():
+    x, trials = np.array([3.0, 0, 7, 2]), np.array([5, 2, 9, 2])
+    model = fit_family(x, "binomial", trials=trials)
+    p = x.sum() / trials.sum()
+    assert model.params_["p"] == pytest.approx(p)
+    assert model.loglik_ == pytest.approx(stats.binom.logpmf(x, trials, p).sum())
+    for method, of_scipy in (("exact", "exact"), ("score", "wilson")):
+        wanted = stats.binomtest(12, 18).proportion_ci(method=of_scipy)
+        assert model.confidence_intervals(method=method)["p"] == pytest.approx(tuple(wanted))
+    result = wald_test(MLEDensity("binomial"), x[:, None], {"p": 0.5}, trials=trials)
+    assert result.statistic == pytest.approx((p - 0.5) ** 2 / (p * (1 - p) / 18))
+    both = MLEDensity("binomial").fit(np.column_stack([x, x]), trials=trials)
+    assert both.params_["p"] == pytest.approx([p, p])
+
+
+@pytest.mark.parametrize(
+    ("family", "told", "message"),
+    [
+        ("poisson", {"exposure": [1.0, 0.0]}, "must be positive, finite"),
+        ("poisson", {"trials": [5, 5]}, "trials must be None"),
+        ("normal", {"exposure": [1, 1]}, "exposure must be None for the normal"),
+        ("binomial", {"trials": [5, 2]}, "at least the count"),
+        ("poisson", {"exposure": [1, 1], "upper": [3, 5]}, "does not go with"),
+    ],
+)
+def test_constants_that_cannot_be(family, told, message):
+    with pytest.raises(ValueError, match=message):
+        fit_family([1.0, 3.0], family, **told)
