@@ -9,11 +9,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._numerics.sandwich import (
-    columnwise_meat,
-    errors_from_information,
-    errors_from_sandwich,
-)
 from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
@@ -30,7 +25,13 @@ from skgm.inference._results import ConfidenceIntervals, parameter_labels
 from skgm.inference._robust import group_codes, small_sample_errors
 from skgm.inference.families import Family
 from skgm.inference.families._columns import ColumnFamilies
-from skgm.inference.families._limits import check_estimate_off_edge, undetermined
+from skgm.inference.families._limits import (
+    check_estimate_off_edge,
+    edge_errors,
+    infinite_estimates,
+    limit_errors,
+    undetermined,
+)
 from skgm.tables._validation import check_no_overflow, naming_columns
 
 __all__ = [
@@ -38,14 +39,13 @@ __all__ = [
     "Fit",
     "check_off_boundary",
     "fit_interval",
-    "infinite_estimates",
-    "limit_errors",
 ]
 
 
 # Confidence intervals of a fitted family, method by method.
 
 Interval = tuple[np.ndarray, np.ndarray]
+Params = Mapping[str, np.ndarray]
 
 
 class Fit(NamedTuple):
@@ -444,6 +444,8 @@ class FamilyInference(ParametricDensity):
 
     def _inner_errors(self, fit: Fit, *_: Any) -> dict[str, np.ndarray]:
         edge = {k: fit.family.parameter(k).on_boundary(v) for k, v in fit.params.items()}
+        if any(p.tested_low for p in fit.family.parameters) and np.any(list(edge.values())):
+            return edge_errors(fit.family, fit.statistics, fit.params, edge)
         with refusing_overflow("covariance"):
             # an infinite estimate is its family's own limit; any other edge has no errors at all
             inner = {k: np.where(edge[k] & np.isfinite(v), 0.5, v) for k, v in fit.params.items()}
@@ -587,6 +589,12 @@ class FamilyInference(ParametricDensity):
     def _check_wald(self, null: dict[str, np.ndarray]) -> None:
         fit = self._fit_record()
         check_parameter_space(fit.family, null)
+        for p in fit.family.parameters:
+            if p.tested_low and np.any(np.asarray(null[p.name]) == p.low):
+                raise ValueError(
+                    f"null[{p.name!r}] = {p.low:g} lies on the edge of the parameter space, where "
+                    "the Wald statistic has no known law; use score_test or likelihood_ratio_test."
+                )
         for name in null:
             check_off_boundary(fit, name, "Wald tests")
         check_estimate_off_edge(*fit[:4], "Wald tests")
@@ -609,63 +617,3 @@ def _check_other_rows(X: Any, kept: np.ndarray) -> None:
         raise ValueError(
             "X must be the training table, whose rows are kept with their events: leave it out."
         )
-
-
-Params = Mapping[str, np.ndarray]
-# Standard errors where an estimate is infinite: those of the family in the limit.
-
-
-def infinite_estimates(family: Any, params: Params) -> dict[str, np.ndarray]:
-    """Return, by parameter that may be infinite, in which columns (d,) its estimate is."""
-    found = {p.name: np.isposinf(params[p.name]) for p in family.parameters if p.may_be_infinite}
-    return {name: where for name, where in found.items() if where.any()}
-
-
-def limit_errors(
-    family: Any,
-    statistics: Any,
-    params: Params,
-    cov: str,
-    rows: tuple[np.ndarray, np.ndarray | None] | None = None,
-) -> dict[str, np.ndarray]:
-    """Return standard errors with infinite parameters known: there the family is a smaller one.
-
-    Parameters
-    ----------
-    family : Family
-        Negative binomial or Student's t, or one of these with parameters fixed.
-    statistics : object
-        Its statistics.
-    params : dict of str to ndarray of shape (d,)
-        The estimate.
-    cov : {"model", "observed", "robust"}
-        The kind of covariance.
-    rows : tuple of ndarray, default=None
-        The table and its weights, for "robust".
-
-    Returns
-    -------
-    errors : dict of str to ndarray of shape (d,)
-        NaN where the estimate is infinite.
-    """
-    infinite = infinite_estimates(family, params)
-    if cov == "model":
-        information = family.information(params)
-    else:
-        information = family.observed_information(statistics, params)
-    information = np.array(information)
-    for k, parameter in enumerate(family.parameters):
-        where = infinite.get(parameter.name)
-        if where is not None:  # the score in it vanishes, and with it its row and column
-            information[where, k], information[where, :, k] = 0.0, 0.0
-            information[where, k, k] = 1.0
-    if cov == "robust":
-        assert rows is not None
-        meat = columnwise_meat(lambda part: family.score(part, params), *rows)
-        errors = errors_from_sandwich(information, meat, statistics.n)
-    else:
-        errors = errors_from_information(information, statistics.n)
-    return {
-        p.name: np.where(infinite.get(p.name, False), np.nan, errors[:, k])
-        for k, p in enumerate(family.parameters)
-    }

@@ -104,7 +104,9 @@ class FamilyNull(TestedNull):
         self.codes = group_codes(groups, X, sample_weight)
         shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, shapes)
-        self.shown, self.on_edge = self.null.shown, self.null.on_edge
+        self.shown = self.null.shown
+        self.low_edge = None if self.null.is_linear else held_low(self.family, self.null.values)
+        self.on_edge = self.null.on_edge or self.low_edge is not None
         self.df = count_restrictions(self.family, self.null, self.rows.shape[1])
         values = self.null.values
         self.special = None if self.null.is_linear else self.family.special_null(values)
@@ -141,7 +143,8 @@ class FamilyNull(TestedNull):
         """
         if self.on_edge and full is not None:
             name, params, height = self._limit_case()
-            return FamilyFit(params, np.where(np.isinf(full.params[name]), full.loglik, height))
+            at_edge = np.isinf(full.params[name]) if self.low_edge is None else False
+            return FamilyFit(params, np.where(at_edge, full.loglik, height))
         if self.null.is_linear:
             params = constrained_estimate(
                 self.family, self.statistics, self.rows, self.weight, self.null.rows
@@ -230,6 +233,8 @@ class FamilyNull(TestedNull):
         if not self.on_edge:
             return super().score(robust=robust)
         check_off_edge(self.null, "A robust score_test", "score_test", refused=robust)
+        if robust:
+            raise ValueError("A robust score_test of a null on the edge has no known law.")
         self._check_options_on_edge()
         name, params, _ = self._limit_case()
         root = self.family.limit_root(name, self.rows[:, 0], self.weight)
@@ -256,13 +261,15 @@ class FamilyNull(TestedNull):
             )
         if self.on_edge and (self.correction is not None or self.alternative != "two-sided"):
             raise ValueError(
-                "A null at infinity has one side only and no known correction; leave alternative "
+                "A null on the edge has one side only and no known correction; leave alternative "
                 "and correction at their defaults."
             )
 
     def _limit_case(self) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
         """Return which parameter is infinite, the estimate of the limit, and its height."""
         values = self.null.values
+        if self.low_edge is not None:
+            return self._low_case(self.low_edge)
         name = next(name for name, value in values.items() if np.isinf(value).any())
         case = limit_case(self.family, name)
         if self.df > 1 or case is None or self.model.fixed or self.rows.shape[1] > 1:
@@ -277,6 +284,25 @@ class FamilyNull(TestedNull):
         found = small.estimate(statistics)
         params = {key: translate(found[s]) for key, (s, translate) in case.shared.items()}
         return name, params | {name: values[name]}, small.log_likelihood(statistics, found)
+
+    def _low_case(self, name: str) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
+        """Return the parameter that is held at its lower end, the estimate there, its height."""
+        if self.df > 1 or self.model.fixed or self.rows.shape[1] > 1:
+            raise ValueError(
+                f"null[{name!r}] lies on the edge of the parameter space, where the law of the "
+                "statistic is known for one restricted parameter of one column, no other parameter "
+                "being restricted or fixed. Test the columns one by one."
+            )
+        params = self.family.restricted_estimate(self.statistics, self.null.values)
+        return name, params, self.family.log_likelihood(self.statistics, params)
+
+
+def held_low(family: Family, values: Params) -> str | None:
+    """Return the parameter that a null holds at a lower end which it may test, or None."""
+    return next(
+        (p.name for p in family.parameters if p.tested_low and (values[p.name] == p.low).any()),
+        None,
+    )
 
 
 def count_restrictions(family: Family, null: Null, n_features: int) -> int:

@@ -117,6 +117,7 @@ def invert(
     high = _search(above, estimate, space.high, scale, space.may_be_infinite, width)
     if profile.family.rounding and quantile > _SAFE_QUANTILE:
         near = [np.abs(end - estimate) < _JUMP * scale for end in (low, high)]
+        near[0] &= estimate != space.low  # there the interval has one side
         if np.any(near):
             raise ValueError(
                 f"The {method} interval of {profile.name!r} was not found: restricted estimates of "

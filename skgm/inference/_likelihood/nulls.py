@@ -269,6 +269,8 @@ def check_parameter_space(family: "Family", null: Mapping[str, np.ndarray]) -> N
         outside = parameter.on_boundary(value)  # false for NaN
         if parameter.may_be_infinite:
             outside &= ~np.isposinf(value)
+        if parameter.tested_low:
+            outside &= value != parameter.low
         if outside.any():
             got = value[outside][0]
             edge = (

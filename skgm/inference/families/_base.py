@@ -65,6 +65,8 @@ class Parameter:
         Infinity is a legitimate estimate (the family then is its own limit) and upper end.
     at_low : str
         How to test that the parameter equals its lower end, where that can be done.
+    tested_low : bool
+        The lower end is a legitimate estimate, and a null hypothesis: `limit_root` tests it.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     may_be_infinite: bool = False
     at_low: str = ""
+    tested_low: bool = False
 
     def on_boundary(self, value: np.ndarray) -> np.ndarray:
         """Return which values lie on an end of the parameter space."""

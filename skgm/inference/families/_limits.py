@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._numerics.sandwich import columnwise_meat, errors_from_information, errors_from_sandwich
 from skgm._warnings import warn_user
 from skgm.inference._likelihood.model import Line
 from skgm.inference.families._numerical import NumericalFamily
@@ -13,7 +14,10 @@ from skgm.inference.families._statistics import Rows
 
 __all__ = [
     "check_estimate_off_edge",
+    "edge_errors",
+    "infinite_estimates",
     "irregular_end",
+    "limit_errors",
     "undetermined",
     "warn_edge_estimate",
 ]
@@ -56,6 +60,9 @@ def undetermined(family: Any, statistics: Any, params: Params) -> dict[str, np.n
         far = _is_far(family, params)
         for j, k in np.argwhere(far & ~flat):
             flat[j, k] = _is_level(family, statistics, params, far[j], j, k)
+    for k, p in enumerate(family.parameters):
+        if p.tested_low:  # its lower end is a legitimate estimate
+            flat[:, k] &= params[p.name] > p.low
     return {p.name: flat[:, k] for k, p in enumerate(family.parameters)}
 
 
@@ -224,3 +231,79 @@ def _power(
         high, low = family.log_density(rows, params)
         slope = (high - low) / np.log(near / nearer)
     return np.where(np.isneginf(low), np.inf, 1 + slope)
+
+
+# Standard errors where an estimate is infinite: those of the family in the limit.
+
+
+def infinite_estimates(family: Any, params: Params) -> dict[str, np.ndarray]:
+    """Return, by parameter that may be infinite, in which columns (d,) its estimate is."""
+    found = {p.name: np.isposinf(params[p.name]) for p in family.parameters if p.may_be_infinite}
+    return {name: where for name, where in found.items() if where.any()}
+
+
+def limit_errors(
+    family: Any,
+    statistics: Any,
+    params: Params,
+    cov: str,
+    rows: tuple[np.ndarray, np.ndarray | None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return standard errors with infinite parameters known: there the family is a smaller one.
+
+    Parameters
+    ----------
+    family : Family
+        Negative binomial or Student's t, or one of these with parameters fixed.
+    statistics : object
+        Its statistics.
+    params : dict of str to ndarray of shape (d,)
+        The estimate.
+    cov : {"model", "observed", "robust"}
+        The kind of covariance.
+    rows : tuple of ndarray, default=None
+        The table and its weights, for "robust".
+
+    Returns
+    -------
+    errors : dict of str to ndarray of shape (d,)
+        NaN where the estimate is infinite.
+    """
+    infinite = infinite_estimates(family, params)
+    if cov == "model":
+        information = family.information(params)
+    else:
+        information = family.observed_information(statistics, params)
+    information = np.array(information)
+    for k, parameter in enumerate(family.parameters):
+        where = infinite.get(parameter.name)
+        if where is not None:  # the score in it vanishes, and with it its row and column
+            information[where, k], information[where, :, k] = 0.0, 0.0
+            information[where, k, k] = 1.0
+    if cov == "robust":
+        assert rows is not None
+        meat = columnwise_meat(lambda part: family.score(part, params), *rows)
+        errors = errors_from_sandwich(information, meat, statistics.n)
+    else:
+        errors = errors_from_information(information, statistics.n)
+    return {
+        p.name: np.where(infinite.get(p.name, False), np.nan, errors[:, k])
+        for k, p in enumerate(family.parameters)
+    }
+
+
+def edge_errors(
+    family: Any, statistics: Any, params: Params, edge: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return standard errors with parameters on an edge known, NaN for these."""
+    with np.errstate(all="ignore"):  # the slopes at an edge
+        information = np.array(family.observed_information(statistics, params))
+    for k, p in enumerate(family.parameters):
+        where = edge[p.name]
+        information[where, k], information[where, :, k] = 0.0, 0.0
+        information[where, k, k] = 1.0
+    errors = errors_from_information(information, statistics.n)
+    return {
+        p.name: np.where(edge[p.name], np.nan, errors[:, k])
+        for k, p in enumerate(family.parameters)
+    }

@@ -204,8 +204,8 @@ class NumericalFamily(SmoothFamily):
     def profile_interval(
         self, name: str, statistics: Rows, params: Params, level: float
     ) -> Interval:
-        surface = family_surface(self, lambda p: p[name], statistics, params)
         try:
+            surface = family_surface(self, lambda p: p[name], statistics, params)
             low, high = profile_ends(surface, level, only_reached=True)
         except ValueError:  # the path was lost, or ran to an edge: bracket the ends
             low, high = super().profile_interval(name, statistics, params, level)
