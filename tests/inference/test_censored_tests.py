@@ -72,7 +72,7 @@ def test_zero_weight_rows_are_absent_with_their_events():
 @pytest.mark.parametrize("test", [score_test, likelihood_ratio_test, wald_test])
 def test_forgotten_events_are_refused(test):
     fitted = MLEDensity("exponential").fit(TIMES, event=EVENT)
-    with pytest.raises(ValueError, match="pass their event="):
+    with pytest.raises(ValueError, match="fitted with event="):
         test(fitted, TIMES, {"rate": 0.05})
 
 
