@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         make_density_pipeline,
     )
     from skgm.diffusion import DDPM, NoiseSchedule
-    from skgm.evidence import TableReport, report
+    from skgm.evidence import PrivacyAudit, TableReport, privacy_audit, report
     from skgm.inference import (
         ConfidenceIntervals,
         MLEDensity,
@@ -80,6 +80,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "NCELanguageModel",
     "NoiseSchedule",
     "PooledEstimates",
+    "PrivacyAudit",
     "ProfileDisplay",
     "QQDisplay",
     "RankingDisplay",
@@ -98,6 +99,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "likelihood_ratio_test",
     "make_density_pipeline",
     "pool",
+    "privacy_audit",
     "rank_families",
     "report",
     "score_test",
@@ -118,7 +120,7 @@ _HOME = {
         "make_density_pipeline",
     ),
     "diffusion": ("DDPM", "NoiseSchedule"),
-    "evidence": ("TableReport", "report"),
+    "evidence": ("PrivacyAudit", "TableReport", "privacy_audit", "report"),
     "inference": (
         "ConfidenceIntervals",
         "MLEDensity",

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Finding", "find_faults"]
+__all__ = ["ALPHA", "FALSE_ALARMS", "Finding", "copy_findings", "find_faults"]
 
 # Chance that a faithful table gets any warning at all, shared by the kinds of checks.
 FALSE_ALARMS = 0.001
 _N_KINDS = 10
-_ALPHA = FALSE_ALARMS / _N_KINDS
+ALPHA = FALSE_ALARMS / _N_KINDS
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def find_faults(parts: Any) -> tuple[Finding, ...]:
     shifted = list(_margin_findings(parts))
     odd = {column for finding in shifted for column in finding.columns}
     specific = [
-        *_copy_findings(parts),
+        *copy_findings(parts),
         *shifted,
         *_pair_findings(parts, odd),
         *_special_findings(parts, odd),
@@ -58,9 +58,10 @@ def find_faults(parts: Any) -> tuple[Finding, ...]:
     return (*ranked, *sorted(general, key=lambda finding: -finding.severity))
 
 
-def _copy_findings(parts: Any) -> Iterator[Finding]:
+def copy_findings(parts: Any) -> Iterator[Finding]:
+    """Yield what is wrong with copies and near copies."""
     copies, nearest = parts.copies, parts.nearest
-    if copies.pvalue < _ALPHA:
+    if copies.pvalue < ALPHA:
         where = ", ".join(map(str, copies.rows[:10])) + (", ..." if copies.n_exact > 10 else "")
         text = (
             f"{_rows(copies.n_exact)} copied: {_are(copies.n_exact)} equal to a real row in every "
@@ -70,14 +71,14 @@ def _copy_findings(parts: Any) -> Iterator[Finding]:
         yield Finding(text, "copies", (), 2.0)
     if nearest is None:
         return
-    if nearest.pvalue < _ALPHA:
+    if nearest.pvalue < ALPHA:
         text = (
             f"Synthetic rows lie too close to the training rows: {nearest.share:.1%} of them are "
             f"nearer to a training row than to any held-out row (interval {nearest.low:.1%} to "
             f"{nearest.high:.1%}), where 50% would give nothing away."
         )
         yield Finding(text, "copies", (), 1.9)
-    elif nearest.near_pvalue < _ALPHA:
+    elif nearest.near_pvalue < ALPHA:
         text = (
             f"{nearest.near:.1%} of the synthetic rows nearly repeat a training row: they are as "
             f"near to one as only {nearest.near_expected:.1%} of the held-out rows are."
@@ -98,7 +99,7 @@ def _margin_findings(parts: Any) -> Iterator[Finding]:
         names = ", ".join(map(repr, parts.lacking[:10]))
         text = f"The synthetic table lacks columns of the real one: {names}."
         yield Finding(text, "margins", parts.lacking, 1.7)
-    alpha = _ALPHA / max(len(parts.margins), 1)
+    alpha = ALPHA / max(len(parts.margins), 1)
     for margin in parts.margins:
         lost = margin.lost_pvalue < alpha
         if not (margin.pvalue < alpha or lost):
@@ -131,7 +132,7 @@ def _margin_text(margin: Any) -> str:
 
 
 def _pair_findings(parts: Any, odd: set[Any]) -> Iterator[Finding]:
-    alpha = _ALPHA / max(len(parts.margins), 1)
+    alpha = ALPHA / max(len(parts.margins), 1)
     for found in parts.associations:
         if not found.pvalue < alpha:
             continue
@@ -159,7 +160,7 @@ _SPECIAL = {
 
 
 def _special_findings(parts: Any, odd: set[Any]) -> Iterator[Finding]:
-    alpha = _ALPHA / max(len(parts.special), 1)
+    alpha = ALPHA / max(len(parts.special), 1)
     found = [entry for entry in parts.special if entry.pvalue < alpha]
     fine = [entry for entry in found if entry.kind == "decimals"]
     for entry in found:
@@ -182,7 +183,7 @@ def _special_findings(parts: Any, odd: set[Any]) -> Iterator[Finding]:
 
 def _row_findings(parts: Any) -> Iterator[Finding]:
     test = parts.classifier
-    if test is not None and test.pvalue < _ALPHA:
+    if test is not None and test.pvalue < ALPHA:
         names = [name for name, loss in test.columns[:3] if loss > 0.005]
         by = f", by {', '.join(map(repr, names))} above all" if names else ""
         text = (
@@ -201,7 +202,7 @@ def _row_findings(parts: Any) -> Iterator[Finding]:
 
 def _utility_findings(parts: Any) -> Iterator[Finding]:
     use = parts.utility
-    if use is not None and use.pvalue < _ALPHA and use.synthetic < use.real:
+    if use is not None and use.pvalue < ALPHA and use.synthetic < use.real:
         text = (
             f"Trees trained on synthetic rows predict {use.target!r} worse than trees trained on "
             f"real ones: {use.measure} {use.synthetic:.3f} and {use.real:.3f}."
@@ -216,13 +217,13 @@ def _density_findings(parts: Any) -> Iterator[Finding]:
         yield Finding(text, "likelihood", (), 0.9)
     if nats is not None:
         for name, found in nats.comparisons.items():
-            if found.high < 0 and found.pvalue < _ALPHA:
+            if found.high < 0 and found.pvalue < ALPHA:
                 text = (
                     f"The density predicts held-out rows worse than {name}: by "
                     f"{-found.difference:.3g} nats per row ({-found.high:.3g} to {-found.low:.3g})."
                 )
                 yield Finding(text, "likelihood", (), 0.8)
-    alpha = _ALPHA / max(len(parts.calibration), 1)
+    alpha = ALPHA / max(len(parts.calibration), 1)
     for found in parts.calibration:
         if found.pvalue < alpha:
             side = float(np.mean(np.abs(np.array(found.transforms) - 0.5)))

@@ -1,7 +1,7 @@
 """TableReport: what is right and wrong about a synthetic table, and how sure that is."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from skgm.evidence._likelihood import Calibration, HeldOut, calibrate_conditiona
 from skgm.evidence._margins import Margin, Special, compare_margins, special_values
 from skgm.evidence._page import page
 from skgm.evidence._pairs import Association, Pair, compare_associations, compare_pairs
-from skgm.evidence._tables import read_tables
+from skgm.evidence._tables import plain, read_tables
 from skgm.tables._validation import check_level
 
 __all__ = ["TableReport", "report"]
@@ -225,7 +225,7 @@ class TableReport:
             *("warnings", "margins", "pairs", "associations", "special", "copies", "nearest"),
             *("classifier", "energy", "utility", "likelihood", "calibration"),
         )
-        return dict(_plain(found | {name: getattr(self, name) for name in parts}))
+        return dict(plain(found | {name: getattr(self, name) for name in parts}))
 
     def to_html(self, path: Any = None, *, title: str = _TITLE, n_columns: int = 12) -> str:
         """Write the report as one page of HTML, which needs no network and no other file.
@@ -353,23 +353,6 @@ def _badness(pair: Pair) -> tuple[float, float]:
 def _mean(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value if value is None else str(value)
 
 
 def _escaped(text: str) -> str:

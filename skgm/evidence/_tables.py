@@ -1,6 +1,6 @@
 """Reads the tables of a report as columns that compare: numbers, or codes of categories."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 import narwhals as nw
@@ -265,3 +265,20 @@ def places(known: np.ndarray, x: np.ndarray) -> np.ndarray:
         return np.full(len(x), 0.5)
     below = np.searchsorted(known, x, side="left") + np.searchsorted(known, x, side="right")
     return np.asarray(below / (2.0 * len(known)))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value if value is None else str(value)
