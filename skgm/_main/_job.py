@@ -22,7 +22,7 @@ from skgm._main._report import (
     table_lines,
 )
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
-from skgm._main._split import Split, split_table, spread
+from skgm._main._split import FOLDS_UP_TO, Split, split_table, spread
 from skgm._main._table import Table, default_table, read_table, write_rows
 
 __all__ = ["run"]
@@ -184,16 +184,19 @@ def _write(
     path: Path,
     step: Any,
 ) -> Iterator[str]:
+    from sklearn.base import clone
+
     rng = np.random.default_rng(options.random_state)
     frame = table.frame
-    if options.is_quick and len(frame) > QUICK_ROWS:
-        frame = frame.sample(QUICK_ROWS, random_state=options.random_state)
-        yield f"note: {winner.name} is fitted to {QUICK_ROWS} rows (--quick)"
-    step(f"fitting {winner.name} to {len(frame)} rows")
-    rows = frame
-    if not MODELS[winner.name].reads_cells:
-        rows = spread(frame, table.frame, rng, table.is_numeric)
-    density, _ = quietly(f"fitting {winner.name} to all rows", winner.unfitted.fit, rows)
+    density = winner.density
+    if options.is_quick and len(split.train) > FOLDS_UP_TO:
+        yield f"note: {winner.name} is fitted to the {len(split.train)} training rows (--quick)"
+    else:
+        step(f"fitting {winner.name} to {len(frame)} rows")
+        rows = frame
+        if not MODELS[winner.name].reads_cells:
+            rows = spread(frame, table.frame, rng, table.is_numeric)
+        density, _ = quietly(f"fitting {winner.name} to all rows", clone(density).fit, rows)
     n_samples = len(table.frame) if options.n_samples is None else options.n_samples
     draw = density.sample
     drawn, _ = quietly(f"sampling from {winner.name}", draw, n_samples, options.random_state)

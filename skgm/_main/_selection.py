@@ -22,11 +22,11 @@ class Fitted:
 
     `cv_score` is the mean held-out log-density over the folds, NaN where there was nothing to
     choose; `log_density` that of each test row; both in nats. `chosen` says what the grid search
-    chose, and `unfitted` is the estimator with it.
+    chose, and `density` is the fitted density with it.
     """
 
     name: str
-    unfitted: Any
+    density: Any
     cv_score: float
     log_density: np.ndarray
     chosen: str = ""
@@ -56,7 +56,7 @@ def fit_model(name: str, split: Split, setting: Setting, *, alone: bool = False)
     log_density = best.score_samples(test)
     if not (log_density < np.inf).all():  # -inf is honest: zero density
         raise ValueError("its log-density of held-out rows is NaN or +inf")
-    return Fitted(name, clone(best), cv_score, log_density, chosen)
+    return Fitted(name, best, cv_score, log_density, chosen)
 
 
 def fit_baselines(split: Split, random_state: int) -> list[Fitted]:

@@ -18,6 +18,7 @@ from skgm._main._layout import Hints, Layout, read_bytes, read_cells
 __all__ = ["Table", "default_table", "listed", "read_table", "write_rows"]
 
 MOST_CATEGORIES = 255
+MIN_REGISTER, NEARLY_UNIQUE = 20, 0.9  # rows, and the share of them that differ
 NEARLY_ALL = 0.5  # of the rows: a column of as many texts names rows
 _IDENTITY = re.compile(
     r"(.*[_ .-])?(id|ids|uuid|guid|key|index|idx|nr|no|row|rownames?|number)"
@@ -211,6 +212,11 @@ def _set_aside(
         yield f"column {name!r} counts the rows from {start}; it is given back anew (--keep {name})"
     else:
         why = _identity(known, style, len(column), name)
+        if not why and style.kind == "whole" and _is_register(known, place, table):
+            why = (
+                f"holds {n_values} different whole numbers that run on from an offset and follow "
+                "no other column, so it names rows and is left out"
+            )
         if why:
             left.append(name)
             yield f"column {name!r} {why} (--keep {name})"
@@ -251,6 +257,28 @@ def _identity(known: Any, style: Style, n_rows: int, name: str) -> str:
     if distinct and name != "x0" and _IDENTITY.fullmatch(name):
         return f"holds {n_values} different whole numbers, so it names rows and is left out"
     return ""
+
+
+def _is_register(known: Any, place: int, table: Table) -> bool:
+    """Tell whether whole numbers are those of a register, such as hospital numbers.
+
+    Nine in ten differ, all have five digits or more, the middle half of them lies within a tenth of
+    the median, and their ranks have no correlation of a half with the number of the row or another
+    column of numbers (a time, a pressure in pascals).
+    """
+    values = known.to_numpy(dtype=np.float64)
+    few = len(values) < MIN_REGISTER or known.nunique() < NEARLY_UNIQUE * len(values)
+    if few or values.min() < 10_000:
+        return False
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    if high - low > middle / 10:
+        return False
+    ranks, frame = known.astype(float).rank(), table.frame.loc[known.index]
+    names = [n for n, style in table.styles.items() if style.kind in ("real", "whole")]
+    others = frame[[n for n in names if n != table.columns[place]]].astype(float)
+    others = others.loc[:, others.nunique() > 1].rank()
+    others["row"] = np.arange(len(others))
+    return bool((others.corrwith(ranks).abs() < 0.5).all())
 
 
 def _code_notes(frame: Any, styles: dict[str, Style]) -> Iterator[str]:

@@ -327,7 +327,9 @@ def _fit_classifier(
         options = {"sample_weight": weight[~held]} if takes_weight else {}
         return model.fit(features[~held], right[~held], **options)
 
-    _, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    models, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    if len(models) == 1:  # of many rows; the tenth that it has not seen would hardly change it
+        return models[0], shrinkage
     return fit(np.zeros(len(rows), dtype=bool)), shrinkage
 
 

@@ -133,6 +133,11 @@ CLEANED = {
         "rw",
         "30 different whole numbers, so it names rows and is left out (--keep id)",
     ),
+    "a register without a name": (
+        csv(530_101 + 37 * RNG.permutation(N), SIZE, COUNT, names="hab"),
+        "rw",
+        "run on from an offset and follow no other column, so it names rows and is left out",
+    ),
     "user names": (csv([f"u{i}" for i in range(N)], SIZE, names=["user", "a"]), "r", "--keep user"),
     "titles": ("Report\nof 2023\n\n" + PLAIN, "rwc", "titles ('Report')"),
     "comments": ("# made by x\n# in m\n" + PLAIN, "rwc", "begin with #"),
@@ -161,6 +166,20 @@ def test_it_is_cleaned(tmp_path, name):
     write_rows(table.frame, table, tmp_path / "again.csv")
     again = read_table(str(tmp_path / "again.csv"))
     pd.testing.assert_frame_equal(again.frame, table.frame)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        20_011 + 4001 * RNG.permutation(N),  # spread as widely as a measurement
+        1_700_000_000 + 61 * np.arange(N),  # times of the rows
+        530_101 + np.floor(900 * (SIZE - SIZE.min())),  # follows a column of numbers
+        900 + RNG.permutation(N),  # counts
+    ],
+)
+def test_numbers_that_may_be_measurements_are_kept(tmp_path, values):
+    table = read(tmp_path, csv(values.astype(int), SIZE, names=["b", "a"]))
+    assert "left out" not in "".join(table.notes)
 
 
 @pytest.mark.parametrize(
