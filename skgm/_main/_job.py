@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def run(options: Options) -> Iterator[str]:
         yield ""
         # Rounded: of models that agree but for rounding errors, the first is to win everywhere.
         winner = max(models, key=lambda fitted: round(fitted.cv_score, 6))
+        winner, said = _final(winner, table, options, split, step)
+        yield from said
         yield from _write(winner, baselines, table, options, path, step)
 
 
@@ -176,6 +179,25 @@ def _intervals(frame: Any, level: float) -> Any:
     return density.confidence_intervals(level, method="robust", X=frame)
 
 
+def _final(
+    winner: Fitted, table: Table, options: Options, split: Split, step: Any
+) -> tuple[Fitted, list[str]]:
+    """Return the winner fitted to all rows, or as it is where time is short; and what to say."""
+    from sklearn.base import clone
+
+    n_rows = len(split.train)
+    if options.is_quick and n_rows > FOLDS_UP_TO:
+        return winner, [f"note: {winner.name} is fitted to the {n_rows} training rows (--quick)"]
+    rows = table.frame
+    step(f"fitting {winner.name} to {len(rows)} rows")
+    if not MODELS[winner.name].reads_cells:
+        rng = np.random.default_rng(options.random_state)
+        rows = spread(rows, table.frame, rng, table.is_numeric)
+    fit = clone(winner.density).fit
+    density, _ = quietly(f"fitting {winner.name} to all rows", fit, rows)
+    return replace(winner, density=density), []
+
+
 def _write(
     winner: Fitted,
     baselines: list[Fitted],
@@ -184,21 +206,9 @@ def _write(
     path: Path,
     step: Any,
 ) -> Iterator[str]:
-    from sklearn.base import clone
-
     rng = np.random.default_rng(options.random_state)
-    frame = table.frame
-    density = winner.density
-    if options.is_quick and len(split.train) > FOLDS_UP_TO:
-        yield f"note: {winner.name} is fitted to the {len(split.train)} training rows (--quick)"
-    else:
-        step(f"fitting {winner.name} to {len(frame)} rows")
-        rows = frame
-        if not MODELS[winner.name].reads_cells:
-            rows = spread(frame, table.frame, rng, table.is_numeric)
-        density, _ = quietly(f"fitting {winner.name} to all rows", clone(density).fit, rows)
     n_samples = len(table.frame) if options.n_samples is None else options.n_samples
-    draw = density.sample
+    draw = winner.density.sample
     drawn, _ = quietly(f"sampling from {winner.name}", draw, n_samples, options.random_state)
     synthetic = _with_holes(drawn, table, rng)
     writers: dict[Path, Writer] = {path: partial(write_rows, synthetic, table)}
