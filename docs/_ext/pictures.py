@@ -1,4 +1,7 @@
-"""Pictures of the pages that the build draws itself, from data that ship with scikit-learn."""
+"""Pictures of the pages that the build draws itself, from data that ship with scikit-learn.
+
+``python docs/_ext/pictures.py`` draws the one that README shows, docs/_static/readme.png.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -59,13 +62,24 @@ def draw_all(app: Any) -> None:
         path = folder / name
         if path.exists() and path.stat().st_mtime > Path(__file__).stat().st_mtime:
             continue
-        with plt.style.context("skgm.plotting.skgm"), matplotlib.rc_context({"svg.hashsalt": name}):
-            draw()
-            plt.savefig(path, metadata={"Date": None})
-            plt.close()
+        draw_to(path, draw, metadata={"Date": None})
+
+
+def draw_to(path: Path, draw: Callable[[], None], **options: Any) -> None:
+    """Write one picture in the style of the library."""
+    salt = {"svg.hashsalt": path.name}
+    with plt.style.context("skgm.plotting.skgm"), matplotlib.rc_context(salt):
+        draw()
+        plt.savefig(path, **options)
+        plt.close()
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Draw before the pages are read."""
     app.connect("builder-inited", draw_all)
     return {"parallel_read_safe": True}
+
+
+if __name__ == "__main__":
+    readme = Path(__file__).parents[1] / "_static" / "readme.png"
+    draw_to(readme, draw_front, dpi=110, facecolor="white")

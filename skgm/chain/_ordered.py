@@ -13,11 +13,14 @@ from scipy.special import logsumexp
 
 from skgm._numerics.importance import systematic_picks
 from skgm._parallel import ordered_map
+from skgm._sklearn import limit_openmp_threads
 from skgm.chain._factor import Factor, Training, column_features, fit_factor
 from skgm.chain._splits import Splits
 from skgm.tables._margins import Margin
 
 __all__ = ["OrderedChain"]
+
+_FEW_ROWS = 10_000  # below, threads within a tree wait for one another longer than they work
 
 _BLOCK = 20_000  # rows at a time
 _OF_FACTORS = ("model", "shift", "shrinkage", "chosen")
@@ -51,10 +54,12 @@ class OrderedChain:
         """Fit a factor to every column given those before it, `n_jobs` of them at a time."""
         columns = [column_features(coded[:, j], margins[j]) for j in order]
         first = _start(before, len(coded))
+        n_threads = 1 if len(coded) < _FEW_ROWS else None
 
         def fit(place: int) -> Factor:
             prefix = np.hstack([first, *columns[:place]])
-            return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
+            with limit_openmp_threads(n_threads):
+                return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
 
         places = reversed(range(len(order)))  # the last columns take longest
         factors = list(ordered_map(fit, places, n_jobs=n_jobs, threads=True))

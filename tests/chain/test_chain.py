@@ -1,6 +1,7 @@
 """DensityChain: exact on tables whose truth is known, with categories, atoms, holes, conditions."""
 
 import itertools
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skgm import DensityChain
 from skgm.chain._factor import Training, fit_factor
@@ -181,6 +183,24 @@ def test_calibration_keeps_the_margins():
     gaps = [np.abs(c.sample(3000, random_state=0).mean(axis=0) - X.mean(axis=0)) for c in chains]
     assert (gaps[0] / X.std(axis=0)).max() < 0.05
     assert gaps[0].mean() <= gaps[1].mean() + 0.01
+
+
+class CountsThreads(LogisticRegression):
+    """Logistic regression that notes on how many OpenMP threads it was fitted."""
+
+    threads: ClassVar[list] = []
+
+    def fit(self, X, y, sample_weight=None):
+        found = threadpool_info()
+        self.threads += [one["num_threads"] for one in found if one["user_api"] == "openmp"]
+        return super().fit(X, y, sample_weight)
+
+
+def test_few_rows_are_fitted_on_one_thread():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    with threadpool_limits(2, user_api="openmp"):
+        DensityChain(CountsThreads(), n_orders=1, random_state=0).fit(X)
+    assert set(CountsThreads.threads) == {1}
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), LogisticRegression(C=0.1)])
