@@ -45,6 +45,15 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "plot_gallery": True,
+    "reset_modules": ("matplotlib", "results.use_style"),
+    "subsection_order": [
+        "../examples/tables",
+        "../examples/parameters",
+        "../examples/densities",
+        "../examples/rbm",
+        "../examples/methods",
+    ],
+    "nested_sections": False,
     "doc_module": ("skgm",),
     "backreferences_dir": "api/generated/backreferences",
 }

@@ -13,7 +13,7 @@ import skgm
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "skgm").rglob("*.py"))
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 MAX_MODULE, MAX_FUNCTION, MAX_EXAMPLE, MAX_BASES = 650, 40, 60, 2
 

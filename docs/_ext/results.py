@@ -18,7 +18,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-__all__ = ["ResultsDirective", "read_result", "setup"]
+__all__ = ["ResultsDirective", "read_result", "setup", "use_style"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = r"[+-]?\d*\.?\d+(?:e[+-]?\d+)?"
@@ -162,6 +162,11 @@ class ResultsDirective(SphinxDirective):
         except (KeyError, IndexError) as error:
             raise self.error(f"the chart of {name} lacks {error}") from error
         return nodes.image(uri=f"/{picture}", alt=self.options["title"], classes=["chart"])
+
+
+def use_style(gallery_conf: dict[str, Any], name: str) -> None:
+    """Give an example of the gallery the style sheet of these pages."""
+    plt.style.use("skgm.plotting.skgm")
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -1,6 +1,6 @@
 """
-A synthetic copy of a table
-===========================
+A synthetic copy of a medical table, judged by two classifiers
+==============================================================
 
 Records of tumours hold numbers, whole numbers and categories. A diffusion model, fitted to half of
 them as they are, draws a table of the same columns and dtypes. Two classifiers judge it: one
@@ -47,7 +47,7 @@ for name, rows in {"real": train, "drawn": drawn, "shuffled": shuffled}.items():
 names = ["radius", "area", "texture", "concavity"]
 fig, axes = plt.subplots(4, 4, figsize=(9, 8), layout="constrained")
 for (i, j), axis in np.ndenumerate(axes):
-    for rows, colors, shown in ((unseen, ["C0", "navy"], i > j), (drawn, ["C1", "brown"], i < j)):
+    for rows, colors, shown in ((unseen, ["C0", "C5"], i > j), (drawn, ["C1", "C3"], i < j)):
         if shown:
             color = np.take(colors, rows["diagnosis"] == "malignant")
             axis.scatter(rows[names[j]], rows[names[i]], s=5, c=color)

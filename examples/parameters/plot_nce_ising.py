@@ -1,6 +1,6 @@
 """
-Intervals for a model whose normalizer nobody knows
-===================================================
+Intervals for a model with an unknown normalizer
+================================================
 
 A pairwise Ising model is easy to write down up to its normalizing constant, a sum over
 :math:`2^d` states. Told from noise, the constant is one more parameter, with a standard error.

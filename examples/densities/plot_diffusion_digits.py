@@ -1,6 +1,6 @@
 """
-Handwritten digits, class by class
-==================================
+Handwritten digits, drawn class by class
+========================================
 
 A diffusion model learns the ten classes of scikit-learn's digits from half of them, and draws new
 ones. Samples can fail in ways that the eye does not see: they may repeat training rows, or be less
@@ -43,7 +43,7 @@ rows = {
     "drawn": drawn,
     "drawn, max_iter=2000": raw.sample(y=labels, random_state=0),
 }
-for (name, table), style in zip(rows.items(), ("k", "C0.", "C1.")):
+for (name, table), style in zip(rows.items(), ("0.5", "C0.", "C1.")):
     axis.semilogy((((table - means) @ directions.T) ** 2).mean(axis=0), style, label=name)
 axis.set(xlabel="direction", ylabel="variance within classes", ylim=(1e-2, None))
 axis.legend()

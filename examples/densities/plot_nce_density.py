@@ -1,6 +1,6 @@
 """
-A classifier becomes a density
-==============================
+A classifier of data and noise becomes a density
+================================================
 
 Noise whose density is known, a classifier that tells the data from it, and their product: a
 normalized density, with an error bar on its normalizer.

@@ -1,6 +1,6 @@
 """
-Overfitting, seen by the free energy
-====================================
+The free energy shows overfitting when log Z is unknown
+=======================================================
 
 Where log Z is unknown, the *difference* in free energy between rows is exact: log Z cancels. A gap
 that opens between training rows and others tells of overfitting, at every epoch, for two matrix
@@ -45,7 +45,7 @@ class FreeEnergyGap:
 # 200 rows are few for 14 hidden units. Weight decay keeps the gap small, and the likelihood of
 # other rows does not fall again.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-for decay, color in ((0.0, "tab:red"), (0.01, "tab:blue")):
+for decay, color in ((0.0, "C3"), (0.01, "C0")):
     monitor = FreeEnergyGap()
     machine = BernoulliRBMCD(14, weight_decay=decay, n_iter=250, random_state=0)
     machine.set_callbacks(monitor).fit(train)

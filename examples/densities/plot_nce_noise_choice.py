@@ -1,6 +1,6 @@
 """
-Which noise?
-============
+Noise close to the data is good, noise far away fails
+=====================================================
 
 Noise-contrastive estimation tells data from noise, and what it learns depends on the noise. "Noise
 too similar to the data leaves nothing to learn" is often said and wrong: noise like the data is
@@ -43,7 +43,7 @@ for name, noise in noises.items():
 shifts = np.linspace(0, 3.5, 8)
 grid = np.linspace(-5, 10, 300)
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-left.plot(grid, stats.norm.pdf(grid), "k", lw=2, label="data")
+left.plot(grid, stats.norm.pdf(grid), "gray", lw=2, label="data")
 for name, noise in noises.items():
     left.plot(grid, stats.norm.pdf(grid, *noise), "--", label=name)
 left.set(xlabel="x", ylabel="density")

@@ -1,6 +1,6 @@
 """
-The score field of two moons
-============================
+The score field of two moons, without a normalizer
+==================================================
 
 A kernel exponential family is a Gaussian times the exponential of a smooth function. Score
 matching fits the function without the normalizer, and its gradient field comes for free.

@@ -1,6 +1,6 @@
 """
 Explicit and implicit score matching differ by a constant
-==========================================================
+=========================================================
 
 The explicit loss compares a model's score function with that of the data, which nobody knows.
 The implicit loss needs only the rows, and is the same function of the parameters up to a constant.

@@ -1,6 +1,6 @@
 """
-The profile of a shape
-======================
+What twelve numbers say about a shape parameter
+===============================================
 
 Twelve wines of one cultivar, their malic acid, and a Weibull distribution. What do twelve numbers
 say about its shape, and about the share of wines above 5 g/l? Several methods answer, and differ.
@@ -40,14 +40,14 @@ def share(p):
 cultivar = wine.data.loc[wine.target == 2, ["malic_acid"]].sample(frac=1, random_state=0)
 flat = {"solid_capstyle": "butt"}
 sizes = np.array([6, 9, 13, 19, 28, 40])
-for method, color, shift in (("wald", "tab:red", 0.97), ("profile", "tab:blue", 1.03)):
+for method, color, shift in (("wald", "C3", 0.97), ("profile", "C0", 1.03)):
     for n in sizes:
         few = MLEDensity("weibull").fit(cultivar[:n])
         interval = few.confidence_intervals(method=method, of={"share": share})
         label = method if n == sizes[0] else None
         right.plot([n * shift] * 2, interval["share"], color=color, lw=2, label=label, **flat)
         right.plot(n * shift, interval.estimate["share"], "o", color=color, ms=4)
-right.axhline(0, color="black", lw=0.8, ls=":")
+right.axhline(0, color="gray", lw=0.8, ls=":")
 right.set(title="Share of wines above 5 g/l", xlabel="number of wines", xscale="log")
 right.set_xticks(sizes, labels=[str(n) for n in sizes])
 right.set_xticks([], minor=True)

@@ -1,6 +1,6 @@
 """
-Positive data: a Gaussian that knows its bounds
-===============================================
+Positive data: a Gaussian that knows its bounds is not biased
+=============================================================
 
 Rows of a Gaussian with a negative entry are never seen. A Gaussian fitted as if they had not
 existed is biased however many rows there are; the normalizer of the right model is an orthant

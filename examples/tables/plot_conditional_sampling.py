@@ -1,6 +1,6 @@
 """
-Fill the holes, ask what if
-===========================
+Fill in missing values, and ask what if
+=======================================
 
 A joint density knows each column given the others. Behind a power transform, a normal density has
 skewed margins and curved regressions; its conditional draws come back in the original units.
@@ -32,13 +32,13 @@ for name, column in {"true": wine[y], "drawn": filled[y], "median in each hole":
 
 # %%
 # What if: wines of which only the alcohol content is known.
-asked = {12.0: "tab:blue", 13.0: "tab:purple", 14.0: "tab:red"}
+asked = {12.0: "C0", 13.0: "C4", 14.0: "C3"}
 question = wine.head(len(asked)) * np.nan
 question[x] = list(asked)
 answers = model.sample(4000, random_state=0, given=question)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-groups = {"complete": (~hidden, "0.65"), "drawn": (hidden, "tab:orange")}
+groups = {"complete": (~hidden, "0.65"), "drawn": (hidden, "C1")}
 for label, (rows, color) in groups.items():
     left.plot(filled.loc[rows, x], filled.loc[rows, y], "o", ms=4, color=color, label=label)
 left.set(xlabel="alcohol (%)", ylabel="color intensity", title="Holes filled")

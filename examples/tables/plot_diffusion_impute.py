@@ -1,6 +1,6 @@
 """
-Fill the holes by diffusion
-===========================
+Fill in missing values by diffusion
+===================================
 
 A diffusion model draws missing values given the observed ones: categories as categories, and as
 many different completions as are asked for. First a table, against scikit-learn's IterativeImputer,

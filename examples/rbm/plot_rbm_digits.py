@@ -1,6 +1,6 @@
 """
-Digits: filters, samples, halves filled in
-==========================================
+Digits: filters, samples, and halves filled in
+==============================================
 
 A restricted Boltzmann machine is a density: to be scored, sampled from, asked for missing halves.
 """

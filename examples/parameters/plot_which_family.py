@@ -1,6 +1,6 @@
 """
-Which family?
-=============
+Which family fits a column of positive numbers?
+===============================================
 
 A column of positive numbers and six families that might have made it. Information criteria rank
 them, a plot says whether the best is good, and a test says whether a parameter can be spared.

@@ -1,6 +1,6 @@
 """
-One step back
-=============
+One denoising step is a normal distribution in closed form
+==========================================================
 
 A diffusion model walks from noise to data. Each of its steps is an inference: where was the row one
 step ago, given where it is now and what the data are? The answer is a normal distribution in closed

@@ -1,6 +1,6 @@
 """
-From noise to two moons
-=======================
+From noise to two moons, step by step
+=====================================
 
 A diffusion model learns one thing, which way the data are from a noisy row, and from it draws rows
 and computes their density. On the way from noise to data the field shows what it knows.

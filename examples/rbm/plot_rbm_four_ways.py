@@ -1,6 +1,6 @@
 """
-A restricted Boltzmann machine four ways
-========================================
+One restricted Boltzmann machine, fitted in four ways
+=====================================================
 
 By maximum likelihood (ML), PCD, CD-1 and noise-contrastive estimation (NCE), told from coins.
 Hidden units may swap and flip: compare distributions, not weights; exactly, over all 256 rows.
@@ -54,6 +54,6 @@ left.bar(labels, variance, bottom=bias, label="variance")
 left.set(title="Divergence from the truth, nats per row", xlabel="seconds per fit (NCE after CD-1)")
 left.legend(loc="upper left")
 right.vlines(list("12345"), *np.transpose(ranges), lw=4)
-right.axhline(-log_p[0], color="k", ls="--")
+right.axhline(-log_p[0], color="gray", ls="--")
 right.set(title="log Z: intervals by NCE, truth dashed", xlabel="table")
 plt.show()

@@ -1,6 +1,6 @@
 """
-A mode that contrastive divergence cannot see
-=============================================
+Contrastive divergence cannot see a mode far from the data
+==========================================================
 
 Probability is a unit volume: what the data gain, others must lose. Contrastive divergence takes
 it only from where its short chains from the data go. Here a machine believes in a mode of its own,

@@ -1,6 +1,6 @@
 """
-A sparse graph, found by score matching
-=======================================
+Score matching finds a sparse graph of thirty columns
+=====================================================
 
 Thirty columns, each dependent on a few others given the rest. Extended BIC chooses the penalty,
 and the selected graph is refitted, so the entries are not shrunk; the graphical lasso, its penalty
@@ -48,7 +48,7 @@ places = np.column_stack([np.cos(angle), np.sin(angle)])
 fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
 for axis, (name, graph) in zip(axes, graphs.items()):
     for i, j in np.argwhere(np.triu(graph, 1)):
-        color = "tab:blue" if truth[i, j] else "tab:red"
+        color = "C0" if truth[i, j] else "C3"
         axis.plot(*places[[i, j]].T, color=color, linewidth=1)
     axis.plot(*places.T, "ko", markersize=4)
     axis.set(title=name, aspect="equal")

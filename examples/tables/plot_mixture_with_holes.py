@@ -1,6 +1,6 @@
 """
-Fit a mixture to a table with holes
-===================================
+Half of the entries are missing, and the groups are still found
+===============================================================
 
 Half of the entries are missing. Few rows are complete, and filling the holes with means tells a
 story that is not there. A mixture of Gaussians that integrates the holes out finds the groups all
@@ -36,9 +36,9 @@ figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, sharey=True)
 axes[0].scatter(*X[:, :2].T, s=4, color="0.5")
 axes[0].set_title("the truth")
 means = tables["holes filled with means"]
-axes[1].scatter(*means[:, :2].T, s=4, color="tab:red")
+axes[1].scatter(*means[:, :2].T, s=4, color="C3")
 axes[1].set_title("filled with means")
 imputed = fits["holes as they are"].impute(holes, random_state=0)
-axes[2].scatter(*imputed[:, :2].T, s=4, color="tab:blue")
+axes[2].scatter(*imputed[:, :2].T, s=4, color="C0")
 axes[2].set_title("drawn by the mixture")
 plt.show()

@@ -1,6 +1,6 @@
 """
-Intervals that cover
-====================
+Textbook intervals miss too often; these cover
+==============================================
 
 A 95% interval should hold the true value 95 times in 100. For a proportion or a spread the textbook
 interval, estimate ± 1.96 standard errors, does not. The coverages below are exact, not simulated.
@@ -41,14 +41,14 @@ def spread_coverage(method, m):
 
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-colors = {"wald": "tab:red", "profile": "tab:gray", "score": "tab:blue", "exact": "tab:green"}
+colors = {"wald": "C3", "profile": "gray", "score": "C0", "exact": "C2"}
 for method in ("wald", "score", "exact"):
     left.plot(p, proportion_coverage(method), color=colors[method], label=method, lw=1.3)
 for method in ("wald", "profile", "exact"):
     coverage = [spread_coverage(method, m) for m in sizes]
     right.plot(sizes, coverage, "o-", ms=4, color=colors[method], label=method)
 for axes in (left, right):
-    axes.axhline(level, color="black", lw=0.8, ls=":")
+    axes.axhline(level, color="gray", lw=0.8, ls=":")
     axes.legend(loc="lower center", ncols=3, frameon=False)
 left.set(title=f"Proportion, {n} rows", xlabel="true proportion", ylabel="coverage")
 right.set(title="Standard deviation of a normal sample", xlabel="number of rows", xscale="log")
