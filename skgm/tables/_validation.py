@@ -321,8 +321,8 @@ def check_no_overflow(values: Any, what: str, but: Collection[str] = ()) -> None
             continue
         if name not in but or np.isnan(value).any():
             raise ValueError(
-                f"The {what} overflow or underflow ({name} is not finite); rescale the columns "
-                "before fitting."
+                f"Numbers overflow or underflow in the {what} ({name} is not finite); rescale the "
+                "columns before fitting."
             )
 
 
