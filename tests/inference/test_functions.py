@@ -347,3 +347,24 @@ def test_two_functions_of_one_name_are_refused():
     fit = MLEDensity("normal").fit(X)
     with pytest.raises(ValueError, match="several functions of the same name"):
         fit.confidence_intervals(of=[lambda p: p["mu"], lambda p: p["sigma"]])
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "geometric"])
+def test_functions_of_probabilities_that_are_one_to_rounding(family):
+    """Fractional failures: the end of the logit is near 96, where 1 - p is 1e-42 and p is 1."""
+    values = {"bernoulli": [[1.0], [0.0]], "geometric": [[1.0], [2.0]]}[family]
+    model = MLEDensity(family).fit(values, sample_weight=[3.0, 0.02])
+    complement = MLEDensity("poisson").fit([[0.0], [1.0]], sample_weight=[3.0, 0.02])
+    assert np.log(complement.confidence_intervals(method="profile")["mu"][0]) < -90
+    for function in (
+        lambda p: np.log(p["p"] / (1 - p["p"])),
+        lambda p: math.log(p["p"]) - math.log(1 - p["p"]),
+        lambda p: 1 / (1 - p["p"]),
+    ):
+        with pytest.warns(UserWarning, match="upper end .* to rounding"):
+            low, high = model.confidence_intervals(of=function)["of"]
+        assert_allclose(low, function({"p": model.confidence_intervals(method="profile")["p"][0]}))
+        assert high == np.inf
+    with pytest.warns(UserWarning, match="lower end .* to rounding"):
+        assert model.confidence_intervals(of=lambda p: np.log1p(-p["p"]))["of"][0] == -np.inf
+    assert model.confidence_intervals(of=lambda p: p["p"] ** 2)["of"][1] == 1  # in silence

@@ -31,6 +31,7 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 _STEP = 2e-3
 _STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
+_ROUNDED = 1e-14  # distance from an upper end, relative, at which parameters have no digits left
 _NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
 _SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
 
@@ -203,7 +204,29 @@ def profile_function_interval(
                 there = family.restricted_near(statistics, null, params)
             there[parameter.name] = np.full_like(params[parameter.name], _NEARLY_INFINITE)
             edges.append(family_surface(family, function, statistics, params, there))
-    return profile_ends(surface, level, edges=edges, only_reached=bool(family.rounding))
+
+    def at_edge(theta: np.ndarray) -> np.ndarray:
+        high = np.array([parameter.high for parameter in family.parameters])
+        near = theta > high - _ROUNDED * np.abs(high)  # false where there is no end
+        there = family.full(family.unpack(np.where(near, high, theta)))
+        with np.errstate(all="ignore"):
+            limit = _limit_value(function, there)
+        return np.where(near.any(axis=1), limit, np.nan)
+
+    return profile_ends(
+        surface, level, edges=edges, only_reached=bool(family.rounding), at_edge=at_edge
+    )
+
+
+def _limit_value(function: OfParameters, params: Params) -> np.ndarray:
+    """Return the function on an edge of the space, infinite where it is not defined there."""
+    d = len(next(iter(params.values())))
+    given = {k: v[0] for k, v in params.items()} if d == 1 else dict(params)
+    try:
+        value = np.broadcast_to(np.asarray(function(given), dtype=np.float64), (d,))
+    except (ValueError, ArithmeticError):
+        return np.full(d, np.inf)
+    return np.where(np.isnan(value), np.inf, value)
 
 
 def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:

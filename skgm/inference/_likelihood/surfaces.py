@@ -41,6 +41,7 @@ def profile_ends(
     edges: Sequence[Surface] = (),
     *,
     only_reached: bool = False,
+    at_edge: Function | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where the profile paths downwards and upwards end at a confidence level, (d,) each.
 
@@ -58,6 +59,9 @@ def profile_ends(
     only_reached : bool, default=False
         Whether an end is refused at which the likelihood has not fallen enough: the path runs to
         an edge of the space that is not among `edges`, and might go on along it.
+    at_edge : callable, default=None
+        From parameters, (d, k), to the limits of the function, (d,), where a parameter is its upper
+        end to rounding, so that the path ended for want of digits; NaN elsewhere.
 
     Raises
     ------
@@ -85,6 +89,14 @@ def profile_ends(
                 f"{np.round(surface.params(end.point)[j], 6).tolist()}. Fix a parameter, or use "
                 "method='wald'."
             )
+    for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)) if at_edge is not None else ():
+        limit = at_edge(surface.params(end.point))
+        rounded = ~end.reached & ~np.isnan(limit)
+        limit = np.where(np.isinf(limit), sign * np.inf, limit)
+        moved = rounded & ~np.isclose(limit, ends[side], rtol=1e-9, atol=1e-9)
+        ends[side] = np.where(rounded, limit, ends[side])
+        if moved.any():
+            warn_user(_NO_DIGITS.format(("lower", "upper")[side]))
     for edge in edges:
         for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)):
             ran_away = ~end.reached & (surface.params(end.point) > _AWAY).any(axis=1)
@@ -262,6 +274,11 @@ _POLE = (
     "from one infinity to the other there, and values of the other sign are not rejected either. "
     "The interval holds the values on the estimate's side; take the interval of its reciprocal to "
     "see all of them."
+)
+_NO_DIGITS = (
+    "The {} end of the interval of the function lies where a parameter is the end of its space to "
+    "rounding; the function's limit there is given, which is too wide. Model the complement (1 - x) "
+    "instead: numbers near zero keep their digits."
 )
 _FLAT = (
     "Profile intervals of functions do not exist: the likelihood is flat at the estimate in some "
