@@ -182,6 +182,14 @@ class FamilyNull(TestedNull):
         """Return the parameters by name, shaped as in ``params_``."""
         return self.model._public(fit.params)
 
+    def slope(self, fit: FamilyFit) -> np.ndarray | None:
+        """Return the total score at a restricted fit; None where the null is none of theta."""
+        if self.special is not None or self.on_edge:
+            return None
+        with np.errstate(all="ignore"):
+            psi = flat_scores(self.family, self.rows, fit.params, self.statistics)
+        return np.asarray(psi.sum(axis=0) if self.weight is None else self.weight @ psi)
+
     def step(self, fit: FamilyFit, *, robust: bool) -> np.ndarray:
         """Return A^-1 U at a restricted fit."""
         return newton_step(*self._scores(fit, robust), self.weight)

@@ -136,6 +136,10 @@ class TestResult:
     signed_root : float or None
         Root of the statistic, positive where the data point above the null; None for more than
         one restriction.
+    multiplier : ndarray of shape (df,) or None
+        Lagrange multipliers of the restrictions at the restricted estimate, how fast the
+        log-likelihood would rise if they were loosened: the scores of the parameters that the null
+        holds. None for Wald tests, and where the null is no restriction of the parameters.
     """
 
     statistic: float
@@ -147,6 +151,7 @@ class TestResult:
     correction: str | None = None
     restricted_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     signed_root: float | None = field(default=None, repr=False)
+    multiplier: np.ndarray | None = field(default=None, repr=False)
 
     __test__ = False  # the name starts with Test; pytest must not collect it
 

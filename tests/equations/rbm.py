@@ -220,6 +220,26 @@ def rbm_phases_of_different_counts():
     return right, wrong, slope_in_weights(lambda p: mean_log_probability(p, short))
 
 
+@mistake("nce-preferred-for-z")
+def nce_preferred_for_z():
+    """CD-1 needs no Z: its step from sigmoids is that from ratios of masses of any scale."""
+    joint = Joint(MACHINE)
+    p_h = hidden_probabilities(DATA, MACHINE)
+    on = np.prod(np.where(joint.h, p_h[:, None, :], 1 - p_h[:, None, :]), axis=2)  # rows, hidden
+    p_v = visible_probabilities(joint.h, MACHINE)
+    visible = np.prod(np.where(joint.v[:, None], p_v, 1 - p_v), axis=2)  # visible, hidden
+    after = np.mean(on @ visible.T, axis=0)
+    model = np.einsum("s,sj,si->ji", after, hidden_probabilities(joint.v, MACHINE), joint.v)
+    mass = 1000 * np.exp(joint.log_mass.astype(float))
+    where = [int(np.flatnonzero((joint.v == row).all(axis=1))[0]) for row in DATA]
+    hidden_given = mass / mass.sum(axis=1, keepdims=True)
+    moved = np.mean(hidden_given[where], axis=0) @ (mass / mass.sum(axis=0)).T
+    unit_given = hidden_given @ joint.h
+    first = unit_given[where].T @ DATA / len(DATA)
+    truth = first - np.einsum("s,sj,si->ji", moved, unit_given, joint.v)
+    return data_phase() - model, data_phase() - exact_moments(MACHINE).product, truth
+
+
 @mistake("rbm-cd-called-the-gradient")
 def rbm_cd_called_the_gradient():
     """The mean CD-1 step: the model phase one Gibbs step away from the data."""

@@ -454,3 +454,19 @@ def test_goodness_of_fit_of_categories_is_pearsons():
     assert_allclose(equal.statistic, g, rtol=1e-8)
     pearson = score_test(MLEDensity(family), x, (R, 0.0))
     assert_allclose(pearson.statistic, stats.chisquare([a, b]).statistic, rtol=1e-8)
+
+
+@pytest.mark.parametrize("test", [score_test, likelihood_ratio_test])
+def test_multiplier_is_the_score_of_what_is_held(test):
+    """It tells which way the likelihood rises; statsmodels results and critics have their own."""
+    x = data("gamma", n=30, d=2)
+    result = test(MLEDensity("gamma"), x, {"shape": [1.0, np.nan]})
+    restricted = result.restricted_params
+    step = 1e-5 * np.array([1.0, 0.0])
+    up, down = (
+        stats.gamma.logpdf(x, restricted["shape"] + s * step, scale=restricted["scale"]).sum()
+        for s in (1, -1)
+    )
+    assert_allclose(result.multiplier, [(up - down) / 2e-5], rtol=1e-5)
+    assert result.multiplier[0] * result.signed_root > 0
+    assert wald_test(MLEDensity("gamma"), x, {"shape": [1.0, np.nan]}).multiplier is None

@@ -60,6 +60,7 @@ def outcome(
     correction: str | None = None,
     restricted_params: Any = None,
     on_edge: bool = False,
+    multiplier: np.ndarray | None = None,
 ) -> TestResult:
     """Return the result of a test with this chi-square statistic."""
     if not np.isfinite(statistic):
@@ -70,8 +71,9 @@ def outcome(
     root = None if sign is None else sign * float(np.sqrt(max(statistic, 0.0)))
     shown = statistic if alternative == "two-sided" or root is None else root
     pvalue = tail_probability(shown, df, alternative, on_edge=on_edge)
+    under = restricted_params or {}
     return TestResult(
-        shown, df, pvalue, method, null, alternative, correction, restricted_params or {}, root
+        shown, df, pvalue, method, null, alternative, correction, under, root, multiplier
     )
 
 
@@ -174,6 +176,10 @@ class WaldNull(ABC):
         """Return the parameters of a restricted fit by name."""
         return {}
 
+    def multiplier(self, fit: Any) -> np.ndarray | None:
+        """Return the Lagrange multipliers of the restrictions at a restricted fit, if known."""
+        return None
+
     def wald(self, *, robust: bool = False) -> TestResult:
         """Return the Wald test; eq. wald-test."""
         with in_range():
@@ -210,6 +216,7 @@ class WaldNull(ABC):
             sign=sign,
             alternative=self.alternative,
             restricted_params=None if fit is None else self.params(fit),
+            multiplier=None if fit is None else self.multiplier(fit),
             on_edge=self.on_edge,
             **details,
         )
@@ -253,6 +260,18 @@ class TestedNull(WaldNull):
     @abstractmethod
     def information_score(self, fit: Any) -> float:
         """Return U' A^-1 U at a restricted fit; eq. score-test."""
+
+    def slope(self, fit: Any) -> np.ndarray | None:
+        """Return the total score, (k,), at a restricted fit, if it is known."""
+        return None
+
+    def multiplier(self, fit: Any) -> np.ndarray | None:
+        """Return the multipliers lambda of R'lambda = U; eq. lagrange-multiplier."""
+        total = self.slope(fit)
+        if total is None or not np.isfinite(total).all():
+            return None
+        found: np.ndarray = np.linalg.lstsq(self.restrictions[0].T, total, rcond=None)[0]
+        return found
 
     def score(self, *, robust: bool = False) -> TestResult:
         """Return the score test."""

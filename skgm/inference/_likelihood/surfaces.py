@@ -89,14 +89,8 @@ def profile_ends(
                 f"{np.round(surface.params(end.point)[j], 6).tolist()}. Fix a parameter, or use "
                 "method='wald'."
             )
-    for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)) if at_edge is not None else ():
-        limit = at_edge(surface.params(end.point))
-        rounded = ~end.reached & ~np.isnan(limit)
-        limit = np.where(np.isinf(limit), sign * np.inf, limit)
-        moved = rounded & ~np.isclose(limit, ends[side], rtol=1e-9, atol=1e-9)
-        ends[side] = np.where(rounded, limit, ends[side])
-        if moved.any():
-            warn_user(_NO_DIGITS.format(("lower", "upper")[side]))
+    if at_edge is not None:
+        ends = _limits_at_edges(surface, found, ends, at_edge)
     for edge in edges:
         for side, (sign, end) in enumerate(zip((-1.0, 1.0), found)):
             ran_away = ~end.reached & (surface.params(end.point) > _AWAY).any(axis=1)
@@ -108,6 +102,11 @@ def profile_ends(
                 ends[side] = np.where(ran_away, further, ends[side])
     if root is None and np.isnan(ends).any():
         ends = _found_otherwise(surface, quantile, ends, [end.point for end in found])
+    _check_found(ends)
+    return ends[0], ends[1]
+
+
+def _check_found(ends: list[np.ndarray]) -> None:
     for word, values in zip(("lower", "upper"), ends):
         if np.isnan(values).any():
             raise ValueError(
@@ -116,7 +115,21 @@ def profile_ends(
                 "or the likelihood is not smooth there. Use method='wald', a lower level, or a "
                 "smoother function."
             )
-    return ends[0], ends[1]
+
+
+def _limits_at_edges(
+    surface: Surface, found: list[Any], ends: list[np.ndarray], at_edge: Function
+) -> list[np.ndarray]:
+    """Return the ends, the function's limits where a path ended for want of digits."""
+    limits = []
+    for word, sign, end, value in zip(("lower", "upper"), (-1.0, 1.0), found, ends):
+        limit = at_edge(surface.params(end.point))
+        rounded = ~end.reached & ~np.isnan(limit)
+        limit = np.where(np.isinf(limit), sign * np.inf, limit)
+        if (rounded & ~np.isclose(limit, value, rtol=1e-9, atol=1e-9)).any():
+            warn_user(_NO_DIGITS.format(word))
+        limits.append(np.where(rounded, limit, value))
+    return limits
 
 
 def _found_otherwise(
@@ -277,8 +290,8 @@ _POLE = (
 )
 _NO_DIGITS = (
     "The {} end of the interval of the function lies where a parameter is the end of its space to "
-    "rounding; the function's limit there is given, which is too wide. Model the complement (1 - x) "
-    "instead: numbers near zero keep their digits."
+    "rounding; the function's limit there is given, which is too wide. Model the complement "
+    "(1 - x) instead: numbers near zero keep their digits."
 )
 _FLAT = (
     "Profile intervals of functions do not exist: the likelihood is flat at the estimate in some "

@@ -127,6 +127,10 @@ class ModelNull(TestedNull):
         """Return the parameters by name."""
         return dict(zip(self.model.names, fit.params.tolist()))
 
+    def slope(self, fit: ModelFit) -> np.ndarray | None:
+        """Return the score of the log-likelihood at a restricted fit."""
+        return self.model.score(fit.params)
+
     def step(self, fit: ModelFit, *, robust: bool) -> np.ndarray:
         """Return A^-1 U at a restricted fit."""
         with np.errstate(all="ignore"):

@@ -107,6 +107,14 @@ class Normal(NaturalFamily):
     )
     statistics_type = Moments
 
+    def variance_score(self, X: np.ndarray, params: Params) -> np.ndarray:
+        """Return the score of each value with respect to sigma^2, (n, d); eq. normal-score.
+
+        That of sigma, which `score` has, divided by d sigma^2 / d sigma = 2 sigma.
+        """
+        variance = np.square(params["sigma"])
+        return ((X - params["mu"]) ** 2 / variance - 1) / (2 * variance)
+
     def summarize(self, X: np.ndarray, weight: np.ndarray | None) -> Moments:
         """Return the moments of the columns."""
         return Moments.from_chunk(X, weight)
