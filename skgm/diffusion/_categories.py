@@ -86,14 +86,24 @@ class CategoryChain:
         chain = OrderedChain.of_state(state["chain"], margins)
         return cls(state["numbers"], state["n_classes"], margins, chain)
 
-    def log_probability(self, coded: np.ndarray) -> np.ndarray:
-        """Return the log-probability of the categories of each row under each class, (n, k)."""
-        n = len(coded)
+    def log_probability(self, coded: np.ndarray, *, new: bool) -> np.ndarray:
+        """Return the log-probability of the categories of each row under each class, (n, k).
+
+        Categories without training rows have none; or, if they may be `new`, the probability of one
+        row more, and the others are scored as if they were missing.
+        """
+        n, coded, log_factor = len(coded), coded.copy(), np.zeros((len(coded), 1))
+        for j, margin in self.margins.items() if new else ():
+            codes = coded[:, j].astype(np.intp)
+            unseen = (codes < 0) | (margin.cell_of_code[codes] < 0)
+            log_factor[unseen] += np.log(margin.new_mass)
+            log_factor[~unseen] += np.log1p(-margin.new_mass)
+            coded[unseen, j] = np.nan
         each = [
             self.chain.log_density(coded, self._features(coded, np.full(n, code)))
             for code in range(max(self.n_classes, 1))
         ]
-        return np.stack(each, axis=-1)
+        return np.stack(each, axis=-1) + log_factor
 
     def draw(
         self, coded: np.ndarray, codes: np.ndarray | None, rng: np.random.Generator

@@ -85,9 +85,10 @@ class TableCoding:
         coded = self.reader.code(estimator, X, holes=False, fractions=False)
         return self._encoded(coded), _weights(sample_weight, coded)
 
-    def scored(self, estimator: Any, X: Any) -> np.ndarray:
-        """Return rows to score, coded."""
-        return self.reader.code(estimator, X, holes=False)
+    def scored(self, estimator: Any, X: Any, unknown: str) -> np.ndarray:
+        """Return rows to score, coded; only a chain knows what to do with `unknown` categories."""
+        unknown = "error" if self.numbers is None else unknown
+        return self.reader.code(estimator, X, holes=False, unknown=unknown)
 
     def rows(self, coded: np.ndarray) -> np.ndarray:
         """Return coded rows encoded; rows of probability zero are infinite."""

@@ -84,9 +84,8 @@ class DDPM(DiffusionDensity):
         regressor is cloned, and fitted to the row, the noise level and the class as columns; one
         with `partial_fit` gets fresh noise at every update, another is fitted once to `n_noise`
         noisy copies of every row. A ``torch.nn.Module`` is called as ``module(rows, context)``
-        with tensors (n, n_columns) and (n, n_context), and returns a tensor like the rows; a copy
-        of it is trained, from the parameters it has, on the device where they are. A callable makes
-        such a module: ``factory(n_columns, n_context)``.
+        with tensors (n, n_columns) and (n, n_context), and returns one like the rows; a copy of it
+        is trained on its device. A callable ``factory(n_columns, n_context)`` makes such a module.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Widths of the network. "auto": four layers as wide as the square root of four times the
         number of rows, at least twice the number of columns; 16 to 256 (512 beyond 128 columns),
@@ -95,8 +94,7 @@ class DDPM(DiffusionDensity):
         Levels of the ancestral chain and of DDIM. Training and the probability flow use a continuum
         of noise levels and do not depend on it.
     schedule : {"angle", "cosine", "linear", "scaled_linear"}, default="angle"
-        Spacing of these levels. "angle": even square roots of the angle, from `sigma_min` to
-        pure noise; the others are those of :class:`skgm.NoiseSchedule`.
+        Their spacing: even square roots of the angle, or as in :class:`skgm.NoiseSchedule`.
     prediction : {"v", "eps", "x0"}, default="v"
         What the network predicts, which determines how noise levels are weighted: the direction F
         (even weights), the noise, or the data. Held-out likelihoods differed by at most 0.04 nats
@@ -155,13 +153,14 @@ class DDPM(DiffusionDensity):
         Columns of whole numbers, likewise; "from_dtype": those of a data frame with an integer
         dtype. Arrays have none unless they are named here. Columns of few values (at most 20, or
         one for forty rows) are drawn at recorded values alone.
+    handle_unknown : {"error", "ignore"}, default="error"
+        What scores do with a category without training rows: as in :class:`skgm.DensityChain`.
     early_stopping : bool, default=False
         Hold out rows, stop when their loss no longer falls, and keep the best weights.
     validation_fraction : float, default=0.1
-        Share of the rows that is held out.
+        Their share.
     n_iter_no_change : int, default=20
-        Evaluations of the held-out loss without improvement before stopping early; there are at
-        most a hundred evaluations, evenly spaced.
+        Evaluations of the held-out loss (a hundred at most) without improvement before stopping.
     tol : float, default=1e-4
         Smallest change of the held-out loss that counts.
     warm_start : bool, default=False
@@ -206,9 +205,8 @@ class DDPM(DiffusionDensity):
     Raises
     ------
     ValueError
-        In `fit`: missing or infinite values, fewer than two rows, `class_conditional` without
-        `y`; a regressor that predicts values that are not finite; a column of more than 255
-        categories. Later: a category that `fit` has not seen.
+        In `fit`: missing or infinite values, fewer than two rows, no `y` with `class_conditional`;
+        a regressor that predicts no finite values; more than 255 categories. Later: an unseen one.
 
     Warns
     -----
@@ -228,9 +226,9 @@ class DDPM(DiffusionDensity):
     With `scaling` "auto", `fit` transforms a column by Johnson's curve
     :math:`c + w\operatorname{arsinh}((x - c) / w)` within the range of the table and by its tangent
     beyond. The c and w maximize the likelihood of the Gaussian of all columns; a column is
-    transformed if that gains .05 nats per row more than two parameters cost by the Bayesian
-    information criterion. Discrete columns, columns in which a tenth of the rows share a value,
-    tables below 50 rows, and a `partial_fit` without an earlier `fit` are not transformed.
+    transformed if that gains .05 nats per row more than BIC charges for them. Discrete columns,
+    columns in which a tenth of the rows share a value, tables below 50 rows, and a `partial_fit`
+    without an earlier `fit` are not transformed.
 
     In short tables a network memorizes training rows, which makes samples too narrow. The trial run
     measures this on held-out rows, and the fit corrects F to c (F - b u): b is the regression of F
@@ -243,8 +241,7 @@ class DDPM(DiffusionDensity):
     the factors of :class:`skgm.DensityChain`. In a table that `partial_fit` learns in parts they
     are points in space, and :meth:`score_samples` is a lower bound.
 
-    The network computes in float32. A row has the same log-density in any batch. An integer weight
-    is that many repetitions of the row.
+    The network computes in float32. A row has the same log-density in any batch.
 
     References
     ----------
@@ -293,6 +290,7 @@ class DDPM(DiffusionDensity):
         "class_conditional": ["boolean"],
         "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
         "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -329,6 +327,7 @@ class DDPM(DiffusionDensity):
         class_conditional: bool = False,
         categorical_features: Any = "from_dtype",
         integer_features: Any = "from_dtype",
+        handle_unknown: str = "error",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -361,6 +360,7 @@ class DDPM(DiffusionDensity):
         self.class_conditional = class_conditional
         self.categorical_features = categorical_features
         self.integer_features = integer_features
+        self.handle_unknown = handle_unknown
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -354,7 +354,7 @@ class DiffusionDensity(DensityEstimator):
     def _rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return X validated: coded, and encoded."""
         check_is_fitted(self)
-        coded = self._coding.scored(self, X)
+        coded = self._coding.scored(self, X, self.handle_unknown)
         return coded, self._coding.rows(coded)
 
     def _class_log_mass(self, X: Any) -> tuple[DiffusionModel, np.ndarray]:
@@ -370,7 +370,9 @@ class DiffusionDensity(DensityEstimator):
     def _log_categories(self, coded: np.ndarray) -> np.ndarray:
         """Return the log-probability of the categories under every class, (n, k)."""
         chain = self._chain()
-        return np.zeros((len(coded), 1)) if chain is None else chain.log_probability(coded)
+        if chain is None:
+            return np.zeros((len(coded), 1))
+        return chain.log_probability(coded, new=self.handle_unknown == "ignore")
 
     def _class_code(self, y: Any) -> int | None:
         """Return the code of the class with label y: 0 without classes, None for all of them."""

@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skgm import DDPM, DensityChain
+from skgm import DDPM, DensityChain, DensityClassifier
 
 QUICK = {"max_iter": 60, "random_state": 0}
 LEVELS = ["low", "mid", "high", "never"]
@@ -285,6 +285,34 @@ def test_known_categories_that_are_rare_given_the_numbers_are_reported():
     assert (rows["c"] == "rare").all()
     with pytest.raises(ValueError, match="'c' of X holds the category 'new'"):
         model.sample(5, 0, given=pd.DataFrame({"x": [np.nan], "c": ["new"]}))
+
+
+@pytest.mark.parametrize("classes", [False, True])
+def test_a_new_category_has_the_probability_of_one_row_more(frame, classes):
+    y = frame["answer"].astype(str).to_numpy() if classes else None
+    names = frame[["x", "level"]].astype({"level": str})
+    options = {"max_iter": 30, "random_state": 0, "class_conditional": classes}
+    strict = DDPM(**options).fit(names, y)
+    model = DDPM(**options, handle_unknown="ignore").fit(names, y)
+    numbers = DDPM(**options).fit(names[["x"]], y)  # learned as without categories
+    rows, share = names.head(20), 1 / (len(names) + 1)
+    new = model.score_samples(rows.assign(level="z"))
+    assert new == pytest.approx(numbers.score_samples(rows[["x"]]) + np.log(share), abs=1e-4)
+    old = strict.score_samples(rows) + np.log1p(-share)
+    assert model.score_samples(rows) == pytest.approx(old, abs=1e-6)
+    with pytest.raises(ValueError, match="'z' at row 0, which fit has not seen"):
+        strict.score_samples(rows.assign(level="z"))
+
+
+def test_classes_and_folds_may_lack_a_category():
+    rng = np.random.default_rng(0)
+    name = np.where(np.arange(60) == 7, "once", rng.choice(["a", "b"], 60))
+    frame = pd.DataFrame({"x": rng.normal(size=60), "name": name})
+    y = np.where(name == "b", 1, rng.integers(0, 2, 60))
+    classifier = DensityClassifier(DDPM(**QUICK)).fit(frame, y)
+    assert np.isfinite(classifier.predict_proba(frame)).all()
+    density = DDPM(**QUICK, handle_unknown="ignore")
+    assert np.isfinite(cross_val_score(density, frame, cv=3)).all()
 
 
 def test_partial_fit_does_not_go_on_from_a_chain(frame):
