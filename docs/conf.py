@@ -88,7 +88,7 @@ def quote_fitted_names(app, what, name, obj, options, lines):
 def rst_of_changelog(text):
     """Return the changelog, which is Markdown, as reStructuredText."""
     text = text[text.index("## ") :]
-    text = re.sub(r"`([^`]+)`", r"``\1``", text)
+    text = re.sub(r"(?s)(`+)(.+?)\1", r"``\2``", text)
     text = re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"`\1 <\2>`__", text)
     text = re.sub(r"(?m)^(\s*)- ", r"\n\1- ", text)
     for mark, line in (("### ", "~"), ("## ", "-")):
