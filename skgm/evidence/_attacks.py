@@ -41,6 +41,8 @@ class Membership:
     tpr, tpr_low, tpr_high : float
         Share of the training rows that are told where at most one in a hundred held-out rows is
         taken for one.
+    pvalue : float
+        One-sided, of an area of one half.
     n_train, n_holdout : int
         Rows that were scored.
     """
@@ -52,6 +54,7 @@ class Membership:
     tpr: float
     tpr_low: float
     tpr_high: float
+    pvalue: float
     n_train: int
     n_holdout: int
 
@@ -100,7 +103,8 @@ class RareValue:
 def membership(name: str, train: np.ndarray, held_out: np.ndarray, level: float) -> Membership:
     """Return how well a score separates training from held-out rows."""
     auc, error = area(train, held_out)
-    half = stats.norm.isf((1 - level) / 2) * max(error, 0.5 / (len(train) + len(held_out)))
+    error = max(error, 0.5 / (len(train) + len(held_out)))
+    half = stats.norm.isf((1 - level) / 2) * error
     ordered, n = np.sort(held_out)[::-1], len(held_out)
     at = int(_FALSE_POSITIVES * n)
     # the threshold is itself a quantile of few rows: its rank has a binomial law
@@ -120,6 +124,7 @@ def membership(name: str, train: np.ndarray, held_out: np.ndarray, level: float)
         tpr=told[0] / len(train),
         tpr_low=float(ends[0].low),
         tpr_high=float(ends[1].high),
+        pvalue=float(stats.norm.sf((auc - 0.5) / error)),
         n_train=len(train),
         n_holdout=n,
     )

@@ -26,7 +26,7 @@ from skgm.tables._validation import check_level
 
 __all__ = ["PrivacyAudit", "RowRisk", "privacy_audit"]
 
-_TELLING = 0.55  # an area of log-densities from here on is a finding, if its interval is above 1/2
+_TELLING = 0.55  # an area of log-densities from here on is a finding, if chance does not explain it
 _RATIO_TELLING = (0.7, 0.05)  # area, or share of the rows at one false alarm in a hundred
 _MOST_ROWS = 10
 _PROMISE = (
@@ -390,7 +390,7 @@ def _findings(audit: PrivacyAudit) -> Iterator[Finding]:
 def _tells(attack: Membership) -> bool:
     """Return whether an attack is a finding: every estimate keeps something of every row."""
     if attack.score == "log-density":
-        return attack.low > 0.5 and attack.auc >= _TELLING
+        return attack.pvalue < ALPHA and attack.auc >= _TELLING
     area, share = _RATIO_TELLING
     return attack.low > area or attack.tpr_low > share
 

@@ -86,6 +86,15 @@ def test_an_honest_gaussian_passes(seed):
     assert audit.nearest.low < 0.5
 
 
+def test_chance_is_no_finding_of_membership():
+    """Few rows held out, 25 honest models: areas of .58 come by chance, and are no findings."""
+    for seed in range(25):
+        table = np.random.default_rng(seed).normal(size=(600, 3))
+        model = MLEDensity("mvn").fit(table[:400])
+        audit = privacy_audit(model, table[:400], table[400:], n_attacks=20, random_state=seed)
+        assert audit.warnings == (), seed
+
+
 def test_membership_of_a_gaussian_of_2000_rows_covers_one_half():
     # 40 tables: 95% of the intervals, less 4.5 standard errors of sqrt(.05 * .95 / 40)
     hits = 0
