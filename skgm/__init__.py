@@ -45,7 +45,13 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
     )
     from skgm.mixture import GaussianMixtureDensity
     from skgm.nce import NCEClassifier, NCEDensity, NCELanguageModel
-    from skgm.plotting import DiffusionDisplay, ProfileDisplay, QQDisplay, RankingDisplay
+    from skgm.plotting import (
+        DiffusionDisplay,
+        ExplanationDisplay,
+        ProfileDisplay,
+        QQDisplay,
+        RankingDisplay,
+    )
     from skgm.rbm import BernoulliRBMCD
     from skgm.score_matching import (
         KernelExpFamily,
@@ -68,6 +74,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "DensityPipeline",
     "DensityTags",
     "DiffusionDisplay",
+    "ExplanationDisplay",
     "FamilyRanking",
     "GaussianMixtureDensity",
     "GoodnessOfFit",
@@ -147,7 +154,13 @@ _HOME = {
     ),
     "mixture": ("GaussianMixtureDensity",),
     "nce": ("NCEClassifier", "NCEDensity", "NCELanguageModel"),
-    "plotting": ("DiffusionDisplay", "ProfileDisplay", "QQDisplay", "RankingDisplay"),
+    "plotting": (
+        "DiffusionDisplay",
+        "ExplanationDisplay",
+        "ProfileDisplay",
+        "QQDisplay",
+        "RankingDisplay",
+    ),
     "rbm": ("BernoulliRBMCD",),
     "score_matching": (
         "KernelExpFamily",

@@ -124,7 +124,7 @@ def classifier_test(tables: Tables, level: float, rng: np.random.Generator) -> T
     half = stats.norm.isf((1 - level) / 2) * max(error, 1 / (n + m))
     given_away = _importance(model, test, truth, tables.columns, auc, rng)
     pvalue = float(stats.norm.sf((auc - 0.5) / null))
-    low, high = max(auc - half, 0.0), min(auc + half, 1.0)
+    low, high = float(max(auc - half, 0.0)), float(min(auc + half, 1.0))
     return TwoSample(auc, low, high, pvalue, len(test), against, given_away)
 
 

@@ -1,0 +1,183 @@
+"""Says which columns make rows improbable: the log-density of each value given the others."""
+
+from collections.abc import Callable
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from scipy.special import logsumexp
+
+from skgm.compose._densities import base_measures, draw_rows, log_density, reads_kinds
+
+__all__ = ["explain_rows"]
+
+_POINTS, _ZOOMS = 161, 2  # points of a grid over a column, and of finer ones around the peak
+_MOST_WHOLE = 400  # whole numbers that are summed over
+
+
+def explain_rows(density: Any, rows: Any, names: list[Any], n_draws: int, rng: Any) -> Any:
+    """Return a frame of one line for each value of each row, the most surprising first.
+
+    The surprise of a value is usual or not by comparison with draws of the density itself, whose
+    surprises are in the same unit.
+    """
+    import pandas as pd
+
+    drawn = draw_rows(density, n_draws, rng)
+    if not reads_kinds(density):
+        rows, drawn = np.asarray(rows, dtype=np.float64), np.asarray(drawn, dtype=np.float64)
+    found, usual = (_surprises(density, part, names, drawn) for part in (rows, drawn))
+    values = _columns(rows)
+    lines = []
+    for j, name in enumerate(names):
+        known = np.sort(usual[~np.isnan(usual[:, j]), j])
+        at_least = len(known) - np.searchsorted(known, found[:, j] - 1e-9, side="left")
+        lines.append(
+            pd.DataFrame(
+                {
+                    "row": np.arange(len(found)),
+                    "column": [name] * len(found),
+                    "value": pd.Series(list(values[j]), dtype=object),
+                    "surprise": found[:, j],
+                    "usual": np.median(known) if len(known) else np.nan,
+                    "p_value": (1 + at_least) / (1 + len(known)),
+                }
+            )
+        )
+    frame = pd.concat(lines, ignore_index=True).dropna(subset=["surprise"])
+    frame["excess"] = frame["surprise"] - frame["usual"]
+    order = frame.sort_values(["row", "excess"], ascending=[True, False], kind="stable")
+    kept = ["row", "column", "value", "surprise", "usual", "excess", "p_value"]
+    return order[kept].reset_index(drop=True)
+
+
+def _columns(rows: Any) -> list[list[Any]]:
+    if isinstance(rows, np.ndarray):
+        return [column.tolist() for column in rows.T]
+    frame = nw.from_native(rows, eager_only=True)
+    return [column.to_list() for column in frame.iter_columns()]
+
+
+def _surprises(density: Any, rows: Any, names: list[Any], drawn: Any) -> np.ndarray:
+    """Return -log p(x_j | the other observed values), (n, d); NaN where x_j is missing.
+
+    A density that scores incomplete rows says what the others have by themselves; of another, the
+    column is summed or integrated out.
+    """
+    score = _scorer(density)
+    whole = score(rows)
+    found = np.empty((len(whole), len(names)))
+    measures = base_measures(density, len(names))
+    for j in range(len(names)):
+        try:
+            others = score(_emptied(rows, j))
+        except (TypeError, ValueError) as error:
+            if not isinstance(rows, np.ndarray):
+                raise ValueError(
+                    f"explain needs a density that scores incomplete rows, such as DensityChain, "
+                    f"for a table that is not of numbers alone; {type(density).__name__} says: "
+                    f"{error}"
+                ) from error
+            others = _integrated(score, rows, j, drawn[:, j], measures[j] == "counting")
+        found[:, j] = _gap(whole, others)
+        found[_is_missing(rows, j), j] = np.nan
+    return found
+
+
+def _gap(whole: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return log p(others) - log p(all): infinite where the value is impossible given the others.
+
+    Where the others are impossible by themselves, nothing more is said of the value.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isneginf(others), 0.0, others - whole)
+
+
+def _scorer(density: Any) -> Callable[[Any], np.ndarray]:
+    """Return what scores rows: arrays get the names that the density was fitted with."""
+    names = getattr(density, "feature_names_in_", None)
+
+    def score(rows: Any) -> np.ndarray:
+        if names is not None and isinstance(rows, np.ndarray):
+            import pandas as pd
+
+            rows = pd.DataFrame(rows, columns=list(names))
+        return log_density(density, rows)
+
+    return score
+
+
+def _is_missing(rows: Any, j: int) -> np.ndarray:
+    if isinstance(rows, np.ndarray):
+        return np.array([value is None or value != value for value in rows[:, j]], dtype=bool)
+    column = list(nw.from_native(rows, eager_only=True).iter_columns())[j]
+    missing = column.is_null()
+    if column.dtype.is_float():
+        missing = missing | column.is_nan()
+    return np.array(missing.to_list(), dtype=bool)
+
+
+def _emptied(rows: Any, j: int) -> Any:
+    """Return rows with nothing but holes in column j."""
+    if isinstance(rows, np.ndarray):
+        emptied = rows.copy()
+        emptied[:, j] = np.nan
+        return emptied
+    if nw.dependencies.is_pandas_dataframe(rows):
+        import pandas as pd
+
+        emptied = rows.copy()
+        dtype: Any = rows.dtypes.iloc[j]
+        kept = dtype.kind in "OMm" or not isinstance(dtype, np.dtype)
+        hole = pd.Series([None] * len(rows), index=rows.index, dtype=dtype if kept else float)
+        emptied.isetitem(j, hole if dtype.kind != "b" or kept else hole.astype(object))
+        return emptied
+    frame = nw.from_native(rows, eager_only=True)
+    name = frame.columns[j]
+    hole = nw.lit(None).cast(frame.schema[name]).alias(name)
+    return frame.with_columns(hole).to_native()
+
+
+def _integrated(
+    score: Callable[[Any], np.ndarray], rows: np.ndarray, j: int, drawn: np.ndarray, whole: bool
+) -> np.ndarray:
+    """Return log p of rows without column j: by a sum, or by the trapezoidal rule.
+
+    Its grids become finer around the peak. The error is below a hundredth of a nat for a normal
+    density as narrow as a hundredth of the range.
+    """
+    low = min(drawn.min(), rows[:, j].min())
+    high = max(drawn.max(), rows[:, j].max())
+    if whole:
+        reach = min(int(high - low) + 1, _MOST_WHOLE)
+        points = np.arange(int(low) - reach, int(high) + reach + 1, dtype=np.float64)
+        table = _on_points(score, rows, j, np.broadcast_to(points, (len(rows), len(points))))
+        return np.asarray(logsumexp(table, axis=1))
+    reach = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-300)
+    grid = np.broadcast_to(np.linspace(low - reach, high + reach, _POINTS), (len(rows), _POINTS))
+    # the value of the row itself is a good guess where a grid falls between the peaks
+    grids, tables = [rows[:, [j]]], [_on_points(score, rows, j, rows[:, [j]])]
+    step = float(grid[0, 1] - grid[0, 0])
+    for _ in range(_ZOOMS + 1):
+        grids.append(grid)
+        tables.append(_on_points(score, rows, j, grid))
+        points, table = np.hstack(grids), np.hstack(tables)
+        peak = np.take_along_axis(points, table.argmax(axis=1)[:, None], axis=1)
+        grid = peak + np.linspace(-4 * step, 4 * step, _POINTS)
+        step *= 8 / (_POINTS - 1)
+    order = np.argsort(points, axis=1, kind="stable")
+    points = np.take_along_axis(points, order, axis=1)
+    table = np.take_along_axis(table, order, axis=1)
+    width = np.diff(points, axis=1)
+    ends = np.logaddexp(table[:, 1:], table[:, :-1])
+    with np.errstate(divide="ignore"):
+        return np.asarray(logsumexp(ends + np.log(width / 2), axis=1))
+
+
+def _on_points(
+    score: Callable[[Any], np.ndarray], rows: np.ndarray, j: int, points: np.ndarray
+) -> np.ndarray:
+    """Return the log-densities of rows with column j replaced by each of its points, (n, k)."""
+    repeated = np.repeat(rows, points.shape[1], axis=0)
+    repeated[:, j] = points.ravel()
+    return score(repeated).reshape(points.shape)
