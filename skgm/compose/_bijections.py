@@ -2,7 +2,8 @@
 
 They are pure: built from the fitted attributes of a transformer whenever they are needed, and
 never stored. `forward` gives NaN outside the domain and `inverse` NaN outside the image; NaN in
-gives NaN out, so that maps that act column by column carry missing values through.
+gives NaN out, so that maps that act column by column carry missing values through. Of such a row
+the log-determinant is that of the columns that are there.
 """
 
 from abc import ABC, abstractmethod
@@ -165,6 +166,9 @@ class Affine(Bijection):
 
     def log_det(self, X: np.ndarray) -> np.ndarray:
         per_column = np.broadcast_to(np.log(self.scale), X.shape[1:])
+        hole = np.isnan(X)
+        if hole.any():
+            return np.asarray(hole @ per_column - per_column.sum())
         return np.full(len(X), -per_column.sum())
 
     def pull_back(self, X: np.ndarray, S: np.ndarray) -> np.ndarray:
@@ -187,7 +191,8 @@ class Elementwise(Bijection):
         return _masked(self.function.inverse, Z, self.function.image)
 
     def log_det(self, X: np.ndarray) -> np.ndarray:
-        return _masked(self.function.log_slope, X, self.function.domain).sum(axis=1)
+        slopes = _masked(self.function.log_slope, X, self.function.domain)
+        return np.asarray(np.where(np.isnan(X), 0.0, slopes).sum(axis=1))
 
     def pull_back(self, X: np.ndarray, S: np.ndarray) -> np.ndarray:
         return np.exp(self.function.log_slope(X)) * S + self.function.bend(X)

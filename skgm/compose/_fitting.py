@@ -141,7 +141,7 @@ def fit_transformer(
             ) from error
     examine(step, path, None, custom)
     labels = build(step, path, custom).names_out(labels)
-    _check_output(Z, path, labels)
+    _check_output(Z, path, labels, X)
     if isinstance(step, PowerTransformer):
         _check_power(step, path, labels, X, Z)
     return Z, labels
@@ -186,7 +186,7 @@ def _fit_then_transform(step: Any, X: Any, **weights: Any) -> Any:
 def _check_domain(step: Any, path: str, table: Table, custom: Mapping[str, Any]) -> None:
     low, high = domain_of(step, path, table, custom)
     array = np.asarray(table.X, dtype=np.float64)
-    outside = ~((array > low) & (array < high))
+    outside = ~(((array > low) & (array < high)) | np.isnan(array))
     if not outside.any():
         return
     row, column = np.argwhere(outside)[0]
@@ -197,8 +197,13 @@ def _check_domain(step: Any, path: str, table: Table, custom: Mapping[str, Any])
     )
 
 
-def _check_output(Z: Any, path: str, labels: list[str]) -> None:
-    bad = ~np.isfinite(np.asarray(Z, dtype=np.float64))
+def _check_output(Z: Any, path: str, labels: list[str], X: Any) -> None:
+    array = np.asarray(Z, dtype=np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():  # holes stay holes, in an order that a ColumnTransformer may change
+        holes = np.isnan(np.asarray(X, dtype=np.float64)).sum(axis=1, keepdims=True)
+        lost = np.isnan(array)
+        bad &= ~lost | (lost.sum(axis=1, keepdims=True) > holes)
     if not bad.any():
         return
     row, column = np.argwhere(bad)[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,7 +33,12 @@ from skgm.compose._fitting import (
     keep_rows,
     last_step_params,
 )
-from skgm.compose._pull_back import complete_rows, draw_rows, log_image_probability
+from skgm.compose._pull_back import (
+    complete_rows,
+    draw_rows,
+    log_image_probability,
+    log_observed_probability,
+)
 from skgm.compose._registry import is_passthrough
 from skgm.tables._validation import check_finite, column_names
 
@@ -234,6 +239,10 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     `fit` takes it, `event` to the last. With scikit-learn's metadata routing it is the pipeline
     that requests them (``pipe.set_fit_request(event=True)``), not its steps.
 
+    Missing values (NaN) go through transformers that act on each column alone to a last step that
+    takes them (:class:`skgm.GaussianMixtureDensity`, :class:`skgm.DensityChain`). Rows with holes
+    are then scored by the density of what they observe, which is normalized for each pattern.
+
     Without transformers the last step gets the table as it is, and the pipeline is that density.
     Behind transformers it never sees a data frame, and its messages call columns by position; a
     table with categories, whole numbers or dates that the last step would read as such is refused
@@ -304,7 +313,8 @@ class DensityPipeline(DensityEstimator, NamedSteps):
                 return self
             check_keeps_kinds(self.steps, X)
             array, weight = self._begin_fit(X, sample_weight, finite=False)
-            check_finite(array, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))
+            known = np.where(np.isnan(array), 0.0, array) if self._takes_holes else array
+            check_finite(known, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))
             rows = array if self._frame_schema is None else X
             kept = np.ones(len(array), dtype=bool) if weight is None else weight > 0
             if weight is not None and not kept.all():  # a row of weight zero is absent
@@ -316,6 +326,23 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             self.pipeline_, self._step_schemas = fit_steps(self, table, weight, told, context)
             self._settle()
         return self
+
+    @property
+    def _takes_holes(self) -> bool:
+        """Whether the last step takes NaN, and the others carry them through."""
+        density = self._current.steps[-1][1]
+        if not isinstance(density, DensityEstimator) or not get_tags(density).input_tags.allow_nan:
+            return False
+        return self._stands_alone or acts_by_column(self.steps, self._custom)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn whether missing values are allowed."""
+        tags = super().__sklearn_tags__()
+        try:
+            tags.input_tags.allow_nan = self._takes_holes
+        except (AttributeError, TypeError, ValueError, IndexError):  # steps that `fit` refuses
+            tags.input_tags.allow_nan = False
+        return tags
 
     @property
     def _stands_alone(self) -> bool:
@@ -374,14 +401,35 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         check_is_fitted(self)
         if self._stands_alone:
             return self._density.score_samples(X)
-        X = self._begin_scoring(X).astype(np.float64, copy=False)
+        X = self._rows_to_score(X)
         with np.errstate(all="ignore"):  # rows outside the domain are dealt with below
             Z, log_det = self._chain.forward_and_log_det(X)
         log_density = np.full(len(X), -np.inf)
-        inside = np.isfinite(Z).all(axis=1) & np.isfinite(log_det)
+        kept = np.isnan(Z).sum(axis=1) == np.isnan(X).sum(axis=1)  # holes stay holes
+        inside = kept & ~np.isinf(Z).any(axis=1) & np.isfinite(log_det)
         if inside.any():
             log_density[inside] = _score_far_rows(self._density, Z[inside]) + log_det[inside]
-        return log_density - self.log_image_probability_
+        return np.asarray(log_density - self._log_image(X))
+
+    def _rows_to_score(self, X: Any) -> np.ndarray:
+        """Return rows validated; NaN are holes where the pipeline takes them."""
+        takes = self._takes_holes
+        X = self._begin_scoring(X, finite=not takes).astype(np.float64, copy=False)
+        if not takes:
+            return X
+        check_finite(np.where(np.isnan(X), 0.0, X), column_names(self, X.shape[1]))
+        return X
+
+    def _log_image(self, X: np.ndarray) -> Any:
+        """Return the log-probability of the values that the transformers reach, of each row."""
+        holes = np.isnan(X)
+        if self.log_image_probability_ == 0 or not holes.any():
+            return self.log_image_probability_
+        part = holes.any(axis=1)
+        result = np.full(len(X), self.log_image_probability_)
+        model = self._density, self._chain, self.normalizer_draws
+        result[part] = log_observed_probability(*model, ~holes[part])
+        return result
 
     @available_if(_has_score_function)
     def score_function(self, X: Any) -> np.ndarray:

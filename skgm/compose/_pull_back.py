@@ -14,6 +14,7 @@ __all__ = [
     "complete_rows",
     "draw_rows",
     "log_image_probability",
+    "log_observed_probability",
 ]
 
 _SUPPORTS = {
@@ -55,6 +56,22 @@ def _share_inside(density: Any, chain: Chain, n_draws: int) -> float:
         )
         inside += int((~np.isnan(chain.inverse(draws)).any(axis=1)).sum())
     return inside / n_draws
+
+
+def log_observed_probability(
+    density: Any, chain: Chain, n_draws: int, observed: np.ndarray
+) -> np.ndarray:
+    """Return the log-probability of what the observed columns of each row can reach, (n,).
+
+    It normalizes the density of rows with holes, of each pattern by itself; from draws, the same at
+    every call. The maps act on each column alone.
+    """
+    n_draws = min(n_draws, max(1, _CHUNK // density.n_features_in_))
+    draws = density.sample(n_draws, random_state=np.random.default_rng(0))
+    inside = ~np.isnan(_back(draws, chain))
+    patterns, which = np.unique(observed, axis=0, return_inverse=True)
+    share = np.array([inside[:, pattern].all(axis=1).mean() for pattern in patterns])
+    return np.asarray(np.log(np.maximum(share, 1 / n_draws))[which.ravel()])
 
 
 def _integrate(density: Any, box: Box) -> float:

@@ -4,9 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import stats
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -21,6 +23,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 import skgm
+from skgm import GaussianMixtureDensity, ScoreMatchingGaussian
 from skgm.compose import DensityPipeline, make_density_pipeline
 from tests.compose.densities import FullNormal
 from tests.compose.transformers import positive_table, real_table
@@ -396,3 +399,55 @@ def test_an_imputer_among_the_steps_is_not_advised_again():
     ):
         with pytest.raises(ValueError, match=rf"NaN in column 'x1' \(first at row 3\).*{advice}"):
             make_density_pipeline(first, FullNormal()).fit(X)
+
+
+def holed(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    X = np.exp(0.5 * rng.multivariate_normal([0, 1, 2], 0.6 * np.ones((3, 3)) + np.eye(3), n))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    return X[~np.isnan(X).all(axis=1)]
+
+
+HOLED = {
+    "root": [("f", FunctionTransformer(np.sqrt))],
+    "scaler": [("s", StandardScaler())],
+    "logarithm": [("f", FunctionTransformer(np.log)), ("s", StandardScaler())],
+    "power": [("p", PowerTransformer())],
+    "parts": [
+        (
+            "c",
+            ColumnTransformer(
+                [("b", FunctionTransformer(np.log), [2, 0]), ("a", StandardScaler(), [1])]
+            ),
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("name", HOLED)
+def test_holes_go_through_transformers_to_a_density_that_takes_them(name):
+    """The density of an observed column integrates to one, in the units of the table."""
+    X = holed()
+    pipe = DensityPipeline([*HOLED[name], ("d", GaussianMixtureDensity(1))]).fit(X)
+    assert np.isfinite(pipe.score_samples(X)).all()
+    for column in range(3):
+        ends = np.log([1e-9, 1e4]) if name in ("logarithm", "root") else (-8.0, 12.0)
+        grid = np.exp(np.linspace(*ends, 20_001))
+        grid = grid if name in ("logarithm", "root") else np.concatenate([-grid[::-1], grid])
+        rows = np.full((len(grid), 3), np.nan)
+        rows[:, column] = grid
+        density = np.exp(pipe.score_samples(rows))
+        # 65536 draws tell what the square root reaches
+        assert np.trapezoid(density, grid) == pytest.approx(1, abs=5e-3)
+    filled = pipe.impute(X, random_state=0)
+    assert np.isfinite(filled).all()
+    assert_allclose(filled[~np.isnan(X)], X[~np.isnan(X)])
+
+
+def test_holes_are_refused_where_nothing_takes_them():
+    X, pipe = holed(), DensityPipeline([("s", StandardScaler()), ("d", ScoreMatchingGaussian())])
+    with pytest.raises(ValueError, match="NaN in column 'x"):
+        pipe.fit(X)
+    rotated = DensityPipeline([("r", PCA()), ("d", GaussianMixtureDensity(1))])
+    with pytest.raises(ValueError, match="NaN in column 'x"):
+        rotated.fit(X)
