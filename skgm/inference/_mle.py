@@ -343,7 +343,7 @@ class MLEDensity(FamilyInference):
         with fit_task(self, X=X, y=y, sample_weight=sample_weight):
             scheme = Scheme(event, upper, entry, exposure, trials)
             seen = getattr(self, "_statistics", None)
-            family, _, _, statistics = self._read(X, sample_weight, scheme, more=seen is not None)
+            family, _, _, statistics = self._read(X, sample_weight, scheme, seen=seen)
             if seen is not None:
                 if self._dropped_rows():
                     raise ValueError(
@@ -393,11 +393,11 @@ class MLEDensity(FamilyInference):
         self._commit(family, total.statistics)
 
     def _read(
-        self, X: Any, sample_weight: Any, scheme: Scheme, *, more: bool = False
+        self, X: Any, sample_weight: Any, scheme: Scheme, *, seen: Any = False
     ) -> tuple[Family, np.ndarray, np.ndarray | None, Any]:
         """Return the family, rows of positive weight, their weights and statistics.
 
-        `more` rows must have the columns of those seen so far.
+        What `partial_fit` has seen so far, None at first, is `seen`; its columns must be the same.
         """
         complete = self.window is None and all(part is None for part in scheme)
         if not complete and has_many(self.family):
@@ -405,7 +405,8 @@ class MLEDensity(FamilyInference):
                 f"{', '.join(scheme.given) or 'window'} must be None where each column has a "
                 "family of its own; fit the column of interest alone."
             )
-        if more:
+        growing = seen is not False
+        if growing and seen is not None:
             rows = self._more_rows(X, infinite=not complete)
             weight = None if sample_weight is None else check_sample_weight(sample_weight, rows)
         else:
@@ -414,7 +415,7 @@ class MLEDensity(FamilyInference):
         kind, told = "complete", {}
         if not complete:
             names, window = self._column_names(), self.window
-            told = scheme.read(rows, names, get_family(self.family), window)
+            told = scheme.read(rows, names, get_family(self.family), window, growing=growing)
             kind = next(iter(told))
         family = self._family(kind)
         if weight is not None and not weight.all():  # zero-weight rows are as if absent

@@ -28,10 +28,19 @@ class Scheme(NamedTuple):
         """What was given, by name."""
         return [name for name, value in self._asdict().items() if value is not None]
 
-    def read(self, rows: np.ndarray, names: list[str], family: Family, window: Any) -> Any:
+    def read(
+        self,
+        rows: np.ndarray,
+        names: list[str],
+        family: Family,
+        window: Any,
+        *,
+        growing: bool = False,
+    ) -> Any:
         """Return the scheme as arrays: ``{"event"}``, ``{"upper", "entry"}`` or ``{"constant"}``.
 
-        Right-censored rows of four families have formulas: they keep their events.
+        Right-censored rows of four families have formulas: they keep their events, but for those
+        of a `growing` table, which may go on with other rows.
         """
         if self.exposure is not None or self.trials is not None:
             return {"constant": self._constant(rows, names, family, window)}
@@ -51,6 +60,10 @@ class Scheme(NamedTuple):
         if self.entry is not None:
             entry = _per_value("entry", self.entry, rows.shape, names, per_row=True)
         _check_observed(rows, upper, entry, names)
+        if entry is None and window is None and family.name in LAWS and not growing:
+            event = upper == rows
+            if (event | np.isposinf(upper)).all() and not np.isneginf(rows).any():
+                return {"event": event.astype(np.float64)}
         return {"upper": upper, "entry": entry}
 
     def _constant(

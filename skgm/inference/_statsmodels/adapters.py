@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 _SUPPORTED = (
-    "OLS, WLS, GLS, GLM, Logit, Probit, Poisson, NegativeBinomial, NegativeBinomialP and any "
-    "GenericLikelihoodModel"
+    "OLS, WLS, GLS, GLM, Logit, Probit, MNLogit, Poisson, NegativeBinomial, NegativeBinomialP, "
+    "ZeroInflatedPoisson, ZeroInflatedNegativeBinomialP and any GenericLikelihoodModel"
 )
 # Classes by module and name, the first match along the class's line decides.
 _ADAPTERS: Mapping[tuple[str, str], Any] = {
@@ -37,6 +37,9 @@ _ADAPTERS: Mapping[tuple[str, str], Any] = {
     ("statsmodels.discrete.discrete_model", "Poisson"): DiscreteModel,
     ("statsmodels.discrete.discrete_model", "NegativeBinomial"): DiscreteModel,
     ("statsmodels.discrete.discrete_model", "NegativeBinomialP"): DiscreteModel,
+    ("statsmodels.discrete.discrete_model", "MNLogit"): GenericModel,
+    ("statsmodels.discrete.count_model", "ZeroInflatedPoisson"): GenericModel,
+    ("statsmodels.discrete.count_model", "ZeroInflatedNegativeBinomialP"): GenericModel,
     ("statsmodels.base.model", "GenericLikelihoodModel"): GenericModel,
 }
 _REASONS = {
@@ -104,7 +107,7 @@ def likelihood_model(result: Any) -> LikelihoodModel:
     adapter = _adapter(inner.model)
     if getattr(inner.model, "endog", None) is None:
         raise ValueError("The result has lost its data (remove_data was called): refit the model.")
-    if np.ndim(inner.params) != 1 or not np.isfinite(inner.params).all():
+    if np.ndim(inner.params) not in (1, 2) or not np.isfinite(inner.params).all():
         raise ValueError(
             f"The fit has no finite vector of parameters ({inner.params}): check the data for "
             "missing values, and refit."
@@ -144,6 +147,10 @@ def check_unpenalized(result: Any) -> None:
 
 def parameter_names(result: Any) -> list[str]:
     """Return the names that the summary of the result shows."""
+    if np.ndim(result.params) == 2:  # MNLogit: a column per outcome but the first
+        outcomes = range(1, np.shape(result.params)[1] + 1)
+        exog = [str(name) for name in unwrap(result).model.exog_names]
+        return [f"{name}[{outcome}]" for outcome in outcomes for name in exog]
     index = getattr(result.params, "index", None)
     if index is not None and not callable(index):
         return [str(name) for name in index]

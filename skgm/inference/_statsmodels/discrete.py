@@ -108,7 +108,8 @@ class GenericModel(LikelihoodModel):
 
     def __init__(self, result: Any, names: list[str]) -> None:
         self.model, self.names = result.model, names
-        self.estimate = self.start = np.asarray(result.params, dtype=np.float64)
+        # a matrix, of MNLogit, column by column
+        self.estimate = self.start = np.asarray(result.params, dtype=np.float64).ravel(order="F")
         self.n = float(len(self.model.endog))
         self.lower = np.full(len(self.estimate), -np.inf)
         if not np.isfinite(self.loglik(self.estimate)):

@@ -252,9 +252,17 @@ def is_between_fits(full: Any, null: Any) -> bool:
     return _is_generic(full) or _is_poisson_edge(full, null)
 
 
+_WITHOUT_ONE_DESIGN = (
+    "GenericLikelihoodModel",
+    "MNLogit",
+    "ZeroInflatedPoisson",
+    "ZeroInflatedNegativeBinomialP",
+)
+
+
 def _is_generic(result: Any) -> bool:
     line = type(unwrap(result).model).__mro__
-    return any(base.__name__ == "GenericLikelihoodModel" for base in line)
+    return any(base.__name__ in _WITHOUT_ONE_DESIGN for base in line)
 
 
 def _is_poisson_edge(full: Any, null: Any) -> bool:
@@ -280,7 +288,7 @@ def nested_loglik(full: Any, null: Any) -> tuple[float, int, bool]:
         _check_same_kind(full, null)
         if unwrap(full).model.exog is not None and unwrap(null).model.exog is not None:
             _coefficients(full, null)
-    df = len(unwrap(full).params) - len(unwrap(null).params)
+    df = np.size(unwrap(full).params) - np.size(unwrap(null).params)
     _check_df(df)
     return full_fit(likelihood_model(null)).loglik, df, on_edge
 

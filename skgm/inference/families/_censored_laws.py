@@ -60,6 +60,10 @@ class CensoredRows:
         weight = np.append(self.weight, other.weight)
         return CensoredRows(self.n + other.n, X, weight, event)
 
+    def column(self, j: int) -> "CensoredRows":
+        """Return the rows of one column."""
+        return CensoredRows(self.n, self.X[:, [j]], self.weight, self.event[:, [j]])
+
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Return the weighted mean of per-row values (m, ...) over rows."""
         return np.tensordot(self.weight, values, axes=1) / self.n

@@ -573,8 +573,22 @@ class ObservedFamily(NumericalFamily):
 
 def small_sample_interval(
     family: Family, name: str, statistics: Any, params: Params, level: float
-) -> tuple[Any, Any, str]:
+) -> tuple[Any, Any, Any]:
     """Return the r* interval of up to 200 rows, where it exists; the profile one elsewhere."""
+    d = len(params[name])
+    if d > 1:  # each column has r*, or not
+        each = [
+            small_sample_interval(
+                family.columns([j]),
+                name,
+                statistics.column(j),
+                {key: value[[j]] for key, value in params.items()},
+                level,
+            )
+            for j in range(d)
+        ]
+        lows, highs, methods = zip(*each, strict=True)
+        return np.concatenate(lows), np.concatenate(highs), np.array(methods)
     if not family.discrete and statistics.n <= _SMALL:
         try:
             low, high = family.rstar_interval(name, statistics, params, level)

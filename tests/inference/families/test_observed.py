@@ -92,7 +92,10 @@ def test_events_are_upper_ends_at_infinity(family):
     x, limit = 2 * rng.weibull(1.5, 40), rng.exponential(3, 40)
     seen, event = np.minimum(x, limit), x <= limit
     by_event = fit_family(seen, family, event=event)
-    by_ends = fit_family(seen, family, upper=np.where(event, seen, np.inf))
+    upper = np.where(event, seen, np.inf)
+    short = fit_family(seen, family, upper=upper)
+    assert short.params_ == by_event.params_
+    by_ends = fit_family(seen, family, upper=upper, entry=-np.inf)
     for name, value in by_event.params_.items():
         assert by_ends.params_[name] == pytest.approx(value, rel=1e-7)
         error = by_event.standard_errors()[name]
