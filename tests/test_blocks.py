@@ -16,6 +16,7 @@ from skgm import (
     NCEDensity,
     ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
+    StackedDensity,
     make_density_pipeline,
 )
 
@@ -30,6 +31,7 @@ DENSITIES = [
     GaussianMixtureDensity(2, random_state=0),
     NCEDensity("quadratic", random_state=0),
     DensityChain(n_orders=1, n_cells=4, random_state=0),
+    StackedDensity([("normal", ScoreMatchingGaussian())], random_state=0),
     make_density_pipeline(PowerTransformer(), ScoreMatchingGaussian()),
 ]
 

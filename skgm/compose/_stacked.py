@@ -18,7 +18,7 @@ from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
 from skgm._warnings import warn_user
-from skgm.base import DensityEstimator, DensityTags, transactional
+from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.compose._densities import (
     Members,
     base_measures,
@@ -452,6 +452,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
         each = [log_density(member, rows) for _, member in self.members_]
         return np.column_stack(each) + self._log_weights()
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each row: the logarithm of the weighted sum.
 

@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
-from skgm.base import DensityEstimator
+from skgm.base import DensityEstimator, in_blocks
 from skgm.rbm._energy import (
     RBMParameters,
     by_blocks,
@@ -124,6 +124,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
             self._log_partition_cache = cache = (str(fingerprint), found)
         return cache[1]
 
+    @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-probability of each row, -F(v) - log Z.
 

@@ -128,11 +128,23 @@ def chunks_of(X: Any) -> Iterator[Any] | None:
     batch readers, Parquet files and data sets.
     """
     if type(X).__module__.startswith("pyarrow."):
-        for method, sign in (("iter_batches", "num_row_groups"), ("to_batches", "get_fragments")):
-            if hasattr(X, method) and hasattr(X, sign):
-                return map(_as_table, getattr(X, method)())
+        if hasattr(X, "num_row_groups") and hasattr(X, "iter_batches"):
+            groups = range(X.num_row_groups)  # one by one: pyarrow would read far ahead
+            return (_as_table(batch) for k in groups for batch in X.iter_batches(row_groups=[k]))
+        if hasattr(X, "get_fragments"):
+            return map(_as_table, X.to_batches(**_without_reading_ahead(X)))
         return map(_as_table, X) if hasattr(X, "read_next_batch") else None
     return map(_as_table, X) if isinstance(X, Iterator) else None
+
+
+def _without_reading_ahead(dataset: Any) -> dict[str, Any]:
+    """Return options with which pyarrow holds little of a data set in memory at a time."""
+    options: dict[str, Any] = {"batch_readahead": 0, "fragment_readahead": 0}
+    if getattr(getattr(dataset, "format", None), "default_extname", "") == "parquet":
+        from pyarrow.dataset import ParquetFragmentScanOptions
+
+        options["fragment_scan_options"] = ParquetFragmentScanOptions(pre_buffer=False)
+    return options
 
 
 def _as_table(part: Any) -> Any:
