@@ -35,6 +35,8 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "inference_coverage": ("", "1000"),
     "inference_test_sizes": ("", "5000"),
     "inference_speed": ("", ""),
+    "inference_robust_sizes": ("", "200"),
+    "goodness_of_fit": ("", None),
     "score_matching_gaussian": ("", "3"),
     "score_matching_graphs": ("10 --peer-path", "1"),
     "score_matching_truncated": ("600", "20"),
@@ -50,6 +52,7 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "rbm_sampling": ("", None),
     "rbm_log_partition": ("50", "2"),
     "density_checks_of_peers": ("", ""),
+    "memory": ("", None),
     "import_time": ("", ""),
 }
 

@@ -50,7 +50,7 @@ truth = dict(zip([*names, "log_normalizer"], [*theta, log_z]))
 fig, axis = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for k, name in enumerate(truth):
     axis.plot([k, k], intervals[name], "C0", lw=4, alpha=0.5)
-    axis.plot(k, truth[name], "kx")
+    axis.plot(k, truth[name], "x", color="gray")
 axis.set_xticks(range(len(truth)), list(truth), rotation=60)
 axis.set(ylabel="95% interval, truth x")
 plt.show()

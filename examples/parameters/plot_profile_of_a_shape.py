@@ -28,7 +28,6 @@ for method, (low, high) in display.intervals_.items():
     print(f"{method:8s} {low:.2f} to {high:.2f}")
 
 
-# %%
 # The share of wines above 5 g/l is a function of both parameters. Its interval by the profile is
 # the range of its values over the parameters that the likelihood does not reject. The delta method
 # puts the same length on both sides of the estimate, and so allows less than no wine. Both are

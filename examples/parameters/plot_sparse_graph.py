@@ -50,7 +50,7 @@ for axis, (name, graph) in zip(axes, graphs.items()):
     for i, j in np.argwhere(np.triu(graph, 1)):
         color = "C0" if truth[i, j] else "C3"
         axis.plot(*places[[i, j]].T, color=color, linewidth=1)
-    axis.plot(*places.T, "ko", markersize=4)
+    axis.plot(*places.T, "o", color="gray", markersize=4)
     axis.set(title=name, aspect="equal")
     axis.set_axis_off()
 plt.show()
