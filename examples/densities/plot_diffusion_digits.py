@@ -2,9 +2,9 @@
 Handwritten digits, drawn class by class
 ========================================
 
-A diffusion model learns the ten classes of scikit-learn's digits from half of them, and draws new
-ones. Samples can fail in ways that the eye does not see: they may repeat training rows, or be less
-varied than the data.
+A diffusion model is fitted to half of scikit-learn's digits, and draws new digits of each class.
+Samples can fail in ways that the eye does not see: they may repeat training rows, or have less
+variance than the data.
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +22,8 @@ model = DDPM(class_conditional=True, random_state=0).fit(train, labels)
 drawn = model.sample(y=labels, random_state=0)
 
 # %%
-# Drawn digits, and below them the training digits that are nearest: alike, but no copies. Blank
-# pixels come out a little above or below zero; we clip for the eye only.
+# Drawn digits, and below each the nearest training digit. They are similar, but not copies. Blank
+# pixels are a little above or below zero; only the picture is clipped.
 shown = [int(np.flatnonzero(labels == k)[0]) for k in range(10)]
 nearest = train[cdist(drawn[shown], train).argmin(axis=1)]
 figure, axes = plt.subplots(2, 10, figsize=(9, 2.2), layout="constrained")
@@ -32,8 +32,8 @@ for axis, image in zip(axes.flat, [*drawn[shown], *nearest]):
     axis.set(xticks=[], yticks=[])
 
 # %%
-# The variance along the directions in which digits of one class differ: the same, within sampling
-# error. A network simply trained is too narrow; ``max_iter=2000`` does that.
+# The variance within classes, by direction. Drawn digits have the variance of the data, within
+# sampling error. A network that is trained without calibration (``max_iter=2000``) has too little.
 raw = DDPM(class_conditional=True, max_iter=2000, random_state=0).fit(train, labels)
 means = np.array([train[labels == k].mean(axis=0) for k in range(10)])[labels]
 directions = np.linalg.svd(train - means, full_matrices=False)[2]
@@ -49,8 +49,8 @@ axis.set(xlabel="direction", ylabel="variance within classes", ylim=(1e-2, None)
 axis.legend()
 
 # %%
-# Half would be nearer to a training row if the model knew nothing of them; and a classifier trained
-# on drawn digits reads real ones nearly as well as one trained on real digits.
+# Without memory, half of the drawn digits would be nearer to a training row. A classifier that is
+# trained on drawn digits reads real digits nearly as well as one trained on real digits.
 copies = np.mean(cdist(drawn, train).min(axis=1) < cdist(drawn, test).min(axis=1))
 print(f"nearer to a training row: {copies:.0%}")
 for name, table in list(rows.items())[:2]:

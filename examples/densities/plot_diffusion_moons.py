@@ -2,8 +2,8 @@
 From noise to two moons, step by step
 =====================================
 
-A diffusion model learns one thing, which way the data are from a noisy row, and from it draws rows
-and computes their density. On the way from noise to data the field shows what it knows.
+A diffusion model learns in which direction the data lie from a noisy row. From this it draws rows
+and computes their density. The figures show the learned field between noise and data.
 """
 
 import matplotlib.pyplot as plt
@@ -27,14 +27,14 @@ print(f"diffusion, bound of a chain {bound:7.3f} +- {error:.3f}")
 print(f"mixture of 8 normals        {mixture.score(unseen):7.3f}")
 
 # %%
-# Five moments of the way, and at each the score of the rows there: far out it points to the center,
-# near the data across the moons. Below, training rows on the way to noise, at the same moments.
+# Rows at five noise levels with the score field there. At high noise it points to the center, at
+# low noise towards the moons. Below are training rows at the same noise levels.
 display = DiffusionDisplay.from_estimator(density, n_samples=400, random_state=0)
 DiffusionDisplay.from_estimator(density, X[:400], kind="forward", random_state=0)
 plt.show()
 
 # %%
-# Each row on its way: the flow is deterministic, and its lines do not cross in time.
+# The paths of the rows. The flow is deterministic, so paths do not cross at the same time.
 DiffusionDisplay.from_estimator(density, kind="trajectory", n_samples=80, random_state=0)
 plt.show()
 

@@ -3,7 +3,7 @@ The score field of two moons, without a normalizer
 ==================================================
 
 A kernel exponential family is a Gaussian times the exponential of a smooth function. Score
-matching fits the function without the normalizer, and its gradient field comes for free.
+matching fits this function without the normalizer, and gives its gradient field as well.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 A classifier of data and noise becomes a density
 ================================================
 
-Noise whose density is known, a classifier that tells the data from it, and their product: a
-normalized density, with an error bar on its normalizer.
+A classifier learns to tell the data from noise with a known density. The noise density times the
+learned ratio is a normalized density, with a standard error of its normalizer.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ train, _ = make_moons(1500, noise=0.08, random_state=0)
 test, _ = make_moons(3000, noise=0.08, random_state=1)
 
 # %%
-# One Gaussian is poor noise on purpose: whatever shape appears is learned by the boosted trees.
+# The noise is one Gaussian, a poor choice on purpose: the boosted trees learn the whole shape.
 one = NCEDensity(noise="gaussian", random_state=0).fit(train)
 default = NCEDensity(random_state=0).fit(train)
 noise = ScoreMatchingGaussian().fit(train)

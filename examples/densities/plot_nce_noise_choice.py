@@ -2,9 +2,9 @@
 Noise close to the data is good, noise far away fails
 =====================================================
 
-Noise-contrastive estimation tells data from noise, and what it learns depends on the noise. "Noise
-too similar to the data leaves nothing to learn" is often said and wrong: noise like the data is
-nearly the best there is. Noise that is too far away is what fails.
+What noise-contrastive estimation learns depends on the noise. It is often said that noise close
+to the data leaves nothing to learn. This is wrong: noise like the data is nearly the best choice.
+Noise that is too far away fails.
 """
 
 import warnings

@@ -2,9 +2,9 @@
 Positive data: a Gaussian that knows its bounds is not biased
 =============================================================
 
-Rows of a Gaussian with a negative entry are never seen. A Gaussian fitted as if they had not
-existed is biased however many rows there are; the normalizer of the right model is an orthant
-probability, which generalized score matching never needs.
+Suppose that rows of a Gaussian with a negative entry are never observed. An ordinary Gaussian fit
+is then biased with any number of rows. The normalizer of the right model is an orthant
+probability, which generalized score matching does not need.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 One denoising step is a normal distribution in closed form
 ==========================================================
 
-A diffusion model walks from noise to data. Each of its steps is an inference: where was the row one
-step ago, given where it is now and what the data are? The answer is a normal distribution in closed
-form. Here it stands beside a simulation that knows nothing of the formula.
+A diffusion model goes from noise to data. Each step is an inference: where was the row one step
+earlier, given where it is now and given the data? The answer is a normal distribution in closed
+form. Here it is compared with a simulation that does not use the formula.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 A language model without the sum over its words
 ===============================================
 
-A softmax over a vocabulary sums over every word at every step. Noise contrast looks at a few
-hundred noise words instead, and what it learns is the same: a word is predicted from those before
-it, and words used alike get embeddings alike.
+A softmax over a vocabulary sums over all words at each step. Noise-contrastive estimation looks
+at a few hundred noise words instead. It learns the same model: it predicts a word from the words
+before it, and gives similar embeddings to words with similar use.
 """
 
 import inspect

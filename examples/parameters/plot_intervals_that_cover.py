@@ -2,8 +2,9 @@
 Textbook intervals miss too often; these cover
 ==============================================
 
-A 95% interval should hold the true value 95 times in 100. For a proportion or a spread the textbook
-interval, estimate ± 1.96 standard errors, does not. The coverages below are exact, not simulated.
+A 95% interval should hold the true value in 95 of 100 samples. For a proportion or a standard
+deviation the textbook interval (estimate ± 1.96 standard errors) does not. The coverages below
+are exact, not simulated.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,9 @@
 Intervals for a model with an unknown normalizer
 ================================================
 
-A pairwise Ising model is easy to write down up to its normalizing constant, a sum over
-:math:`2^d` states. Told from noise, the constant is one more parameter, with a standard error.
+A pairwise Ising model is easy to write down except for its normalizing constant, a sum over
+:math:`2^d` states. In noise-contrastive estimation the constant is one more parameter, with a
+standard error.
 """
 
 from itertools import combinations, product

@@ -2,8 +2,8 @@
 What twelve numbers say about a shape parameter
 ===============================================
 
-Twelve wines of one cultivar, their malic acid, and a Weibull distribution. What do twelve numbers
-say about its shape, and about the share of wines above 5 g/l? Several methods answer, and differ.
+The malic acid of twelve wines follows a Weibull distribution. What do twelve numbers say about
+its shape, and about the share of wines above 5 g/l? Several methods answer differently.
 """
 
 import matplotlib.pyplot as plt
@@ -19,8 +19,8 @@ print(fit.summary())
 
 # %%
 # Each curve is a signed root: how many standard deviations the data are from a value of the shape.
-# Wald's is a straight line through the estimate. The likelihood's is bent, and r* corrects it for
-# the size of the sample: it lies to the left, because the estimate of a shape is biased upwards.
+# The Wald curve is a straight line through the estimate, the likelihood curve is not. r* corrects
+# for the small sample: it lies to the left, because the estimated shape is biased upwards.
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 display = ProfileDisplay.from_estimator(fit, "shape", ax=left)
 left.set_title(f"Weibull shape, {len(acid)} wines")
@@ -30,8 +30,8 @@ for method, (low, high) in display.intervals_.items():
 
 # The share of wines above 5 g/l is a function of both parameters. Its interval by the profile is
 # the range of its values over the parameters that the likelihood does not reject. The delta method
-# puts the same length on both sides of the estimate, and so allows less than no wine. Both are
-# drawn for more and more wines.
+# gives the same length to both sides, and so includes negative shares. Both are drawn for
+# increasing numbers of wines.
 def share(p):
     return np.exp(-((5 / p["scale"]) ** p["shape"]))
 

@@ -2,9 +2,9 @@
 Score matching finds a sparse graph of thirty columns
 =====================================================
 
-Thirty columns, each dependent on a few others given the rest. Extended BIC chooses the penalty,
-and the selected graph is refitted, so the entries are not shrunk; the graphical lasso, its penalty
-chosen by cross-validation, keeps many pairs that are independent.
+Each of thirty columns depends on a few others given the rest. ScoreMatchingGaussianCV chooses its
+penalty by extended BIC and refits the selected graph, so its entries are not shrunk. The
+graphical lasso, with cross-validation, keeps many pairs that are independent.
 """
 
 import warnings
@@ -42,7 +42,7 @@ for name, graph in graphs.items():
     print(f"{name:26}{edges:5}{hits:7}{edges - hits:7}{f1:7.2f}")
 
 # %%
-# Columns on a circle; edges that do not exist in red.
+# The columns stand on a circle. Edges in red do not exist in the truth.
 angle = 2 * np.pi * np.arange(p) / p
 places = np.column_stack([np.cos(angle), np.sin(angle)])
 fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")

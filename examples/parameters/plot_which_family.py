@@ -2,8 +2,8 @@
 Which family fits a column of positive numbers?
 ===============================================
 
-A column of positive numbers and six families that might have made it. Information criteria rank
-them, a plot says whether the best is good, and a test says whether a parameter can be spared.
+Six families may describe a column of positive numbers. Information criteria rank them, a plot
+shows whether the best one fits, and a test asks whether a parameter is needed.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Contrastive divergence beside noise-contrastive estimation
 ==========================================================
 
-A Boltzmann machine of six visible units by maximum likelihood, which lists all states, by CD-1 and
-PCD, with a Gibbs sweep per update, and by noise-contrastive estimation (NCE), told from coins.
+A Boltzmann machine of six visible units is fitted by maximum likelihood (which lists all states),
+by CD-1 and PCD with one Gibbs sweep per update, and by noise-contrastive estimation (NCE).
 """
 
 from itertools import product

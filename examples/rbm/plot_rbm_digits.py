@@ -2,7 +2,7 @@
 Digits: filters, samples, and halves filled in
 ==============================================
 
-A restricted Boltzmann machine is a density: to be scored, sampled from, asked for missing halves.
+A restricted Boltzmann machine scores binary images, draws them, and fills in missing halves.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 One restricted Boltzmann machine, fitted in four ways
 =====================================================
 
-By maximum likelihood (ML), PCD, CD-1 and noise-contrastive estimation (NCE), told from coins.
-Hidden units may swap and flip: compare distributions, not weights; exactly, over all 256 rows.
+The methods are maximum likelihood (ML), PCD, CD-1 and noise-contrastive estimation (NCE). Hidden
+units can be exchanged, so compare distributions and not weights; here exactly, over all 256 rows.
 """
 
 from itertools import product

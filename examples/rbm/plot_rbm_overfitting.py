@@ -2,9 +2,9 @@
 The free energy shows overfitting when log Z is unknown
 =======================================================
 
-Where log Z is unknown, the *difference* in free energy between rows is exact: log Z cancels. A gap
-that opens between training rows and others tells of overfitting, at every epoch, for two matrix
-products. Here a callback records it, beside the likelihood, which is exact for 14 units.
+If log Z is unknown, the *difference* of free energies between rows is still exact. A growing gap
+between training rows and other rows shows overfitting, at the cost of two matrix products. Here a
+callback records it beside the likelihood, which is exact for 14 units.
 """
 
 import matplotlib.pyplot as plt

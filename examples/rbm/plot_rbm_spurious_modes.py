@@ -2,9 +2,9 @@
 Contrastive divergence cannot see a mode far from the data
 ==========================================================
 
-Probability is a unit volume: what the data gain, others must lose. Contrastive divergence takes
-it only from where its short chains from the data go. Here a machine believes in a mode of its own,
-far from the data. All 4096 states can be listed, so that every probability in the figure is exact.
+Contrastive divergence removes probability only where its short chains from the data go. Here a
+machine starts with a mode far from the data, which these chains never reach. All 4096 states can
+be listed, so every probability in the figure is exact.
 """
 
 from itertools import product

@@ -2,8 +2,8 @@
 Fill in missing values, and ask what if
 =======================================
 
-A joint density knows each column given the others. Behind a power transform, a normal density has
-skewed margins and curved regressions; its conditional draws come back in the original units.
+A joint density determines each column given the others. After a power transform, a normal density
+has skewed margins and curved regressions. Conditional draws come back in the original units.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,7 @@ x, y = "alcohol", "color_intensity"
 wine = load_wine(as_frame=True).data[[x, y, "flavanoids"]]
 
 # %%
-# Hide 40% of the color intensities, fit to the complete rows, and fill the holes with draws.
+# Hide 40% of the color intensities, fit to the complete rows, and draw the missing values.
 hidden = np.random.default_rng(0).random(len(wine)) < 0.4
 holes = wine.copy()
 holes.loc[hidden, y] = np.nan
@@ -25,7 +25,7 @@ model = make_density_pipeline(PowerTransformer(), ScoreMatchingGaussian()).fit(h
 filled = model.impute(holes, random_state=0)
 
 # %%
-# Draws keep the spread of the column. One typical value in every hole would shrink it.
+# Draws keep the spread of the column. The same value in every missing entry would reduce it.
 typical = holes[y].fillna(holes[y].median())
 for name, column in {"true": wine[y], "drawn": filled[y], "median in each hole": typical}.items():
     print(f"standard deviation, {name}: {column.std():.2f}")

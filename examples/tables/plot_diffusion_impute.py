@@ -2,9 +2,9 @@
 Fill in missing values by diffusion
 ===================================
 
-A diffusion model draws missing values given the observed ones: categories as categories, and as
-many different completions as are asked for. First a table, against scikit-learn's IterativeImputer,
-which must be given numbers; then the lower half of digits.
+A diffusion model draws missing values given the observed ones, categories included, as often as
+you ask. First it is compared on a table with scikit-learn's IterativeImputer, which needs
+numbers. Then it draws the lower half of digits.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 A synthetic copy of a medical table, judged by two classifiers
 ==============================================================
 
-Records of tumours hold numbers, whole numbers and categories. A diffusion model, fitted to half of
-them as they are, draws a table of the same columns and dtypes. Two classifiers judge it: one
-tells drawn records from unseen ones, one learns the diagnosis from drawn records alone.
+Records of tumours hold numbers, whole numbers and categories. A diffusion model is fitted to half
+of them, and draws a table with the same columns and dtypes. One classifier tries to tell drawn
+records from unseen ones; another learns the diagnosis from drawn records only.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,8 @@
 Half of the entries are missing, and the groups are still found
 ===============================================================
 
-Half of the entries are missing. Few rows are complete, and filling the holes with means tells a
-story that is not there. A mixture of Gaussians that integrates the holes out finds the groups all
-the same.
+Half of the entries are missing, and few rows are complete. Filling in means creates false
+structure. A mixture of Gaussians integrates over the missing values and still finds the groups.
 """
 
 import matplotlib.pyplot as plt
