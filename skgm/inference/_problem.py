@@ -27,6 +27,7 @@ from skgm.inference._results import TestResult
 from skgm.inference._robust import group_codes, robust_score
 from skgm.inference.families import get_family
 from skgm.inference.families._base import Family, Params
+from skgm.inference.families._limits import describe_irregular
 from skgm.inference.families._observed import ObservedRows
 from skgm.tables._validation import naming_columns
 
@@ -131,6 +132,9 @@ class FamilyNull(TestedNull):
         with naming_columns(names):
             params = self.family.estimate(self.statistics)
         self._check_options_on_edge()
+        irregular = describe_irregular(self.family, params)
+        if irregular:
+            raise ValueError(f"The test does not exist: {irregular}.")
         return self._fit(params)
 
     def _fit(self, params: Mapping[str, np.ndarray]) -> FamilyFit:

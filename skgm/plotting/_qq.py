@@ -25,6 +25,9 @@ class QQDisplay:
     distribution of uniform order statistics; with many points some leave it. It takes the
     parameters as known: right for rows that were not fitted, too wide for the training rows.
 
+    Of a fit to censored rows the points are those of the nonparametric estimate: Kaplan and
+    Meier's of right-censored rows, Turnbull's of intervals, a point in the middle of each step.
+
     Create it with :meth:`from_estimator`.
 
     Parameters
@@ -62,7 +65,9 @@ class QQDisplay:
     References
     ----------
     P. K. Dunn and G. K. Smyth, "Randomized quantile residuals", Journal of Computational and
-    Graphical Statistics 5, 1996.
+    Graphical Statistics 5, 1996. B. W. Turnbull, "The empirical distribution function with
+    arbitrarily grouped, censored and truncated data", Journal of the Royal Statistical Society B
+    38, 1976.
 
     Examples
     --------
@@ -91,7 +96,7 @@ class QQDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, column: Any = 0, *, level: float = 0.95, ax: Any = None
+        cls, estimator: Any, X: Any = None, column: Any = 0, *, level: float = 0.95, ax: Any = None
     ) -> "QQDisplay":
         """Compute the residuals of one column of X, and draw them.
 
@@ -99,8 +104,8 @@ class QQDisplay:
         ----------
         estimator : fitted MLEDensity
             Of a continuous family.
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows, fitted or new.
+        X : array-like or data frame of shape (n_samples, n_features), default=None
+            Rows, fitted or new; None for a fit to censored rows, which it keeps.
         column : int or str, default=0
             Position or name of the column.
         level : float, default=0.95
@@ -118,21 +123,25 @@ class QQDisplay:
         TypeError
             An estimator that is no MLEDensity.
         ValueError
-            A discrete family, or one without a distribution function; a fit to right-censored
-            rows; an unknown column; rows outside the support.
+            A discrete family, or one without a distribution function; a fit to rows of delayed
+            entry; an unknown column; rows outside the support.
         ImportError
             Without matplotlib.
         """
         check_mle(estimator, "QQDisplay")
         level = check_level(level)
         column = check_column(column, estimator._column_names())
-        _check_uncensored(estimator)
-        rows, _ = estimator._check_inference_data(X, None)
         fit = estimator._fit_record()
-        estimator._check_support(fit.family, rows)
-        residuals = np.sort(_residuals(fit.family, fit.params, rows, column))
-        n = len(residuals)
-        order = np.arange(1, n + 1)
+        if fit.family.scheme and not getattr(fit.statistics, "is_complete", False):
+            order, residuals, n = _of_censored(fit, X, column)
+        else:
+            if X is None:
+                raise ValueError("X must be the rows to compare; None is for a censored fit.")
+            rows, _ = estimator._check_inference_data(X, None)
+            estimator._check_support(fit.family, rows)
+            residuals = np.sort(_residuals(fit.family, fit.params, rows, column))
+            n = float(len(residuals))
+            order = np.arange(1.0, n + 1)
         tail = (1 - level) / 2
         low, high = (stats.beta.ppf(p, order, n - order + 1) for p in (tail, 1 - tail))
         return cls(
@@ -172,18 +181,56 @@ class QQDisplay:
         return self
 
 
-def _check_uncensored(estimator: Any) -> None:
-    """Refuse a fit to right-censored rows, whose values are no draws of the family."""
-    if {"event", "upper"} & estimator._statistics.keys() and not _is_complete(estimator):
+def _of_censored(fit: Any, X: Any, column: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return order numbers and residuals of the steps of the nonparametric estimate, and n."""
+    statistics, n = fit.statistics, fit.statistics.n
+    if X is not None:
         raise ValueError(
-            "QQDisplay does not know which rows were censored, and their residuals are not "
-            "normal. Compare the fitted survival function with a Kaplan-Meier estimate instead."
+            "X must be None for a fit to censored rows, which keeps them and what is known of each."
         )
+    if not {"event", "upper"} & vars(statistics).keys():
+        raise ValueError("QQDisplay needs rows of one distribution; these have constants each.")
+    if not np.isneginf(getattr(statistics, "entry", -np.inf)).all():
+        raise ValueError("QQDisplay does not take rows of delayed entry; fit without entry.")
+    low = statistics.X
+    high = getattr(statistics, "upper", None)
+    if high is None:
+        high = np.where(statistics.event == 1, low, np.inf)
+    ends = []
+    for values in (low, high):
+        known = np.isfinite(values)
+        z = _residuals(fit.family, fit.params, np.where(known, values, 1.0), column)
+        ends.append(np.where(known[:, column], z, values[:, column]))
+    first, last, mass = _turnbull(ends[0], ends[1], statistics.weight / n)
+    steps = np.cumsum(mass) - mass / 2
+    kept = np.isfinite(first) & np.isfinite(last) & (mass > 1e-9)
+    middle = special.ndtri((special.ndtr(first) + special.ndtr(last)) / 2)
+    return (n * steps + 0.5)[kept], np.where(first == last, first, middle)[kept], n
 
 
-def _is_complete(estimator: Any) -> bool:
-    statistics = estimator._fit_record().statistics
-    return bool(getattr(statistics, "is_complete", False))
+def _turnbull(
+    low: np.ndarray, high: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the innermost intervals and their masses, by the EM algorithm."""
+    low = np.where(low < high, np.nextafter(low, np.inf), low)  # open where the value was not seen
+    ends = np.concatenate([low, high])
+    right = np.repeat([False, True], len(low))
+    order = np.lexsort([right, ends])
+    ends, right = ends[order], right[order]
+    inner = np.flatnonzero(~right[:-1] & right[1:])
+    first, last = ends[inner], ends[inner + 1]
+    inside = ((low[:, None] <= first) & (high[:, None] >= last)).astype(float)
+    mass = np.full(len(first), 1 / len(first))
+    for _ in range(_MAX_EM):
+        moved = mass * (share / (inside @ mass) @ inside)
+        done = np.abs(moved - mass).max() < _EM_TOLERANCE
+        mass = moved
+        if done:
+            break
+    return first, last, mass
+
+
+_MAX_EM, _EM_TOLERANCE = 5000, 1e-9
 
 
 def _residuals(family: Family, params: Any, rows: np.ndarray, column: int) -> np.ndarray:

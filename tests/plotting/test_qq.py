@@ -142,8 +142,37 @@ def test_wrong_input_is_refused_by_name(ax):
     with pytest.raises(TypeError, match="fitted MLEDensity; got ScoreMatchingGaussian"):
         QQDisplay.from_estimator(ScoreMatchingGaussian().fit(X), X, ax=ax)
     censored = MLEDensity("exponential").fit(np.abs(X), event=np.arange(40) % 3 > 0)
-    with pytest.raises(ValueError, match="which rows were censored"):
+    with pytest.raises(ValueError, match="X must be None for a fit to censored rows"):
         QQDisplay.from_estimator(censored, np.abs(X), ax=ax)
+    with pytest.raises(ValueError, match="X must be the rows"):
+        QQDisplay.from_estimator(model, ax=ax)
     exponential = MLEDensity("exponential").fit(np.abs(X))
     with pytest.raises(ValueError, match="exponential family needs numbers >= 0"):
         QQDisplay.from_estimator(exponential, -np.abs(X), ax=ax)
+
+
+def test_censored_residuals_are_at_the_steps_of_kaplan_and_meier(ax):
+    rng = np.random.default_rng(1)
+    x, limit = 2 * rng.weibull(1.5, 60), rng.exponential(4, 60)
+    seen, event = np.minimum(x, limit), x <= limit
+    model = MLEDensity("weibull").fit(seen[:, None], event=event)
+    display = QQDisplay.from_estimator(model, ax=ax)
+    curve = stats.ecdf(stats.CensoredData(seen[event], right=seen[~event])).cdf
+    steps = np.append(0.0, curve.probabilities)
+    rises = np.diff(steps) > 0
+    law = stats.weibull_min(model.params_["shape"], scale=model.params_["scale"])
+    residuals = stats.norm.ppf(law.cdf(curve.quantiles))[rises]
+    middle = stats.norm.ppf((steps[1:] + steps[:-1])[rises] / 2)
+    assert_allclose(display.residuals_, residuals, rtol=1e-8)
+    assert_allclose(display.theoretical_, middle, atol=1e-6)
+    assert display.outside_ < 0.1
+
+
+def test_interval_censored_residuals_are_at_the_steps_of_turnbull(ax):
+    # two disjoint cells and one that holds both: shares of two and of three fifths
+    low, high = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0]), np.array([1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    model = MLEDensity("exponential").fit(low[:, None], upper=high)
+    display = QQDisplay.from_estimator(model, ax=ax)
+    assert_allclose(display.theoretical_, stats.norm.ppf([0.2, 0.7]), atol=1e-6)
+    cdf = stats.expon(scale=1 / model.params_["rate"]).cdf
+    assert_allclose(display.residuals_, stats.norm.ppf([cdf(1) / 2, (cdf(1) + cdf(2)) / 2]))

@@ -14,6 +14,7 @@ from skgm.inference.families._statistics import Rows
 
 __all__ = [
     "check_estimate_off_edge",
+    "describe_irregular",
     "edge_errors",
     "infinite_estimates",
     "irregular_end",
@@ -30,6 +31,12 @@ _FLAT = 1e-6
 # _FAR, or below its inverse, are moved by a factor of ten: an edge if the total log-likelihood,
 # maximized over the other parameters, falls by less than _LEVEL.
 _FAR, _LEVEL = 100.0, 1e-3
+
+
+# Supports that move with the parameters: free thresholds.
+
+_NUDGE = 1e-4
+_REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
 
 
 def undetermined(family: Any, statistics: Any, params: Params) -> dict[str, np.ndarray]:
@@ -151,8 +158,33 @@ def _describe(family: Any, params: Params, flat: Mapping[str, np.ndarray], colum
     )
 
 
+def describe_irregular(family: Any, params: Params) -> str:
+    """Return in words which end of the support moves with an estimate irregularly; "" if none."""
+    base = getattr(family, "base", family)
+    base = getattr(base, "inner", base)
+    if not hasattr(base, "common_support"):
+        return ""
+    free = [p.name for p in family.parameters]
+    end = irregular_end(base, family.full(params), free)
+    if end is None:
+        return ""
+    return (
+        f"the support of the {family.name} family ends at {end:g} by the estimate and moves with "
+        f"{', '.join(free)}, and its density does not vanish there fast enough for likelihood "
+        "theory (the estimate is the maximum, but its errors are not normal)"
+    )
+
+
 def warn_edge_estimate(family: Any, statistics: Any, params: Params, columns: list[str]) -> None:
     """Warn that the estimate lies on an edge, so that it has no standard errors."""
+    irregular = describe_irregular(family, params)
+    if irregular:
+        warn_user(
+            f"{irregular[0].upper()}{irregular[1:]}. Estimate and log-likelihood stay; standard "
+            "errors, intervals and tests do not exist. Fix a parameter to have them.",
+            ConvergenceWarning,
+        )
+        return
     found = _describe(family, params, undetermined(family, statistics, params), columns)
     if found:
         warn_user(
@@ -166,6 +198,9 @@ def check_estimate_off_edge(
     family: Any, statistics: Any, params: Params, columns: list[str], what: str
 ) -> None:
     """Raise where the estimate lies on an edge."""
+    irregular = describe_irregular(family, params)
+    if irregular:
+        raise ValueError(f"{what} do not exist: {irregular}. Fix a parameter.")
     found = _describe(family, params, undetermined(family, statistics, params), columns)
     if found:
         raise ValueError(
@@ -174,13 +209,9 @@ def check_estimate_off_edge(
         )
 
 
-# Supports that move with the parameters: free thresholds.
-
-_NUDGE = 1e-4
-_REGULAR = 2.0  # density ~ distance^(power - 1) at an end that moves: power > 2, after Smith
-
-
-def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]) -> float | None:
+def irregular_end(
+    family: Any, params: Mapping[str, np.ndarray], free: list[str], least: float = _REGULAR
+) -> float | None:
     """Return an end of the support that moves with the free parameters and carries density.
 
     Parameters
@@ -191,6 +222,9 @@ def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]
         The estimate.
     free : list of str
         The parameters that were estimated.
+    least : float, default=2
+        The least power of the distance from such an end at which it counts as regular: 2 for
+        standard errors, 1 for a maximum of the likelihood.
 
     Returns
     -------
@@ -214,7 +248,7 @@ def irregular_end(family: Any, params: Mapping[str, np.ndarray], free: list[str]
         if moves.any() and family.discrete:
             return float(end[moves][0])
         power = _power(family, params, end, side)
-        bad = moves & ~(power > _REGULAR)
+        bad = moves & ~(power > least)
         if bad.any():
             return float(end[bad][0])
     return None

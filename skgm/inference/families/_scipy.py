@@ -143,6 +143,11 @@ class ScipyFamily(NumericalFamily):
         self.fixed = held | self.fixed
 
     @property
+    def common_support(self) -> tuple[float, float]:
+        """Ends of the standard support that no shape moves."""
+        return self._ends
+
+    @property
     def _range(self) -> tuple[float, float]:
         """Ends of the support, as far as it does not move."""
         loc, scale = self.fixed.get("loc", 0.0), self.fixed.get("scale", 1.0)
@@ -441,6 +446,10 @@ class ScipyFamily(NumericalFamily):
         """Refuse what did not converge, by what ran away if that may be why."""
         if not converged.all():
             self._check_threshold(found, null)
+            if all(np.isnan(value).all() for value in null.values()):
+                # at such an end derivatives are rough; the start was a maximum by values alone
+                free = [p.name for p in self.parameters]
+                converged = converged | (irregular_end(self, found, free) is not None)
             if self._has_run_away(null, found):
                 converged = converged | self._is_at_limit(statistics, found)
             held = self._at_edge(statistics, null, found, ~converged)
@@ -529,7 +538,13 @@ class ScipyFamily(NumericalFamily):
 
     def _check_threshold(self, found: Params, null: Params) -> None:
         free = [p.name for p in self.parameters if np.isnan(null[p.name]).any()]
-        end = irregular_end(self, found, free)
+        # a maximum of the whole likelihood stays, whatever its errors
+        whole = len(free) == len(self.parameters)
+        end = (
+            irregular_end(self, found, free, _BOUNDED)
+            if whole
+            else irregular_end(self, found, free)
+        )
         if end is not None:
             raise ValueError(
                 f"The {self.name} family has a free threshold: its support ends at "
@@ -548,6 +563,7 @@ def _has_formula(distribution: Any) -> bool:
 # Shapes beyond _FAR that change the total log-likelihood by less than _LEVEL per factor of ten
 # have run away; searches that did not converge blame shapes beyond _AWAY.
 _FAR, _LEVEL, _AWAY = 1e6, 1e-3, 30.0
+_BOUNDED = 1.05  # power of the distance from an end that moves: a likelihood with a maximum
 _RISE, _TENS = 1e-6, 12  # of the total log-likelihood by a factor of ten, on the way to an edge
 
 # What a distribution of scipy.stats says of its shapes and its support.

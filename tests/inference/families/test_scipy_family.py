@@ -148,7 +148,7 @@ def test_fixed_parameters_and_constants():
     ("law", "truth", "words"),
     [
         ("uniform", stats.uniform(), "Nothing is left to estimate.*ends of its support"),
-        ("genpareto", stats.genpareto(-0.8), "free threshold: its support ends at 1"),
+        ("genpareto", stats.genpareto(-1.5), "genpareto family has"),
         ("truncnorm", stats.truncnorm(-1, 2), "free threshold"),
         ("burr12", stats.norm(), r"burr12 family needs numbers > 0"),
         ("zipf", stats.poisson(2.0), "zipf family needs whole numbers >= 1"),
@@ -323,3 +323,17 @@ def test_searches_for_ends_are_given_up_after_many_restricted_estimates(monkeypa
     record = MLEDensity(stats.exponnorm).fit(X)._fit_record()
     with pytest.raises(ValueError, match="interval of 'loc' of the exponnorm family was given up"):
         record.family.profile_interval("loc", record.statistics, record.params, 0.95)
+
+
+def test_an_irregular_estimate_stays_without_errors():
+    x = stats.genpareto.rvs(-0.8, size=60, random_state=np.random.default_rng(0))
+    with pytest.warns(ConvergenceWarning, match="Estimate and log-likelihood stay"):
+        model = MLEDensity("genpareto").fit(x[:, None])
+    c, _, scale = stats.genpareto.fit(x, floc=0)
+    assert model.params_["c"] == pytest.approx(c, rel=1e-3)
+    assert model.loglik_ == pytest.approx(stats.genpareto.logpdf(x, c, 0, scale).sum(), abs=1e-3)
+    for refused in (model.standard_errors, model.confidence_intervals):
+        with pytest.raises(ValueError, match="support of the genpareto family ends"):
+            refused()
+    with pytest.raises(ValueError, match="test does not exist"):
+        likelihood_ratio_test(MLEDensity("genpareto"), x[:, None], {"scale": 1.0})
