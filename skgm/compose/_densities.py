@@ -94,6 +94,8 @@ def fit_density(
     density = ScoreMatchingGaussian() if owner.density is None else clone(owner.density)
     if partial and hasattr(density, "handle_unknown"):
         density.set_params(handle_unknown="ignore")
+    if partial and isinstance(getattr(density, "atoms", None), str):  # each part would find its own
+        density.set_params(atoms=None)
     if weight is not None and not has_fit_parameter(density, "sample_weight"):
         raise ValueError(
             f"density={type(density).__name__} takes no sample_weight in fit. Repeat the rows by "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skgm._sklearn import check_sample_weight
+from skgm.diffusion._atoms import AtomColumns
 from skgm.tables._columns import MOST_CATEGORIES, encoded_kinds
 from skgm.tables._encoding import Encoding, Jitter
 from skgm.tables._reader import TableReader
@@ -37,16 +38,30 @@ class TableCoding:
     numbers : ndarray of shape (n_numbers,), default=None
         The columns that the rows encode, where the others are categories left to a chain; None for
         all columns.
+    atoms : AtomColumns or None, default=None
+        Columns with point masses, which coded rows hold as numbers and categories.
     """
 
     reader: TableReader
     encoding: Encoding | None
     numbers: np.ndarray | None = None
+    atoms: AtomColumns | None = None
 
     @property
     def columns(self) -> list[dict[str, Any]]:
-        """Descriptions of the columns."""
-        return self.reader.columns
+        """Descriptions of the columns, those of atoms included."""
+        own = self.reader.columns
+        return own if self.atoms is None else self.atoms.describe(own)
+
+    @property
+    def masses(self) -> dict[Any, Any]:
+        """The atoms of each column of real numbers that has some, by its name."""
+        return {} if self.atoms is None else self.atoms.masses(self.reader.columns)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether noise stands for some values, which densities average over."""
+        return self.encoding is not None or self.atoms is not None
 
     @property
     def dtype(self) -> str:
@@ -56,7 +71,7 @@ class TableCoding:
     @property
     def is_mixed(self) -> bool:
         """Whether there are columns of other things than real numbers."""
-        return not self.reader.is_real
+        return not self.reader.is_real or self.atoms is not None
 
     @property
     def noise_variance(self) -> np.ndarray | None:
@@ -88,7 +103,18 @@ class TableCoding:
     def scored(self, estimator: Any, X: Any, unknown: str) -> np.ndarray:
         """Return rows to score, coded; only a chain knows what to do with `unknown` categories."""
         unknown = "error" if self.numbers is None else unknown
-        return self.reader.code(estimator, X, holes=False, unknown=unknown)
+        coded = self.reader.code(estimator, X, holes=False, unknown=unknown)
+        return coded if self.atoms is None else self.atoms.expanded(coded)
+
+    def average(self, coded: np.ndarray, log_density: Any) -> np.ndarray:
+        """Return log-densities of coded rows, averaged over the noise at atoms."""
+        return log_density(coded) if self.atoms is None else self.atoms.average(coded, log_density)
+
+    def filled(self, coded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return coded rows with noise at atoms, and its log-density, (n,)."""
+        if self.atoms is None:
+            return coded, np.zeros(len(coded))
+        return self.atoms.filled(coded, self.atoms.nodes(coded)[0])
 
     def rows(self, coded: np.ndarray) -> np.ndarray:
         """Return coded rows encoded; rows of probability zero are infinite."""
@@ -97,7 +123,21 @@ class TableCoding:
 
     def coded(self, estimator: Any, given: Any) -> np.ndarray:
         """Return coded rows to complete, NaN for missing values."""
-        return np.array(self.reader.code(estimator, given, holes=True, fractions=False))
+        coded = np.array(self.reader.code(estimator, given, holes=True, fractions=False))
+        if self.atoms is None:
+            return coded
+        coded = self.atoms.expanded(coded)
+        if np.isinf(coded).any():
+            j = int(np.argmax(np.isinf(coded).any(axis=0)))
+            raise ValueError(
+                f"given holds a value <= 0 in column {self.columns[j]['name']!r}, where all values "
+                "but the atoms are positive. Drop such rows."
+            )
+        return coded
+
+    def collapsed(self, coded: np.ndarray) -> np.ndarray:
+        """Return coded rows as the reader writes them: atoms are values again."""
+        return coded if self.atoms is None else self.atoms.collapsed(coded)
 
     def encoded(self, coded: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the known values of coded rows as the model sees them, with noise."""
@@ -163,12 +203,18 @@ def read_training_table(
     """
     reader, coded = TableReader.learn(estimator, X, min_samples=min_samples)
     weight = _weights(sample_weight, coded)
-    if reader.is_real:
+    atoms = None
+    if not in_parts:
+        atoms = AtomColumns.learn(coded, reader.columns, weight, estimator.atoms)
+    if reader.is_real and atoms is None:
         return TableCoding(reader, None), coded, coded, weight
-    columns, kinds = reader.columns, encoded_kinds(reader.columns)
+    coded = coded if atoms is None else _with_noise(atoms, coded)
+    columns = TableCoding(reader, None, None, atoms).columns
+    kinds = encoded_kinds(reader.columns) + ["category"] * (len(columns) - len(reader.columns))
+    is_category = np.array([about["kind"] == "category" for about in columns])
     numbers = None
-    if not in_parts and reader.which("category").any():
-        numbers = np.flatnonzero(~reader.which("category"))
+    if not in_parts and is_category.any():
+        numbers = np.flatnonzero(~is_category)
         kinds = [kinds[j] for j in numbers]
         if not len(numbers) and not np.ptp(coded, axis=0).any():
             raise ValueError(_NOTHING)
@@ -178,8 +224,17 @@ def read_training_table(
         sizes = [len(about.get("values", ())) for about in columns]
         reserve = MOST_CATEGORIES if in_parts else 0
         encoding = Encoding.learn(part, kinds, sizes, weight, reserve=reserve)
-    coding = TableCoding(reader, encoding, numbers)
+    coding = TableCoding(reader, encoding, numbers, atoms)
     return coding, coded, coding._encoded(part, positive=weight), weight
+
+
+def _with_noise(atoms: AtomColumns, coded: np.ndarray) -> np.ndarray:
+    """Return training rows with categories for atoms, and noise in place of these.
+
+    Every row has noise of its own: equal rows would make a point mass of it.
+    """
+    normal = np.random.default_rng(0).standard_normal((len(coded), len(atoms.places)))
+    return atoms.filled(atoms.expanded(coded), normal)[0]
 
 
 def _weights(sample_weight: Any, rows: np.ndarray) -> np.ndarray | None:

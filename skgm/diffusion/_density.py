@@ -206,10 +206,10 @@ class DiffusionDensity(DensityEstimator):
         standard_error : float
             Only with `return_se`.
         """
-        coded, rows = self._rows(X)
+        coded, rows, log_noise = self._rows(X)
         model = self._model()
         parts = model.replicated_bounds(rows, n_steps, as_seed(random_state))
-        parts = parts + self._log_categories(coded)
+        parts = parts + self._log_categories(coded) - log_noise[:, None]
         bounds = jackknifed(parts, model.marginal)  # (n_replicates, n)
         mean = float(bounds.mean())
         return (mean, standard_error_of_mean(bounds, rows)) if return_se else mean
@@ -351,17 +351,21 @@ class DiffusionDensity(DensityEstimator):
         rows = self._as_drawn(path) if return_trajectory else self._restored(path[-1], codes, rng)
         return (rows, self.classes_[codes]) if return_labels else rows
 
-    def _rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return X validated: coded, and encoded."""
+    def _rows(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return X validated: coded, encoded, and the log-density of the noise at its atoms."""
         check_is_fitted(self)
-        coded = self._coding.scored(self, X, self.handle_unknown)
-        return coded, self._coding.rows(coded)
+        coded, log_noise = self._coding.filled(self._coding.scored(self, X, self.handle_unknown))
+        return coded, self._coding.rows(coded), log_noise
 
     def _class_log_mass(self, X: Any) -> tuple[DiffusionModel, np.ndarray]:
         """Return the model, and the log-density of every row under every class, (n, k)."""
-        coded, rows = self._rows(X)
-        model = self._model()
-        return model, model.class_log_mass(rows) + self._log_categories(coded)
+        check_is_fitted(self)
+        coded, model = self._coding.scored(self, X, self.handle_unknown), self._model()
+
+        def log_mass(coded: np.ndarray) -> np.ndarray:
+            return model.class_log_mass(self._coding.rows(coded)) + self._log_categories(coded)
+
+        return model, self._coding.average(coded, log_mass)
 
     def _chain(self) -> CategoryChain | None:
         """Return the chain of the categories; None without."""
@@ -425,15 +429,14 @@ class DiffusionDensity(DensityEstimator):
         with np.errstate(over="ignore"):  # an overflow is reported by _to_container
             self._to_container(rows.astype(self._coding.dtype, copy=False), None)
         coded, chain = self._coding.decoded(rows, self._summary.bounds), self._chain()
-        return self._coding.reader.restored(
-            coded if chain is None else chain.draw(coded, codes, rng)
-        )
+        coded = coded if chain is None else chain.draw(coded, codes, rng)
+        return self._coding.reader.restored(self._coding.collapsed(coded))
 
     def _can_condition(self) -> bool:
         return True
 
     def _base_measures(self) -> list[str]:
-        return base_measures(self._coding.columns)
+        return base_measures(self._coding.reader.columns, self._coding.masses)
 
     def _fitted_schema(self) -> dict[str, Any] | None:
         return self._coding.reader.schema
@@ -450,7 +453,7 @@ class DiffusionDensity(DensityEstimator):
         else:
             chain.check_known(known, coding.columns)
             rows = self._complete_mixed(known, n_samples, chain, rng)
-        rows = self._to_container(rows, None)
+        rows = self._to_container(coding.collapsed(rows), None)
         completed = coding.reader.written(rows, conditions.schema, rows.dtype.name)
         return keep_index(completed, conditions.table, n_samples)
 
@@ -499,8 +502,9 @@ class DiffusionDensity(DensityEstimator):
             return
         named = [about["name"] for about in self._coding.columns if about["kind"] != "real"]
         raise ValueError(
-            f"This fit has no {what}. Columns {named} are categories or integers; fit to the "
-            "others alone, or with categorical_features=None and integer_features=None."
+            f"This fit has no {what}. Columns {named} are categories or integers or have atoms; "
+            "fit to the others alone, or with categorical_features=None, integer_features=None "
+            "and atoms=None."
         )
 
 

@@ -30,6 +30,9 @@ _BLOCK = 1 << 14  # rows times directions of one call of the network
 _ROWS_AT_ONCE = 32
 
 
+_EXACT_UP_TO, _PER_STEP = 64, 16  # columns; beyond, traces are estimated along so many directions
+
+
 @dataclass(frozen=True, eq=False)
 class Probes:
     """Directions for traces, fixed once so that every row meets the same ones.
@@ -41,6 +44,11 @@ class Probes:
 
     signs: np.ndarray
     per_step: int
+
+    @classmethod
+    def of(cls, d: int, rng: np.random.Generator) -> "Probes | None":
+        """Draw directions for rows of d columns; None where traces are exact."""
+        return None if d <= _EXACT_UP_TO else cls.draw(d, _PER_STEP, rng)
 
     @classmethod
     def draw(cls, d: int, per_step: int, rng: np.random.Generator) -> "Probes":

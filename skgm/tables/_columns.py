@@ -210,7 +210,7 @@ def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
     """
     kinds = []
     for about in described:
-        ordered = about["ordered"] and about["native"] is not None
+        ordered = about.get("ordered") and about["native"] is not None
         ranked = ordered and len(about["values"]) >= _RANKED_FROM
         whole = "integer" if about["kind"] in WHOLE else about["kind"]
         kinds.append("ranked" if ranked else whole)
