@@ -87,13 +87,27 @@ def examine(step: Any, path: str, table: Table | None, custom: Mapping[str, Any]
         if fault is not None:
             raise ValueError(f"Step {path!r} ({type(step).__name__}) cannot be undone: {fault}.")
     else:
+        instead = _INSTEAD.get(type(step).__name__, "")
+        known = ", ".join(sorted(known.__name__ for known in KNOWN))
         raise ValueError(
             f"Step {path!r} ({type(step).__name__}) is not invertible, or its Jacobian is "
-            f"unknown. Known are {', '.join(sorted(known.__name__ for known in KNOWN))}, and "
+            f"unknown.{instead} Known are {known}, and "
             "ColumnTransformer and Pipeline of these. If it has an inverse_transform, pass "
             f"log_jacobians={{{path!r}: function}}, where function(X) returns the log of the "
             "absolute Jacobian determinant at each row of the step's input."
         )
+
+
+_FOR_CATEGORIES = (
+    " Codes have no density: give the table as it is to a density that reads categories "
+    "(DensityChain, DDPM, StackedDensity)."
+)
+_INSTEAD = dict.fromkeys(
+    ("KBinsDiscretizer", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), _FOR_CATEGORIES
+) | {
+    "QuantileTransformer": " All values beyond the training range become one: take "
+    "PowerTransformer, or DensityChain without it, whose cells follow the quantiles."
+}
 
 
 def _check_inverse(step: Any, path: str) -> None:

@@ -11,6 +11,7 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    OrdinalEncoder,
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
@@ -256,3 +257,12 @@ def test_nested_pipeline_is_only_known_by_exact_class():
 
     with pytest.raises(ValueError, match="'loud'"):
         DensityPipeline([("loud", Loud([("s", StandardScaler())])), ("g", FullNormal())]).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("step", "cure"),
+    [(QuantileTransformer(), "take PowerTransformer"), (OrdinalEncoder(), "reads categories")],
+)
+def test_steps_that_lose_what_a_density_needs_name_the_cure(step, cure):
+    with pytest.raises(ValueError, match=cure):
+        DensityPipeline([("step", step), ("density", FullNormal())]).fit(X)
