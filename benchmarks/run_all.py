@@ -52,8 +52,10 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "rbm_sampling": ("", None),
     "rbm_log_partition": ("50", "2"),
     "density_checks_of_peers": ("", ""),
-    "memory": ("", None),
+    "memory": ("1e6", None),
     "import_time": ("", ""),
+    "parallel": ("3", None),
+    "out_of_core": ("5e6", "2e5"),
 }
 
 
