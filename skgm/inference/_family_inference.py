@@ -1,9 +1,9 @@
 """Inference from the statistics that a fitted family keeps."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
 from skgm._warnings import warn_user
+from skgm.inference._fit_intervals import Fit, check_off_boundary, fit_interval
 from skgm.inference._likelihood.bootstrap import bootstrap_intervals
-from skgm.inference._likelihood.functions import function_interval, named_functions
+from skgm.inference._likelihood.functions import function_interval, hazard, named_functions
 from skgm.inference._likelihood.nulls import check_parameter_space, flat_information, flat_scores
-from skgm.inference._likelihood.wald import wald_interval
 from skgm.inference._parametric import (
     ParametricDensity,
     check_robust_errors,
@@ -34,160 +34,7 @@ from skgm.inference.families._limits import (
 )
 from skgm.tables._validation import check_no_overflow, naming_columns
 
-__all__ = [
-    "FamilyInference",
-    "Fit",
-    "check_off_boundary",
-    "fit_interval",
-]
-
-
-# Confidence intervals of a fitted family, method by method.
-
-Interval = tuple[np.ndarray, np.ndarray]
-Params = Mapping[str, np.ndarray]
-
-
-class Fit(NamedTuple):
-    """A family with its statistics and estimate; robust errors and clusters where asked for."""
-
-    family: Family
-    statistics: Any
-    params: Mapping[str, np.ndarray]
-    columns: list[str]
-    robust_errors: Mapping[str, np.ndarray] | None = None
-    codes: np.ndarray | None = None
-
-
-def fit_interval(
-    fit: Fit, name: str, method: str, level: float
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return low, high and the method used for one parameter.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fitted family.
-    name : str
-        The parameter.
-    method : str
-        One of the interval methods, or "auto".
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    low, high : ndarray
-        Shaped as the estimate.
-    method : str or ndarray of str
-        What "auto" chose.
-
-    Raises
-    ------
-    ValueError
-        The family lacks the method for this parameter, or the interval does not exist.
-    """
-    parameter = fit.family.parameter(name)
-    if method == "auto":
-        return fit.family.auto_interval(name, fit.statistics, fit.params, level)
-    if method not in parameter.methods:
-        raise ValueError(
-            f"The {fit.family.name} family has no {method!r} interval for {name!r}; available: "
-            f"auto, {', '.join(parameter.methods)}."
-        )
-    low, high = _METHODS[method](fit, name, level)
-    return low, high, method
-
-
-def check_off_boundary(fit: Fit, name: str, what: str) -> None:
-    """Raise where the estimate of `name` lies on the edge of its space."""
-    parameter = fit.family.parameter(name)
-    edge = np.flatnonzero(parameter.on_boundary(fit.params[name]))
-    if not len(edge):
-        return
-    column = int(edge[0])
-    methods = [m for m in ("score", "profile", "exact") if m in parameter.methods]
-    ways = f"'auto' or {', '.join(map(repr, methods))}" if methods else "'auto'"
-    raise ValueError(
-        f"{what} of {name!r} do not exist for column {fit.columns[column]!r}: the estimate "
-        f"{fit.params[name][column]:g} lies on the edge of the parameter space. Use "
-        f"confidence_intervals with method {ways}, or drop the column."
-    )
-
-
-def _wald(fit: Fit, name: str, level: float) -> Interval:
-    """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
-    return wald_interval(fit.params[name], _model_errors(fit, name, "Wald intervals"), level)
-
-
-def _model_errors(fit: Fit, name: str, what: str) -> np.ndarray:
-    """Return the model's standard errors of `name`, (d,), NaN where its estimate is infinite."""
-    infinite = infinite_estimates(fit.family, fit.params)
-    if not infinite:
-        check_off_boundary(fit, name, what)
-        return fit.family.model_standard_errors(fit.statistics, fit.params)[name]
-    if name not in infinite:
-        check_off_boundary(fit, name, what)
-    return limit_errors(fit.family, fit.statistics, fit.params, "model")[name]
-
-
-def _transformed(fit: Fit, name: str, level: float) -> Interval:
-    center, widen = fit.family.small_sample(name, fit.statistics.n)
-    errors = _model_errors(fit, name, "Transformed Wald intervals")
-    return fit.family.transformed_interval(
-        name, fit.params[name] * center, errors * center * widen, level
-    )
-
-
-def _robust(fit: Fit, name: str, level: float) -> Interval:
-    """Return the sandwich interval: leverages, Student's t, the scale of the link."""
-    assert fit.robust_errors is not None
-    n = fit.statistics.n
-    if n <= 1:
-        raise ValueError(f"Robust intervals need more than one observation; n = {n:g}.")
-    center, _ = fit.family.small_sample(name, n)
-    errors, estimate = fit.robust_errors[name], fit.params[name]
-    df = n - 1 if fit.codes is None else float(fit.codes.max())
-    low, high = fit.family.transformed_interval(
-        name, estimate * center, errors * center, level, df=df
-    )
-    # the spread of a column of two values hardly varies: less than the bias that `center` removes
-    plain = fit.family.transformed_interval(name, estimate, errors, level, df=df)
-    low = np.where(low < estimate, low, plain[0])
-    return low, np.where(high > estimate, high, plain[1])
-
-
-def _score(fit: Fit, name: str, level: float) -> Interval:
-    return fit.family.score_interval(name, fit.statistics, fit.params, level)
-
-
-def _profile(fit: Fit, name: str, level: float) -> Interval:
-    return fit.family.profile_interval(name, fit.statistics, fit.params, level)
-
-
-def _rstar(fit: Fit, name: str, level: float) -> Interval:
-    check_off_boundary(fit, name, "r* intervals")
-    return fit.family.rstar_interval(name, fit.statistics, fit.params, level)
-
-
-def _bartlett(fit: Fit, name: str, level: float) -> Interval:
-    return fit.family.bartlett_interval(name, fit.statistics, fit.params, level)
-
-
-def _exact(fit: Fit, name: str, level: float) -> Interval:
-    return fit.family.exact_interval(name, fit.statistics, fit.params, level)
-
-
-_METHODS: dict[str, Callable[[Fit, str, float], Interval]] = {
-    "wald": _wald,
-    "wald-transformed": _transformed,
-    "score": _score,
-    "profile": _profile,
-    "bartlett": _bartlett,
-    "rstar": _rstar,
-    "exact": _exact,
-    "robust": _robust,
-}
+__all__ = ["FamilyInference"]
 
 
 def _check_inside_for_functions(fit: Fit) -> None:
@@ -298,6 +145,60 @@ class FamilyInference(ParametricDensity):
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
         with np.errstate(all="ignore"):
             return np.clip(self._margins("cdf", rows), 0.0, 1.0)
+
+    def survival(self, X: Any) -> np.ndarray:
+        """Return the survival function of each column.
+
+        Parameters
+        ----------
+        X : array-like, data frame or Series of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_features)
+            P(x > X), column by column.
+        """
+        return 1 - self.cdf(X)
+
+    def hazard(self, X: Any) -> np.ndarray:
+        """Return the hazard of each column, the density of values among those not smaller.
+
+        Parameters
+        ----------
+        X : array-like, data frame or Series of shape (n_samples, n_features)
+            Values.
+
+        Returns
+        -------
+        hazard : ndarray of shape (n_samples, n_features)
+            The density over P(x > X); of counts P(x = X) / P(x >= X).
+
+        Raises
+        ------
+        ValueError
+            A family without a distribution function; a value beyond which the probability is zero
+            to rounding.
+        """
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):
+            below = np.clip(self._margins("cdf", rows), 0.0, 1.0)
+            return hazard(self._family(), rows, self._estimate, below, self._column_names())
+
+    def ppf(self, q: Any) -> Any:
+        """Return quantiles: scipy's name of `quantile`.
+
+        Parameters
+        ----------
+        q : float or array-like of shape (m,)
+            Probabilities in (0, 1).
+
+        Returns
+        -------
+        values : float or ndarray of shape (n_features,), (m,) or (m, n_features)
+            As `quantile` returns them.
+        """
+        return self.quantile(q)
 
     def quantile(self, q: Any) -> Any:
         """Return quantiles of each column, the inverse of `cdf` (scipy's ``ppf``).
@@ -479,6 +380,11 @@ class FamilyInference(ParametricDensity):
         found = _by_column(fit, X, sample_weight, of_one)
         low, high, methods = ({k: v[part] for k, v in found.items()} for part in range(3))
         return self._public(low), self._public(high), methods
+
+    def _n_intervals(self, of: Any) -> int:
+        whole = of is None and self._family().name == "categorical"
+        # the first category is no parameter, but its share is a proportion like the others
+        return super()._n_intervals(of) + (self.n_features_in_ if whole else 0)
 
     def _check_groups(self, groups: Any, method: str, X: Any, sample_weight: Any) -> Any:
         if groups is None:

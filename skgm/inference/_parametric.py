@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class ParametricDensity(DensityEstimator):
         sample_weight: Any = None,
         of: Any = None,
         groups: Any = None,
+        simultaneous: bool = False,
         random_state: Any = None,
     ) -> ConfidenceIntervals:
         """Return a confidence interval for each parameter, or for functions of them.
@@ -136,11 +138,15 @@ class ParametricDensity(DensityEstimator):
         of : callable, str, tuple, list or dict of these, default=None
             Smooth functions of the parameters, from a dict like ``params_`` to a number (or one
             number per column): ``of=lambda p: p["shape"] * p["scale"]``. By name: "mean",
-            "median", ``("quantile", 0.9)``, ``("cdf", 5.0)``, ``("survival", 5.0)``. Methods:
-            "profile" (and "auto"), "wald" (the delta method).
+            "median", ``("quantile", 0.9)``, ``("cdf", 5.0)``, ``("survival", 5.0)``,
+            ``("hazard", 5.0)``. Methods: "profile" (and "auto"), "wald" (the delta method).
         groups : array-like of shape (n_samples,), default=None
             For "robust": clusters of rows that may depend on each other. Families of independent
             columns of :class:`skgm.MLEDensity`.
+        simultaneous : bool, default=False
+            Whether all intervals together hold their parameters with probability `level`: each of
+            k is formed at 1 - (1 - level) / k (Bonferroni). Of categories by "score", these are
+            Goodman's intervals of multinomial proportions; the first one counts as well.
         random_state : None, int, RandomState or Generator, default=None
             Of the bootstrap.
 
@@ -159,6 +165,11 @@ class ParametricDensity(DensityEstimator):
         check_is_fitted(self)
         level = check_level(level)
         _check_choice("method", method, INTERVAL_METHODS)
+        if simultaneous:
+            options = {"X": X, "sample_weight": sample_weight, "of": of, "groups": groups}
+            each = 1 - (1 - level) / self._n_intervals(of)
+            every = self.confidence_intervals(each, method, random_state=random_state, **options)
+            return replace(every, level=level, simultaneous=True)
         codes = self._check_groups(groups, method, X, sample_weight)
         X, sample_weight = self._check_inference_data(X, sample_weight)
         with refusing_overflow("interval"):
@@ -181,6 +192,13 @@ class ParametricDensity(DensityEstimator):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Return what `_intervals` returns, by resampling."""
         raise ValueError(f"{type(self).__name__} has no bootstrap intervals; use method='auto'.")
+
+    def _n_intervals(self, of: Any) -> int:
+        """Return how many intervals there will be."""
+        if of is None:
+            return sum(np.size(value) for value in self._interval_estimates().values())
+        several = len(of) if isinstance(of, list | dict) else 1
+        return max(several, 1) * self.n_features_in_
 
     def _check_groups(self, groups: Any, method: str, X: Any, sample_weight: Any) -> Any:
         """Return the number of each row's cluster, or None without groups."""

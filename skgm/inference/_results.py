@@ -65,6 +65,8 @@ class ConfidenceIntervals(Mapping):
         The method that each interval was made by (what "auto" chose).
     labels : dict of str to ndarray of str
         Names of the single entries, for printing.
+    simultaneous : bool
+        Whether `level` is the probability that all intervals hold their parameters.
     """
 
     estimate: Mapping[str, Any]
@@ -74,6 +76,7 @@ class ConfidenceIntervals(Mapping):
     method: str
     methods: Mapping[str, Any] = field(repr=False)
     labels: Mapping[str, np.ndarray] = field(repr=False)
+    simultaneous: bool = field(default=False, repr=False)
 
     def __getitem__(self, name: str) -> tuple[Any, Any]:
         return self.low[name], self.high[name]
@@ -103,7 +106,8 @@ class ConfidenceIntervals(Mapping):
         return pd.DataFrame(columns | {"method": flat(self.methods, object)}, index=index)
 
     def __str__(self) -> str:
-        return f"{self.level:.4g} confidence intervals\n{self.to_frame()}"
+        kind = "simultaneous confidence" if self.simultaneous else "confidence"
+        return f"{self.level:.4g} {kind} intervals\n{self.to_frame()}"
 
     def _repr_html_(self) -> str:
         return self.to_frame()._repr_html_()

@@ -9,6 +9,7 @@ from scipy import stats
 from skgm._sklearn import check_sample_weight
 from skgm.inference import MLEDensity
 from skgm.inference._nesting import fixed_values, nested_null
+from skgm.inference._results import takes_level
 from skgm.inference.families import get_family
 from skgm.inference.families._registry import has_many
 from skgm.tables._validation import check_level
@@ -159,6 +160,7 @@ class DensityComparison:
 _KIND_IN_WORDS = {"estimate": "an estimate", "lower_bound": "a lower bound"}
 
 
+@takes_level
 def compare_densities(
     a: Any, b: Any, X: Any = None, *, sample_weight: Any = None, level: float = 0.95
 ) -> DensityComparison:

@@ -9,8 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.sandwich import diagonal_units, meat, total_weight
 from skgm.inference import MLEDensity
+from skgm.inference._likelihood.fit import full_fit
 from skgm.inference._likelihood.nulls import flat_values
 from skgm.inference._parametric import ParametricDensity, check_training_table
+from skgm.inference._statsmodels.adapters import is_statsmodels_result, likelihood_model
+from skgm.inference._statsmodels.covariance import robust_covariance
+from skgm.inference._statsmodels.tests import check_converged
 
 __all__ = ["InformationCriteria", "information_criteria"]
 
@@ -96,9 +100,11 @@ def information_criteria(
 
     Parameters
     ----------
-    estimator : fitted ParametricDensity
+    estimator : fitted ParametricDensity or statsmodels result
         :class:`skgm.MLEDensity`, :class:`skgm.ScoreMatchingGaussian` (whose estimate is the
-        maximum-likelihood one), or another with a likelihood of its own.
+        maximum-likelihood one), or another with a likelihood of its own. Or a result as in
+        :func:`skgm.confidence_intervals`, which holds its rows; an estimated variance or dispersion
+        counts as a parameter, as in R.
     X : array-like or data frame of shape (n_samples, n_features), default=None
         The training table, which TIC needs. None: TIC is None.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -145,9 +151,22 @@ def information_criteria(
     AIC 942.232   AICc 942.252   BIC 945.531   TIC 940.743
     log-likelihood -470.116, n_params 1, n 200; TIC counts 0.2554 parameters
     """
+    if is_statsmodels_result(estimator):
+        if X is not None or sample_weight is not None:
+            raise ValueError("X and sample_weight must be None for a statsmodels result.")
+        return _criteria(*_of_result(estimator))
     _check_estimator(estimator)
     loglik, n, rows, weight = _likelihood(estimator, X, sample_weight)
-    k = _count(estimator)
+    penalty, reason = None, "TIC needs the training table: pass it as X."
+    if rows is not None:
+        penalty = _penalty(estimator, rows, weight)
+    return _criteria(loglik, n, _count(estimator), penalty, reason)
+
+
+def _criteria(
+    loglik: float, n: float, k: int, penalty: float | None, reason: str
+) -> InformationCriteria:
+    """Return the criteria; `reason` says why there is no penalty, if there is none."""
     aicc, notes = None, []
     if n > k + 1:
         aicc = 2 * k - 2 * loglik + 2 * k * (k + 1) / (n - k - 1)
@@ -156,11 +175,8 @@ def information_criteria(
             f"AICc does not exist: it needs more than n_params + 1 = {k + 1} observations; got "
             f"{n:g}."
         )
-    penalty = None
-    if rows is None:
-        notes.append("TIC needs the training table: pass it as X.")
-    else:
-        penalty = _penalty(estimator, rows, weight)
+    if penalty is None:
+        notes.append(reason)
     return InformationCriteria(
         aic=2 * k - 2 * loglik,
         aicc=aicc,
@@ -172,6 +188,21 @@ def information_criteria(
         penalty=penalty,
         notes=tuple(notes),
     )
+
+
+def _of_result(result: Any) -> tuple[float, float, int, float | None, str]:
+    """Return log-likelihood, n, parameters and penalty of a statsmodels result."""
+    check_converged(result)
+    model = likelihood_model(result)
+    fit = full_fit(model)
+    nuisance = model.is_linear or getattr(model, "known", 1.0) is None
+    loglik, k = float(fit.loglik), len(model.estimate) + int(nuisance)
+    if nuisance or fit.recession is not None:
+        why = "a dispersion is estimated beside the coefficients" if nuisance else "one is infinite"
+        return loglik, model.n, k, None, f"TIC is not available here: {why}."
+    information = model.observed_information(fit.params)
+    penalty = float(np.trace(information @ robust_covariance(model, fit.params)))
+    return loglik, model.n, k, penalty, ""
 
 
 def _check_estimator(estimator: Any) -> None:

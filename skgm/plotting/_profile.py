@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from skgm.inference._family_inference import Fit, fit_interval
+from skgm.inference._fit_intervals import Fit, fit_interval
 from skgm.inference._likelihood.rstar import rstar
+from skgm.inference._results import takes_level
 from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.tables._validation import check_level
 
@@ -103,6 +104,7 @@ class ProfileDisplay:
         self.intervals_, self.level_ = dict(intervals), level
 
     @classmethod
+    @takes_level
     def from_estimator(
         cls,
         estimator: Any,

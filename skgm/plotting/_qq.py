@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
+from skgm.inference._results import takes_level
 from skgm.inference.families import Family
 from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.tables._validation import check_level
@@ -95,6 +96,7 @@ class QQDisplay:
         self.outside_ = float(np.mean((residuals < low) | (residuals > high)))
 
     @classmethod
+    @takes_level
     def from_estimator(
         cls, estimator: Any, X: Any = None, column: Any = 0, *, level: float = 0.95, ax: Any = None
     ) -> "QQDisplay":

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skgm import MLEDensity, fit_family
+from skgm import MLEDensity, confidence_intervals, fit_family
 from tests.inference.families.cases import COLUMNWISE
 from tests.inference.families.cases_location_scale import LAPLACE
 
@@ -149,3 +150,54 @@ def test_the_summary_says_what_the_parameters_are(family, fixed, words):
     name = family if isinstance(family, str) else family.name
     free = list(summary.intervals)
     assert summary.facts["family"] == f"{name}({', '.join(free)})"
+
+
+@pytest.mark.parametrize(("family", "params", "laws"), CASES, ids=[c[0].name for c in CASES])
+def test_hazard_and_survival_are_ratios_of_scipys(family, params, laws):
+    draws = family.sample(params, 40, np.random.default_rng(0))
+    model = MLEDensity(family).fit(draws)
+    at = np.median(draws, axis=0, keepdims=True)
+    assert_allclose(model.survival(at), 1 - model.cdf(at))
+    f = np.exp(family.log_density(at, model._estimate))
+    above = 1 - model.cdf(at) + (f if family.discrete else 0)
+    assert_allclose(model.hazard(at), f / above, rtol=1e-10)
+    assert_allclose(model.ppf(0.3), model.quantile(0.3))
+
+
+def test_hazards_by_name_have_intervals_and_none_beyond_the_last_digit():
+    model = fit_family(X, "weibull")
+    shape, scale = model.params_["shape"], model.params_["scale"]
+    expected = shape / scale * (4.0 / scale) ** (shape - 1)
+    assert_allclose(model.hazard([[4.0]])[0, 0], expected, rtol=1e-10)
+    found = model.confidence_intervals(of=("hazard", 4.0))
+    written = model.confidence_intervals(
+        of=lambda p: p["shape"] / p["scale"] * (4.0 / p["scale"]) ** (p["shape"] - 1)
+    )
+    assert_allclose(found["hazard(4)"], written["of"], rtol=1e-6)
+    rate = fit_family(X, "exponential")
+    low, high = rate.confidence_intervals(method="profile")["rate"]
+    assert_allclose(
+        rate.confidence_intervals(of=("hazard", 2.0))["hazard(2)"], (low, high), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="has no digits"):
+        model.hazard([[1.0], [1e6]])
+
+
+def test_simultaneous_intervals_are_bonferroni_s_and_goodman_s():
+    counts = np.array([12, 20, 8])
+    x = np.repeat(np.arange(3.0), counts)[:, None]
+    model = MLEDensity("categorical").fit(x)
+    found = model.confidence_intervals(method="score", simultaneous=True)
+    q = stats.chi2.ppf(1 - 0.05 / 3, 1)  # Goodman 1965
+    p, n = counts / 40, 40
+    half = np.sqrt(q * (q + 4 * n * p * (1 - p)))
+    expected = (q + 2 * n * p + np.outer([-1, 1], half)) / (2 * (n + q))
+    assert_allclose([found["p1"], found["p2"]], expected.T[1:], rtol=1e-8)
+    assert found.level == 0.95
+    assert "simultaneous" in str(found)
+    pair = fit_family(X, "gamma").confidence_intervals(of=["mean", "median"], simultaneous=True)
+    alone = fit_family(X, "gamma").confidence_intervals(0.975, of="mean")
+    assert_allclose(pair["mean"], alone["mean"])
+    fit = sm.OLS(X, sm.add_constant(np.arange(40.0))).fit()
+    several = confidence_intervals(fit, simultaneous=True)
+    assert_allclose(several["x1"], confidence_intervals(fit, 0.975)["x1"])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy import stats
 from sklearn.exceptions import NotFittedError
@@ -261,3 +262,25 @@ def test_another_table_than_the_training_table_is_refused(model):
         information_criteria(model, sample_weight=np.ones(40))
     shuffled = information_criteria(model, POSITIVE[::-1])
     assert_allclose(shuffled.tic, information_criteria(model, POSITIVE).tic, rtol=1e-12)
+
+
+def test_statsmodels_results_beside_their_own_numbers_and_r_s():
+    """R counts the variance of a linear model; TIC of a Poisson is that of MLEDensity."""
+    rng = np.random.default_rng(0)
+    x = sm.add_constant(rng.normal(size=60))
+    counts = rng.poisson(np.exp(0.3 + 0.5 * x[:, 1]))
+    poisson = sm.Poisson(counts, x).fit(disp=0)
+    found = information_criteria(poisson)
+    assert_allclose([found.aic, found.bic], [poisson.aic, poisson.bic], rtol=1e-9)
+    assert 1 < found.penalty < 4
+    line = sm.OLS(x @ [1.0, 2.0] + rng.normal(size=60), x).fit()
+    found = information_criteria(line)
+    assert_allclose([found.aic, found.bic], [line.aic + 2, line.bic + np.log(60)], rtol=1e-9)
+    assert found.tic is None
+    assert "dispersion" in str(found)
+    alone = sm.Poisson(counts, np.ones(60)).fit(disp=0)
+    ours = MLEDensity("poisson").fit(counts[:, None])
+    expected = information_criteria(ours, counts[:, None])
+    assert_allclose(information_criteria(alone).tic, expected.tic, rtol=1e-8)
+    with pytest.raises(ValueError, match="must be None for a statsmodels result"):
+        information_criteria(alone, counts[:, None])

@@ -176,3 +176,9 @@ def test_interval_censored_residuals_are_at_the_steps_of_turnbull(ax):
     assert_allclose(display.theoretical_, stats.norm.ppf([0.2, 0.7]), atol=1e-6)
     cdf = stats.expon(scale=1 / model.params_["rate"]).cdf
     assert_allclose(display.residuals_, stats.norm.ppf([cdf(1) / 2, (cdf(1) + cdf(2)) / 2]))
+
+
+def test_alpha_is_answered_with_level():
+    model = MLEDensity("normal").fit(X)
+    with pytest.raises(TypeError, match=r"pass level=0\.9"):
+        QQDisplay.from_estimator(model, X, alpha=0.1)

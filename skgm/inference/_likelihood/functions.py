@@ -20,6 +20,7 @@ __all__ = [
     "function_interval",
     "function_label",
     "function_value",
+    "hazard",
     "named_functions",
     "profile_function_interval",
     "read_targets",
@@ -31,6 +32,7 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 _STEP = 2e-3
 _STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
+_NO_DIGITS = 1e-12  # of a survival function, one minus a distribution function
 _ROUNDED = 1e-14  # distance from an upper end, relative, at which parameters have no digits left
 _NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
 _SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
@@ -238,7 +240,7 @@ def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
 
 # Functions of the parameters that have names.
 
-_NAMED = ("mean", "median", ("quantile", 0.9), ("cdf", 5.0), ("survival", 5.0))
+_NAMED = ("mean", "median", ("quantile", 0.9), ("cdf", 5.0), ("survival", 5.0), ("hazard", 5.0))
 
 
 def named_functions(of: Any, family: Any) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
@@ -291,7 +293,9 @@ def _named(part: Any, family: Any) -> Callable[[Mapping[str, Any]], Any]:
     if callable(part):
         return part
     name, at = part if _is_pair(part) else ("quantile", 0.5) if part == "median" else (part, 0.0)
-    known = name in ("quantile", "cdf", "survival") and (part == "median" or _is_pair(part))
+    known = name in ("quantile", "cdf", "survival", "hazard") and (
+        part == "median" or _is_pair(part)
+    )
     if (not known and part != "mean") or (name == "quantile" and not 0 < at < 1):
         raise ValueError(
             f"of must be a function, one of {', '.join(map(repr, _NAMED))} (with other numbers, "
@@ -310,9 +314,29 @@ def _named(part: Any, family: Any) -> Callable[[Mapping[str, Any]], Any]:
         if name == "quantile":
             return family.quantile(place, arrays)[0]
         below = family.cdf(place, arrays)[0]
-        return below if name == "cdf" else 1 - below
+        if name != "hazard":
+            return below if name == "cdf" else 1 - below
+        density = np.exp(family.log_density(place, arrays)[0])
+        return density / (1 - below + (density if family.discrete else 0.0))
 
     return function
+
+
+def hazard(
+    family: Any, X: np.ndarray, params: Params, below: np.ndarray, names: list[str]
+) -> np.ndarray:
+    """Return f / (1 - F), of counts P(x = X) / P(x >= X), at rows X, (n, d); `below` is F there."""
+    density = np.exp(family.log_density(X, params))
+    counted = [one.discrete for one in getattr(family, "families", [family])]
+    above = 1 - below + np.where(counted, density, 0.0)
+    lost = above < _NO_DIGITS
+    if lost.any():
+        i, j = np.argwhere(lost)[0]
+        raise ValueError(
+            f"The hazard at row {i} of column {names[j]!r}, {X[i, j]:g}, has no digits: the fitted "
+            "distribution has no probability beyond it to rounding. Ask at smaller values."
+        )
+    return np.asarray(density / above)
 
 
 # What an interval of a model is wanted for: a linear combination of the parameters, or a smooth

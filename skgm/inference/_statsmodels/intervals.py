@@ -38,6 +38,7 @@ def confidence_intervals(
     *,
     of: Any = None,
     groups: Any = None,
+    simultaneous: bool = False,
     **options: Any,
 ) -> ConfidenceIntervals:
     r"""Return confidence intervals of the parameters of a fitted model, also of statsmodels.
@@ -72,6 +73,9 @@ def confidence_intervals(
         For statsmodels results: clusters of rows that may depend on each other. "robust" (and
         "auto") then sums the scores within clusters, with statsmodels' small-sample factor and
         Student's t with one degree of freedom less than there are clusters.
+    simultaneous : bool, default=False
+        Whether all intervals together hold their parameters with probability `level`: each of k is
+        formed at 1 - (1 - level) / k (Bonferroni).
     **options : dict
         Passed on to the method of an estimator of this package, such as `X` for "robust".
 
@@ -119,7 +123,7 @@ def confidence_intervals(
     if is_statsmodels_result(model):
         if options:
             raise TypeError(f"A statsmodels result takes no {sorted(options)}: its data are in it.")
-        return _model_intervals(model, level, method, of, groups)
+        return _model_intervals(model, level, method, of, groups, simultaneous)
     if groups is not None:
         raise TypeError("groups is for statsmodels results; use method='robust' or 'bootstrap'.")
     own = getattr(model, "confidence_intervals", None)
@@ -129,11 +133,13 @@ def confidence_intervals(
             f"got {type(model).__name__}."
         )
     chosen = options if of is None else options | {"of": of}
+    if simultaneous:
+        chosen = chosen | {"simultaneous": True}
     return own(level, method, **chosen)
 
 
 def _model_intervals(
-    result: Any, level: float, method: str, of: Any, groups: Any
+    result: Any, level: float, method: str, of: Any, groups: Any, simultaneous: bool
 ) -> ConfidenceIntervals:
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1); got {level!r}.")
@@ -150,7 +156,9 @@ def _model_intervals(
     estimate, low, high, methods = {}, {}, {}, {}
     with np.errstate(all="ignore"):
         read = read_targets if fit.recession is None else targets_at_infinity
-        for label, target in read(of, model, fit).items():
+        targets = read(of, model, fit)
+        each = 1 - (1 - level) / len(targets) if simultaneous else level
+        for label, target in targets.items():
             used = methods[label] = _choose(method, label, target, model)
             signs = signs_of_infinity(model, fit, target)
             if signs and used != "profile":
@@ -160,12 +168,12 @@ def _model_intervals(
                     "method='profile', or ask for the finite coefficients by of=."
                 )
             if signs:
-                found = infinite_interval(model, fit, target, signs, level)
+                found = infinite_interval(model, fit, target, signs, each)
             else:
-                found = _finite_interval(model, fit, target, level, used, groups)
+                found = _finite_interval(model, fit, target, each, used, groups)
             estimate[label], low[label], high[label] = found
     labels = {label: parameter_labels(label, 0.0, []) for label in estimate}
-    return ConfidenceIntervals(estimate, low, high, level, method, methods, labels)
+    return ConfidenceIntervals(estimate, low, high, level, method, methods, labels, simultaneous)
 
 
 def _finite_interval(

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 
-from skgm.inference._family_inference import Fit, fit_interval
+from skgm.inference._fit_intervals import Fit, fit_interval
 from skgm.inference.families import Exponential, Normal
 from skgm.inference.families._censored import censored
 from skgm.inference.families._censored_laws import CensoredRows, check_event
