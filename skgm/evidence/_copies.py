@@ -10,7 +10,8 @@ from skgm.evidence._tables import Tables, distance_codes, thinned
 
 __all__ = ["Copies", "Nearest", "find_copies", "nearest_records"]
 
-_PAIR_ROWS = 600  # rows all of whose pairs are compared
+_SOME_ROWS, _MOST_COPIES = 300, 300  # rows that are compared with all real ones
+_UNLIKELY = 0.01  # synthetic rows that repeat a row by chance
 _SAME = 1e-7  # chance that two numbers of full precision agree
 _NEAREST_ROWS = 5000
 
@@ -114,9 +115,9 @@ def _chance(
     """Return how many synthetic rows would repeat a real row by chance, and the p-value.
 
     Were all rows exchangeable, a synthetic row would repeat one of the n real rows about as often
-    as a real row repeats one of the others. Where none does, or few, the chance is bounded from
-    the pairs of real rows that agree in almost all columns; and a row with a number of full
-    precision that stands once in the real table repeats nothing by chance.
+    as a real row repeats one of the others. Rows that hardly any real row resembles are counted by
+    themselves; and a row with a number of full precision that stands once in the real table repeats
+    nothing by chance.
     """
     repeated = int(count[count > 1].sum())
     expected = m * repeated / n
@@ -124,35 +125,54 @@ def _chance(
         return expected, 1.0
     table = [[len(copied), m - len(copied)], [repeated, n - repeated]]
     pvalue = float(stats.fisher_exact(table, alternative="greater")[1])
-    if repeated <= 1:
-        bound = n * m * _agreement(tables.real)
-        pvalue = min(pvalue, float(stats.poisson.sf(len(copied) - 1, bound)))
+    pvalue = min(pvalue, _unlikely_copies(tables, copied))
     unique = _unrepeatable(tables, copied)
     if len(unique):
         bound = n * m * float((_SAME**unique).max())
         pvalue = min(pvalue, float(stats.poisson.sf(len(unique) - 1, bound)))
-    return expected, pvalue
+    return expected, min(3 * pvalue, 1.0)  # the least of three
 
 
-def _agreement(real: np.ndarray) -> float:
-    """Return a bound of the chance that two rows agree in every column.
+def _unlikely_copies(tables: Tables, copied: np.ndarray) -> float:
+    """Return the p-value of as many copies of rows that are unlikely to be repeated by chance.
 
-    The number of pairs of rows that agree in at least k columns falls at least as fast beyond the
-    last k with ten pairs as before it, if its logarithm is concave.
+    Their number is of Poisson's law. Its mean is the sum of the chances of such real rows, three
+    times over since these are extrapolated, or one more than such real rows repeat others if that
+    is more.
     """
-    rows = real[:: max(1, len(real) // _PAIR_ROWS)][:_PAIR_ROWS]
+    real, drawn = tables.real, tables.synthetic
+    n, m = len(real), len(drawn)
+    some = real[:: max(1, n // _SOME_ROWS)]
+    chance = _chances(some, real) * m / n
+    unlikely = chance < _UNLIKELY
+    mean = 3 * float(chance[unlikely].sum()) * n / len(some)
+    keys = _keys(real)
+    own = real[np.flatnonzero(np.bincount(keys)[keys] > 1)[:_MOST_COPIES]]
+    own_unlikely = int((_chances(own, real) * m / n < _UNLIKELY).sum())
+    mean = max(mean, (own_unlikely + 1) * m / n)
+    chosen = drawn[copied[:_MOST_COPIES]]
+    observed = int((_chances(chosen, real) * m / n < _UNLIKELY).sum())
+    return float(stats.poisson.sf(observed - 1, mean)) if observed else 1.0
+
+
+def _chances(rows: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Return how many real rows would equal each row, from those that agree in part of the columns.
+
+    Their number falls at least as fast beyond the last count of five as before it, if its logarithm
+    is concave in the number of columns that agree.
+    """
     d = rows.shape[1]
-    same = np.zeros((len(rows), len(rows)), dtype=np.int32)
-    for column in rows.T:
-        holes = np.isnan(column)
-        same += (column[:, None] == column) | (holes[:, None] & holes)
-    pairs = same[np.triu_indices(len(rows), 1)]
-    at_least = np.array([(pairs >= k).sum() for k in range(d + 1)], dtype=np.float64)
-    last = int(np.flatnonzero(at_least >= 10)[-1]) if at_least[0] >= 10 else 0
-    if last == d or last == 0:
-        return max(float(at_least[d]), 1.0) / max(len(pairs), 1)
-    ratio = at_least[last] / at_least[last - 1]
-    return float(at_least[last] / len(pairs) * ratio ** (d - last))
+    found = np.empty(len(rows))
+    holes = np.isnan(real)
+    for i, row in enumerate(rows):
+        agree = ((real == row) | (holes & np.isnan(row))).sum(axis=1)
+        agree = agree[agree < d]  # not the row itself and its copies
+        at_least = np.cumsum(np.bincount(agree, minlength=d + 1)[::-1])[::-1].astype(float)
+        last = int(np.flatnonzero(at_least >= 5)[-1]) if at_least[0] >= 5 else 0
+        before = at_least[last - 1] if last else max(at_least[0], 1.0)
+        ratio = at_least[last] / before if last else (at_least[min(1, d)] + 1) / (before + 1)
+        found[i] = max(at_least[last], 1.0) * ratio ** (d - last)
+    return found
 
 
 def _unrepeatable(tables: Tables, copied: np.ndarray) -> np.ndarray:

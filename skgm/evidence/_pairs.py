@@ -182,9 +182,9 @@ def _with_error(u: np.ndarray, v: np.ndarray) -> tuple[float, float]:
 
 
 # Associations beyond margins: correlations of scores. A number has two, its place among the values
-# of its own table and the distance of that place from the middle; a category has one score for each
-# of its frequent values, and a column with holes one for the hole. Each table is scored by itself,
-# so that a shift of a margin alone changes nothing.
+# of both tables and the distance of that place from the middle; a category has one score for each
+# of its frequent values, and a column with holes one for the hole. Where both tables have one law,
+# that the places are estimated cancels in the difference of the correlations.
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +263,8 @@ def _column_scores(column: Column, x: np.ndarray, z: np.ndarray) -> Any:
         return
     if min((~hole).sum() for hole in holes) < _LEAST_ROWS:
         return
-    ranks = [np.where(h, 0.5, places(np.sort(p[~h]), p)) for p, h in zip((x, z), holes)]
+    known = np.sort(np.concatenate([part[~hole] for part, hole in zip((x, z), holes)]))
+    ranks = [np.where(hole, 0.5, places(known, part)) for part, hole in zip((x, z), holes)]
     yield str(column.name), *ranks
     yield f"distance of {column.name} from its middle", *(np.abs(rank - 0.5) for rank in ranks)
 
