@@ -12,7 +12,7 @@ import numpy as np
 from _report import header, table
 from scipy import stats
 
-from skgm import fit_family
+from skgm import MLEDensity
 from skgm.inference.families import ZeroInflated
 
 LAWS = {
@@ -40,26 +40,39 @@ def grid(x, law):
     return ends[cell - 1], ends[cell]
 
 
+BLOCK = 250  # replicates, which are columns of one table
 SCHEMES = {"right": right, "left": left, "grid of 5": grid}
+
+
+def ends_of(fit, table):
+    """Return low and high ends by parameter, and the columns that have them, of a table's columns.
+
+    A table that has no fit as a whole is halved.
+    """
+    d = table[0].shape[1]
+    try:
+        ends = fit(table).confidence_intervals()
+        return [{name: np.reshape(ends[name], (2, d)) for name in ends}]
+    except ValueError:
+        if d == 1:
+            return []
+    parts = [part for part in np.array_split(np.arange(d), 2) if len(part)]
+    return [found for part in parts for found in ends_of(fit, [t[:, part] for t in table])]
 
 
 def misses(fit, draw, truth, replicates):
     """Count intervals above and below the truth by parameter, and samples without an estimate."""
-    found = {name: np.zeros(3) for name in truth}
-    lost = 0
-    for seed in range(replicates):
-        try:
-            ends = fit(draw(np.random.default_rng(seed))).confidence_intervals()
-        except ValueError:
-            lost += 1
-            continue
-        for name, value in truth.items():
-            low, high = ends[name]
-            found[name] += [low > value, high < value, not np.isfinite(low + high)]
-    kept = replicates - lost
-    for name, (above, below, endless) in found.items():
-        shares = (100 * count / kept for count in (kept - above - below, above, below, endless))
-        yield [name, *(f"{share:.1f}" for share in shares), f"{100 * lost / replicates:.1f}"]
+    found = []
+    for seed, start in enumerate(range(0, replicates, BLOCK)):
+        size = min(BLOCK, replicates - start)
+        found += ends_of(fit, draw(np.random.default_rng(seed), size))
+    for name, value in truth.items():
+        low, high = np.concatenate([ends[name] for ends in found], axis=1)
+        kept = len(low)
+        above, below = 100 * np.mean(low > value), 100 * np.mean(high < value)
+        endless = 100 * np.mean(~np.isfinite(low + high))
+        shares = (100 - above - below, above, below, endless, 100 * (1 - kept / replicates))
+        yield [name, *(f"{share:.1f}" for share in shares)]
 
 
 def censored(families, replicates):
@@ -68,34 +81,30 @@ def censored(families, replicates):
         for scheme, see in SCHEMES.items():
             for n in (10, 20):
 
-                def draw(rng, law=law, n=n, see=see):
-                    return see(law.rvs(n, random_state=rng), law)
+                def draw(rng, size, law=law, n=n, see=see):
+                    return see(law.rvs((n, size), random_state=rng), law)
 
                 def fit(ends, family=family):
-                    return fit_family(ends[0], family, upper=ends[1])
+                    return MLEDensity(family).fit(ends[0], upper=ends[1])
 
                 for row in misses(fit, draw, truth, replicates):
                     yield [family, scheme, n, *row]
 
 
 def counts(replicates):
-    def truncated(rng):
-        x = stats.poisson(1.5).rvs(400, random_state=rng)
-        return x[x > 0][:50].astype(float)
+    def truncated(rng, size):
+        x = stats.poisson(1.5).rvs((400, size), random_state=rng).astype(float)
+        return [np.column_stack([column[column > 0][:50] for column in x.T])]
 
-    def inflated(rng):
-        x = stats.poisson(2.0).rvs(50, random_state=rng)
-        return np.where(rng.random(50) < 0.3, 0.0, x)
+    def inflated(rng, size):
+        x = stats.poisson(2.0).rvs((50, size), random_state=rng)
+        return [np.where(rng.random(x.shape) < 0.3, 0.0, x)]
 
-    def fit_truncated(x):
-        return fit_family(x, "poisson", window=(1, np.inf))
-
-    for row in misses(fit_truncated, truncated, {"mu": 1.5}, replicates):
+    truncated_model = MLEDensity("poisson", window=(1, np.inf))
+    for row in misses(lambda t: truncated_model.fit(t[0]), truncated, {"mu": 1.5}, replicates):
         yield ["poisson", "no zeros", 50, *row]
-    truth = {"mu": 2.0, "inflation": 0.3}
-    for row in misses(
-        lambda x: fit_family(x, ZeroInflated("poisson")), inflated, truth, replicates
-    ):
+    inflated_model, truth = MLEDensity(ZeroInflated("poisson")), {"mu": 2.0, "inflation": 0.3}
+    for row in misses(lambda t: inflated_model.fit(t[0]), inflated, truth, replicates):
         yield ["poisson", "zero-inflated", 50, *row]
 
 

@@ -137,10 +137,11 @@ class ObservedFamily(NumericalFamily):
     scheme = ("upper", "entry")
 
     def __init__(self, inner: Family, window: Any = None) -> None:
-        if inner.joint or type(inner).cdf is Family.cdf:
+        if inner.joint or type(inner).cdf is Family.cdf or inner.name == "categorical":
             raise ValueError(
-                f"The {inner.name} family has no distribution function of a single column, so that "
-                "it takes no censored or truncated rows (event, upper, entry, window)."
+                f"The {inner.name} family has no distribution function of a single column of "
+                "numbers, so that it takes no censored or truncated rows (event, upper, entry, "
+                "window)."
             )
         self.inner, self.window = inner, window
         self.name, self.aliases, self.support = inner.name, inner.aliases, inner.support
@@ -149,8 +150,7 @@ class ObservedFamily(NumericalFamily):
         self.equivariance = inner.equivariance if window is None else "none"
         methods = GENERAL if inner.discrete else (*GENERAL, "rstar")
         self.parameters = tuple(
-            replace(p, methods=methods, auto="profile", may_be_infinite=False, at_low="")
-            for p in inner.parameters
+            replace(p, methods=methods, auto="profile", at_low="") for p in inner.parameters
         )
 
     def columns(self, which: Any) -> "ObservedFamily":
@@ -576,26 +576,26 @@ def small_sample_interval(
 ) -> tuple[Any, Any, Any]:
     """Return the r* interval of up to 200 rows, where it exists; the profile one elsewhere."""
     d = len(params[name])
-    if d > 1:  # each column has r*, or not
-        each = [
-            small_sample_interval(
-                family.columns([j]),
-                name,
-                statistics.column(j),
-                {key: value[[j]] for key, value in params.items()},
-                level,
-            )
-            for j in range(d)
-        ]
-        lows, highs, methods = zip(*each, strict=True)
-        return np.concatenate(lows), np.concatenate(highs), np.array(methods)
     if not family.discrete and statistics.n <= _SMALL:
         try:
             low, high = family.rstar_interval(name, statistics, params, level)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # somewhere there is no r*
-            low = high = np.array([np.nan])
+            low = high = np.full(d, np.nan)
         if not (np.isnan(low) | np.isnan(high)).any():
             return low, high, "rstar"
+        if d > 1:  # in some columns there may be
+            each = [
+                small_sample_interval(
+                    family.columns([j]),
+                    name,
+                    statistics.column(j),
+                    {key: value[[j]] for key, value in params.items()},
+                    level,
+                )
+                for j in range(d)
+            ]
+            lows, highs, methods = zip(*each, strict=True)
+            return np.concatenate(lows), np.concatenate(highs), np.array(methods)
     return *family.profile_interval(name, statistics, params, level), "profile"
 
 

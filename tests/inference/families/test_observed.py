@@ -399,3 +399,14 @@ def test_binomial_trials_per_row():
 def test_constants_that_cannot_be(family, told, message):
     with pytest.raises(ValueError, match=message):
         fit_family([1.0, 3.0], family, **told)
+
+
+def test_categories_have_no_order_and_an_infinite_size_stays():
+    with pytest.raises(ValueError, match="no distribution function of a single column of numbers"):
+        MLEDensity("categorical").fit([[0], [1], [2]], upper=[1, 1, 2])
+    x = [1.0, 1, 2, 1, 3, 1, 1, 2]
+    with pytest.warns(ConvergenceWarning, match="becomes the poisson family"):
+        model = fit_family(x, "negative_binomial", window=(1, np.inf))
+    poisson = fit_family(x, "poisson", window=(1, np.inf))
+    assert model.params_["mu"] == pytest.approx(poisson.params_["mu"], rel=1e-4)
+    assert model.loglik_ == pytest.approx(poisson.loglik_, abs=1e-5)
