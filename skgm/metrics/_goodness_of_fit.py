@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from sklearn.base import clone
 
 from skgm._random import as_generator
@@ -211,6 +212,11 @@ def goodness_of_fit(
     if statistic not in kinds:
         raise ValueError(
             f"statistic must be one of {', '.join(map(repr, kinds))}; got {statistic!r}."
+        )
+    if isinstance(X, stats.CensoredData):
+        raise ValueError(
+            "X must be rows that were observed: goodness_of_fit does not draw censoring anew. "
+            "QQDisplay compares a fit to censored rows with their nonparametric estimate."
         )
     rng = as_generator(random_state)
     X = _repeated(X, sample_weight)

@@ -90,6 +90,14 @@ def test_weights_are_repetitions():
         goodness_of_fit(MLEDensity(), x, sample_weight=[1, 1, 0.5, 1])
 
 
+def test_values_of_a_window_are_drawn_inside_it():
+    x = np.random.default_rng(8).normal(1.0, 1.0, size=(200, 1))
+    x = x[x[:, 0] > 0.5]
+    inside = MLEDensity("normal", window=(0.5, np.inf))
+    assert goodness_of_fit(inside, x, n_resamples=199, random_state=0).p_value > 0.05
+    assert goodness_of_fit(MLEDensity("normal"), x, n_resamples=199, random_state=0).p_value < 0.05
+
+
 def test_fixed_parameters_stay_fixed():
     x = np.random.default_rng(2).normal(3.0, 1.0, size=(60, 1))
     assert goodness_of_fit(MLEDensity(fixed={"mu": 0.0}), x, random_state=0).p_value <= 0.01
@@ -135,6 +143,8 @@ def test_the_result_prints_and_names_what_it_left_out():
 def test_what_has_no_test_is_refused():
     with pytest.raises(TypeError, match="two_sample_test"):
         goodness_of_fit(stats.norm, WAITS)
+    with pytest.raises(ValueError, match="QQDisplay compares a fit to censored rows"):
+        goodness_of_fit(MLEDensity(), stats.CensoredData([1.0, 2.0], right=[3.0]))
     with pytest.raises(ValueError, match="must be one of 'auto'"):
         goodness_of_fit(MLEDensity(), WAITS, statistic="lilliefors")
     with pytest.raises(ValueError, match="is categorical"):
