@@ -285,19 +285,13 @@ def default_members(
     members: Members = [("mixture", GaussianMixtureDensity()), ("chain", DensityChain())]
     others: Members = [("nce", NCEDensity()), ("ddpm", DDPM())]
     why, chosen = "", members + others
-    real = np.array([about["kind"] == "real" for about in columns or [{"kind": "real"}]])
-    real = np.broadcast_to(real, codes.shape[1])
-    holes, atoms = np.isnan(codes).any(), _has_atoms(codes[:, real])
-    if columns is not None and not holes and not atoms:
-        # no atoms in any part of the rows: the two are densities over one base measure
-        none: dict[str, list[float]] = {
-            about["name"]: [] for about in columns if about["kind"] == "real"
-        }
-        why, chosen = (
-            "categories or whole numbers",
-            [("chain", DensityChain(atoms=none)), others[1]],
-        )
-    elif columns is not None or atoms:
+    holes = bool(np.isnan(codes).any())
+    atoms = {} if columns is None else _atoms(codes, columns)
+    if columns is not None and not holes:
+        # both give masses to the same values
+        both = [("chain", DensityChain(atoms=atoms)), ("ddpm", DDPM(atoms=atoms))]
+        why, chosen = "categories or whole numbers", both
+    elif columns is not None or _atoms(codes, [{"kind": "real", "name": 0}] * codes.shape[1]):
         why, chosen = "categories, whole numbers or point masses", members[1:]
     elif holes:
         why, chosen = "holes in the table", members
@@ -306,12 +300,12 @@ def default_members(
     return chosen
 
 
-def _has_atoms(codes: np.ndarray) -> bool:
-    """Tell whether many rows share a value in a column of numbers."""
-    weight = np.ones(len(codes))
-    margins = [
-        learn_margin(column, weight, {"kind": "real"}, _CELLS)
-        for column in codes.T
-        if not np.isnan(column).all()
-    ]
-    return any(isinstance(m, NumberMargin) and len(m.atoms) > 0 for m in margins)
+def _atoms(codes: np.ndarray, columns: list[dict[str, Any]]) -> dict[Any, list[float]]:
+    """Return the values that many rows share in columns of real numbers, by column."""
+    weight, found = np.ones(len(codes)), {}
+    for column, about in zip(codes.T, columns):
+        if about["kind"] == "real" and not np.isnan(column).all():
+            margin = learn_margin(column, weight, {"kind": "real"}, _CELLS)
+            if isinstance(margin, NumberMargin) and len(margin.atoms):
+                found[about["name"]] = margin.atoms.tolist()
+    return found

@@ -66,8 +66,8 @@ class StackedDensity(BaseComposition, DensityEstimator):
         densities over the same base measure. None chooses by the table: for numbers
         :class:`skgm.GaussianMixtureDensity` ("mixture"), :class:`skgm.DensityChain` ("chain"),
         :class:`skgm.NCEDensity` ("nce") and :class:`skgm.DDPM` ("ddpm"); with holes the first two;
-        with categories or whole numbers by dtype "chain" and "ddpm"; with point masses, and with
-        holes beside categories, the chain alone.
+        with categories or whole numbers by dtype "chain" and "ddpm"; with point masses among
+        numbers alone, and with holes beside categories, the chain alone.
     min_weight : float, default=0.05
         Members of a smaller weight are dropped.
     time_limit : float, default=None
@@ -252,7 +252,8 @@ class StackedDensity(BaseComposition, DensityEstimator):
             self.members_ = self._fit_members(kept, rows, weight, context)
             d = self.n_features_in_
             measures = [(name, base_measures(member, d)) for name, member in self.members_]
-            check_base_measures(measures, self._column_names())
+            self._settle_measures(measures)
+            self.members_ = [(n, member) for n, member in self.members_ if n in self.weights_]
             self._set_kind()
         return self
 
@@ -310,6 +311,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
             rows = array if self._frame_schema is None else X
             codes = array.astype(np.float64)
         self.left_out_: dict[str, str] = {}
+        self.weights_: dict[str, float] = {}
         self.member_scores_: dict[str, float] = {}
         if weight is not None and not weight.all():
             kept = weight > 0
@@ -361,8 +363,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
             if name not in self.left_out_:
                 self.left_out_[name] = f"its fit to a part of the rows failed: {error}"
                 warn_user(f"Member {name!r} was left out: {self.left_out_[name]}", UserWarning)
-        measures = [each for each in measures if each[0] not in self.left_out_]
-        check_base_measures(measures, self._column_names())
+        self._settle_measures([each for each in measures if each[0] not in self.left_out_])
         late = [n for n, _ in tried if self.left_out_.get(n, "").startswith("time_limit=")]
         if late:
             warn_user(
@@ -375,6 +376,20 @@ class StackedDensity(BaseComposition, DensityEstimator):
             for name, parts in scores.items()
             if name not in self.left_out_
         }
+
+    def _settle_measures(self, measures: list[tuple[str, list[str]]]) -> None:
+        """Refuse members over different base measures, or leave out those taken by default."""
+        if self.members is not None:
+            check_base_measures(measures, self._column_names())
+            return
+        first = measures[0][0] if measures else ""
+        usual = [measure for name, measure in measures if name == first]
+        for name, measure in measures:
+            if name != first and any(measure != other for other in usual):
+                self.left_out_[name] = f"it gives masses to other values than {first!r}"
+        self.weights_ = {n: w for n, w in self.weights_.items() if n not in self.left_out_}
+        total = sum(self.weights_.values())
+        self.weights_ = {name: weight / total for name, weight in self.weights_.items()}
 
     def _member_folds(
         self, tried: Members, folds: list[np.ndarray], start: float

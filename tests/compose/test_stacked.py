@@ -172,7 +172,7 @@ def test_default_members_follow_the_table():
     labeled = np.column_stack([X[:, 0], X[:, 1] > 0]).astype(float)
     assert chosen(labeled, mixed) == ["chain", "ddpm"]
     assert chosen(holed(labeled), mixed) == ["chain"]
-    assert chosen(labeled * (X[:, :1] > 0), mixed) == ["chain"]  # zeros in the real column
+    assert chosen(labeled * (X[:, :1] > 0), mixed) == ["chain", "ddpm"]  # zeros are atoms of both
 
 
 @pytest.mark.slow
@@ -189,6 +189,22 @@ def test_a_mixed_table_with_smooth_numbers_gains_by_diffusion():
     assert "ddpm" in stack.weights_
     assert stack.score(frame[200:]) > chain.score(frame[200:])
     assert stack.sample(9, random_state=0).dtypes.equals(frame.dtypes)
+
+
+@pytest.mark.slow
+def test_members_by_default_agree_on_point_masses():
+    """Zeros are atoms of both; a code of few rows is one of the chain in some folds only."""
+    rng = np.random.default_rng(0)
+    amount = np.where(rng.random(120) < 0.4, 0.0, rng.lognormal(size=120))
+    amount[:3] = -999.0
+    frame = pd.DataFrame({"amount": amount, "kind": rng.choice(["a", "b"], 120)})
+    stack = StackedDensity(random_state=0).fit(frame)
+    measures = [member.base_measure_ for _, member in stack.members_]
+    assert all(measure == measures[0] for measure in measures)
+    assert sum(stack.weights_.values()) == pytest.approx(1.0)
+    assert set(stack.weights_) | set(stack.left_out_) == {"mixture", "chain", "nce", "ddpm"}
+    drawn = stack.sample(400, random_state=0)["amount"]
+    assert abs((drawn == 0).mean() - (amount == 0).mean()) < 0.08
 
 
 def test_a_mixed_table_with_holes_is_the_chains():
