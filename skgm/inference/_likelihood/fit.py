@@ -344,7 +344,8 @@ class _Search:
         with np.errstate(all="ignore"):
             params = self.family.estimate(self.statistics)
             theta = flat_values(self.family.unpack(self.family.pack(params, self.d)))
-            information = flat_information(self.family, params)
+            known = None if self.family.has_information else self.statistics
+            information = flat_information(self.family, params, known)
         diagonal = np.diagonal(information)
         usable = np.isfinite(information).all() and (diagonal > 0).all()
         if not usable or not np.isfinite(theta).all() or self._outside(theta):

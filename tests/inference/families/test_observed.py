@@ -410,3 +410,18 @@ def test_categories_have_no_order_and_an_infinite_size_stays():
     poisson = fit_family(x, "poisson", window=(1, np.inf))
     assert model.params_["mu"] == pytest.approx(poisson.params_["mu"], rel=1e-4)
     assert model.loglik_ == pytest.approx(poisson.loglik_, abs=1e-5)
+
+
+def test_linear_nulls_of_censored_rows():
+    rng = np.random.default_rng(9)
+    x = rng.gamma(2.0, 1.0, 40)
+    low, high = np.minimum(x, 3.0), np.where(x > 3, np.inf, x)
+    ratio = likelihood_ratio_test(MLEDensity("gamma"), low[:, None], "shape = scale", upper=high)
+
+    def height(t):
+        law = stats.gamma(np.exp(t[0]), scale=np.exp(t[0]))
+        return np.sum(np.where(low == high, law.logpdf(low), law.logsf(low)))
+
+    _, held = _highest(height, [0.3])
+    top = fit_family(low, "gamma", upper=high).loglik_
+    assert ratio.statistic == pytest.approx(2 * (top - held), abs=1e-6)
