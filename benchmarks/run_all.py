@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "ddpm_mixed": ("3", "1 500"),
     "ddpm_tables": ("3 5", "1 1"),
     "tabular_c2st": ("", None),
+    "synthetic_report": ("10", "2"),
     "ddpm_digits": ("3", None),
     "ddpm_imputation": ("", "1"),
     "multiple_imputation": ("", "5"),

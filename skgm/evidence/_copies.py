@@ -195,7 +195,9 @@ def nearest_records(tables: Tables, level: float, rng: np.random.Generator) -> N
     size = min(len(tables.real), len(tables.holdout), _NEAREST_ROWS)
     train, held_out = (thinned(part, size, rng) for part in (tables.real, tables.holdout))
     drawn = thinned(tables.synthetic, _NEAREST_ROWS, rng)
-    base = np.vstack([train, held_out])
+    base = np.vstack(
+        [train, held_out, drawn]
+    )  # all three: places of its own rows are spread evenly
     points = distance_codes(tables.columns, base, train, held_out, drawn)
     to_train, to_held_out = (_distance(points[2], points[i]) for i in (0, 1))
     win = np.where(np.abs(to_train - to_held_out) <= 1e-9, 0.5, to_train < to_held_out)

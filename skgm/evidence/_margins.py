@@ -86,8 +86,12 @@ def _numbers(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Marg
     of the difference of the two empirical distribution functions, of Kolmogorov's law in the
     limit, and of less where values repeat.
     """
-    # rounded at 15 decimals, as sdmetrics does
-    distance = float(stats.ks_2samp(np.round(x, 15), np.round(z, 15), method="asymp").statistic)
+    distance = float(stats.ks_2samp(x, z, method="asymp").statistic)
+    # sdmetrics rounds at 15 decimals, which large numbers do not have
+    coarse = [
+        np.where(np.abs(part) < 1, np.round(np.clip(part, -1, 1), 15), part) for part in (x, z)
+    ]
+    published = stats.ks_2samp(*coarse, method="asymp").statistic
     spread = np.sqrt(1 / len(x) + 1 / len(z))
     band = float(special.kolmogi(1 - level) * spread)
     return Margin(
@@ -96,7 +100,7 @@ def _numbers(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Marg
         distance=distance,
         low=max(distance - band, 0.0),
         high=min(distance + band, 1.0),
-        shape=1 - distance,
+        shape=1 - float(published),
         pvalue=float(special.kolmogorov(distance / spread)),
     )
 

@@ -156,6 +156,9 @@ def _contingency(names: Any, first: _Binned, second: _Binned, level: float) -> P
 def _correlation(names: Any, real: np.ndarray, drawn: np.ndarray, level: float) -> Pair:
     """Return both Pearson correlations; the interval is that of their influence functions."""
     parts = [part[~np.isnan(part).any(axis=1)] for part in (real, drawn)]
+    if min(map(len, parts)):  # so that squares neither overflow nor underflow
+        size = np.maximum(np.abs(parts[0]).max(axis=0), np.abs(parts[1]).max(axis=0))
+        parts = [part / np.where(size > 0, size, 1.0) for part in parts]
     if min(map(len, parts)) < 3 or any(np.ptp(part, axis=0).min() == 0 for part in parts):
         nothing = dict.fromkeys(("real", "synthetic", "distance", "low", "high", "trend"), np.nan)
         return Pair(names[0], names[1], "correlation", **nothing)

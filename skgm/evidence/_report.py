@@ -365,7 +365,7 @@ def _lines(found: TableReport) -> Iterator[str]:
         f", {found.n_holdout} held out" if found.n_holdout else ""
     )
     if found.warnings:
-        yield f"{len(found.warnings)} warnings, the worst first:"
+        yield f"warnings ({len(found.warnings)}), the worst first:"
         yield from (f"  {k}. {finding}" for k, finding in enumerate(found.warnings, 1))
     else:
         yield "no warnings: chance explains all differences"

@@ -163,6 +163,17 @@ def test_intervals_of_membership_cover():
     assert (hits / 200 > 0.95 - 4.5 * 0.0155).all()
 
 
+def test_two_columns_of_one_law_are_no_near_copies():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        parts = [
+            pd.DataFrame({"g": rng.choice(list("ab"), 100), "x": rng.normal(size=100)})
+            for _ in range(3)
+        ]
+        audit = privacy_audit(*parts, n_attacks=20)
+        assert audit.warnings == ()
+
+
 def test_risk_is_that_of_the_definition():
     right = [np.arange(400) < 200, np.arange(400) < 100]
     guess = _guess("a", None, right, 0.95)

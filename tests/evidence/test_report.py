@@ -366,6 +366,16 @@ def test_refusals(pair):
         TableReport(real, synthetic).plot("nothing")
 
 
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_any_unit(unit):
+    rng = np.random.default_rng(0)
+    real, synthetic = rng.normal(size=(2, 100, 2))
+    plain, scaled = (TableReport(u * real, u * synthetic) for u in (1.0, unit))
+    assert scaled.warnings == ()
+    assert scaled.margins[0].distance == plain.margins[0].distance
+    assert scaled.pairs[0].distance == pytest.approx(plain.pairs[0].distance, abs=1e-9)
+
+
 def test_a_column_of_names_does_no_harm():
     rng = np.random.default_rng(0)
     real, synthetic = (
