@@ -175,9 +175,9 @@ def _found(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the atoms of a column that no resolution explains."""
     value, which = np.unique(x, return_inverse=True)
     count = np.bincount(which, weight)
-    order = np.argsort(-count)
-    if resolution(value):
+    if count.max() <= _LEAST_SHARE * count.sum() or resolution(value):
         return value[:0]
+    order = np.argsort(-count)
     for n_atoms in range(min(_MOST, len(value) - 1), 0, -1):
         last, following = count[order[n_atoms - 1]], count[order[n_atoms]]
         often = last > _LEAST_SHARE * count.sum() and last >= _TIMES * following

@@ -59,7 +59,7 @@ def check_scheme_given(estimator: Any, scheme: Scheme) -> None:
     """Raise where the rows that `estimator` saw were censored and those of the test are not."""
     seen = getattr(estimator, "_statistics", {})
     names = next((n for key, n in KINDS.items() if key in seen), None)
-    if scheme.given or names is None:
+    if names is None or any(part is not None for part in scheme):
         return
     if "upper" not in seen or not ObservedRows(**seen).is_complete:
         raise ValueError(
@@ -102,7 +102,7 @@ class FamilyNull(TestedNull):
         )
         if groups is not None and self.family.joint:
             raise ValueError("groups is for families of independent columns; leave it out.")
-        self.codes = group_codes(groups, X, sample_weight)
+        self.codes = None if groups is None else group_codes(groups, X, sample_weight)
         shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, shapes)
         self.shown = self.null.shown
