@@ -48,7 +48,9 @@ def test_another_version_is_told():
         assert np.isfinite(other.score([[2.0]]))
 
 
-def test_the_citation_names_the_version():
+def test_the_citation_and_the_changelog_name_the_version():
     root = Path(__file__).resolve().parents[1]
     citation = (root / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {skgm.__version__}\n" in citation
+    changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {skgm.__version__} (" in changelog
