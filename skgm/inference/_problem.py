@@ -1,6 +1,7 @@
 """A null hypothesis about a family, and the data it is tested on."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,8 +192,18 @@ class FamilyNull(TestedNull):
         if self.special is not None or self.on_edge:
             return None
         with np.errstate(all="ignore"):
+            with suppress(NotImplementedError):  # from the statistics: no pass over the rows
+                mean = self.family.mean_score(self.statistics, fit.params)
+                return np.asarray(self.statistics.n * mean).T.ravel()
             psi = flat_scores(self.family, self.rows, fit.params, self.statistics)
         return np.asarray(psi.sum(axis=0) if self.weight is None else self.weight @ psi)
+
+    def multiplier(self, fit: FamilyFit) -> np.ndarray | None:
+        """Return the score of the entries that the null holds, or what it gives them together."""
+        total = None if self.null.is_linear else self.slope(fit)
+        if total is None:
+            return super().multiplier(fit) if self.null.is_linear else None
+        return total[~np.isnan(self.null.flat)] if np.isfinite(total).all() else None
 
     def step(self, fit: FamilyFit, *, robust: bool) -> np.ndarray:
         """Return A^-1 U at a restricted fit."""

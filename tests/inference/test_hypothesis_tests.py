@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from scipy.special import digamma
 
 from skgm import ScoreMatchingGaussian
 from skgm.inference import (
@@ -470,3 +471,25 @@ def test_multiplier_is_the_score_of_what_is_held(test):
     assert_allclose(result.multiplier, [(up - down) / 2e-5], rtol=1e-5)
     assert result.multiplier[0] * result.signed_root > 0
     assert wald_test(MLEDensity("gamma"), x, {"shape": [1.0, np.nan]}).multiplier is None
+
+
+def test_multipliers_of_several_columns_are_the_summed_scores_of_their_rows():
+    X = np.random.default_rng(0).gamma(2.0, 3.0, size=(30, 3))
+    model = MLEDensity("gamma").fit(X)
+    held = {"shape": [1.0, np.nan, 3.0], "scale": [np.nan, 2.0, np.nan]}
+    result = likelihood_ratio_test(model, X, held)
+    under = result.restricted_params
+    for j, (name, by) in enumerate(
+        [("shape", digamma), ("shape", digamma), ("scale", lambda a: a)]
+    ):
+        column = (0, 2, 1)[j]
+        a, s = under["shape"][column], under["scale"][column]
+        x = X[:, column]
+        row = np.log(x / s) - by(a) if name == "shape" else (x / s - by(a)) / s
+        assert_allclose(result.multiplier[j], row.sum(), rtol=1e-8)
+
+
+def test_a_test_of_many_columns_costs_no_square_of_their_number():
+    X = np.random.default_rng(0).normal(size=(4, 30_000))
+    result = likelihood_ratio_test(MLEDensity(fixed={"sigma": 1.0}), X, {"mu": 0.0})
+    assert_allclose(result.multiplier, X.sum(axis=0), rtol=1e-10)
