@@ -12,6 +12,7 @@ import pytest
 from skgm._main import JobError, parse
 from skgm._main._columns import Style
 from skgm._main._files import check_output, write_files
+from skgm._main._holes import with_holes
 from skgm._main._job import _parameters
 from skgm._main._models import MODELS, Setting
 from skgm._main._plot import can_plot, pair_plot
@@ -297,3 +298,33 @@ def test_a_column_of_two_values_has_an_interval_of_its_share():
     low, high = MLEDensity("bernoulli").fit(table.frame[["sick"]]).confidence_intervals()["p"]
     assert lines[2].split() == ["sick", "1", "0.5", f"[{low:.5g},", f"{high:.5g}]"]
     assert not any("sick" in line for line in lines[3:])
+
+
+def test_holes_stand_where_the_table_has_them():
+    """In b where a is positive and the kind is x, in c more often beside those, in equal shares."""
+    rng = np.random.default_rng(0)
+    frame, drawn = (
+        pd.DataFrame({"a": rng.normal(size=2000), "kind": rng.choice(["x", "y"], 2000)})
+        for _ in range(2)
+    )
+    for table in (frame, drawn):
+        table["b"], table["c"] = 1.0, 2
+    frame["c"] = frame["c"].astype("Int64")
+    frame.loc[(frame["a"] > 0) & (frame["kind"] == "x"), "b"] = np.nan
+    often = np.where(frame["b"].isna(), 0.6, 0.1)
+    frame.loc[rng.random(2000) < often, "c"] = pd.NA
+    found = with_holes(drawn, frame, np.random.default_rng(1))
+    where = (drawn["a"] > 0) & (drawn["kind"] == "x")
+    assert (found["b"].isna() == where).mean() > 0.97
+    for hole in (True, False):
+        share = found["c"].isna()[found["b"].isna() == hole].mean()
+        assert abs(share - frame["c"].isna()[frame["b"].isna() == hole].mean()) < 0.08
+    assert abs(found.isna().mean() - frame.isna().mean()).max() < 0.05
+
+
+def test_holes_in_every_column_come_by_their_patterns():
+    frame = pd.DataFrame({"a": [1.0, np.nan, 2.0, 3.0], "b": [1.0, np.nan, 2.0, np.nan]})
+    found = with_holes(pd.DataFrame(np.ones((8, 2)), columns=["a", "b"]), frame, RNG)
+    assert sorted(map(tuple, found.isna().to_numpy())) == sorted(
+        map(tuple, np.tile(frame.isna().to_numpy(), (2, 1)))
+    )

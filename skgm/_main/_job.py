@@ -13,6 +13,7 @@ import numpy as np
 from skgm._main._arguments import Options
 from skgm._main._errors import JobError
 from skgm._main._files import Writer, check_output, report_path, write_files
+from skgm._main._holes import with_holes
 from skgm._main._models import MODELS, Setting
 from skgm._main._plot import MAX_COLUMNS, can_plot, make_report, pair_plot
 from skgm._main._report import (
@@ -210,7 +211,7 @@ def _write(
     n_samples = len(table.frame) if options.n_samples is None else options.n_samples
     draw = winner.density.sample
     drawn, _ = quietly(f"sampling from {winner.name}", draw, n_samples, options.random_state)
-    synthetic = _with_holes(drawn, table, rng)
+    synthetic, _ = quietly("holes", with_holes, drawn, table.frame, rng)
     writers: dict[Path, Writer] = {path: partial(write_rows, synthetic, table)}
     plot = path.with_suffix(".png")
     shown = _shown(table)
@@ -265,15 +266,6 @@ def _page(
 
 def _write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _with_holes(drawn: Any, table: Table, rng: np.random.Generator) -> Any:
-    """Return drawn rows with the patterns of holes of the table, in its shares."""
-    missing = table.frame.isna().to_numpy()
-    if not missing.any():
-        return drawn
-    every = rng.permutation(np.arange(len(drawn)) % len(missing))
-    return drawn.mask(missing[every])
 
 
 def _shown(table: Table) -> Any:

@@ -19,8 +19,8 @@ from skgm._sklearn import (
     fit_task,
     transactional,
 )
+from skgm.chain._categories import CategoryChain
 from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, try_out, wants_trial
-from skgm.diffusion._categories import CategoryChain
 from skgm.diffusion._classes import check_same_classes, coded_classes
 from skgm.diffusion._coding import TableCoding, read_training_table
 from skgm.diffusion._density import SAMPLERS, DiffusionDensity

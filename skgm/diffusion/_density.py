@@ -14,7 +14,7 @@ from skgm._numerics.importance import systematic_picks
 from skgm._random import as_generator
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks
-from skgm.diffusion._categories import CategoryChain
+from skgm.chain._categories import CategoryChain
 from skgm.diffusion._classes import encode_labels
 from skgm.diffusion._coding import TableCoding
 from skgm.diffusion._elbo import as_seed, jackknifed, standard_error_of_mean

@@ -1,6 +1,6 @@
 """Models the categories of a table given its numbers (and class) by a chain of classifiers.
 
-The diffusion learns the numbers x, the chain the categories d after them:
+Another model, such as a diffusion, learns the numbers x, the chain the categories d after them:
 
     log p(x, d) = log p(x) + sum_t log P(d_t | x, d_1, ..., d_{t-1}),
 
