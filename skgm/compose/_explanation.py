@@ -40,14 +40,14 @@ def explain_rows(density: Any, rows: Any, names: list[Any], n_draws: int, rng: A
                     "value": pd.Series(list(values[j]), dtype=object),
                     "surprise": found[:, j],
                     "usual": np.median(known) if len(known) else np.nan,
-                    "p_value": (1 + at_least) / (1 + len(known)),
+                    "pvalue": (1 + at_least) / (1 + len(known)),
                 }
             )
         )
     frame = pd.concat(lines, ignore_index=True).dropna(subset=["surprise"])
     frame["excess"] = frame["surprise"] - frame["usual"]
     order = frame.sort_values(["row", "excess"], ascending=[True, False], kind="stable")
-    kept = ["row", "column", "value", "surprise", "usual", "excess", "p_value"]
+    kept = ["row", "column", "value", "surprise", "usual", "excess", "pvalue"]
     return order[kept].reset_index(drop=True)
 
 

@@ -281,7 +281,7 @@ class DensityOutlierDetector(
         explanation : pandas.DataFrame
             A line for each observed value, those of a row together, the most surprising first:
             "row" (position in X), "column", "value", "surprise" in nats, the "usual" one (median of
-            the draws), their difference "excess", and "p_value", the share of draws with as large a
+            the draws), their difference "excess", and "pvalue", the share of draws with as large a
             surprise in that column.
 
         Raises

@@ -204,7 +204,7 @@ def energy_test(tables: Tables, rng: np.random.Generator) -> Energy:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of columns that name rows
         found = two_sample_test(a, b, n_resamples=_N_PERMUTATIONS, random_state=rng)
-    return Energy(found.statistic, found.p_value, found.n_a + found.n_b, found.n_resamples)
+    return Energy(found.statistic, found.pvalue, found.n_a + found.n_b, found.n_resamples)
 
 
 def _places_and_names(columns: tuple[Column, ...], base: np.ndarray, rows: np.ndarray) -> Any:

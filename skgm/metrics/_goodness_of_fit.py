@@ -51,7 +51,7 @@ class GoodnessOfFit:
     statistic : float or ndarray of shape (n_features,)
         Distance between data and fit; of each column, where there are several and the statistic is
         of columns.
-    p_value : float or ndarray of shape (n_features,)
+    pvalue : float or ndarray of shape (n_features,)
         Probability, if the family is right, of a statistic at least as large.
     method : {"ad", "ks", "cvm", "energy"}
         Which statistic.
@@ -68,7 +68,7 @@ class GoodnessOfFit:
     """
 
     statistic: Any
-    p_value: Any
+    pvalue: Any
     method: str
     n_resamples: int
     null_distribution: np.ndarray = field(repr=False)
@@ -82,11 +82,11 @@ class GoodnessOfFit:
         Returns
         -------
         frame : pandas.DataFrame
-            One row per column that was tested: statistic, p_value.
+            One row per column that was tested: statistic, pvalue.
         """
         import pandas as pd  # imported where it is used: it takes a second
 
-        numbers = {"statistic": np.ravel(self.statistic), "p_value": np.ravel(self.p_value)}
+        numbers = {"statistic": np.ravel(self.statistic), "pvalue": np.ravel(self.pvalue)}
         return pd.DataFrame(numbers, index=pd.Index(self.columns, name="column"))
 
     def summary(self) -> str:
@@ -102,7 +102,7 @@ class GoodnessOfFit:
             f"{_NAMES[self.method]} statistic, {self.n_resamples} tables drawn from the fit and "
             "fitted anew",
         ]
-        each = zip(self.columns, np.ravel(self.statistic), np.ravel(self.p_value))
+        each = zip(self.columns, np.ravel(self.statistic), np.ravel(self.pvalue))
         lines += [f"{name}: statistic {s:.4g}, p-value {p:.4g}" for name, s, p in each]
         return "\n".join([*lines, *self.notes])
 
@@ -198,7 +198,7 @@ def goodness_of_fit(
     >>> from skgm import MLEDensity, goodness_of_fit
     >>> x = np.random.default_rng(0).gamma(2.0, size=(100, 1))
     >>> for family in ("gamma", "normal"):
-    ...     print(family, goodness_of_fit(MLEDensity(family), x, random_state=0).p_value > 0.05)
+    ...     print(family, goodness_of_fit(MLEDensity(family), x, random_state=0).pvalue > 0.05)
     gamma True
     normal False
     """

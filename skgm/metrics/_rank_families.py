@@ -20,7 +20,7 @@ from skgm.metrics._two_sample import check_n_resamples
 __all__ = ["FamilyRanking", "rank_families"]
 
 _ASKED_FOR = ("categorical", "von_mises")  # whose data a column of numbers does not show
-_COLUMNS = ("n_params", "loglik", "aic", "bic", "held_out", "statistic", "p_value")
+_COLUMNS = ("n_params", "loglik", "aic", "bic", "held_out", "statistic", "pvalue")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FamilyRanking:
     fits : dict of str to MLEDensity
         The fit of each family.
     table : dict of str to dict of str to float
-        Of each family: n_params, loglik, aic, bic, held_out, statistic, p_value.
+        Of each family: n_params, loglik, aic, bic, held_out, statistic, pvalue.
     x : ndarray of shape (n,)
         The values.
     discrete : bool
@@ -62,7 +62,7 @@ class FamilyRanking:
         -------
         frame : pandas.DataFrame
             One row per family: n_params, loglik, aic, bic, held_out (log-density of rows left out,
-            in nats per row), statistic, p_value (of its fit).
+            in nats per row), statistic, pvalue (of its fit).
         """
         import pandas as pd  # imported where it is used: it takes a second
 
@@ -149,7 +149,7 @@ def rank_families(
     >>> from skgm import rank_families
     >>> x = np.random.default_rng(0).gamma(2.0, size=200)
     >>> ranking = rank_families(x, ["normal", "gamma", "exponential"], random_state=0)
-    >>> ranking.best, [name for name, row in ranking.table.items() if row["p_value"] < 0.05]
+    >>> ranking.best, [name for name, row in ranking.table.items() if row["pvalue"] < 0.05]
     ('gamma', ['exponential', 'normal'])
     """
     if statistic not in COLUMN_STATISTICS:
@@ -173,7 +173,7 @@ def rank_families(
                 n_resamples=n_resamples,
                 random_state=rng,
             )
-            table[name] |= {"statistic": tested.statistic, "p_value": tested.p_value}
+            table[name] |= {"statistic": tested.statistic, "pvalue": tested.pvalue}
         except ValueError as error:
             notes.append(f"{name}: no p-value. {error}")
     in_order = {name: fits[name] for name in table}
@@ -271,5 +271,5 @@ def _measures(
         "bic": fit.bic(),
         "held_out": total / len(values),
         "statistic": np.nan,
-        "p_value": np.nan,
+        "pvalue": np.nan,
     }

@@ -38,7 +38,7 @@ class TwoSampleResult:
     statistic : float
         "energy": n m / (n + m) times the energy distance; "classifier": area under the ROC curve
         on the rows that the classifier was not fitted to.
-    p_value : float
+    pvalue : float
         Probability, where both tables come from one distribution, of a statistic at least as large.
     method : {"energy", "classifier"}
         Which test.
@@ -53,7 +53,7 @@ class TwoSampleResult:
     """
 
     statistic: float
-    p_value: float
+    pvalue: float
     method: str
     n_a: int
     n_b: int
@@ -67,11 +67,11 @@ class TwoSampleResult:
         Returns
         -------
         frame : pandas.DataFrame
-            Columns method, n_a, n_b, statistic, p_value.
+            Columns method, n_a, n_b, statistic, pvalue.
         """
         import pandas as pd  # imported where it is used: it takes a second
 
-        names = ("method", "n_a", "n_b", "statistic", "p_value")
+        names = ("method", "n_a", "n_b", "statistic", "pvalue")
         return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
     def summary(self) -> str:
@@ -85,7 +85,7 @@ class TwoSampleResult:
         what = "energy distance" if self.method == "energy" else "AUC of a classifier"
         lines = [
             f"two-sample test by {what}: {self.n_a} rows against {self.n_b}",
-            f"statistic {self.statistic:.4g}, p-value {self.p_value:.4g} "
+            f"statistic {self.statistic:.4g}, p-value {self.pvalue:.4g} "
             f"({self.n_resamples} permutations)",
         ]
         return "\n".join([*lines, *self.notes])

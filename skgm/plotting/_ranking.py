@@ -130,7 +130,7 @@ class RankingDisplay:
             self.ax_.hist(x, bins="auto", density=True, **style)
         self.lines_ = []
         for name, density in self.densities_.items():
-            p = self.ranking_.table[name]["p_value"]
+            p = self.ranking_.table[name]["pvalue"]
             label = f"{name} (p = {p:.2g})"
             marker = "." if self.ranking_.discrete else None
             self.lines_ += self.ax_.plot(self.at_, density, marker=marker, label=label)

@@ -60,7 +60,7 @@ def test_whole_numbers_are_summed_out():
     expected = -stats.poisson.logpmf([3, 60], rates)  # independent columns
     np.testing.assert_allclose(lines.loc[["x0", "x1"]], expected, rtol=1e-6)
     assert found["column"].iloc[0] == "x1"
-    assert found["p_value"].iloc[0] == pytest.approx(1 / 201)
+    assert found["pvalue"].iloc[0] == pytest.approx(1 / 201)
 
 
 @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])

@@ -26,7 +26,7 @@ def test_statistics_and_p_values_are_those_of_scipy(kind):
     )
     assert_allclose(ours.statistic, theirs.statistic, rtol=1e-3)  # their fit ends early
     error = np.sqrt(theirs.pvalue * (1 - theirs.pvalue) * (1 / 199 + 1 / 999))
-    assert abs(ours.p_value - theirs.pvalue) < 4 * error
+    assert abs(ours.pvalue - theirs.pvalue) < 4 * error
 
 
 @pytest.mark.parametrize("kind", ["ks", "cvm", "ad"])
@@ -54,9 +54,7 @@ def test_p_values_are_uniform_if_the_family_is_right(family):
     """200 columns: the share below 0.1 is within four errors of 0.1, the mean of 1/2."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=(20, 200)) if family == "normal" else rng.poisson(3.0, size=(20, 200))
-    p = goodness_of_fit(
-        MLEDensity(family), X.astype(float), n_resamples=199, random_state=0
-    ).p_value
+    p = goodness_of_fit(MLEDensity(family), X.astype(float), n_resamples=199, random_state=0).pvalue
     assert p.shape == (200,)
     assert abs(np.mean(p <= 0.1) - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 200)
     assert abs(p.mean() - 0.5) < 4 * np.sqrt(1 / 12 / 200)
@@ -66,9 +64,9 @@ def test_wrong_families_are_rejected_in_every_statistic():
     x = np.random.default_rng(1).exponential(size=(80, 1))
     for kind in ("ad", "ks", "cvm", "energy"):
         result = goodness_of_fit(MLEDensity("normal"), x, statistic=kind, random_state=0)
-        assert result.p_value <= 0.01
+        assert result.pvalue <= 0.01
     spread = np.random.default_rng(1).negative_binomial(2, 0.3, size=(80, 1)).astype(float)
-    assert goodness_of_fit(MLEDensity("poisson"), spread, random_state=0).p_value <= 0.01
+    assert goodness_of_fit(MLEDensity("poisson"), spread, random_state=0).pvalue <= 0.01
 
 
 def test_p_values_do_not_depend_on_units():
@@ -76,7 +74,7 @@ def test_p_values_do_not_depend_on_units():
         goodness_of_fit(MLEDensity("gamma"), WAITS * unit, random_state=0) for unit in (1, 1e-9)
     ]
     assert_allclose(results[0].statistic, results[1].statistic, rtol=1e-6)
-    assert_allclose(results[0].p_value, results[1].p_value, atol=2e-3)
+    assert_allclose(results[0].pvalue, results[1].pvalue, atol=2e-3)
 
 
 def test_weights_are_repetitions():
@@ -85,7 +83,7 @@ def test_weights_are_repetitions():
     short = goodness_of_fit(MLEDensity(), x, sample_weight=weight, random_state=0)
     long = goodness_of_fit(MLEDensity(), np.repeat(x, weight, axis=0), random_state=0)
     assert_allclose(short.statistic, long.statistic)
-    assert short.p_value == long.p_value
+    assert short.pvalue == long.pvalue
     with pytest.raises(ValueError, match="whole numbers"):
         goodness_of_fit(MLEDensity(), x, sample_weight=[1, 1, 0.5, 1])
 
@@ -94,14 +92,14 @@ def test_values_of_a_window_are_drawn_inside_it():
     x = np.random.default_rng(8).normal(1.0, 1.0, size=(200, 1))
     x = x[x[:, 0] > 0.5]
     inside = MLEDensity("normal", window=(0.5, np.inf))
-    assert goodness_of_fit(inside, x, n_resamples=199, random_state=0).p_value > 0.05
-    assert goodness_of_fit(MLEDensity("normal"), x, n_resamples=199, random_state=0).p_value < 0.05
+    assert goodness_of_fit(inside, x, n_resamples=199, random_state=0).pvalue > 0.05
+    assert goodness_of_fit(MLEDensity("normal"), x, n_resamples=199, random_state=0).pvalue < 0.05
 
 
 def test_fixed_parameters_stay_fixed():
     x = np.random.default_rng(2).normal(3.0, 1.0, size=(60, 1))
-    assert goodness_of_fit(MLEDensity(fixed={"mu": 0.0}), x, random_state=0).p_value <= 0.01
-    assert goodness_of_fit(MLEDensity(fixed={"mu": 3.0}), x, random_state=0).p_value > 0.01
+    assert goodness_of_fit(MLEDensity(fixed={"mu": 0.0}), x, random_state=0).pvalue <= 0.01
+    assert goodness_of_fit(MLEDensity(fixed={"mu": 3.0}), x, random_state=0).pvalue > 0.01
 
 
 def test_columns_with_families_of_their_own_and_holes():
@@ -111,7 +109,7 @@ def test_columns_with_families_of_their_own_and_holes():
     model = MLEDensity({"wait": "gamma", "count": "poisson"})
     result = goodness_of_fit(model, frame, n_resamples=199, random_state=0)
     assert list(result.to_frame().index) == ["wait", "count"]
-    assert (result.p_value > 0.01).all()
+    assert (result.pvalue > 0.01).all()
     alone = goodness_of_fit(MLEDensity("gamma"), frame["wait"].dropna(), random_state=0)
     assert_allclose(result.statistic[0], alone.statistic)
 
@@ -120,13 +118,13 @@ def test_energy_sees_columns_that_depend_on_each_other():
     rng = np.random.default_rng(5)
     X = rng.normal(size=(100, 1)) + 0.5 * rng.normal(size=(100, 2))
     columns = goodness_of_fit(MLEDensity(), X, n_resamples=199, random_state=0)
-    assert (columns.p_value > 0.05).all()
+    assert (columns.pvalue > 0.05).all()
     options = {"statistic": "energy", "n_resamples": 19, "random_state": 0}
-    assert goodness_of_fit(MLEDensity(), X, **options).p_value == 0.05
-    assert goodness_of_fit(MLEDensity("mvn"), X, **options).p_value > 0.05
+    assert goodness_of_fit(MLEDensity(), X, **options).pvalue == 0.05
+    assert goodness_of_fit(MLEDensity("mvn"), X, **options).pvalue > 0.05
     mixture = goodness_of_fit(GaussianMixtureDensity(1), X, n_resamples=19, random_state=0)
     assert mixture.method == "energy"
-    assert mixture.p_value > 0.05
+    assert mixture.pvalue > 0.05
 
 
 def test_the_result_prints_and_names_what_it_left_out():
@@ -134,9 +132,9 @@ def test_the_result_prints_and_names_what_it_left_out():
     result = goodness_of_fit(MLEDensity(), rounded, n_resamples=99, random_state=0)
     assert "ties" in result.summary()
     assert "Anderson-Darling" in str(result)
-    assert "p_value" in result._repr_html_()
+    assert "pvalue" in result._repr_html_()
     binary = goodness_of_fit(MLEDensity("bernoulli"), [[0], [1], [1]], random_state=0)
-    assert binary.p_value == 1
+    assert binary.pvalue == 1
     assert "Bernoulli" in binary.summary()
 
 

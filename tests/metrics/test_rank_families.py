@@ -28,10 +28,10 @@ def test_numbers_are_those_of_fits_and_tests_made_one_by_one():
         assert row["n_params"] == fit.n_params_
         test = goodness_of_fit(fit, WAITS[:, None], **QUICK)
         assert_allclose(row["statistic"], test.statistic)
-        assert abs(row["p_value"] - test.p_value) < 4 * np.sqrt(0.25 * 2 / 99)
+        assert abs(row["pvalue"] - test.pvalue) < 4 * np.sqrt(0.25 * 2 / 99)
         assert abs(row["held_out"] - fit.loglik_ / 150) < 0.1
     assert ranking.best == frame.index[0]
-    assert frame.loc["exponential", "p_value"] <= 0.05
+    assert frame.loc["exponential", "pvalue"] <= 0.05
 
 
 def test_candidates_are_the_families_whose_support_holds_every_value():

@@ -30,11 +30,11 @@ def test_p_values_have_the_size_they_claim_and_find_a_shift(method):
         options["classifier"] = LogisticRegression()
     for _ in range(60):
         a, b = rng.normal(size=(2, 20, 2))
-        small += two_sample_test(a, b, method, **options).p_value <= 0.1
+        small += two_sample_test(a, b, method, **options).pvalue <= 0.1
     assert small <= 6 + 4 * np.sqrt(60 * 0.1 * 0.9)
     a, b = rng.normal(size=(60, 2)), rng.normal(1.0, size=(50, 2))
     result = two_sample_test(a, b, method, **options)
-    assert result.p_value == 0.01
+    assert result.pvalue == 0.01
     assert result.statistic >= 0
     assert method in str(result.to_frame())
 
@@ -43,7 +43,7 @@ def test_default_classifier_sees_dependence_that_margins_hide():
     rng = np.random.default_rng(2)
     a = rng.normal(size=(150, 2))
     b = np.column_stack([a[:, 0], a[:, 0]]) + 0.1 * rng.normal(size=(150, 2))
-    assert two_sample_test(a, b, "classifier", random_state=0).p_value < 0.01
+    assert two_sample_test(a, b, "classifier", random_state=0).pvalue < 0.01
     assert "half" in two_sample_test(a, b, "classifier", random_state=0).summary()
 
 
@@ -56,15 +56,15 @@ def test_mixed_tables_with_holes_in_any_library():
     frame["when"] += pd.to_timedelta(rng.integers(0, 99, 2 * n), unit="D")
     a, b = frame[:n], frame[n:]
     result = two_sample_test(a, b, random_state=0)
-    assert result.p_value > 0.01
+    assert result.pvalue > 0.01
     turned = two_sample_test(a, b[["when", "place", "age"]], random_state=0)
     assert_allclose(turned.statistic, result.statistic)
     arrow = two_sample_test(pl.from_pandas(a), pl.from_pandas(b), random_state=0)
     assert_allclose(arrow.statistic, result.statistic)
     new = b.assign(place="c")  # a category that only one of them has
-    assert two_sample_test(a, new, random_state=0).p_value < 0.01
+    assert two_sample_test(a, new, random_state=0).pvalue < 0.01
     holes = b.assign(age=np.nan)
-    assert two_sample_test(a, holes, random_state=0).p_value < 0.01
+    assert two_sample_test(a, holes, random_state=0).pvalue < 0.01
 
 
 def test_distances_do_not_depend_on_units_and_large_tables_are_thinned():
@@ -72,7 +72,7 @@ def test_distances_do_not_depend_on_units_and_large_tables_are_thinned():
     a, b = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
     plain, wide = (two_sample_test(a * u, b * u, random_state=0) for u in (1.0, 1e300))
     assert_allclose(plain.statistic, wide.statistic)
-    assert plain.p_value == wide.p_value
+    assert plain.pvalue == wide.pvalue
     constant, _ = encode_tables(np.ones((3, 1)), np.ones((2, 1)))
     assert (constant == 0).all()
     many = two_sample_test(rng.normal(size=2100), b[:, 0], n_resamples=19, random_state=0)
