@@ -222,6 +222,7 @@ def test_names_with_a_delimiter_survive(table):
     assert list(pd.read_csv("synthetic.csv").columns) == ["change, %", "size", "age"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(table, folder):
     def synthetic(*words):
         assert main([table, "--model", "mle-normal", *words]) == 0
@@ -241,6 +242,7 @@ def test_one_column_is_enough(folder):
 # Models that misbehave
 
 
+@pytest.mark.slow
 def test_zero_density_is_shown_as_such(table, register, capsys):
     register("box", Probe())
     assert main([table, "--model", "box,mle-normal"]) == 0
@@ -334,6 +336,7 @@ def test_without_matplotlib_the_table_is_still_written(table, capsys, monkeypatc
     assert sorted(os.listdir(folder)) == ["synthetic.csv", "table.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes close otherwise there")
 def test_a_reader_that_leaves_is_no_error(table):
     command = f'"{sys.executable}" -m skgm {table} --model mle-normal | head -n 1'
@@ -403,6 +406,7 @@ def test_a_terminal_that_lacks_letters_shows_escapes(folder):
     assert "größe 日" in (folder / "synthetic.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_behind_stdout_takes_one_line(table, folder):
     with open("/dev/full", "w") as full:

@@ -83,6 +83,7 @@ def test_rows_at_atoms_have_one_value_and_are_completed(model, X):
     assert np.isfinite(model.elbo(rows))
 
 
+@pytest.mark.slow
 def test_frames_with_categories_and_whole_numbers_have_atoms_too(X):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(X[:, [0, 3]], columns=["gain", "size"])

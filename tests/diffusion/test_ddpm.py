@@ -98,6 +98,7 @@ def test_empirical_denoiser_is_a_kernel_density():
     assert_allclose(model.score_samples(MOONS), kernel.score_samples(MOONS), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_columns_are_scored_along_fixed_directions():
     X = np.random.default_rng(0).standard_normal((100, 70)) * np.arange(1, 71)
     model = DDPM(**QUICK).fit(X)

@@ -333,6 +333,7 @@ def test_classes_and_mixed_columns(frame):
     assert np.isfinite(model.impute(given, 0)["x"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("denoiser", ["empirical", ExtraTreesRegressor(5, random_state=0)])
 def test_other_denoisers(denoiser, frame):
     model = DDPM(denoiser, n_noise=5, random_state=0).fit(frame[:150])

@@ -103,6 +103,7 @@ def many():
     return problem(2500, 10, 22_000, steep=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"loss": "nce"}, {"rank": 10}])
 def test_thousands_of_classes(many, options):
     """Two thirds at least of what the truth has over the class frequencies, on new rows."""

@@ -268,6 +268,7 @@ def test_parquet_keeps_its_dtypes(tmp_path):
     pd.testing.assert_frame_equal(again, frame, check_dtype=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["decimal comma", "UTF-16", "20230101", "constant"])
 def test_the_job_writes_rows_like_the_file(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)

@@ -143,6 +143,7 @@ def test_profile_ends_and_tests_are_those_of_the_written_likelihood():
         score_test(model, table, {"mu": 0.0})
 
 
+@pytest.mark.slow
 def test_every_interval_of_censored_rows():
     rng = np.random.default_rng(4)
     x = 3 * rng.weibull(2.0, 40)
