@@ -399,11 +399,11 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
 
     def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
         """Return the summary of one row or more, without changing the estimator."""
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract: asked only where `_can_summarize`
 
     def _fit_summary(self, total: TableSummary) -> None:
         """Set the fitted attributes from the summary of one row or more."""
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     def _fit_stream(self, chunks: Any, sample_weight: Any) -> Any:
         """Fit to the parts of a table, in one pass."""

@@ -132,5 +132,5 @@ def _draws(density: Any, rows: Any, j: int, is_array: bool, rng: np.random.Gener
         given[:, j] = np.nan
     try:
         return density.sample(_DRAWS, rng, given=given)
-    except (ValueError, NotImplementedError):
+    except (ValueError, NotImplementedError):  # no conditions, or not these; the part is left out
         return None

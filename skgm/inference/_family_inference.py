@@ -157,9 +157,13 @@ class FamilyInference(ParametricDensity):
         Returns
         -------
         probability : ndarray of shape (n_samples, n_features)
-            P(x > X), column by column.
+            P(x > X), column by column; far in the tail too, where 1 - `cdf` has no digits.
         """
-        return 1 - self.cdf(X)
+        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        with np.errstate(all="ignore"):
+            above = np.exp(self._margins("log_tails", rows)[1])
+            plain = 1 - np.clip(self._margins("cdf", rows), 0.0, 1.0)
+        return np.where(np.isnan(above), plain, above)
 
     def hazard(self, X: Any) -> np.ndarray:
         """Return the hazard of each column, the density of values among those not smaller.

@@ -201,3 +201,20 @@ def test_simultaneous_intervals_are_bonferroni_s_and_goodman_s():
     fit = sm.OLS(X, sm.add_constant(np.arange(40.0))).fit()
     several = confidence_intervals(fit, simultaneous=True)
     assert_allclose(several["x1"], confidence_intervals(fit, 0.975)["x1"])
+
+
+@pytest.mark.parametrize(
+    ("family", "tail"),
+    [
+        ("gamma", lambda x, p: stats.gamma.sf(x, p["shape"], scale=p["scale"])),
+        ("normal", lambda x, p: stats.norm.sf(x, p["mu"], p["sigma"])),
+        ("weibull", lambda x, p: stats.weibull_min.sf(x, p["shape"], scale=p["scale"])),
+        ("lognormal", lambda x, p: stats.lognorm.sf(x, p["sigma"], scale=np.exp(p["mu"]))),
+    ],
+)
+def test_survival_keeps_its_digits_far_in_the_tail(family, tail):
+    model = MLEDensity(family).fit(np.random.default_rng(0).gamma(2.0, 1.0, (50, 1)))
+    at = np.array([[5.0], [15.0], [40.0]])
+    found, expected = model.survival(at)[:, 0], tail(at[:, 0], model.params_)
+    assert (found > 0).all()
+    assert_allclose(found, expected, rtol=1e-9)

@@ -314,8 +314,11 @@ def _named(part: Any, family: Any) -> Callable[[Mapping[str, Any]], Any]:
         if name == "quantile":
             return family.quantile(place, arrays)[0]
         below = family.cdf(place, arrays)[0]
-        if name != "hazard":
-            return below if name == "cdf" else 1 - below
+        if name == "survival":
+            above = np.exp(family.log_tails(place, arrays)[1][0])
+            return np.where(np.isnan(above), 1 - below, above)
+        if name == "cdf":
+            return below
         density = np.exp(family.log_density(place, arrays)[0])
         return density / (1 - below + (density if family.discrete else 0.0))
 
