@@ -88,9 +88,11 @@ def _full_table(
     if isinstance(given, np.ndarray):
         return given, set()
     frame = nw.from_native(given, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame) or fitted is None:
+    if not isinstance(frame, nw.DataFrame):
         return given, set()
     columns = list(frame.columns)
+    if fitted is None and len(columns) < len(labels):  # the model has no names, but positions
+        return _from_dict(dict(zip(columns, frame.iter_columns())), labels, fitted)
     if columns == list(labels) or not set(columns) & set(labels):
         return given, set()  # another table altogether: its own checks say what is wrong
     _check_known(columns, labels)
@@ -192,7 +194,7 @@ def _as_list(value: Any) -> list[Any]:
 def _from_series(
     given: Any, labels: list[Any], schema: dict[str, Any] | None
 ) -> tuple[Any, set[Any]]:
-    if all(label in labels for label in given.index):
+    if all(_label(key, labels, schema) in labels for key in given.index):
         return _from_dict(given.to_dict(), labels, schema)
     names = list(given.index.names)
     counted = given.dtype.kind in "iu" and (given >= 0).all()

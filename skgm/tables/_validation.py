@@ -131,7 +131,8 @@ def _any_table(
             raise
         raise ValueError(
             f"Column {culprit!r} of X holds values that are not numbers. "
-            "Drop it or encode it (for example with sklearn.preprocessing.OrdinalEncoder)."
+            "Drop it, encode it (for example with sklearn.preprocessing.OneHotEncoder), or fit a "
+            "density that reads categories: DensityChain, DDPM or StackedDensity."
         ) from error
     if reset and not hasattr(estimator, "n_features_in_"):  # X knows __array__, but no shape
         estimator.n_features_in_ = array.shape[1]

@@ -135,3 +135,25 @@ def test_every_estimator_that_conditions_reads_them():
         assert_array_equal(array[:, 1:], [[0.1, 0.2]] * 2)
     counts = MLEDensity("poisson").fit(pd.DataFrame({"k": [1, 2, 3], "l": [2, 3, 4]}))
     assert counts.sample(2, given={"k": 2}).dtypes.tolist() == [np.int64, np.int64]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame({0: [1.0, 0.0], 2: [2.0, 2.0]}),
+        pd.DataFrame({"x2": [2.0, 2.0], "x0": [1.0, 0.0]}),
+        pl.DataFrame({"x0": [1.0, 0.0], "x2": [2.0, 2.0]}),
+        {0: [1.0, 0.0], 2: 2.0},
+    ],
+)
+def test_conditions_on_a_model_without_names_go_by_position(given):
+    model = MLEDensity("mvn").fit(RNG.normal(size=(30, 3)))
+    rows = model.sample(given=given, random_state=0)
+    table = np.array([[1.0, np.nan, 2.0], [0.0, np.nan, 2.0]])
+    assert_array_equal(rows, model.sample(given=table, random_state=0))
+
+
+def test_a_foreign_name_on_a_model_without_names_is_refused():
+    model = MLEDensity("mvn").fit(RNG.normal(size=(30, 3)))
+    with pytest.raises(ValueError, match=r"given names 'a'; the columns of the model are"):
+        model.sample(given=pd.DataFrame({"a": [1.0]}))
