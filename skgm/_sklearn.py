@@ -240,8 +240,8 @@ def boosting_to_best_iteration(model: Any) -> Any:
 def boosted_forest(members: Sequence[Any]) -> Forest | None:
     """Return the mean log-odds of fitted histogram gradient boostings, for fast evaluation.
 
-    None for other classifiers, more than two classes, categories, trees of more than 32 leaves, or
-    a scikit-learn that lays out its trees in another way.
+    None for other classifiers, more than two classes, categories other than codes 0, 1, ..., trees
+    of more than 32 leaves, or a scikit-learn that lays out its trees in another way.
     """
     kinds = {type(member) for member in members}
     if kinds != {HistGradientBoostingClassifier} or not _layout_is_known():
@@ -250,11 +250,47 @@ def boosted_forest(members: Sequence[Any]) -> Forest | None:
 
 
 def _read_forest(members: Sequence[Any]) -> Forest | None:
-    if any(len(m.classes_) > 2 or m.is_categorical_ is not None for m in members):
+    if any(len(m.classes_) > 2 for m in members):
         return None
-    trees = [each[0].nodes for member in members for each in member._predictors]
+    trees, lefts = [], []
+    for member in members:
+        found = _read_trees(member)
+        if found is None:
+            return None
+        trees += found[0]
+        lefts += found[1]
     base = float(np.mean([np.ravel(member._baseline_prediction)[0] for member in members]))
-    return Forest.of(trees, base, 1 / len(members))
+    return Forest.of(trees, base, 1 / len(members), np.array(lefts) if lefts else None)
+
+
+_MOST_CODES = 256  # of a category, in the bit sets of scikit-learn
+
+
+def _read_trees(model: Any) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+    """Return the nodes of all trees, and which codes each of their splits on categories sends left.
+
+    scikit-learn puts columns of categories first, and numbers the categories that it has seen.
+    """
+    trees = [each[0] for each in model._predictors]
+    if model.is_categorical_ is None:
+        return [tree.nodes for tree in trees], []
+    column = np.argsort(~model.is_categorical_, kind="stable")
+    encoder = model._preprocessor.named_transformers_["encoder"]
+    codes = [known[~np.isnan(known)] for known in encoder.categories_]
+    if any(((c < 0) | (c >= _MOST_CODES) | (c != np.floor(c))).any() for c in codes):
+        return None
+    nodes, lefts = [], []
+    for tree in trees:
+        own = tree.nodes.copy()
+        for node in own[(own["is_categorical"] == 1) & (own["is_leaf"] == 0)]:
+            bits = tree.raw_left_cat_bitsets[node["bitset_idx"]].astype("<u4").view(np.uint8)
+            known = codes[node["feature_idx"]].astype(np.intp)
+            left = np.full(_MOST_CODES, bool(node["missing_go_to_left"]))
+            left[known] = np.unpackbits(bits, bitorder="little")[: len(known)].astype(bool)
+            lefts.append(left)
+        own["feature_idx"] = column[own["feature_idx"]]
+        nodes.append(own)
+    return nodes, lefts
 
 
 @cache
@@ -262,13 +298,17 @@ def _layout_is_known() -> bool:
     """Whether trees read from private attributes give what `decision_function` does."""
     x = np.arange(60.0)
     X = np.column_stack([x % 7, np.where(x % 5 == 0, np.nan, x % 11)])
-    model = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=3, early_stopping=False)
-    model.fit(X, np.nan_to_num(X).prod(axis=1) > 12)
-    try:
-        forest = _read_forest([model])
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
-        return False
-    return forest is not None and np.allclose(forest(X), model.decision_function(X), rtol=1e-9)
+    for categories in (None, [1]):
+        model = HistGradientBoostingClassifier(
+            max_iter=5, min_samples_leaf=3, early_stopping=False, categorical_features=categories
+        ).fit(X, np.nan_to_num(X).prod(axis=1) > 12)
+        try:
+            forest = _read_forest([model])
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            return False
+        if forest is None or not np.allclose(forest(X), model.decision_function(X), rtol=1e-9):
+            return False
+    return True
 
 
 def progress_bar() -> Any:

@@ -3,8 +3,8 @@
 A tree of at most 32 leaves is a word of 32 bits, one for each leaf from left to right. A split that
 sends a row to the right rules out the leaves of its left side; the leaf that the row comes to is
 the first that no split on any path rules out. What the splits of a column rule out depends on
-nothing but the bin of the value between their thresholds, so that it is looked up, for all trees
-at once, and the words of the columns are joined by "and".
+nothing but the bin of the value between their thresholds, or on its category, so that it is looked
+up, for all trees at once, and the words of the columns are joined by "and".
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,15 @@ _MOST_ENTRIES = 1 << 26  # of all look-up tables: 256 MiB
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """A sum of trees that split at thresholds.
+    """A sum of trees that split at thresholds, or into sets of categories.
 
     Attributes
     ----------
     columns : ndarray of int, shape (c,)
         Those with splits.
     thresholds : list of ndarray, one for each of `columns`
-        In ascending order. A value x falls into the bin numbered by how many lie below it.
+        In ascending order. A value x falls into the bin numbered by how many lie below it. The
+        codes 0, 1, ... of a column of categories.
     words : list of ndarray of uint32, shape (len(thresholds) + 2, n_trees)
         For each bin, and last for a hole: the leaves that are left.
     leaves : ndarray of shape (32 n_trees,)
@@ -45,7 +46,13 @@ class Forest:
     base: float
 
     @classmethod
-    def of(cls, trees: Sequence[np.ndarray], base: float, scale: float = 1.0) -> "Forest | None":
+    def of(
+        cls,
+        trees: Sequence[np.ndarray],
+        base: float,
+        scale: float = 1.0,
+        lefts: np.ndarray | None = None,
+    ) -> "Forest | None":
         """Read trees from tables of nodes; None where a tree has more than 32 leaves.
 
         Parameters
@@ -58,6 +65,8 @@ class Forest:
             Added to the sum.
         scale : float, default=1
             Of the values of leaves.
+        lefts : ndarray of shape (n_splits, n_codes), bool, default=None
+            Which codes go left at each split on categories, in the order of the nodes.
         """
         sizes = np.array([len(tree) for tree in trees], dtype=np.intp)
         if not len(sizes):
@@ -68,7 +77,7 @@ class Forest:
         leaf = nodes["is_leaf"].astype(bool)
         before = np.cumsum(leaf) - leaf
         before = before - before[first]  # leaves of the same tree to the left
-        if before[leaf].max() >= _WORD or nodes["is_categorical"].any():
+        if before[leaf].max() >= _WORD or (lefts is None and nodes["is_categorical"].any()):
             return None
         leaves = np.zeros(_WORD * len(sizes))
         leaves[_WORD * tree[leaf] + before[leaf]] = scale * nodes["value"][leaf]
@@ -78,10 +87,14 @@ class Forest:
         one = np.uint64(1)
         keeps = ~((one << stop) - (one << start)).astype(np.uint32)  # but for those of the left
         columns = np.unique(split["feature_idx"]).astype(np.intp)
-        tables = [
-            _look_up(split[here], tree[~leaf][here], keeps[here], len(sizes))
-            for here in (split["feature_idx"] == column for column in columns)
-        ]
+        by_code = split["is_categorical"].astype(bool)
+        number = np.cumsum(by_code) - 1  # of a split among those on categories
+        tables = []
+        for column in columns:
+            here = split["feature_idx"] == column
+            parts = split[here], tree[~leaf][here], keeps[here], len(sizes)
+            own = None if lefts is None else lefts[number[here]]
+            tables.append(_look_up(*parts, own if by_code[here].any() else None))
         if sum(words.size for _, words in tables) > _MOST_ENTRIES:
             return None
         thresholds, words = ([table[k] for table in tables] for k in (0, 1))
@@ -155,14 +168,25 @@ class Forest:
 
 
 def _look_up(
-    split: np.ndarray, tree: np.ndarray, keeps: np.ndarray, n_trees: int
+    split: np.ndarray,
+    tree: np.ndarray,
+    keeps: np.ndarray,
+    n_trees: int,
+    lefts: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the thresholds of one column, and the words of its bins."""
-    thresholds, place = np.unique(split["num_threshold"], return_inverse=True)
-    words = np.full((len(thresholds) + 2, n_trees), _ALL)
-    np.bitwise_and.at(words, (place + 1, tree), keeps)
-    np.bitwise_and.accumulate(words[:-1], axis=0, out=words[:-1])
+    """Return the thresholds of one column, or its codes, and the words of its bins."""
     right = ~split["missing_go_to_left"].astype(bool)
-    words[-1] = _ALL
+    if lefts is None:
+        thresholds, place = np.unique(split["num_threshold"], return_inverse=True)
+        words = np.full((len(thresholds) + 2, n_trees), _ALL)
+        np.bitwise_and.at(words, (place + 1, tree), keeps)
+        np.bitwise_and.accumulate(words[:-1], axis=0, out=words[:-1])
+        words[-1] = _ALL
+    else:
+        thresholds = np.arange(lefts.shape[1], dtype=np.float64)
+        words = np.full((len(thresholds) + 2, n_trees), _ALL)
+        which, code = np.nonzero(~lefts)
+        np.bitwise_and.at(words, (code, tree[which]), keeps[which])
+        np.bitwise_and.at(words[-2], tree[right], keeps[right])  # a code beyond: as a hole
     np.bitwise_and.at(words[-1], tree[right], keeps[right])
     return thresholds, words

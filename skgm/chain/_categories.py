@@ -5,7 +5,7 @@ Another model, such as a diffusion, learns the numbers x, the chain the categori
     log p(x, d) = log p(x) + sum_t log P(d_t | x, d_1, ..., d_{t-1}),
 
 which is exact given log p(x). Noise about the points of a code would need an average instead, and
-that loses a nat on a dozen fair coins.
+that loses a nat on a dozen fair coins. Columns of numbers with point masses may stand among d too.
 """
 
 from dataclasses import asdict, dataclass
@@ -28,18 +28,18 @@ class CategoryChain:
     Attributes
     ----------
     numbers : ndarray of shape (n_numbers,)
-        The columns of numbers.
+        The columns that come before the chain.
     n_classes : int
         Number of classes, 0 without.
     margins : dict
-        Of each column of categories.
+        Of each column in the chain.
     chain : OrderedChain
         Of these columns.
     """
 
     numbers: np.ndarray
     n_classes: int
-    margins: dict[int, CategoryMargin]
+    margins: dict[int, Any]
     chain: OrderedChain
 
     @classmethod
@@ -51,21 +51,27 @@ class CategoryChain:
         n_classes: int,
         weight: np.ndarray | None,
         seed: int,
+        *,
+        places: list[int] | None = None,
+        n_cells: int = 1,
     ) -> "CategoryChain":
         """Fit a factor to each column of categories, from rows with codes of classes or None.
 
-        Equal rows become one with a weight, so that repeated rows are weights.
+        Equal rows become one with a weight, so that repeated rows are weights. `places` are the
+        columns in the chain, where these are not the categories: numbers are cut into `n_cells`.
         """
-        places = [j for j, about in enumerate(columns) if about["kind"] == "category"]
+        if places is None:
+            places = [j for j, about in enumerate(columns) if about["kind"] == "category"]
         numbers = np.setdiff1d(np.arange(len(columns)), places)
         weight = np.ones(len(coded)) if weight is None else weight
         own = np.zeros(len(coded)) if codes is None else codes
         joint = np.column_stack([own, coded])[weight > 0]
-        rows, which = np.unique(joint, axis=0, return_inverse=True)
-        weight = np.bincount(which.ravel(), weight[weight > 0])
+        keyed = np.where(np.isnan(joint), np.inf, joint)
+        _, first, which = np.unique(keyed, axis=0, return_index=True, return_inverse=True)
+        rows, weight = joint[first], np.bincount(which.ravel(), weight[weight > 0])
         own, rows = rows[:, 0].astype(np.intp), rows[:, 1:]
         margins: dict[int, Any] = {
-            j: learn_margin(rows[:, j], weight, columns[j], n_cells=1) for j in places
+            j: learn_margin(rows[:, j], weight, columns[j], n_cells) for j in places
         }
         training = Training(None, weight, _positions(rows, own, numbers, weight), seed)
         empty = cls(numbers, n_classes, margins, OrderedChain([], []))
@@ -106,11 +112,16 @@ class CategoryChain:
         return np.stack(each, axis=-1) + log_factor
 
     def draw(
-        self, coded: np.ndarray, codes: np.ndarray | None, rng: np.random.Generator
+        self,
+        coded: np.ndarray,
+        codes: np.ndarray | None,
+        rng: np.random.Generator,
+        *,
+        balanced: bool = True,
     ) -> np.ndarray:
-        """Return rows with categories drawn; shares of the table are kept closely."""
+        """Return rows with categories drawn; shares of the table are kept closely if `balanced`."""
         rows, before = coded.copy(), self._features(coded, codes)
-        rows[:, self.chain.order] = self.chain.draw_after(before, rng, balanced=True)
+        rows[:, self.chain.order] = self.chain.draw_after(before, rng, balanced=balanced)
         return rows
 
     def complete(
@@ -153,9 +164,10 @@ def _positions(
     """Return a uniform number in [0, 1) for each row that depends on its values alone, (n,)."""
     scaled = rows.copy()
     for j in numbers:
-        x = rows[:, j]
-        mean = np.average(x, weights=weight)
-        spread = np.sqrt(np.average((x - mean) ** 2, weights=weight))
-        scaled[:, j] = (x - mean) / (spread if spread > 0 else 1.0)
-    keys = row_keys(np.column_stack([codes, scaled]))
+        seen = ~np.isnan(rows[:, j])
+        x, share = rows[seen, j], weight[seen]
+        mean = np.average(x, weights=share)
+        spread = np.sqrt(np.average((x - mean) ** 2, weights=share))
+        scaled[seen, j] = (x - mean) / (spread if spread > 0 else 1.0)
+    keys = row_keys(np.column_stack([codes, np.where(np.isnan(scaled), -1e6, scaled)]))
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -53,6 +53,19 @@ def test_pairs_of_parts_are_rows_side_by_side(p):
     assert_array_equal(forest.at_pairs(left, right, rows, places), wanted)
 
 
+@pytest.mark.parametrize("columns", [[1], [0, 3], [True, False, False, True]])
+def test_categories_go_where_the_trees_send_them(columns):
+    X, models = table(900, 0.1), []
+    X[:, [0, 1, 3]] = RNG.integers(0, [3, 7, 40], (900, 3))
+    X[::9, 1] = X[::13, 3] = np.nan
+    for part in (X, X[X[:, 3] < 30]):  # some codes are new to the second
+        models.append(boosted(part, categorical_features=columns))
+    forest, rows = boosted_forest(models), np.vstack([X, X[:5]])
+    rows[-5:, 3] = 99  # new to both
+    wanted = np.mean([model.decision_function(rows) for model in models], axis=0)
+    assert_allclose(forest(rows), wanted, rtol=0, atol=1e-13)
+
+
 def test_trees_that_never_split_are_constants():
     X = table(100)
     model = boosted(X, min_samples_leaf=90)
@@ -64,7 +77,7 @@ def test_other_classifiers_answer_for_themselves(monkeypatch):
     X = table(600)
     assert boosted_forest([boosted(X, max_leaf_nodes=60, min_samples_leaf=3)]) is None
     assert boosted_forest([boosted(X)]) is not None
-    X[:, 1] = RNG.integers(0, 4, 600)
+    X[:, 1] = RNG.integers(-1, 4, 600)  # no codes 0, 1, ...
     assert boosted_forest([boosted(X, categorical_features=[1])]) is None
     several = HistGradientBoostingClassifier(max_iter=2).fit(X, np.arange(600) % 3)
     assert boosted_forest([several]) is None
