@@ -27,6 +27,7 @@ from skgm import (
     DDPM,
     DensityChain,
     GaussianMixtureDensity,
+    MLEDensity,
     MultipleImputer,
     NCEDensity,
     ScoreMatchingGaussian,
@@ -103,6 +104,13 @@ def chained(n_jobs: int) -> Callable[[], Any]:
     return lambda: DensityChain(n_orders=1, random_state=0, n_jobs=n_jobs).fit(X).score_samples(X)
 
 
+def bootstrapped(n_jobs: int) -> Callable[[], Any]:
+    X = np.exp(rows_of(4000, 4) / 4)
+    density = MLEDensity("gamma").fit(X)
+    options = {"method": "bootstrap", "X": X, "random_state": 0, "n_jobs": n_jobs}
+    return lambda: np.stack([*density.confidence_intervals(**options).low.values()])
+
+
 WORK: dict[str, Callable[[int], Callable[[], Any]]] = {
     "StackedDensity.fit": stacked,
     "NCEDensity.fit": contrast,
@@ -110,6 +118,7 @@ WORK: dict[str, Callable[[int], Callable[[], Any]]] = {
     "DDPM.sample": diffusion("sample"),
     "MultipleImputer": imputed,
     "DensityChain.fit": chained,
+    "bootstrap intervals": bootstrapped,
 }
 
 

@@ -457,3 +457,15 @@ def test_text_and_holes_come_back_as_they_were(folder, capsys):
     shares = rows.isna().mean() - table[rows.columns].isna().mean()
     assert shares.abs().max() < 0.02
     assert (folder / "synthetic.png").exists()
+
+
+@pytest.mark.slow
+def test_models_fitted_at_a_time(table, capsys, folder):
+    words = [table, "--model", "mle-normal,mle-multivariate-normal"]
+    assert main(words) == 0
+    printed, rows = capsys.readouterr().out, (folder / "synthetic.csv").read_bytes()
+    assert main([*words, "--jobs", "2"]) == 0
+    assert capsys.readouterr().out == printed
+    assert (folder / "synthetic.csv").read_bytes() == rows
+    assert main([*words, "--jobs", "0"]) == 2
+    assert_one_line(capsys, "--jobs", "whole number")

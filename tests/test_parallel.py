@@ -10,13 +10,18 @@ from numpy.testing import assert_array_equal
 
 from skgm import (
     DDPM,
+    BernoulliRBMCD,
     DensityChain,
     DensityClassifier,
+    KernelExpFamily,
+    MLEDensity,
     MultipleImputer,
     NCEDensity,
     ScoreMatchingGaussian,
     ScoreMatchingGaussianCV,
     StackedDensity,
+    compare_densities,
+    goodness_of_fit,
 )
 from skgm._parallel import map_rows, ordered_map, worker_threads
 from skgm._random import spawn
@@ -95,6 +100,7 @@ ESTIMATORS = {
     "ddpm": DDPM(max_iter=20, random_state=0),
     "chain": DensityChain(random_state=0),
     "cv": ScoreMatchingGaussianCV(selection="cv"),
+    "kernel": KernelExpFamily(10, random_state=0),
 }
 
 
@@ -146,6 +152,39 @@ def test_long_tables_are_drawn_and_scored_in_blocks(monkeypatch):
             found.append(density.sample(40, random_state=0))
     assert_array_equal(*found)
     assert len(np.unique(found[0], axis=0)) == 40
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("method", ["bootstrap", "ad", "energy", "compare"])
+def test_inference(method, n_jobs, monkeypatch):
+    monkeypatch.setattr("skgm.inference._likelihood.bootstrap._RESAMPLES", 60)
+    monkeypatch.setattr("skgm.inference._likelihood.bootstrap._AT_ONCE", 25)
+    monkeypatch.setattr("skgm.metrics._goodness_of_fit._AT_ONCE", 7)
+    normal, mixture = MLEDensity().fit(X), ScoreMatchingGaussian().fit(X)
+
+    def found(**options):
+        if method == "bootstrap":
+            both = normal.confidence_intervals(method="bootstrap", X=X, random_state=0, **options)
+            return np.stack([*both.low.values(), *both.high.values()])
+        if method == "compare":
+            return compare_densities(normal, mixture, X, **options).difference
+        options |= {"statistic": method, "n_resamples": 20, "random_state": 0}
+        return goodness_of_fit(normal, X, **options).null_distribution
+
+    with worker_threads(n_jobs):
+        assert_array_equal(found(), found(n_jobs=1))
+
+
+@pytest.mark.filterwarnings("ignore:log Z is uncertain")
+def test_a_machine(monkeypatch):
+    monkeypatch.setattr("skgm.rbm._energy._BLOCK", 64)
+    monkeypatch.setattr("skgm.rbm._log_partition._STEPS", (20, 20))
+    table = np.random.default_rng(0).integers(0, 2, size=(60, 26))
+    found = []
+    for n_jobs in (1, 2):
+        machine = BernoulliRBMCD(26, n_iter=1, random_state=0, n_jobs=n_jobs).fit(table)
+        found.append(machine.score_samples(table))
+    assert_array_equal(*found)
 
 
 @pytest.mark.slow

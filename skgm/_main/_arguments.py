@@ -46,6 +46,7 @@ class Options:
     is_quick: bool
     hints: Hints
     has_report: bool = True
+    n_jobs: int | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,6 +73,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         is_quick=words.quick,
         hints=_hints(words),
         has_report=not words.no_report,
+        n_jobs=words.jobs,
     )
 
 
@@ -132,6 +134,11 @@ def _arguments() -> dict[str, dict[str, Any]]:
         "--quick": {
             "action": "store_true",
             "help": "fit the quick models only, a large table in part",
+        },
+        "--jobs": {
+            "type": _jobs,
+            "metavar": "N",
+            "help": "models to fit at a time, on as many cores; -1 for all cores (default: one)",
         },
     }
 
@@ -226,6 +233,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1; got {text!r}")
     return int(text)
+
+
+def _jobs(text: str) -> int:
+    return -1 if text == "-1" else _count(text)
 
 
 def _seed(text: str) -> int:

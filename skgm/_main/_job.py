@@ -26,6 +26,7 @@ from skgm._main._report import (
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
 from skgm._main._split import FOLDS_UP_TO, Split, split_table, spread
 from skgm._main._table import Table, default_table, read_table, write_rows
+from skgm._parallel import ordered_map
 
 __all__ = ["run"]
 
@@ -124,21 +125,32 @@ def _fit_models(
 ) -> tuple[list[Fitted], list[str]]:
     """Fit the chosen models; one that fails becomes a note, unless all fail."""
     models, notes = [], []
-    fit = partial(fit_model, alone=len(names) == 1)
     is_mixed = split.obstacles.to_numbers is not None
     setting = Setting(options.random_state, is_mixed, options.is_quick)
-    for name in names:
-        step(f"fitting {name}")
-        try:
-            fitted, told = quietly(name, fit, name, split, setting)
-        except JobError as error:
-            notes.append(str(error))
-        else:
-            models.append(fitted)
-            notes += told
+    fit = partial(_try_model, split, setting, len(names) == 1)
+
+    @contextmanager
+    def around(i: int, here: bool) -> Iterator[None]:
+        step(f"fitting {names[i]}" if here else f"fitted {names[i]}")
+        yield
+
+    for fitted, told in ordered_map(fit, names, n_jobs=options.n_jobs, around=around):
+        models += fitted
+        notes += told
     if not models:
         raise JobError("no model could be fitted: " + "; ".join(notes))
     return models, notes
+
+
+def _try_model(
+    split: Split, setting: Setting, alone: bool, name: str
+) -> tuple[list[Fitted], list[str]]:
+    """Return the fitted model, none where it failed, and what is to be said about it."""
+    try:
+        fitted, told = quietly(name, partial(fit_model, alone=alone), name, split, setting)
+    except JobError as error:
+        return [], [str(error)]
+    return [fitted], told
 
 
 def _parameters(table: Table, level: float) -> Iterator[str]:

@@ -447,7 +447,7 @@ class FamilyInference(ParametricDensity):
         return found
 
     def _bootstrap_intervals(
-        self, level: float, X: Any, sample_weight: Any, random_state: Any
+        self, level: float, X: Any, sample_weight: Any, random_state: Any, n_jobs: int | None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         fit = self._fit_record(X, sample_weight)
         if isinstance(fit.family, ColumnFamilies):
@@ -466,7 +466,9 @@ class FamilyInference(ParametricDensity):
             check_off_boundary(fit, name, "Bootstrap intervals")
         check_estimate_off_edge(*fit[:4], "Bootstrap intervals")
         rng = as_generator(random_state)
-        found = bootstrap_intervals(fit.family, X, sample_weight, fit.params, level, rng, told)
+        found = bootstrap_intervals(
+            fit.family, X, sample_weight, fit.params, level, rng, told, n_jobs
+        )
         low, high = ({name: ends[side] for name, ends in found.items()} for side in (0, 1))
         endless = {p.name for p in fit.family.parameters if p.may_be_infinite}
         check_no_overflow(low, "bootstrap intervals", but=endless)

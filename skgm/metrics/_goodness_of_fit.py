@@ -1,15 +1,16 @@
 """Tests whether a family, or any density, fits: bootstrap with the parameters estimated anew."""
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import stats
 from sklearn.base import clone
 
-from skgm._random import as_generator
+from skgm._parallel import ordered_map
+from skgm._random import as_generator, spawn
 from skgm._sklearn import check_sample_weight
 from skgm.base import DensityEstimator
 from skgm.inference import MLEDensity
@@ -30,6 +31,7 @@ from skgm.metrics._two_sample import (
 __all__ = ["GoodnessOfFit", "goodness_of_fit"]
 
 _BLOCK_VALUES = 2**21  # of drawn tables in memory at a time
+_AT_ONCE = 250  # drawn columns that are fitted together, at most
 _MOST_POINTS = 500  # at which the distribution function of counts is compared
 _LEFT_OUT = 1e-6  # probability of the counts below and above these points
 _MOST_LOST = 0.05  # share of resamples without an estimate
@@ -121,6 +123,7 @@ def goodness_of_fit(
     n_resamples: int | None = None,
     sample_weight: Any = None,
     random_state: Any = None,
+    n_jobs: int | None = None,
 ) -> GoodnessOfFit:
     r"""Test whether the rows come from the family that `estimator` fits to them.
 
@@ -152,6 +155,9 @@ def goodness_of_fit(
         Whole numbers: how often each row counts.
     random_state : None, int, RandomState or Generator, default=None
         Of the draws.
+    n_jobs : int, default=None
+        Drawn tables fitted at a time: for "energy" in processes, for statistics of columns blocks
+        of them in threads. The result is the same for every number. None is one, -1 all cores.
 
     Returns
     -------
@@ -226,14 +232,14 @@ def goodness_of_fit(
         statistic = "ad" if by_column else "energy"
     if statistic == "energy":
         count = check_n_resamples(99 if n_resamples is None else n_resamples)
-        return _by_rows(fitted, X, count, rng)
+        return _by_rows(fitted, X, count, rng, n_jobs)
     if not by_column:
         raise ValueError(
             f"statistic={statistic!r} is of single columns, which {type(fitted).__name__} here "
             "does not model one by one; use statistic='energy'."
         )
     count = check_n_resamples(999 if n_resamples is None else n_resamples)
-    return _by_columns(fitted, X, statistic, count, rng)
+    return _by_columns(fitted, X, statistic, count, rng, n_jobs)
 
 
 def _repeated(X: Any, sample_weight: Any) -> Any:
@@ -286,24 +292,24 @@ class _Drawn:
         return True
 
     def tables(
-        self, params: Any, shape: tuple[int, int], rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Yield drawn columns, (n, m), with their estimates."""
-        n, total = shape
-        block = max(1, _BLOCK_VALUES // max(n, _MOST_POINTS))
-        for start in range(0, total, block):
-            size = min(block, total - start)
-            wide = {name: np.repeat(value, size, axis=0) for name, value in params.items()}
-            with np.errstate(all="ignore"):
-                drawn = self.of(size).sample(wide, n, rng)
-            telling = drawn.min(axis=0) < drawn.max(axis=0)
-            drawn = drawn if self.family.discrete else drawn[:, telling]
-            if drawn.shape[1]:
-                yield from fits_of_columns(self, drawn)
+        self, params: Any, n: int, size: int, rng: np.random.Generator
+    ) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Return drawn columns, (n, <= size), with their estimates, in parts."""
+        wide = {name: np.repeat(value, size, axis=0) for name, value in params.items()}
+        with np.errstate(all="ignore"):
+            drawn = self.of(size).sample(wide, n, rng)
+        telling = drawn.min(axis=0) < drawn.max(axis=0)
+        drawn = drawn if self.family.discrete else drawn[:, telling]
+        return fits_of_columns(self, drawn) if drawn.shape[1] else []
 
 
 def _by_columns(
-    fitted: MLEDensity, X: Any, kind: str, n_resamples: int, rng: np.random.Generator
+    fitted: MLEDensity,
+    X: Any,
+    kind: str,
+    n_resamples: int,
+    rng: np.random.Generator,
+    n_jobs: int | None,
 ) -> GoodnessOfFit:
     record, names = fitted._fit_record(), fitted._column_names()
     rows = _training_rows(fitted, X)
@@ -317,7 +323,7 @@ def _by_columns(
             params = {k: value[[j]] for k, value in record.params.items()}
         x = np.sort(rows[~np.isnan(rows[:, j]), j])[:, None]
         _check_family(family, name)
-        measured, drawn = _column_test(family, params, x, kind, n_resamples, rng)
+        measured, drawn = _column_test(family, params, x, kind, n_resamples, rng, n_jobs)
         found.append(measured)
         null.append(drawn)
         notes += _notes(family, name, x, drawn)
@@ -359,6 +365,7 @@ def _column_test(
     kind: str,
     n_resamples: int,
     rng: np.random.Generator,
+    n_jobs: int | None,
 ) -> tuple[float, np.ndarray]:
     """Return the statistic of a sorted column, (n, 1), and of drawn ones, NaN where it has none."""
     points = _points(family, params, x) if family.discrete else None
@@ -368,11 +375,13 @@ def _column_test(
         raise ValueError(
             f"The {family.name} family has no distribution function here; use statistic='energy'."
         ) from error
-    drawn, null, reason = _Drawn(family), [np.zeros(0)], None
+    block = min(max(1, _BLOCK_VALUES // max(len(x), _MOST_POINTS)), _AT_ONCE)
+    sizes = [min(block, n_resamples - start) for start in range(0, n_resamples, block)]
+    work = zip(sizes, spawn(rng, len(sizes)))
+    null, reason = [np.zeros(0)], None
+    measure = partial(_null_statistics, _Drawn(family), params, len(x), kind, points)
     try:
-        for table, found in drawn.tables(params, (len(x), n_resamples), rng):
-            drawn_family = drawn.of(table.shape[1])
-            null.append(_statistic(drawn_family, kind, np.sort(table, axis=0), found, points))
+        null += ordered_map(measure, work, n_jobs=n_jobs, threads=True)
     except ValueError as error:
         reason = error
     known = np.concatenate(null)
@@ -385,6 +394,22 @@ def _column_test(
         ) from reason
     lost = np.full(n_resamples - len(known), np.nan)
     return float(observed[0]), np.concatenate([known, lost])
+
+
+def _null_statistics(
+    drawn: _Drawn,
+    params: Any,
+    n: int,
+    kind: str,
+    points: np.ndarray | None,
+    work: tuple[int, np.random.Generator],
+) -> np.ndarray:
+    """Return the statistics of some columns drawn from the fit and fitted anew."""
+    found = [
+        _statistic(drawn.of(table.shape[1]), kind, np.sort(table, axis=0), own, points)
+        for table, own in drawn.tables(params, n, *work)
+    ]
+    return np.concatenate([np.zeros(0), *found])
 
 
 def _statistic(
@@ -427,35 +452,27 @@ def _notes(family: Any, name: str, x: np.ndarray, drawn: np.ndarray) -> list[str
 # Any density: the energy distance between rows and draws.
 
 
-def _by_rows(fitted: Any, X: Any, n_resamples: int, rng: np.random.Generator) -> GoodnessOfFit:
-    n, lost = len(X) if hasattr(X, "__len__") else X.shape[0], 0
+def _by_rows(
+    fitted: Any, X: Any, n_resamples: int, rng: np.random.Generator, n_jobs: int | None
+) -> GoodnessOfFit:
+    n = len(X) if hasattr(X, "__len__") else X.shape[0]
     m, shown = int(np.clip(10 * n, *_ROWS)), min(n, _ROWS[1])
-
-    def distance(model: Any, rows: Any) -> float:
-        drawn = model.sample(m, random_state=rng)
-        return energy_statistic(*(part[: _ROWS[1]] for part in encode_tables(rows, drawn)))
-
     picked = rng.permutation(n)[:shown] if shown < n else None
-    observed = distance(fitted, X if picked is None else _take(X, picked))
-    null = np.full(n_resamples, np.nan)
+    observed = _distance(fitted, X if picked is None else _take(X, picked), m, rng)
+    again = partial(_distance_anew, fitted, n, m, shown)
+    null, lost = np.full(n_resamples, np.nan), 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of searches, said once by the fit to X
-        for b in range(n_resamples):
-            rows = fitted.sample(n, random_state=rng)
-            again = clone(fitted)
-            if "random_state" in again.get_params(deep=False):
-                again.set_params(random_state=int(rng.integers(2**31)))
-            try:
-                again.fit(rows)
-            except ValueError as error:
-                lost, reason = lost + 1, error
-                if lost > _MOST_LOST * n_resamples:
-                    raise ValueError(
-                        f"{lost} of {b + 1} tables drawn from the fit could not be fitted, too "
-                        f"many for a p-value: {reason}"
-                    ) from error
+        for b, found in enumerate(ordered_map(again, spawn(rng, n_resamples), n_jobs=n_jobs)):
+            if not isinstance(found, str):
+                null[b] = found
                 continue
-            null[b] = distance(again, _take(rows, np.arange(shown)))
+            lost += 1
+            if lost > _MOST_LOST * n_resamples:
+                raise ValueError(
+                    f"{lost} of {b + 1} tables drawn from the fit could not be fitted, too many "
+                    f"for a p-value: {found}"
+                )
     notes = [f"{lost} drawn tables without a fit were left out."] if lost else []
     if shown < n:
         notes.append(f"Distances are between {shown} of the {n} rows and {m} drawn ones.")
@@ -463,6 +480,26 @@ def _by_rows(fitted: Any, X: Any, n_resamples: int, rng: np.random.Generator) ->
     return GoodnessOfFit(
         observed, float(p), "energy", n_resamples, null, fitted, ("all columns",), tuple(notes)
     )
+
+
+def _distance(model: Any, rows: Any, m: int, rng: np.random.Generator) -> float:
+    """Return the energy distance between rows and m rows drawn from a model."""
+    drawn = model.sample(m, random_state=rng)
+    return energy_statistic(*(part[: _ROWS[1]] for part in encode_tables(rows, drawn)))
+
+
+def _distance_anew(
+    fitted: Any, n: int, m: int, shown: int, rng: np.random.Generator
+) -> float | str:
+    """Draw n rows, fit them anew and return their distance; or why they could not be fitted."""
+    rows, again = fitted.sample(n, random_state=rng), clone(fitted)
+    if "random_state" in again.get_params(deep=False):
+        again.set_params(random_state=int(rng.integers(2**31)))
+    try:
+        again.fit(rows)
+    except ValueError as error:
+        return str(error)
+    return _distance(again, _take(rows, np.arange(shown)), m, rng)
 
 
 def _take(X: Any, places: np.ndarray) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
+from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     Interval,
@@ -130,6 +131,9 @@ class BernoulliRBMCD(FittedMachine):
         the row observes, one Gibbs step at each presentation, which maximizes the likelihood of
         the observed values; right if values are missing at random. `partial_fit`, "exact" and
         `early_stopping` need complete rows, and so does `score_samples`: see :meth:`impute`.
+    n_jobs : int, default=None
+        Blocks of rows scored, and groups of annealed chains, at a time, in threads; the result is
+        the same for every number. None is one, -1 all cores.
 
     Attributes
     ----------
@@ -235,6 +239,7 @@ class BernoulliRBMCD(FittedMachine):
         "tol": [Interval(Real, 0, None, closed="left")],
         "binarize": [Interval(Real, None, None, closed="neither"), None],
         "missing": [StrOptions({"raise", "draws"})],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -262,6 +267,7 @@ class BernoulliRBMCD(FittedMachine):
         tol: float = 1e-4,
         binarize: float | None = None,
         missing: str = "raise",
+        n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.learning_rate = learning_rate
@@ -285,6 +291,7 @@ class BernoulliRBMCD(FittedMachine):
         self.tol = tol
         self.binarize = binarize
         self.missing = missing
+        self.n_jobs = n_jobs
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""

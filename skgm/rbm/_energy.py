@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from skgm._numerics.blocks import row_blocks
+from skgm._parallel import ordered_map
+
 __all__ = [
     "RBMParameters",
     "by_blocks",
@@ -22,6 +25,7 @@ __all__ = [
 ]
 
 _BLOCK = 2**18  # elements of a temporary array: 2 MB
+_BLOCKS_AT_ONCE = 16  # of a worker
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,15 +183,28 @@ def _float64(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, dtype=np.float64)
 
 
-def by_blocks(function: Callable[[Any], np.ndarray], rows: Any, width: int) -> np.ndarray:
+def by_blocks(
+    function: Callable[[Any], np.ndarray], rows: Any, width: int, n_jobs: int | None = None
+) -> np.ndarray:
     """Return what a function makes of the rows of a table, dense or sparse, block by block.
 
-    The temporaries of the function have `width` values per row.
+    The temporaries of the function have `width` values per row. `n_jobs` threads take some blocks
+    each.
     """
     size = max(1, _BLOCK // width)
-    first = function(rows[:size])
+    if rows.shape[0] <= size:
+        return function(rows)
+
+    def of(part: slice) -> np.ndarray:
+        inner = row_blocks(part.stop - part.start, size)
+        own = rows[part]
+        return np.concatenate([function(own[block]) for block in inner])
+
+    parts = list(row_blocks(rows.shape[0], size * _BLOCKS_AT_ONCE))
+    found = ordered_map(of, parts, n_jobs=n_jobs, threads=True)
+    first = next(found)
     result = np.empty((rows.shape[0], *first.shape[1:]), dtype=first.dtype)
-    result[:size] = first
-    for start in range(size, rows.shape[0], size):
-        result[start : start + size] = function(rows[start : start + size])
+    result[parts[0]] = first
+    for part, values in zip(parts[1:], found):
+        result[part] = values
     return result

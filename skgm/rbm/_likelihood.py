@@ -38,6 +38,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
     _mean: np.ndarray
     _seed: int
     _log_partition_cache: tuple[str, LogPartition] | None
+    n_jobs: int | None
 
     @property
     def _parameters(self) -> RBMParameters:
@@ -60,7 +61,8 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         """Return what a function makes of the units of each row, thresholded as in `fit`."""
         X = self._begin_scoring(X, accept_sparse=True)
         width = sum(self.components_.shape)
-        return by_blocks(lambda rows: function(as_units(rows, self._threshold)), X, width)
+        jobs = self.n_jobs
+        return by_blocks(lambda rows: function(as_units(rows, self._threshold)), X, width, jobs)
 
     def _by_binary_rows(self, X: Any, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the same, but -inf for rows with values other than 0 and 1 after thresholding."""
@@ -73,7 +75,7 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
             return np.where(binary, function(np.rint(units)), -np.inf)
 
         X = self._begin_scoring(X, accept_sparse=True)
-        return by_blocks(of, X, sum(self.components_.shape))
+        return by_blocks(of, X, sum(self.components_.shape), self.n_jobs)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the probability of each hidden unit given each row.
@@ -120,7 +122,9 @@ class FittedMachine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityEs
         if cache is None or cache[0] != fingerprint:
             rng = np.random.default_rng(self._seed)
             chains = getattr(self, "h_samples_", None)  # a copy made during `fit` has none yet
-            found = estimate_log_partition(self._parameters, self._mean, rng, chains=chains)
+            found = estimate_log_partition(
+                self._parameters, self._mean, rng, chains=chains, n_jobs=self.n_jobs
+            )
             self._log_partition_cache = cache = (str(fingerprint), found)
         return cache[1]
 

@@ -1,6 +1,7 @@
 """Finds the log-partition function: exactly, or with its uncertainty by annealing both ways."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -8,6 +9,8 @@ from scipy.optimize import brentq
 from scipy.special import expit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
+from skgm._parallel import ordered_map
+from skgm._random import spawn
 from skgm._sklearn import limit_blas_threads
 from skgm._warnings import warn_user
 from skgm.rbm._annealing import Path, Spacing, base_log_odds
@@ -110,6 +113,7 @@ def log_partition(
     level: float = 0.95,
     max_exact_units: int = MAX_ENUMERATED_UNITS,
     chains: np.ndarray | None = None,
+    n_jobs: int | None = None,
 ) -> LogPartition:
     """Return log Z: exact if the smaller layer is small, else an estimate with its error.
 
@@ -129,6 +133,8 @@ def log_partition(
         Largest smaller layer that is enumerated.
     chains : ndarray of shape (n_chains, k), default=None
         Hidden units where training has left its chains.
+    n_jobs : int, default=None
+        Groups of annealed chains at a time, in threads.
 
     Returns
     -------
@@ -156,16 +162,35 @@ def log_partition(
     for n_steps in (_STEPS[0], int(np.clip(affordable, *_STEPS))):
         betas = spacing.betas(n_steps)
         start = path.draw_base(_GROUPS * _PER_GROUP, rng)
-        with limit_blas_threads(1):
-            up = path.log_weights(start, betas, rng).reshape(_GROUPS, -1)
-            down = path.log_weights(rows, betas[::-1], rng)
-        result = _joined(path, up, down.reshape(_GROUPS, -1), diagnostics.r_hat, level)
+        up, down = _both_ways(path, start, rows, betas, rng, n_jobs)
+        result = _joined(path, up, down, diagnostics.r_hat, level)
         if abs(result.upper - result.lower) <= _WIDE / 2 and result.ess >= 2 * _LOW_ESS:
             break
     if chains is not None and chains.shape[1] == p.n_hidden:
         result = replace(result, near_chains=_near_chains(path, chains, betas, rng))
     _warn(result)
     return result
+
+
+def _both_ways(
+    path: Path,
+    start: np.ndarray,
+    rows: np.ndarray,
+    betas: np.ndarray,
+    rng: np.random.Generator,
+    n_jobs: int | None,
+) -> np.ndarray:
+    """Return the log-weights of annealing up and down, (2, groups, chains)."""
+    ends = ((start, betas), (rows, betas[::-1]))
+    halves = [(part, way) for v, way in ends for part in np.split(v, 2)]
+    work = [(*half, stream) for half, stream in zip(halves, spawn(rng, len(halves)))]
+    with limit_blas_threads(1):
+        found = ordered_map(partial(_annealed, path), work, n_jobs=n_jobs, threads=True)
+        return np.concatenate(list(found)).reshape(2, _GROUPS, -1)
+
+
+def _annealed(path: Path, work: tuple[np.ndarray, np.ndarray, np.random.Generator]) -> np.ndarray:
+    return path.log_weights(*work)
 
 
 def _near_chains(

@@ -1,17 +1,21 @@
 """Bootstrap intervals of columnwise families: resamples are columns of one vectorized fit."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
+
+from skgm._parallel import ordered_map
+from skgm._random import spawn
 
 __all__ = ["bootstrap_intervals", "fits_of_columns"]
 
 Params = Mapping[str, np.ndarray]
 Interval = tuple[np.ndarray, np.ndarray]
 
-_RESAMPLES = 1999
+_RESAMPLES, _AT_ONCE = 1999, 500
 _MAX_FAILURES = 20  # resamples, one in a hundred: more of them would bend the interval
 _BLOCK_VALUES = 2**21  # values of resampled tables in memory at a time
 
@@ -24,6 +28,7 @@ def bootstrap_intervals(
     level: float,
     rng: np.random.Generator,
     scheme: tuple[np.ndarray, ...] = (),
+    n_jobs: int | None = None,
 ) -> dict[str, Interval]:
     """Return BCa intervals of every parameter.
 
@@ -47,6 +52,8 @@ def bootstrap_intervals(
         Source of the resamples.
     scheme : tuple of ndarray of shape (n, d), default=()
         What the family must know of every value besides X (events, say); resampled with its row.
+    n_jobs : int, default=None
+        Blocks of resamples at a time, in threads.
 
     Returns
     -------
@@ -59,14 +66,16 @@ def bootstrap_intervals(
     Association 82, 1987.
     """
     influence = _influence(family, X, weight, params, scheme)
+    columns = range(X.shape[1])
+    each = [
+        _Rows(family.columns([j]), X[:, j], tuple(part[:, j] for part in scheme)) for j in columns
+    ]
+    replicates = _replicates(each, weight, rng, n_jobs)
     ends: dict[str, list[tuple[float, float]]] = {name: [] for name in params}
-    for j in range(X.shape[1]):
-        column = {name: value[j : j + 1] for name, value in params.items()}
-        rows = _Rows(family.columns([j]), X[:, j], tuple(part[:, j] for part in scheme))
-        replicates = _replicates(rows, weight, rng)
-        for k, name in enumerate(params):
+    for j in columns:
+        for k, (name, estimate) in enumerate(params.items()):
             ends[name].append(
-                _bca(replicates[name], column[name][0], influence[:, j, k], weight, level)
+                _bca(replicates[j][name], estimate[j], influence[:, j, k], weight, level)
             )
     return {name: (np.array(e)[:, 0], np.array(e)[:, 1]) for name, e in ends.items()}
 
@@ -107,23 +116,40 @@ class _Rows(NamedTuple):
 
 
 def _replicates(
-    rows: _Rows, weight: np.ndarray | None, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    share, m = None if weight is None else weight / weight.sum(), len(rows.x)
+    each: list[_Rows], weight: np.ndarray | None, rng: np.random.Generator, n_jobs: int | None
+) -> list[dict[str, np.ndarray]]:
+    """Return the estimates from resamples of each column, a block of resamples at a time."""
+    m = len(each[0].x)
     n = m if weight is None else max(round(float(weight.sum())), 1)
-    block = max(1, _BLOCK_VALUES // n)
-    parts: list[dict[str, np.ndarray]] = []
-    for start in range(0, _RESAMPLES, block):
-        size = (n, min(block, _RESAMPLES - start))
-        picked = rows.telling(rng.choice(m, size=size, p=share))
-        if picked.shape[1]:
-            parts.extend(params for _, params in fits_of_columns(rows, picked))
-    if not parts:
+    block = min(max(1, _BLOCK_VALUES // n), _AT_ONCE)
+    sizes = [min(block, _RESAMPLES - start) for start in range(0, _RESAMPLES, block)]
+    streams = iter(spawn(rng, len(each) * len(sizes)))
+    work = [(j, size, next(streams)) for j in range(len(each)) for size in sizes]
+    share = None if weight is None else weight / weight.sum()
+    draw = partial(_block, each, share, n)
+    parts: list[list[dict[str, np.ndarray]]] = [[] for _ in each]
+    for (j, *_), found in zip(work, ordered_map(draw, work, n_jobs=n_jobs, threads=True)):
+        parts[j] += found
+    if not all(parts):
         raise ValueError(
             "No bootstrap resample of the rows determines the parameters: the rows vary too "
             "little. Use method='auto', or more rows."
         )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return [{name: np.concatenate([p[name] for p in own]) for name in own[0]} for own in parts]
+
+
+def _block(
+    each: list[_Rows],
+    share: np.ndarray | None,
+    n: int,
+    work: tuple[int, int, np.random.Generator],
+) -> list[dict[str, np.ndarray]]:
+    """Return the estimates from some resamples of one column, in parts."""
+    j, size, rng = work
+    picked = each[j].telling(rng.choice(len(each[j].x), size=(n, size), p=share))
+    if not picked.shape[1]:
+        return []
+    return [params for _, params in fits_of_columns(each[j], picked)]
 
 
 def fits_of_columns(rows: Any, picked: np.ndarray) -> list[tuple[np.ndarray, dict[str, Any]]]:

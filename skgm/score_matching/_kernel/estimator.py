@@ -11,6 +11,7 @@ from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import TOLERANCE, estimate, importance_resampling
 from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
+from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads
 from skgm._warnings import renamed_attribute, warn_user
@@ -88,6 +89,9 @@ class KernelExpFamily(DensityEstimator):
         matching.
     random_state : None, int, RandomState or Generator, default=None
         Of the choice of centers.
+    n_jobs : int, default=None
+        Bandwidths tried at a time, in threads; the result is the same for every number. None is
+        one, -1 all cores.
 
     Attributes
     ----------
@@ -180,6 +184,7 @@ class KernelExpFamily(DensityEstimator):
         "sampler": [StrOptions({"langevin", "resampling"})],
         "correct_masses": ["boolean"],
         "random_state": RANDOM_STATE,
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -193,6 +198,7 @@ class KernelExpFamily(DensityEstimator):
         sampler: str = "langevin",
         correct_masses: bool = True,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.bandwidth = bandwidth
@@ -202,6 +208,7 @@ class KernelExpFamily(DensityEstimator):
         self.sampler = sampler
         self.correct_masses = correct_masses
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     effective_sample_size_ = renamed_attribute("effective_sample_size_", "normalizer_ess_")
 
@@ -280,7 +287,7 @@ class KernelExpFamily(DensityEstimator):
         folds = [(Z[fold == k], weight[fold == k]) for k in range(fold.max() + 1)]
         counts = DIRECTIONS if self.correct_masses else (0,)
         pool = Pool.of(self._kernel_proposal(), CHOICE)
-        choice = choose(functions, alphas, folds, pool, counts)
+        choice = choose(functions, alphas, folds, pool, counts, self.n_jobs)
         self.bandwidth_, self.alpha_ = choice.function.bandwidth, choice.alpha
         self.cv_losses_ = -choice.gains
         fixed, gains = choice.gains.size == 1, choice.gain > LEAST_GAIN / n_rows

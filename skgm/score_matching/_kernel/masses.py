@@ -9,7 +9,7 @@ of score matching: it makes the means of the directions under the density those 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.linalg import eigh
 from skgm._numerics.distributions import KernelProposal
 from skgm._numerics.newton import MEAN_LOGLIK, Stopping, maximize, minimum_norm
 from skgm._numerics.qmc import sobol_points
+from skgm._parallel import ordered_map
 from skgm.score_matching._kernel.fit import KernelFunction, Sums, solve_ridge
 
 __all__ = ["Choice", "Pool", "choose", "correct", "peak_bound"]
@@ -117,6 +118,7 @@ def choose(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     pool: Pool,
     counts: Sequence[int],
+    n_jobs: int | None = None,
 ) -> Choice:
     """Return the bandwidth, ridge and number of directions of the highest held-out likelihood.
 
@@ -131,15 +133,17 @@ def choose(
     pool : Pool
     counts : sequence of int
         Numbers of directions to try; those after the second only with the best of the others.
+    n_jobs : int, default=None
+        Bandwidths at a time, in threads.
 
     Returns
     -------
     choice : Choice
     """
-    parts = [[function.sums(*fold) for fold in folds] for function in functions]
-    gains = np.array(
-        [_gains(f, a, own, pool, counts[:2]) for f, a, own in zip(functions, alphas, parts)]
-    )
+    try_out = partial(_tried, folds, pool, counts[:2])
+    tried = ordered_map(try_out, zip(functions, alphas), n_jobs=n_jobs, threads=True)
+    parts, each = zip(*tried)
+    gains = np.array(each)
     b, a, k = (int(i) for i in np.unravel_index(int(np.argmax(gains)), gains.shape))
     best, count = gains[b, a, k], counts[k]
     for more in counts[2:]:
@@ -151,6 +155,18 @@ def choose(
     return Choice(
         functions[b], float(alphas[b][a]), count, float(best), summary, reduce(Sums.plus, parts[b])
     )
+
+
+def _tried(
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    pool: Pool,
+    counts: Sequence[int],
+    candidate: tuple[KernelFunction, Sequence[float]],
+) -> tuple[list[Sums], np.ndarray]:
+    """Return the sums of the folds for one bandwidth, and the gains of its ridges."""
+    function, alphas = candidate
+    parts = [function.sums(*fold) for fold in folds]
+    return parts, _gains(function, alphas, parts, pool, counts)
 
 
 def _gains(
