@@ -4,6 +4,7 @@ import builtins
 import os
 import re
 import stat
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from skgm._main._models import MODELS, Setting
 from skgm._main._plot import can_plot, pair_plot
 from skgm._main._report import _apart, align, negative_note, table_lines
 from skgm._main._split import find_obstacles, split_table
-from skgm._main._table import Table, default_table
+from skgm._main._table import Table, default_table, pandas_call, read_table
 from skgm.inference import MLEDensity
 
 is_root = getattr(os, "geteuid", lambda: 1)() == 0
@@ -162,6 +163,28 @@ def test_too_few_rows_are_refused():
 
 
 # The files
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b\n1.5,x\n2.5,y\n", "pandas.read_csv({!r})"),
+        (
+            "on;paid;n\n03.02.2021;1.000,5;?\n14.02.2021;2,5;3\n",
+            "pandas.read_csv({!r}, sep=';', decimal=',', thousands='.', na_values=['?'], "
+            "parse_dates=['on'], date_format={{'on': '%d.%m.%Y'}})",
+        ),
+        ("a b\n1 2\n3 4\n", r"pandas.read_csv({!r}, sep='\\s+')"),
+        ("1,2\n3,4\n", "pandas.read_csv({!r}, header=None)"),
+        ("$ 5,a\n$ 7,b\n", None),
+    ],
+)
+def test_the_call_of_pandas_reads_the_same(tmp_path, text, expected):
+    path = str(tmp_path / "t.csv")
+    Path(path).write_text(text)
+    call = pandas_call(path, read_table(path))
+    assert call == (expected and expected.format(path))
+    assert call is None or len(eval(call, {"pandas": pd})) == 2
 
 
 def test_output_is_checked_before_the_work(tmp_path):

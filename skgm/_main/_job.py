@@ -25,7 +25,7 @@ from skgm._main._report import (
 )
 from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
 from skgm._main._split import FOLDS_UP_TO, Split, split_table, spread
-from skgm._main._table import Table, default_table, read_table, write_rows
+from skgm._main._table import Table, default_table, pandas_call, read_table, write_rows
 from skgm._parallel import ordered_map
 
 __all__ = ["run"]
@@ -47,6 +47,9 @@ def run(options: Options) -> Iterator[str]:
     default = "synthetic.csv" if table.layout is not None else "synthetic.parquet"
     path = check_output(options.output or default, options.table)
     yield from table_lines(table)
+    call = options.table and pandas_call(options.table, table)
+    if call:
+        yield f"in Python: {call}"
     if not table.frame.shape[1]:
         raise JobError(f"{table.origin} has no column that a density can learn")
     n_rows = QUICK_ROWS if options.is_quick else SEARCH_ROWS

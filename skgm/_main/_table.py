@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from skgm._main._columns import Style, file_decimal, read_column
 from skgm._main._errors import JobError, one_line
 from skgm._main._layout import Hints, Layout, read_bytes, read_cells
 
-__all__ = ["Table", "default_table", "listed", "read_table", "write_rows"]
+__all__ = ["Table", "default_table", "listed", "pandas_call", "read_table", "write_rows"]
 
 MOST_CATEGORIES = 255
 MIN_REGISTER, NEARLY_UNIQUE = 20, 0.9  # rows, and the share of them that differ
@@ -100,6 +101,55 @@ def read_table(path: str, hints: Hints | None = None) -> Table:
     if raw.startswith(b"PAR1"):
         return _with_asides(_read_parquet(raw, path), hints)
     return _table_of(raw, path, hints)
+
+
+def pandas_call(path: str, table: Table) -> str | None:
+    """Return the call of pandas that reads this file as it was read here; None if there is none."""
+    import pandas as pd
+
+    if table.layout is None:
+        return f"pandas.read_parquet({path!r})"
+    layout, styles = table.layout, table.styles
+    dates = {name: style.date_format for name, style in styles.items() if style.kind == "date"}
+    numbers = [style for style in styles.values() if style.kind in ("real", "whole")]
+    options = {
+        "sep": r"\s+" if layout.delimiter == " " else layout.delimiter,
+        "decimal": "," if any(style.decimal == "," for style in numbers) else ".",
+        "thousands": next((style.groups for style in numbers if style.groups), None),
+        "encoding": layout.encoding,
+        "na_values": sorted({style.hole for style in styles.values()} - {""}),
+        "parse_dates": list(dates),
+        "date_format": dates,
+    }
+    usual = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
+    kept: dict[str, Any] = {
+        key: value for key, value in options.items() if value and value != usual.get(key)
+    }
+    kept |= {} if layout.has_header else {"header": None}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            frame = pd.read_csv(path, **kept)
+    except Exception:  # a file that pandas cannot read this way
+        return None
+    frame.columns = [f"x{c}" if isinstance(c, int) else c.strip() for c in frame.columns]
+    if not all(name in frame and _is_like(frame[name], table, name) for name in styles):
+        return None
+    shown = [repr(path), *(f"{key}={value!r}" for key, value in kept.items())]
+    return f"pandas.read_csv({', '.join(shown)})"
+
+
+def _is_like(series: Any, table: Table, name: str) -> bool:
+    """Tell whether pandas read a column as it was read here."""
+    import pandas as pd
+
+    ours, kind = table.frame[name], table.styles[name].kind
+    if not np.array_equal(series.isna(), ours.isna()):
+        return False
+    if kind in ("real", "whole"):
+        floats = ours.astype(float) if pd.api.types.is_numeric_dtype(series) else None
+        return floats is not None and np.array_equal(series, floats, equal_nan=True)
+    return kind == "category" or pd.api.types.is_datetime64_any_dtype(series)
 
 
 def _table_of(raw: bytes, path: str, hints: Hints) -> Table:

@@ -102,9 +102,19 @@ def rounded(tables: Tables) -> np.ndarray:
     """Return the synthetic rows rounded as the real ones are: decimals would tell all apart."""
     rows = tables.synthetic.copy()
     for j, column in enumerate(tables.columns):
-        if column.step:
-            rows[:, j] = np.rint(rows[:, j] / column.step) * column.step
+        rows[:, j] = _on_grid(rows[:, j], column.step)
     return rows
+
+
+def _on_grid(x: np.ndarray, step: float) -> np.ndarray:
+    """Round to decimals: 28 * 0.1 is not 2.8, and trees would tell them apart."""
+    return np.round(x, round(-np.log10(step))) if step else x
+
+
+def _without_dust(x: np.ndarray, step: float) -> np.ndarray:
+    """Round values that differ from a decimal fraction only by their form in binary."""
+    decimal = _on_grid(x, step)
+    return np.where(np.abs(x - decimal) <= 1e-9 * np.abs(x), decimal, x)
 
 
 def as_frame(X: Any, what: str, names: list[Any] | None = None) -> Any:
@@ -186,6 +196,7 @@ def _coded(name: Any, kind: str, series: dict[str, Any]) -> tuple[Column, list[n
     parts = [convert(part, name, kind, what) for what, part in series.items()]
     observed = parts[0][~np.isnan(parts[0])]
     step = 1.0 if kind == "integer" else resolution(observed)
+    parts = [_without_dust(part, step) for part in parts]
     return Column(name, "number", step=step, is_time=kind == "datetime"), parts
 
 

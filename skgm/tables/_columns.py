@@ -176,7 +176,8 @@ def _check_categories(column: Any, about: dict[str, Any]) -> None:
     if n_used > MOST_CATEGORIES:
         raise ValueError(
             f"Column {about['name']!r} of X has {n_used} categories; at most {MOST_CATEGORIES} are "
-            "allowed. Drop the column if it names rows, or merge rare categories."
+            "allowed. Drop the column if it names rows, convert dates by pandas.to_datetime, "
+            "or merge rare categories."
         )
     if n_rows >= least and n_used > share * n_rows:
         warn_user(

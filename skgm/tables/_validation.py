@@ -221,10 +221,11 @@ def check_inside_support(
     row, column = np.argwhere(~inside)[0]
     value = float(X[row, column])
     sign = "Negative values in data: " if value < 0 else ""  # the words scikit-learn looks for
+    zeros = " Hurdle in skgm.inference.families gives zeros a probability." if value == 0 else ""
     raise ValueError(
         f"{sign}{model} needs {wanted} in every column; column {names[column]!r} "
         f"holds {value!r} at row {row}. Transform or drop that column, or choose a model whose "
-        "support contains it."
+        f"support contains it.{zeros}"
     )
 
 

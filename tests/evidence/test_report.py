@@ -109,6 +109,17 @@ def test_rows_that_repeat_by_nature_are_no_copies():
     assert found.warnings == ()
 
 
+def test_decimal_fractions_that_differ_in_binary_are_equal():
+    draw = np.random.default_rng(0)
+    real, synthetic = (
+        pd.DataFrame({"fare": draw.choice([3, 28, 55], 400) * 0.1, "km": draw.normal(size=400)})
+        for _ in range(2)
+    )
+    assert not np.isin(0.1 * 28, [2.8])
+    for a, b in [(real, synthetic.round({"fare": 1})), (real.round({"fare": 1}), synthetic)]:
+        assert TableReport(a, b, random_state=0).warnings == ()
+
+
 def test_other_faults_are_found(pair):
     real, synthetic = pair[0], pair[1].copy()
     synthetic.loc[:150, "kids"] = -3
