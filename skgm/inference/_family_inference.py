@@ -34,12 +34,12 @@ from skgm.inference.families._limits import (
 )
 from skgm.tables._validation import check_no_overflow, naming_columns
 
-__all__ = ["FamilyInference"]
+__all__ = ["FamilyInference", "check_inside_for_functions"]
 
 
-def _check_inside_for_functions(fit: Fit) -> None:
+def check_inside_for_functions(fit: Fit, what: str = "Intervals of functions") -> None:
     """Raise where an estimate lies on an edge, or within rounding of one, and say what to do."""
-    what, family = "Intervals of functions", fit.family
+    family = fit.family
     for name, value in fit.params.items():
         parameter = family.parameter(name)
         infinite = np.isposinf(value) & parameter.may_be_infinite
@@ -483,7 +483,7 @@ class FamilyInference(ParametricDensity):
         functions = named_functions(of, fit.family)
         if method == "auto":
             method = "wald" if fit.family.joint else "profile"
-        _check_inside_for_functions(fit)
+        check_inside_for_functions(fit)
         check_estimate_off_edge(*fit[:4], "Intervals of functions")
         with naming_columns(fit.columns):
             found = {

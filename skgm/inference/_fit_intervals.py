@@ -83,19 +83,24 @@ def check_off_boundary(fit: Fit, name: str, what: str) -> None:
 
 
 def _wald(fit: Fit, name: str, level: float) -> Interval:
-    """Return estimate -+ normal quantile * standard error (eq. wald-interval)."""
-    return wald_interval(fit.params[name], _model_errors(fit, name, "Wald intervals"), level)
+    """Return estimate -+ normal quantile * standard error (eq. wald-interval).
+
+    The error is that of the observed information, as in the Wald test.
+    """
+    errors = _model_errors(fit, name, "Wald intervals", "observed")
+    return wald_interval(fit.params[name], errors, level)
 
 
-def _model_errors(fit: Fit, name: str, what: str) -> np.ndarray:
+def _model_errors(fit: Fit, name: str, what: str, cov: str = "model") -> np.ndarray:
     """Return the model's standard errors of `name`, (d,), NaN where its estimate is infinite."""
     infinite = infinite_estimates(fit.family, fit.params)
     if not infinite:
         check_off_boundary(fit, name, what)
-        return fit.family.model_standard_errors(fit.statistics, fit.params)[name]
+        errors = getattr(fit.family, f"{cov}_standard_errors")
+        return np.asarray(errors(fit.statistics, fit.params)[name])
     if name not in infinite:
         check_off_boundary(fit, name, what)
-    return limit_errors(fit.family, fit.statistics, fit.params, "model")[name]
+    return limit_errors(fit.family, fit.statistics, fit.params, cov)[name]
 
 
 def _transformed(fit: Fit, name: str, level: float) -> Interval:

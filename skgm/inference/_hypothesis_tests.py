@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.base import DensityEstimator
+from skgm.inference._function_null import FunctionNull, of_null
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
 from skgm.inference._likelihood.statistics import (
     Law,
@@ -23,7 +24,7 @@ from skgm.inference._problem import FamilyNull, check_scheme_given, family_null
 from skgm.inference._results import TestResult
 from skgm.inference._robust import group_codes, linked_gap, robust_law
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
-from skgm.inference._statsmodels.tests import ModelNull, compare_fits, is_between_fits
+from skgm.inference._statsmodels.tests import compare_fits, is_between_fits, model_null
 
 __all__ = [
     "EstimatedNull",
@@ -38,6 +39,7 @@ def score_test(
     X: Any = None,
     null: Any = None,
     *,
+    of: Any = None,
     robust: bool = False,
     alternative: str = "two-sided",
     sample_weight: Any = None,
@@ -71,6 +73,10 @@ def score_test(
         columns within parameters. Or a smaller model.
         All restrictions are tested jointly. Multivariate normal: any entries or linear functions
         of "mean"; "covariance" in full, or zeros that separate groups of columns (NaN elsewhere).
+    of : callable, str, tuple or dict of one of these, default=None
+        A smooth function of the parameters that the null is about, as in `confidence_intervals`:
+        ``of=lambda p: p["shape"] * p["scale"]`` and ``null=6.0``. The names "mean", "median" and
+        ``("quantile", 0.9)`` may stand in the null itself: ``{"mean": 6.0}``.
     robust : bool, default=False
         Use the sandwich covariance of the score: right also where the model is not, and where
         columns of an independent family depend on each other. For families with leverages,
@@ -129,7 +135,7 @@ def score_test(
     (16.0, 1)
     """
     data = Data(X, sample_weight, Scheme(event, upper, entry, exposure, trials), groups)
-    tested = _null_about(estimator, data, null, "score", alternative, robust)
+    tested = _null_about(estimator, data, (null, of), "score", alternative, robust)
     result: TestResult = tested.score(robust=robust)
     return result
 
@@ -139,6 +145,7 @@ def likelihood_ratio_test(
     X: Any = None,
     null: Any = None,
     *,
+    of: Any = None,
     correction: str | None = None,
     alternative: str = "two-sided",
     sample_weight: Any = None,
@@ -168,6 +175,8 @@ def likelihood_ratio_test(
         in that of `estimator` (exponential in gamma and Weibull, Rayleigh in Weibull, Cauchy and
         normal in Student's t, Poisson in negative binomial, independent normal columns in the
         multivariate normal).
+    of : callable, str, tuple or dict of one of these, default=None
+        A smooth function of the parameters that the null is about, as in :func:`score_test`.
     correction : {None, "bartlett", "rstar"}, default=None
         "bartlett" divides the statistic by its mean under the null (per restriction); continuous
         families. "rstar" takes the modified signed root, for one parameter of one column: the
@@ -225,10 +234,10 @@ def likelihood_ratio_test(
         )
     scheme = Scheme(event, upper, entry, exposure, trials)
     data, test = Data(X, sample_weight, scheme, None), "likelihood_ratio"
-    if hasattr(null, "params") and is_between_fits(estimator, null):
+    if of is None and hasattr(null, "params") and is_between_fits(estimator, null):
         data.check_none()
         return compare_fits(estimator, null, alternative)
-    tested = _null_about(estimator, data, null, test, alternative, correction=correction)
+    tested = _null_about(estimator, data, (null, of), test, alternative, correction=correction)
     result: TestResult = tested.likelihood_ratio()
     return result
 
@@ -238,6 +247,7 @@ def wald_test(
     X: Any = None,
     null: Any = None,
     *,
+    of: Any = None,
     robust: bool = False,
     alternative: str = "two-sided",
     sample_weight: Any = None,
@@ -266,6 +276,8 @@ def wald_test(
     null : dict of str to float or array-like, str, (R, q), or smaller model
         As in :func:`score_test`, and any entries or linear functions of every parameter; of a
         symmetric matrix, theta holds the lower triangle row by row.
+    of : callable, str, tuple or dict of one of these, default=None
+        A smooth function of the parameters that the null is about, as in :func:`score_test`.
     robust : bool, default=False
         Use the sandwich for V: right also where the model is not. Estimators whose estimating
         functions are not scores of a likelihood allow nothing else. For families it has the scale
@@ -302,9 +314,10 @@ def wald_test(
     Notes
     -----
     eq. wald-test. V is the inverse of the observed information, the curvature of the
-    log-likelihood at the estimate, as in ``standard_errors("observed")``: given the data at hand
-    it is the nearer one to the error of the estimate [1]_. ``standard_errors()`` defaults to the
-    expected information, which is what intervals on transformed scales and the score test use.
+    log-likelihood at the estimate, as in ``standard_errors("observed")`` and in intervals with
+    ``method="wald"``: given the data at hand it is the nearer one to the error of the estimate
+    [1]_. ``standard_errors()`` defaults to the expected information, which is what intervals on
+    transformed scales and the score test use.
     The two are equal in exponential families; elsewhere, and wherever both are estimated, they
     differ by a share of order 1 / sqrt(n).
 
@@ -325,7 +338,7 @@ def wald_test(
     (19.048, 1)
     """
     data = Data(X, sample_weight, Scheme(event, upper, entry, exposure, trials), groups)
-    tested = _null_about(estimator, data, null, "wald", alternative, robust)
+    tested = _null_about(estimator, data, (null, of), "wald", alternative, robust)
     result: TestResult = tested.wald(robust=robust)
     return result
 
@@ -360,38 +373,41 @@ class Data(NamedTuple):
 def _null_about(
     estimator: Any,
     data: Data,
-    null: Any,
+    tested: tuple[Any, Any],
     test: str,
     alternative: str,
     robust: bool = False,
     correction: str | None = None,
 ) -> Any:
-    """Return the null hypothesis about an estimator: a WaldNull, or a TestedNull."""
+    """Return the null hypothesis about an estimator: a WaldNull, or a TestedNull.
+
+    What is tested is the null and the function that it is about, or None.
+    """
+    null, of = tested
     _check_order(estimator, data.X, null, f"{test}_test")
     if not isinstance(estimator, DensityEstimator) and is_statsmodels_result(estimator):
         data.check_none()
         options: dict[str, Any] = {"robust": robust, "groups": data.groups}
-        return ModelNull(estimator, null, test, alternative=alternative, **options)
+        return model_null(estimator, null, of, test, alternative=alternative, **options)
     if data.groups is not None and not (robust and isinstance(estimator, MLEDensity)):
         raise ValueError(
             "groups is for robust=True of an MLEDensity or a statsmodels result; leave it out."
         )
+    if isinstance(estimator, MLEDensity) and of is None:
+        of = of_null(null, estimator.family)
+    if of is not None and not isinstance(estimator, MLEDensity):
+        raise ValueError(
+            f"of is for MLEDensity and statsmodels results, not for {type(estimator).__name__}."
+        )
     if hasattr(estimator, "_tested_null"):
         data.check_plain(type(estimator).__name__)
         return estimator._tested_null(data.X, null, alternative, data.sample_weight)
-    if test == "wald":
+    if test == "wald" and of is None:
         return EstimatedNull(estimator, data, null, alternative, robust)
-    return FamilyNull(
-        estimator,
-        data.X,
-        null,
-        data.sample_weight,
-        f"{test}_test",
-        alternative,
-        data.scheme,
-        correction,
-        data.groups,
-    )
+    details = (data.X, null, data.sample_weight, f"{test}_test", alternative, data.scheme)
+    if of is not None:
+        return FunctionNull(estimator, of, *details, correction, data.groups)
+    return FamilyNull(estimator, *details, correction, data.groups)
 
 
 def _check_order(estimator: Any, X: Any, null: Any, test: str) -> None:
@@ -457,9 +473,8 @@ class EstimatedNull(WaldNull):
             raise ValueError("groups is for families of independent columns; leave it out.")
         self.codes = group_codes(data.groups, data.X, data.sample_weight)
 
-    @property
-    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (r, k) and q (r,)."""
+    def restrictions(self, fit: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return R (r, k) and q (r,)."""
         return self.null.rows
 
     def full(self) -> Any:
@@ -469,7 +484,7 @@ class EstimatedNull(WaldNull):
     def theta(self, fit: Any) -> np.ndarray:
         """Return the estimates as one vector; what R leaves out may be infinite."""
         theta = flat_values(fit._wald_estimate())
-        return np.where((self.restrictions[0] != 0).any(axis=0), theta, 0.0)
+        return np.where((self.restrictions()[0] != 0).any(axis=0), theta, 0.0)
 
     def wald(self, *, robust: bool = False) -> TestResult:
         """Return the Wald test; the robust one of a family on the scales of its intervals."""
@@ -479,7 +494,7 @@ class EstimatedNull(WaldNull):
             law, theta = self.law(self.fitted, robust=True), self.theta(self.fitted)
             n = self.fitted.n_observations_
             gap, slope = linked_gap(self.fitted._family(), self.null, theta, n)
-            restriction = slope[:, None] * self.restrictions[0]
+            restriction = slope[:, None] * self.restrictions()[0]
             statistic = linear_quadratic(gap, law.covariance, restriction)
             statistic = chi2_of_f(statistic, self.df, law.df)
         sign = self._sign(gap) if self.has_sign else None
@@ -490,7 +505,7 @@ class EstimatedNull(WaldNull):
         psi, bread = fit._estimating_functions(self.rows)
         n = total_weight(psi, self.weight)
         if robust and self.is_corrected:
-            return robust_law(psi, bread, self.weight, self.restrictions[0], self.codes)
+            return robust_law(psi, bread, self.weight, self.restrictions()[0], self.codes)
         if robust:
             return Law(sandwich(bread, meat(psi, self.weight), n))
         return Law(inverse_information(bread, n))

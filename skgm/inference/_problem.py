@@ -104,6 +104,13 @@ class FamilyNull(TestedNull):
         if groups is not None and self.family.joint:
             raise ValueError("groups is for families of independent columns; leave it out.")
         self.codes = None if groups is None else group_codes(groups, X, sample_weight)
+        self.alternative, self.correction = alternative, correction
+        self._read(null)
+        check_alternative(alternative, self.df)
+        check_correction(correction, self.family)
+
+    def _read(self, null: Any) -> None:
+        """Set what the null says, and how many restrictions it has."""
         shapes = self.model._parameter_shapes()
         self.null = family_null(self.model, self.family, null, shapes)
         self.shown = self.null.shown
@@ -117,13 +124,9 @@ class FamilyNull(TestedNull):
         elif not self.null.is_linear:
             check_parameter_space(self.family, self.null.values)
             self.family.check_restriction(self.null.values)
-        self.alternative, self.correction = alternative, correction
-        check_alternative(alternative, self.df)
-        check_correction(correction, self.family)
 
-    @property
-    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (r, k) and q (r,); of a special null about the parameters of its own."""
+    def restrictions(self, fit: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return R (r, k) and q (r,); of a special null about the parameters of its own."""
         return self.null.rows if self.special is None else (np.eye(self.df), np.zeros(self.df))
 
     def full(self) -> FamilyFit:
@@ -158,13 +161,15 @@ class FamilyNull(TestedNull):
             with np.errstate(all="ignore"), naming_columns(self.model._column_names()):
                 params = self.family.restricted_estimate(self.statistics, self.null.values)
             if self.special is None:
-                self._check_inside(params)
+                self._check_inside(params, endless=full is not None)
         return FamilyFit(params, np.empty(0)) if full is None else self._fit(params)
 
-    def _check_inside(self, params: Mapping[str, np.ndarray]) -> None:
+    def _check_inside(self, params: Mapping[str, np.ndarray], endless: bool) -> None:
         for parameter in self.family.parameters:
             value = params[parameter.name]
             bad = ~np.isfinite(value) | parameter.on_boundary(value)
+            if endless and parameter.may_be_infinite:  # the likelihood has a limit there
+                bad &= ~np.isposinf(value)
             free = bad & np.isnan(self.null.values[parameter.name])
             if free.any():
                 column = self.model._column_names()[int(np.argwhere(free)[0][0])]
@@ -177,7 +182,7 @@ class FamilyNull(TestedNull):
     def theta(self, fit: FamilyFit) -> np.ndarray:
         """Return the parameters as one vector; what R leaves out may be infinite."""
         theta = flat_values(fit.params)
-        return np.where((self.restrictions[0] != 0).any(axis=0), theta, 0.0)
+        return np.where((self.restrictions(fit)[0] != 0).any(axis=0), theta, 0.0)
 
     def loglik(self, fit: FamilyFit) -> np.ndarray:
         """Return the log-likelihood per column."""
@@ -222,7 +227,7 @@ class FamilyNull(TestedNull):
         if not robust or self.family.joint or self.special is not None:
             return super().score_statistic(fit, robust=robust)
         psi, bread = self._scores(self._centered(fit), robust)
-        return robust_score(psi, bread, self.weight, self.restrictions[0], self.codes)
+        return robust_score(psi, bread, self.weight, self.restrictions(fit)[0], self.codes)
 
     def _centered(self, fit: FamilyFit) -> FamilyFit:
         """Return the fit under the null for estimates that are unbiased, as in intervals."""

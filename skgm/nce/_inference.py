@@ -156,8 +156,7 @@ class CriticNull(TestedNull):
         self.shown, self.alternative = {} if shown is None else shown, alternative
         check_alternative(alternative, self.df)
 
-    @property
-    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
+    def restrictions(self, fit: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """R (r, k) and q (r,)."""
         return self.matrix, self.target
 

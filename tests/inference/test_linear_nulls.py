@@ -266,15 +266,19 @@ def test_equations_say_what_dicts_and_matrices_say():
     R, q = read_equations("a - 2 * np.log(x)[T.b] + 1 = 0.5*a2, a2 = a", names)
     assert_array_equal(R, [[1, -2, -0.5], [-1, 0, 1]])
     assert_array_equal(q, [-1, 0])
+    assert read_equations("a", names) == {"a": 0.0}
+    R, q = read_equations("a = (a2 - 1) / 2 = 2 * 3", names)
+    assert_array_equal(R, [[1, 0, -0.5], [0, 0, 0.5]])
+    assert_array_equal(q, [-0.5, 6.5])
     for text in (
-        "a",
+        "a * a2 = 1",
+        "1 / a = 1",
         "a = = 1",
         "a == 1",
         "a = 1,",
         "",
         "a = b",
         "a a2 = 1",
-        "2 * 3 = a",
         "3a = 1",
     ):
         with pytest.raises(ValueError, match='must hold equations such as "a = 1"'):

@@ -11,14 +11,20 @@ from skgm._numerics.differences import gradient
 from skgm.inference._likelihood.fit import restricted_fit
 from skgm.inference._likelihood.model import LikelihoodModel, Line, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, did_you_mean
+from skgm.inference._likelihood.paths import Surface
 from skgm.inference._likelihood.surfaces import family_surface, profile_ends
 
 __all__ = [
+    "NEARLY_INFINITE",
     "FunctionTarget",
     "LinearTarget",
-    "delta_interval",
+    "delta_errors",
+    "fitted_value",
     "function_interval",
     "function_label",
+    "function_null",
+    "function_slopes",
+    "function_surfaces",
     "function_value",
     "hazard",
     "named_functions",
@@ -34,7 +40,7 @@ _STEP = 2e-3
 _STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
 _NO_DIGITS = 1e-12  # of a survival function, one minus a distribution function
 _ROUNDED = 1e-14  # distance from an upper end, relative, at which parameters have no digits left
-_NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
+NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
 _SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
 
 
@@ -63,7 +69,7 @@ def function_interval(
     ValueError
         Another method; a joint family, whose functions have no profile here.
     """
-    family, n = fit.family, fit.statistics.n
+    family = fit.family
     if not callable(function):
         raise ValueError(f"of must be a function or a dict of functions; got {function!r}.")
     if method not in ("profile", "wald") or (family.joint and method == "profile"):
@@ -72,18 +78,22 @@ def function_interval(
             f"method must be 'auto', {allowed} for functions of the parameters of the "
             f"{family.name} family; got {method!r}."
         )
-    if family.joint:
-        return _joint_delta(family, function, fit.params, n, level)
-    value = function_value(function, family.full(fit.params))
+    value = fitted_value(fit, function)
     if method == "wald":
-        return value, *delta_interval(family, function, fit.statistics, fit.params, level)
+        half = special.ndtri((1 + level) / 2) * delta_errors(fit, function)
+        return value, value - half, value + half
     return value, *profile_function_interval(family, function, fit.statistics, fit.params, level)
 
 
-def _joint_delta(
-    family: Any, function: OfParameters, params: Params, n: float, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return value and delta interval, (1,) each, for a family of the whole row."""
+def fitted_value(fit: Any, function: OfParameters) -> np.ndarray:
+    """Return the function at the estimate, (d,), (1,) of a family of the whole row."""
+    if fit.family.joint:
+        return np.array([_number(function, dict(fit.params))])
+    return function_value(function, fit.family.full(fit.params))
+
+
+def _joint_errors(family: Any, function: OfParameters, params: Params, n: float) -> np.ndarray:
+    """Return the standard error, (1,), for a family of the whole row."""
     covariance = np.linalg.inv(family.information(params)) / n
     steps = iter(np.sqrt(np.diagonal(covariance) * n) * _STEP)
     gradient = []
@@ -94,9 +104,7 @@ def _joint_delta(
             sides = [_number(function, {**params, name: value + s * moved}) for s in (-1, 1)]
             gradient.append((sides[1] - sides[0]) / (2 * step))
     slope = np.array(gradient)
-    value = np.array([_number(function, dict(params))])
-    half = special.ndtri((1 + level) / 2) * np.sqrt(slope @ covariance @ slope)
-    return value, value - half, value + half
+    return np.atleast_1d(np.sqrt(slope @ covariance @ slope))
 
 
 def _number(function: OfParameters, params: Params) -> float:
@@ -128,43 +136,35 @@ def function_value(function: OfParameters, params: Params) -> np.ndarray:
     return np.broadcast_to(value, (d,))
 
 
-def delta_interval(
-    family: Any, function: OfParameters, statistics: Any, params: Params, level: float
-) -> Interval:
-    """Return value -+ quantile * standard error, the error by the delta method.
+def function_slopes(family: Any, function: OfParameters, fit: Any, params: Params) -> np.ndarray:
+    """Return the gradient of a function of the parameters of columns, (d, k), at `params`.
 
-    Parameters
-    ----------
-    family : Family
-        A columnwise family.
-    function : callable
-        From a dict of parameters, (d,) each, to values (d,).
-    statistics : object
-        The family's statistics.
-    params : dict of str to ndarray of shape (d,)
-        The estimate.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    low, high : ndarray of shape (d,)
+    Differences have the steps of the standard errors there; `fit` holds the statistics.
     """
     line, theta = Line(family.parameters), family.pack(params)
-    first = line.slopes(theta)[0]
-    information = _information(family, statistics, params)
-    diagonal = np.diagonal(information, axis1=1, axis2=2) * first**2
-    unit = 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
 
     def on_line(u: np.ndarray) -> np.ndarray:
         return function_value(function, family.full(family.unpack(line.inward(u))))
 
-    slope = gradient(on_line, line.outward(theta), unit) / first
-    covariance = np.linalg.inv(information) / statistics.n
-    error = np.sqrt(np.einsum("da,dab,db->d", slope, covariance, slope))
-    half = special.ndtri((1 + level) / 2) * error
-    value = function_value(function, family.full(params))
-    return value - half, value + half
+    with np.errstate(all="ignore"):
+        first = line.slopes(theta)[0]
+        information = family.model_information(fit.statistics, params)
+        diagonal = np.abs(np.diagonal(information, axis1=1, axis2=2)) * first**2
+        unit = 1 / np.sqrt(np.maximum(diagonal, np.finfo(np.float64).tiny))
+        return gradient(on_line, line.outward(theta), unit) / first
+
+
+def delta_errors(fit: Any, function: OfParameters) -> np.ndarray:
+    """Return standard errors of a function of the parameters, (d,), by the delta method.
+
+    That is from the observed information, as those of the parameters in Wald intervals and tests.
+    """
+    if fit.family.joint:
+        return _joint_errors(fit.family, function, fit.params, fit.statistics.n)
+    slope = function_slopes(fit.family, function, fit, fit.params)
+    information = fit.family.observed_information(fit.statistics, fit.params)
+    covariance = np.linalg.inv(information) / fit.statistics.n
+    return np.sqrt(np.einsum("da,dab,db->d", slope, covariance, slope))
 
 
 def profile_function_interval(
@@ -197,15 +197,7 @@ def profile_function_interval(
         The path to an end was lost: the function is not smooth.
     """
     function_value(function, family.full(params))  # a function that fails says so
-    surface = family_surface(family, function, statistics, params)
-    edges = []
-    for parameter in family.parameters:
-        if parameter.may_be_infinite and len(family.parameters) > 1:
-            null = {**family.no_restriction(statistics), parameter.name: np.inf}
-            with np.errstate(all="ignore"):
-                there = family.restricted_near(statistics, null, params)
-            there[parameter.name] = np.full_like(params[parameter.name], _NEARLY_INFINITE)
-            edges.append(family_surface(family, function, statistics, params, there))
+    surface, edges = function_surfaces(family, function, statistics, params)
 
     def at_edge(theta: np.ndarray) -> np.ndarray:
         high = np.array([parameter.high for parameter in family.parameters])
@@ -220,6 +212,21 @@ def profile_function_interval(
     )
 
 
+def function_surfaces(
+    family: Any, function: OfParameters, statistics: Any, params: Params
+) -> tuple[Surface, list[Surface]]:
+    """Return the likelihood with a function about its maximum, and at infinite parameters."""
+    edges = []
+    for parameter in family.parameters:
+        if parameter.may_be_infinite and len(family.parameters) > 1:
+            null = {**family.no_restriction(statistics), parameter.name: np.inf}
+            with np.errstate(all="ignore"):
+                there = family.restricted_near(statistics, null, params)
+            there[parameter.name] = np.full_like(params[parameter.name], NEARLY_INFINITE)
+            edges.append(family_surface(family, function, statistics, params, there))
+    return family_surface(family, function, statistics, params), edges
+
+
 def _limit_value(function: OfParameters, params: Params) -> np.ndarray:
     """Return the function on an edge of the space, infinite where it is not defined there."""
     d = len(next(iter(params.values())))
@@ -229,13 +236,6 @@ def _limit_value(function: OfParameters, params: Params) -> np.ndarray:
     except (ValueError, ArithmeticError):
         return np.full(d, np.inf)
     return np.where(np.isnan(value), np.inf, value)
-
-
-def _information(family: Any, statistics: Any, params: Params) -> np.ndarray:
-    """Return the information that standard errors come from, per observation, (d, k, k)."""
-    if family.has_information:
-        return family.information(params)
-    return family.observed_information(statistics, params)
 
 
 # Functions of the parameters that have names.
@@ -340,6 +340,42 @@ def hazard(
             "distribution has no probability beyond it to rounding. Ask at smaller values."
         )
     return np.asarray(density / above)
+
+
+def function_null(null: Any, labels: list[str], parts: list[Any]) -> Any:
+    """Return the value, or values by column, that the null gives to the one function.
+
+    Parameters
+    ----------
+    null : float, array-like or mapping
+        The value, or a dict from the function's label, or from what was given as `of`, to it.
+    labels, parts : list
+        Names of the functions, and what the user gave for them.
+
+    Raises
+    ------
+    ValueError
+        Several functions, another label, or a value that is no number.
+    """
+    if len(labels) != 1:
+        raise ValueError(
+            f"A null about functions holds one of them; got {', '.join(labels)}. Test one after "
+            "the other."
+        )
+    if isinstance(null, Mapping):
+        if len(null) != 1 or next(iter(null)) not in (labels[0], parts[0]):
+            raise ValueError(
+                f"null must give a value to {labels[0]!r}, the function in of, alone; got "
+                f"{dict(null)!r}."
+            )
+        null = next(iter(null.values()))
+    try:
+        wanted = np.asarray(null, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"null must hold numbers for of; got {null!r}.") from error
+    if np.isinf(wanted).any() or np.isnan(wanted).all():
+        raise ValueError(f"null must be finite (NaN: not restricted) for of; got {null!r}.")
+    return wanted
 
 
 # What an interval of a model is wanted for: a linear combination of the parameters, or a smooth

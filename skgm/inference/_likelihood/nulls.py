@@ -1,9 +1,11 @@
 """Null hypotheses: from what the user writes to arrays with NaN for what is left free."""
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -116,6 +118,8 @@ def read_null(
         return Null(dict(null), parse_null(null, shapes, aliases, endless))
     free = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
     labels = flat_labels(free, columns)
+    if isinstance(null, list) and null and all(isinstance(part, str) for part in null):
+        null = ", ".join(null)
     if isinstance(null, str):
         null = read_equations(null, list(shapes) if len(shapes) == len(labels) else labels)
         if isinstance(null, Mapping) and not set(null) <= set(shapes):  # "shape[x0]"
@@ -318,6 +322,8 @@ def linear_restriction(null: Any, names: list[str]) -> Restriction:
         Unknown names, wrong shapes, values that are not finite numbers, no restriction, or
         restrictions that repeat or contradict each other.
     """
+    if isinstance(null, list) and null and all(isinstance(part, str) for part in null):
+        null = ", ".join(null)
     if isinstance(null, str):
         null = read_equations(null, names)
     if isinstance(null, Mapping):
@@ -336,17 +342,14 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_TERM = re.compile(rf"\s*([+-]?)\s*(?:({_NUMBER})\s*\*\s*)?(?:@(\d+)@|({_NUMBER}))\s*")
-
-
 def read_equations(text: str, names: list[str]) -> Any:
-    """Return a null hypothesis from equations such as "a = 1, b - 2 * c = 0".
+    """Return a null hypothesis from equations such as "a = 1, (b - 2 * c) / 3 = a = 0, d".
 
     Parameters
     ----------
     text : str
-        Equations between sums of numbers and of multiples of parameters, separated by commas.
+        Equations between linear expressions of the parameters, separated by commas; an expression
+        alone is zero.
     names : list of str
         The k parameters.
 
@@ -359,21 +362,22 @@ def read_equations(text: str, names: list[str]) -> Any:
     ValueError
         What is no such equation.
     """
-    # names may hold any sign: numbers stand for them; longer ones first, as one may begin another
+    # names may hold any sign: others stand for them; longer ones first, as one may begin another
     any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     whole = rf"(?<![\w.])(?:{any_name})(?!\w)"
-    plain = re.sub(whole, lambda match: f"@{names.index(match[0])}@", text)
+    plain = re.sub(whole, lambda match: f" _{names.index(match[0])}_ ", text)
     rows = []
     for equation in plain.split(","):
-        sides = [_sum(side, len(names)) for side in equation.split("=")]
-        if len(sides) != 2 or any(side is None for side in sides):
-            words = re.findall(r"[^\W\d]\w*", re.sub("@\\d+@", "", equation))
+        sides = [_linear(side, len(names)) for side in equation.split("=")]
+        sides += [np.zeros(len(names) + 1)] if len(sides) == 1 else []
+        if any(side is None for side in sides):
+            words = re.findall(r"[^\W\d_]\w*", re.sub("_\\d+_", "", equation))
             raise ValueError(
                 f'null must hold equations such as "{names[0]} = 1", of numbers and multiples '
                 f"of {', '.join(names)}, separated by commas; got {text!r}."
                 f"{did_you_mean(words[0], names) if words else ''}"
             )
-        rows.append(sides[0] - sides[1])
+        rows += [left - right for left, right in pairwise(sides)]
     R, q = np.array(rows)[:, :-1], -np.array(rows)[:, -1]
     if ((R != 0).sum(axis=1) == 1).all() and R.any(axis=0).sum() == len(R):
         entries = (R != 0).argmax(axis=1)
@@ -381,17 +385,32 @@ def read_equations(text: str, names: list[str]) -> Any:
     return R, q
 
 
-def _sum(text: str, k: int) -> Any:
-    """Return the coefficients of k parameters and the constant of a sum; None if it is none."""
-    row, place = np.zeros(k + 1), 0
-    while place < len(text):
-        term = _TERM.match(text, place)
-        if term is None or (place > 0 and not term[1]) or (term[2] and term[4]):
-            return None
-        size = float(term[2] or term[4] or 1) * (-1 if term[1] == "-" else 1)
-        row[-1 if term[4] else int(term[3])] += size
-        place = term.end()
-    return row if place else None
+def _linear(text: str, k: int) -> Any:
+    """Return the coefficients of k parameters and the constant of an expression; None if none."""
+
+    def read(node: Any) -> np.ndarray:
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            return node.value * constant
+        if isinstance(node, ast.Name) and re.fullmatch(r"_\d+_", node.id):
+            return np.eye(k + 1)[int(node.id[1:-1])]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            return read(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
+        if isinstance(node, ast.BinOp):
+            left, right = read(node.left), read(node.right)
+            numbers = [not side[:-1].any() for side in (left, right)]
+            if isinstance(node.op, ast.Add | ast.Sub):
+                return left + right * (1 if isinstance(node.op, ast.Add) else -1)
+            if isinstance(node.op, ast.Mult) and any(numbers):
+                return left * right[-1] if numbers[1] else left[-1] * right
+            if isinstance(node.op, ast.Div) and numbers[1] and right[-1]:
+                return left / right[-1]
+        raise SyntaxError
+
+    constant = np.eye(k + 1)[-1]
+    try:
+        return read(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError):  # ValueError: a null byte
+        return None
 
 
 def _by_name(null: Mapping[str, Any], names: list[str]) -> Restriction:

@@ -26,6 +26,7 @@ __all__ = [
     "Surface",
     "follow_path",
     "search_inside",
+    "search_level",
     "search_ring",
 ]
 
@@ -152,39 +153,67 @@ def search_ring(surface: Surface, quantile: float) -> tuple[np.ndarray, np.ndarr
     The rim, where the root of the likelihood-ratio statistic is at its quantile, is met once by
     each ray from the estimate. It needs no derivatives: for likelihoods with kinks.
     """
-    d = surface.shape[0]
 
-    def excess(radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
-        point = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    def excess(point: np.ndarray) -> np.ndarray:
         return np.nan_to_num(-surface.height(point), nan=np.inf) - quantile**2 / 2
 
-    def on_rim(angle: np.ndarray) -> np.ndarray:
-        outer = np.full(d, 2 * quantile)
-        for _ in range(30):
-            inside = excess(outer, angle) < 0
+    found = [_best_on_rays(surface, excess, surface.value, sign) for sign in (-1.0, 1.0)]
+    return found[0][0], found[1][0]
+
+
+def search_level(
+    surface: Surface, sign: float, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the greatest height, (d,), where a function of two parameters is `wanted`, and where.
+
+    The function is larger there than at the estimate (sign 1), or smaller; the height is -inf where
+    no ray from the estimate meets the value. As `search_ring`, it needs no derivatives.
+    """
+
+    def excess(point: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(sign * (surface.value(point) - wanted), nan=np.inf)
+
+    def height(point: np.ndarray) -> np.ndarray:
+        gap = np.abs(surface.value(point) - wanted)
+        off = ~(gap <= 1e-6 * np.abs(wanted - surface.value(0 * point)))
+        return np.where(off, -np.inf, surface.height(point))
+
+    return _best_on_rays(surface, excess, height, 1.0)
+
+
+def _best_on_rays(
+    surface: Surface, excess: Function, objective: Function, sign: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest (sign 1) or smallest objective where `excess` is zero, and where it is."""
+    d = surface.shape[0]
+
+    def rim(angle: np.ndarray) -> np.ndarray:
+        ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        outer = np.ones(d)
+        for _ in range(12):
+            inside = excess(outer[:, None] * ray) < 0
             if not inside.any():
                 break
             outer = np.where(inside, 2 * outer, outer)
-        radius = find_root(lambda r: np.minimum(excess(r, angle), 1e300), np.zeros(d), outer)
-        return surface.value(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        radius = find_root(
+            lambda r: np.minimum(excess(r[:, None] * ray), 1e300), np.zeros(d), outer
+        )
+        return radius[:, None] * ray
 
-    def furthest(values: np.ndarray, sign: float) -> np.ndarray:
-        best = sign * np.max(sign * values, axis=0)
-        for j, angle in enumerate(angles[np.argmax(sign * values, axis=0)]):
+    with np.errstate(all="ignore"):
+        angles = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
+        values = sign * np.array([objective(rim(np.full(d, angle))) for angle in angles])
+        best = angles[np.argmax(values, axis=0)]
+        for j, angle in enumerate(best if np.isfinite(values).any() else ()):
             found = optimize.minimize_scalar(
-                lambda a, j=j: -sign * on_rim(np.full(d, a))[j],
-                bounds=(angle - gap, angle + gap),
+                lambda a, j=j: -sign * objective(rim(np.full(d, a)))[j],
+                bounds=(angle - angles[1], angle + angles[1]),
                 method="bounded",
                 options={"xatol": 1e-8},
             )
-            best[j] = sign * max(sign * best[j], -found.fun)
-        return best
-
-    angles = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)
-    gap = angles[1]
-    with np.errstate(all="ignore"):
-        values = np.array([on_rim(np.full(d, angle)) for angle in angles])
-        return furthest(values, -1.0), furthest(values, 1.0)
+            best[j] = found.x if -found.fun > values[:, j].max() else best[j]
+        points = rim(best)
+        return objective(points), points
 
 
 def search_inside(

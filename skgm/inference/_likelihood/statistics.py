@@ -155,10 +155,9 @@ class WaldNull(ABC):
     alternative: str
     on_edge: bool = False
 
-    @property
     @abstractmethod
-    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (r, k) and q (r,)."""
+    def restrictions(self, fit: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return R (r, k) and q (r,); of functions of the parameters, their tangent at a fit."""
 
     @abstractmethod
     def full(self) -> Any:
@@ -185,7 +184,7 @@ class WaldNull(ABC):
         with in_range():
             fit = self.full()
             gap = self.distance(fit)
-            statistic = self._quadratic(gap, self.law(fit, robust=robust))
+            statistic = self._quadratic(fit, gap, self.law(fit, robust=robust))
         sign = self._sign(gap) if self.has_sign else None
         return self.result(statistic, "robust Wald" if robust else "Wald", None, sign)
 
@@ -196,7 +195,7 @@ class WaldNull(ABC):
 
     def distance(self, fit: Any) -> np.ndarray:
         """Return R theta - q, (r,)."""
-        matrix, target = self.restrictions
+        matrix, target = self.restrictions(fit)
         return matrix @ self.theta(fit) - target
 
     def result(
@@ -221,8 +220,8 @@ class WaldNull(ABC):
             **details,
         )
 
-    def _quadratic(self, gap: np.ndarray, law: Law) -> float:
-        statistic = linear_quadratic(gap, law.covariance, self.restrictions[0])
+    def _quadratic(self, fit: Any, gap: np.ndarray, law: Law) -> float:
+        statistic = linear_quadratic(gap, law.covariance, self.restrictions(fit)[0])
         return chi2_of_f(statistic, len(gap), law.df)
 
     def _sign(self, gap: np.ndarray) -> float:
@@ -270,7 +269,7 @@ class TestedNull(WaldNull):
         total = self.slope(fit)
         if total is None or not np.isfinite(total).all():
             return None
-        found: np.ndarray = np.linalg.lstsq(self.restrictions[0].T, total, rcond=None)[0]
+        found: np.ndarray = np.linalg.lstsq(self.restrictions(fit)[0].T, total, rcond=None)[0]
         return found
 
     def score(self, *, robust: bool = False) -> TestResult:
@@ -280,7 +279,7 @@ class TestedNull(WaldNull):
             fit = self.restricted()
             statistic = self.score_statistic(fit, robust=robust)
             if self.has_sign:
-                sign = self._sign(self.restrictions[0] @ self.step(fit, robust=robust))
+                sign = self._sign(self.restrictions(fit)[0] @ self.step(fit, robust=robust))
         return self.result(statistic, "robust score" if robust else "score", fit, sign)
 
     def score_statistic(self, fit: Any, *, robust: bool) -> float:
@@ -291,8 +290,8 @@ class TestedNull(WaldNull):
         """
         if self.calibrated and not robust:
             return self.information_score(fit)
-        gap = self.restrictions[0] @ self.step(fit, robust=robust)
-        return self._quadratic(gap, self.law(fit, robust=robust, at_null=True))
+        gap = self.restrictions(fit)[0] @ self.step(fit, robust=robust)
+        return self._quadratic(fit, gap, self.law(fit, robust=robust, at_null=True))
 
     def likelihood_ratio(self) -> TestResult:
         """Return the likelihood-ratio test.

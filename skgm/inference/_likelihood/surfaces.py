@@ -18,12 +18,14 @@ from skgm.inference._likelihood.paths import (
     Surface,
     follow_path,
     search_inside,
+    search_level,
     search_ring,
 )
 
 __all__ = [
     "family_surface",
     "model_surface",
+    "profile_at",
     "profile_ends",
 ]
 
@@ -106,6 +108,77 @@ def profile_ends(
     return ends[0], ends[1]
 
 
+def profile_at(
+    surface: Surface, wanted: np.ndarray, edges: Sequence[Surface] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest likelihood at which the function has certain values, and where that is.
+
+    The profile path is followed to the value, so that it lies inside an interval of `profile_ends`
+    exactly where the likelihood has not fallen further than at its end.
+
+    Parameters
+    ----------
+    surface : Surface
+        The log-likelihood and the function.
+    wanted : ndarray of shape (d,)
+        The values; NaN where a column is not restricted.
+    edges : sequence of Surface, default=()
+        As in `profile_ends`.
+
+    Returns
+    -------
+    height : ndarray of shape (d,)
+        The log-likelihood less its maximum.
+    params : ndarray of shape (d, k)
+        The parameters there.
+
+    Raises
+    ------
+    ValueError
+        The function does not reach the value on its path, or the path was lost.
+    """
+    center = np.zeros(surface.shape)
+    start, params = surface.value(center), surface.params(center)
+    height = np.zeros(len(start))
+    for sign in (-1.0, 1.0):
+        wrong_side = ~(sign * (wanted - start) > 0)
+        missing, limit = ~wrong_side, start
+        for one in (surface, *edges) if missing.any() else ():
+            end = _path_to(one, sign, wanted, start, ~missing)
+            found = missing & end.reached
+            height = np.where(found, one.height(end.point), height)
+            params = np.where(found[:, None], one.params(end.point), params)
+            missing, limit = missing & ~found, end.value
+        lost = missing & np.isnan(limit)
+        if lost.any() and surface.shape[1] == 2:
+            top, point = search_level(surface, sign, wanted)
+            lost &= np.isfinite(top)
+            height = np.where(lost, top, height)
+            params = np.where(lost[:, None], surface.params(point), params)
+            missing = missing & ~lost
+        if missing.any():
+            j = int(np.flatnonzero(missing)[0])
+            raise ValueError(
+                f"The function does not take the value {wanted[j]:g} of the null on the way of the "
+                f"profile likelihood from its estimate {start[j]:g}"
+                + (f": it ends at {limit[j]:g}." if np.isfinite(limit[j]) else ".")
+                + " Test a value that it can have, or use wald_test."
+            )
+    return height, params
+
+
+def _path_to(
+    surface: Surface, sign: float, wanted: np.ndarray, start: np.ndarray, skip: np.ndarray
+) -> Any:
+    """Return the ends of the paths on which the function goes from `start` to `wanted`."""
+    gap = np.where(skip, 1.0, np.abs(wanted - start))
+
+    def share(v: np.ndarray) -> np.ndarray:
+        return np.where(skip, np.inf, sign * (surface.value(v) - start) / gap)
+
+    return follow_path(surface, sign, 1.0, share)
+
+
 def _check_found(ends: list[np.ndarray]) -> None:
     for word, values in zip(("lower", "upper"), ends):
         if np.isnan(values).any():
@@ -186,7 +259,10 @@ def family_surface(
     def value(u: np.ndarray) -> np.ndarray:
         return _tried(function, family.full(at(line.inward(u))))
 
-    return _whitened(height, slope, expansion, value, line, center)
+    def whole(u: np.ndarray) -> np.ndarray:
+        return family.pack(at(line.inward(u)))
+
+    return _whitened(height, slope, expansion, value, whole, center)
 
 
 def model_surface(model: LikelihoodModel, fit: ModelFit, target: Any) -> Surface:
@@ -216,7 +292,7 @@ def model_surface(model: LikelihoodModel, fit: ModelFit, target: Any) -> Surface
     combination = getattr(target, "combination", None)
     if combination is not None and np.isfinite(model.lower[combination != 0]).any():
         combination = None  # not linear on the line
-    return _whitened(height, slope, expansion, value, line, center, combination)
+    return _whitened(height, slope, expansion, value, line.inward, center, combination)
 
 
 class _Space(NamedTuple):
@@ -242,7 +318,7 @@ def _whitened(
     slope: Function,
     expansion: Any,
     value: Function,
-    line: Line,
+    params: Function,
     center: np.ndarray,
     combination: np.ndarray | None = None,
 ) -> Surface:
@@ -265,7 +341,7 @@ def _whitened(
         expand,
         lambda v: value(at(v)),
         center.shape,
-        lambda v: line.inward(at(v)),
+        lambda v: params(at(v)),
         None if combination is None else turned @ combination,
     )
 

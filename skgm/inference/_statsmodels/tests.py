@@ -1,15 +1,18 @@
 """Score, likelihood-ratio and Wald tests on the likelihood of another package's model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.linalg import lstsq, null_space
 
 from skgm.inference._likelihood.fit import check_finite, finite_part, full_fit, restricted_fit
+from skgm.inference._likelihood.functions import LinearTarget, function_null, read_targets
 from skgm.inference._likelihood.model import LikelihoodModel, ModelFit
 from skgm.inference._likelihood.nulls import Restriction, linear_restriction
 from skgm.inference._likelihood.separation import infinite_signs
 from skgm.inference._likelihood.statistics import Law, TestedNull, check_alternative, outcome
+from skgm.inference._likelihood.surfaces import model_surface, profile_at
 from skgm.inference._results import TestResult
 from skgm.inference._statsmodels.adapters import (
     check_unpenalized,
@@ -27,11 +30,13 @@ from skgm.inference._statsmodels.covariance import (
 from skgm.inference._statsmodels.separated import check_covariance_finite
 
 __all__ = [
+    "ModelFunctionNull",
     "ModelNull",
     "check_converged",
     "check_groups",
     "compare_fits",
     "is_between_fits",
+    "model_null",
     "nested_loglik",
     "nested_restriction",
 ]
@@ -75,14 +80,16 @@ class ModelNull(TestedNull):
         elif test == "score" and not robust:
             check_likelihood_holds(self.model, "score_test", "Pass robust=True, use wald_test")
         self.clusters = score_clusters(self.model, groups) if test == "score" and robust else None
-        self.restriction = _restriction(result, self.model, null)
+        self.restriction = self._read(result, null)
         self.df, self.shown = len(self.restriction.values), self.restriction.null
         self.alternative = alternative
         check_alternative(alternative, self.df)
 
-    @property
-    def restrictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """R (r, k) and q (r,)."""
+    def _read(self, result: Any, null: Any) -> Restriction:
+        return _restriction(result, self.model, null)
+
+    def restrictions(self, fit: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return R (r, k) and q (r,)."""
         return self.restriction.matrix, self.restriction.values
 
     def full(self) -> ModelFit:
@@ -181,6 +188,56 @@ class ModelNull(TestedNull):
                 "alternative='two-sided'."
             )
         return np.array([np.inf * max(signs)]) if signs else pull
+
+
+def model_null(result: Any, null: Any, of: Any, test: str, **options: Any) -> ModelNull:
+    """Return the null about parameters, or about a linear or smooth function `of` of them."""
+    if of is None:
+        return ModelNull(result, null, test, **options)
+    if test == "score":  # which needs a full estimate here: the path to the null begins there
+        check_converged(result)
+    model = likelihood_model(result)
+    fit = full_fit(model)
+    if fit.recession is not None:
+        raise ValueError(
+            "Tests of functions do not exist: an estimate is infinite, as a combination of the "
+            "columns separates the outcomes perfectly."
+        )
+    targets = read_targets(of, model, fit)
+    parts = list(of.values()) if isinstance(of, Mapping) else [of]
+    wanted = function_null(null, list(targets), parts)
+    if wanted.ndim:
+        raise ValueError(f"null must be one number for of; got {null!r}.")
+    (label, target), value = next(iter(targets.items())), float(wanted)
+    if isinstance(target, LinearTarget):
+        return ModelNull(result, (target.combination, value), test, **options)
+    return ModelFunctionNull(result, (label, target, value), test, **options)
+
+
+class ModelFunctionNull(ModelNull):
+    """A null hypothesis that a smooth function of a result's parameters has a value."""
+
+    def _read(self, result: Any, null: Any) -> Restriction:
+        label, self.target, self.wanted = null
+        slope = self.target.gradient(self.model.estimate)[None]  # replaced by that of each fit
+        return Restriction(slope, np.array([self.wanted]), {label: self.wanted})
+
+    def restrictions(self, fit: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return R and q of the function's tangent at a fit."""
+        R = self.target.gradient(fit.params)[None]
+        return R, R @ fit.params - self.distance(fit)
+
+    def restricted(self, full: ModelFit | None = None) -> ModelFit:
+        """Return the fit at which the function has the value, at the end of its profile path."""
+        full = self.full() if full is None else full
+        with np.errstate(all="ignore"):
+            surface = model_surface(self.model, full, self.target)
+            height, params = profile_at(surface, np.array([self.wanted]))
+        return ModelFit(params[0], full.loglik + float(height[0]))
+
+    def distance(self, fit: ModelFit) -> np.ndarray:
+        """Return the function less its value under the null, (1,)."""
+        return np.array([self.target.value(fit.params) - self.wanted])
 
 
 def compare_fits(result: Any, null: Any, alternative: str) -> TestResult:
