@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.covariance import GraphicalLassoCV
 from sklearn.exceptions import ConvergenceWarning
 
-from skgm import ScoreMatchingGaussianCV
+from skgm import GraphDisplay, ScoreMatchingGaussianCV
 
 p, n, rng = 30, 400, np.random.default_rng(3)
 upper = np.triu(rng.uniform(size=(p, p)) < 2.5 / p, 1)  # 2.5 neighbors a column
@@ -30,27 +30,23 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
     lasso = GraphicalLassoCV().fit(X)
 truth = upper | upper.T
-graphs = {
-    "truth": truth,
-    "ScoreMatchingGaussianCV": ours.graph_,
-    "GraphicalLassoCV": (lasso.precision_ != 0) & ~np.eye(p, dtype=bool),
+found = {
+    "truth": precision,
+    "ScoreMatchingGaussianCV": ours.precision_,
+    "GraphicalLassoCV": lasso.precision_,
 }
 print(f"{'':26}edges  found  false     F1")
-for name, graph in graphs.items():
+for name, matrix in found.items():
+    graph = (matrix != 0) & ~np.eye(p, dtype=bool)
     hits, edges = (graph & truth).sum() // 2, graph.sum() // 2
     f1 = 2 * hits / (edges + truth.sum() // 2)
     print(f"{name:26}{edges:5}{hits:7}{edges - hits:7}{f1:7.2f}")
 
 # %%
-# The columns stand on a circle. Edges in red do not exist in the truth.
-angle = 2 * np.pi * np.arange(p) / p
-places = np.column_stack([np.cos(angle), np.sin(angle)])
-fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-for axis, (name, graph) in zip(axes, graphs.items()):
-    for i, j in np.argwhere(np.triu(graph, 1)):
-        color = "C0" if truth[i, j] else "C3"
-        axis.plot(*places[[i, j]].T, color=color, linewidth=1)
-    axis.plot(*places.T, "o", color="gray", markersize=4)
-    axis.set(title=name, aspect="equal")
-    axis.set_axis_off()
+# The columns stand on a circle. Edges in red do not exist in the truth; the width of an edge is
+# its partial correlation.
+fig, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
+for axis, (name, matrix) in zip(axes, found.items()):
+    GraphDisplay.from_precision(matrix, reference=truth, ax=axis)
+    axis.set_title(name)
 plt.show()

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from skgm.evidence._joint import area
-from skgm.evidence._tables import Column, Tables, distance_codes, thinned
+from skgm.tables._coded import Column, Tables, distance_codes, thinned
 
 __all__ = [
     "Guess",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from skgm.evidence._tables import Tables, distance_codes, thinned
+from skgm.tables._coded import Tables, distance_codes, thinned
 
 __all__ = ["Copies", "Nearest", "find_copies", "nearest_records"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from skgm.evidence._tables import Column, Tables, places, rounded, thinned
 from skgm.metrics import compare_densities, two_sample_test
+from skgm.tables._coded import Column, Tables, places, rounded, thinned
 
 __all__ = [
     "Energy",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from skgm.evidence._tables import as_frame, read_tables
 from skgm.metrics import DensityComparison, compare_densities
+from skgm.tables._coded import as_frame, read_tables
 
 __all__ = ["Calibration", "HeldOut", "calibrate_conditionals", "held_out_nats"]
 

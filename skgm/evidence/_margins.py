@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skgm.evidence._tables import Column, Tables
+from skgm.tables._coded import Column, Tables
 
 __all__ = ["Margin", "Special", "compare_margins", "special_values", "total_variation"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from skgm.evidence._margins import total_variation
-from skgm.evidence._tables import Column, Tables, places, thinned
+from skgm.tables._coded import Column, Tables, places, thinned
 
 __all__ = ["Association", "Pair", "compare_associations", "compare_pairs"]
 

@@ -21,7 +21,7 @@ from skgm.evidence._attacks import (
 )
 from skgm.evidence._copies import Copies, Nearest, find_copies, nearest_records
 from skgm.evidence._findings import ALPHA, Finding, copy_findings
-from skgm.evidence._tables import as_frame, plain, read_tables
+from skgm.tables._coded import as_frame, plain, read_tables
 from skgm.tables._validation import check_level
 
 __all__ = ["PrivacyAudit", "RowRisk", "privacy_audit"]

@@ -23,7 +23,7 @@ from skgm.evidence._likelihood import Calibration, HeldOut, calibrate_conditiona
 from skgm.evidence._margins import Margin, Special, compare_margins, special_values
 from skgm.evidence._page import page
 from skgm.evidence._pairs import Association, Pair, compare_associations, compare_pairs
-from skgm.evidence._tables import plain, read_tables
+from skgm.tables._coded import plain, read_tables
 from skgm.tables._validation import check_level
 
 __all__ = ["TableReport", "report"]

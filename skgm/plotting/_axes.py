@@ -3,11 +3,12 @@
 import numbers
 from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgm.inference import MLEDensity
 
-__all__ = ["axes_for", "check_column", "check_mle"]
+__all__ = ["axes_for", "check_column", "check_mle", "check_pair", "panels_for"]
 
 
 def axes_for(ax: Any, display: str) -> Any:
@@ -21,6 +22,28 @@ def axes_for(ax: Any, display: str) -> Any:
             f"{display}.plot needs matplotlib, which is not installed: pip install 'skgm[plot]'."
         ) from error
     return plt.subplots()[1]
+
+
+def panels_for(ax: Any, n: int, display: str) -> np.ndarray:
+    """Return n axes: those given, or a row of them in a new figure of pyplot."""
+    if ax is not None:
+        panels = np.array(ax, dtype=object).ravel()
+        if len(panels) != n:
+            raise ValueError(f"{display} has {n} panels to draw; got {len(panels)} axes in ax.")
+        return panels
+    figure = axes_for(None, display).figure
+    figure.clear()
+    figure.set_size_inches(2.6 * n, 2.8)
+    figure.set_layout_engine("constrained")
+    return figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0]
+
+
+def check_pair(columns: Any) -> list[Any]:
+    """Return a pair of columns as a list; a ValueError for anything else."""
+    pair = [] if isinstance(columns, (str, numbers.Integral)) else list(columns)
+    if len(pair) != 2:
+        raise ValueError(f"columns must be a pair of columns, by name or number; got {columns!r}.")
+    return pair
 
 
 def check_mle(estimator: Any, display: str) -> None:

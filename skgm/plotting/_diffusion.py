@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgm._random import as_generator
 from skgm.diffusion import DDPM
-from skgm.plotting._axes import axes_for, check_column
+from skgm.plotting._axes import axes_for, check_column, check_pair, panels_for
 from skgm.tables._validation import column_names
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "draw_lines",
     "draw_rows",
     "field_grid",
-    "panels_for",
 ]
 
 _KINDS = ("reverse", "forward", "trajectory", "score")
@@ -166,7 +165,7 @@ class DiffusionDisplay:
         for name, value in counts.items():
             _check_count(name, value)
         names = column_names(estimator, estimator.n_features_in_)
-        chosen = _check_columns(columns, names)
+        chosen = [check_column(column, names) for column in check_pair(columns)[: len(names)]]
         labels = None if y is None else np.repeat(np.asarray(y), n_samples)
         model = estimator._model()
         angles = model.flow_angles(n_steps)
@@ -259,13 +258,6 @@ def _check_model(estimator: Any, kind: str, X: Any, y: Any) -> int | None:
     return code
 
 
-def _check_columns(columns: Any, names: list[str]) -> list[int]:
-    pair = [] if isinstance(columns, (str, numbers.Integral)) else list(columns)
-    if len(pair) != 2:
-        raise ValueError(f"columns must be a pair of columns, by name or number; got {columns!r}.")
-    return [check_column(column, names) for column in pair[: len(names)]]
-
-
 def _check_count(name: str, value: Any) -> None:
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or value < 1:
@@ -291,20 +283,6 @@ def field_grid(positions: np.ndarray) -> np.ndarray:
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     axes = np.linspace(low, high, _ARROWS).T
     return np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-
-
-def panels_for(ax: Any, n: int, display: str) -> np.ndarray:
-    """Return n axes: those given, or a row of them in a new figure of pyplot."""
-    if ax is not None:
-        panels = np.array(ax, dtype=object).ravel()
-        if len(panels) != n:
-            raise ValueError(f"{display} has {n} angles to draw; got {len(panels)} axes in ax.")
-        return panels
-    figure = axes_for(None, display).figure
-    figure.clear()
-    figure.set_size_inches(2.6 * n, 2.8)
-    figure.set_layout_engine("constrained")
-    return figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0]
 
 
 def draw_rows(ax: Any, rows: np.ndarray, names: list[str]) -> None:

@@ -17,7 +17,7 @@ from skgm.evidence._copies import find_copies, nearest_records
 from skgm.evidence._joint import area
 from skgm.evidence._margins import compare_margins, special_values
 from skgm.evidence._pairs import compare_associations, compare_pairs
-from skgm.evidence._tables import read_tables
+from skgm.tables._coded import read_tables
 from tests.evidence.tables import draw
 
 

@@ -188,7 +188,7 @@ def test_without_matplotlib_the_error_names_the_cure(model, monkeypatch):
         ({"n_steps": 2.5}, "n_steps must be .* got 2.5"),
         ({"n_angles": True}, "n_angles must be .* got True"),
         ({"kind": "score", "angle": 0.0}, r"angle must be above 0 .* got 0\.0"),
-        ({"n_angles": 3}, "3 angles to draw; got 1 axes"),
+        ({"n_angles": 3}, "3 panels to draw; got 1 axes"),
     ],
 )
 def test_wrong_input_is_refused_by_name(model, ax, options, match):
