@@ -19,8 +19,8 @@ confidence intervals, and write synthetic rows like those of the table.
 A quarter of the rows (of 3000 at most) is put aside. On the rest, each model's options are chosen
 by cross-validated log-likelihood; the rows put aside then compare the models with baselines:
 independent columns, and a joint normal where the table has complete numbers only. The model that
-cross-validation likes best is fitted to all rows and writes the synthetic ones. Rows are shuffled,
-so the table should not be a time series.
+cross-validation likes best, or the stack of several, is fitted to all rows and writes the synthetic
+ones. Rows are shuffled, so the table should not be a time series.
 
 The file may be text (any usual delimiter, encoding, decimal mark, dates, currency, percent, holes;
 packed by gzip or not) or Parquet. What was guessed about it is printed; the options of the second

@@ -19,12 +19,13 @@ _CURRENCY = (
     r"(?:[A-Z]{0,2}[$€£¥₹₽₩₺]|(?:CHF|EUR|USD|GBP|JPY|CAD|AUD|SEK|NOK|DKK|PLN|kr\.?|zł|Fr\.))"
 )
 _UNIT = rf"(?:%|‰|°[CF]?|{_CURRENCY})"
+_LETTERS = r"[A-Za-z\u00b5\u03bc\u00b0][A-Za-z0-9\u00b5\u03bc\u00b0/\u00b2\u00b3^*\u00b7]{0,9}"
 _SPACES = r" \u00a0\u202f\u2009"
 _SPACE = f"[{_SPACES}]"
 _PARTS = re.compile(
     rf"(?P<open>\()?(?P<sign>[+\-\u2212]?){_SPACE}?(?P<prefix>{_CURRENCY}{_SPACE}?)?"
     rf"(?P<inner>[+\-\u2212]?)(?P<body>\d(?:[\d.,'\u2019 \u00a0\u202f\u2009]*[\d.,])?|[.,]\d+)"
-    rf"(?P<exponent>[eE][+\-]?\d+)?(?P<suffix>{_SPACE}?{_UNIT}|{_SPACE}[A-Za-z\u00b5]{{1,5}})?(?P<close>\))?"
+    rf"(?P<exponent>[eE][+\-]?\d+)?(?P<suffix>{_SPACE}?(?:{_UNIT}|{_LETTERS}))?(?P<after>-)?(?P<close>\))?"
 )
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LIMIT = re.compile(rf"[<>\u2264\u2265]=?{_SPACE}?{_PARTS.pattern}")
@@ -39,6 +40,18 @@ _DATES = (  # what a cell looks like, its format, and the unit of its numbers
         ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"),
         "s",
     ),
+    (
+        rf"{YEAR}-\d\d?-\d\d?[ T]\d\d?:\d\d:\d\d\.\d{{3}}",
+        ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f"),
+        "ms",
+    ),
+    (
+        rf"{YEAR}-\d\d?-\d\d?[ T]\d\d?:\d\d:\d\d\.\d{{6}}",
+        ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f"),
+        "us",
+    ),
+    (rf"{YEAR}-\d\d", ("%Y-%m",), "M"),
+    (rf"\d\d?/{YEAR}", ("%m/%Y",), "M"),
     (rf"{YEAR}/\d\d?/\d\d?", ("%Y/%m/%d",), "D"),
     (rf"{YEAR}[01]\d[0-3]\d", ("%Y%m%d",), "D"),
     (r"\d\d?\.\d\d?\.\d{4}", ("%d.%m.%Y",), "D"),
@@ -48,12 +61,29 @@ _DATES = (  # what a cell looks like, its format, and the unit of its numbers
     (r"\d\d?-\d\d?-\d{4}", ("%d-%m-%Y", "%m-%d-%Y"), "D"),
     (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d", ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"), "m"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d", ("%d.%m.%Y %H:%M",), "m"),
-    (r"\d\d?[ -][A-Za-z]{3}[ -]\d{4}", ("%d %b %Y", "%d-%b-%Y"), "D"),
-    (r"[A-Za-z]{3} \d\d?, \d{4}", ("%b %d, %Y",), "D"),
+    (
+        r"\d\d?/\d\d?/\d{4} \d\d?:\d\d ?[AaPp][Mm]",
+        ("%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M%p", "%d/%m/%Y %I:%M%p"),
+        "m",
+    ),
+    (
+        r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d [AaPp][Mm]",
+        ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M:%S %p"),
+        "s",
+    ),
+    (
+        r"\d\d?[ -][A-Za-z]{3,9}[ -]\d{4}",
+        ("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%d-%B-%Y"),
+        "D",
+    ),
+    (r"\d\d?-[A-Za-z]{3}-\d\d", ("%d-%b-%y",), "D"),
+    (r"[A-Za-z]{3,9} \d\d?, \d{4}", ("%b %d, %Y", "%B %d, %Y"), "D"),
     (r"\d\d?:\d\d", ("%H:%M",), "m"),
     (r"\d\d?:\d\d:\d\d", ("%H:%M:%S",), "s"),
+    (r"\d\d?:\d\d ?[AaPp][Mm]", ("%I:%M %p", "%I:%M%p"), "m"),
 )
-UNITS = {"D": "days", "m": "minutes", "s": "seconds"}
+UNITS = {"M": "months", "D": "days", "m": "minutes", "s": "seconds"}
+UNITS |= {"ms": "milliseconds", "us": "microseconds"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +97,7 @@ class Style:
     kind: str
     decimals: int | None = 0
     mantissa: int | None = None  # digits behind the mark of 1.23e+04
+    exponent: str = "e"
     least: int = 0  # decimals that are always written
     decimal: str = "."
     groups: str = ""
@@ -119,7 +150,7 @@ class Style:
 
     def _plain(self, value: float) -> str:
         if self.mantissa is not None:
-            return f"{value:.{self.mantissa}e}"
+            return f"{value:.{self.mantissa}e}".replace("e", self.exponent)
         if self.decimals is None:
             return repr(value)
         if self.kind == "whole":
@@ -131,7 +162,10 @@ class Style:
     def _date(self, value: float) -> str:
         number = int(np.clip(value, *self.bounds))
         moment: Any = np.array(number).astype(f"datetime64[{self.unit}]").item()
-        text = moment.strftime(self.date_format)
+        told = self.date_format
+        if self.unit == "ms":  # %f writes six digits
+            told = told.replace("%f", f"{moment.microsecond // 1000:03d}")
+        text = moment.strftime(told)
         return text if self.padded else re.sub(r"(?<!:)\b0(?=\d)", "", text)
 
 
@@ -145,7 +179,7 @@ def read_column(
     holes = {word: times for word, times in counts.items() if is_missing(word, hints)}
     known = [word for word in counts if word not in holes]
     notes: list[str] = []
-    infinite = [word for word in known if _INFINITE.fullmatch(word)]
+    infinite = [word for word in known if _is_infinite(word)]
     if infinite and name not in hints.categories and len(known) > len(infinite):
         row = int(np.argmax(words.isin(infinite).to_numpy())) + 1
         rest = [word for word in known if word not in infinite]
@@ -172,6 +206,12 @@ def read_column(
     else:
         values = pd.Series(values.to_numpy(dtype=float))
     return values, replace(style, hole=_most(holes)), notes, []
+
+
+def _is_infinite(word: str) -> bool:
+    return _INFINITE.fullmatch(word) is not None or (
+        _PLAIN.fullmatch(word) is not None and np.isinf(float(word))
+    )
 
 
 def _most(holes: dict[str, int]) -> str:
@@ -240,6 +280,15 @@ def _read_limited(
 
 def _nearly_numbers(known: list[str], counts: Counter, decimal: str) -> str:
     """Say so if most words of a column of text are numbers."""
+    parts = [_PARTS.fullmatch(word) for word in known]
+    marks = {
+        (match["prefix"] or "").strip() + (match["suffix"] or "").strip(): match[0]
+        for match in parts
+        if match
+    }
+    if len(known) > 10 and all(parts) and len(marks) > 1:
+        shown = ", ".join(map(repr, list(marks.values())[:3]))
+        return f"text, because its numbers have several units or marks: {shown}"
     other = [word for word in known if not _PARTS.fullmatch(word)]
     n_other, n = sum(counts[word] for word in other), sum(counts[word] for word in known)
     if not other or n_other > (1 - MOSTLY) * n or len(known) <= 10:
@@ -255,8 +304,12 @@ def _are_codes(known: list[str], n_rows: int) -> bool:
         return False
     if max(map(len, digits)) > MOST_DIGITS:
         return True
-    padded = any(len(word) > 1 and word.startswith("0") for word in digits)
-    return padded and len(set(map(len, digits))) == 1 and len(known) <= max(20, n_rows / 2)
+    padded = [len(word) for word in digits if len(word) > 1 and word.startswith("0")]
+    if not padded:
+        return False
+    if any(word.lstrip("0").zfill(max(padded)) != word for word in digits):
+        return True  # no width of numbers explains the zeros
+    return len(set(map(len, digits))) == 1 and len(known) <= max(20, n_rows / 2)
 
 
 def file_decimal(columns: Sequence[Any], delimiter: str) -> str:
@@ -294,6 +347,8 @@ def _read_numbers(words: list[str], decimal: str) -> tuple[np.ndarray, Style] | 
     marks = {name: {match[name] or "" for match in found} for name in ("prefix", "suffix")}
     if any(len(kinds - {""}) > 1 for kinds in marks.values()):
         return None
+    if len(marks["suffix"]) > 1 and not re.fullmatch(f"{_SPACE}?{_CURRENCY}", max(marks["suffix"])):
+        return None  # 10% among 10
     if any((match["open"] is None) != (match["close"] is None) for match in found):
         return None
     for mark in (decimal, "." if decimal == "," else ","):
@@ -322,7 +377,7 @@ def _is_body(body: str, mark: str, groups: str) -> bool:
 
 def _plain_number(match: re.Match, mark: str, groups: str) -> str:
     body = match["body"].replace(groups, "") if groups else match["body"]
-    minus = match["open"] or {match["sign"], match["inner"]} & {"-", "\u2212"}
+    minus = match["open"] or {match["sign"], match["inner"], match["after"]} & {"-", "\u2212"}
     return ("-" if minus else "") + body.replace(mark, ".") + (match["exponent"] or "")
 
 
@@ -334,7 +389,8 @@ def _numbers_of(words: list[str], mark: str, groups: str) -> tuple[np.ndarray, S
     if any(exponents):
         mantissas = [word.lower().partition("e")[0].partition(".")[2] for word in words]
         most = max(map(len, mantissas)) if all(exponents) else None
-        return values, Style("real", decimals=None, decimal=mark, mantissa=most)
+        sign = "E" if all("E" in word for word, has in zip(words, exponents) if has) else "e"
+        return values, Style("real", decimals=None, decimal=mark, mantissa=most, exponent=sign)
     fractions = [word.partition(".")[2] for word in words]
     written = {len(fraction) for fraction in fractions}
     decimals = max(written)
@@ -393,6 +449,6 @@ def _read_dates(
         values = moments.to_numpy().astype(f"datetime64[{unit}]").astype("int64")
         style = Style("date", date_format=date_format, unit=unit)
         bounds = (float(values.min()), float(values.max()))
-        padded = [style._date(value) for value in values] == words
+        padded = [style._date(value).lower() for value in values] == [w.lower() for w in words]
         return values.astype(float), replace(style, padded=padded, bounds=bounds), notes
     return None

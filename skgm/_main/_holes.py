@@ -1,4 +1,4 @@
-"""Puts holes into drawn rows where the rows of a table have them, given its complete columns."""
+"""Puts holes into drawn rows where the rows of a table have them."""
 
 from typing import Any
 
@@ -12,48 +12,45 @@ _MOST_ROWS = 5_000  # of the table that the classifiers of holes see
 def with_holes(drawn: Any, frame: Any, rng: np.random.Generator) -> Any:
     """Return drawn rows with holes in the shares of the table, where its rows would have them.
 
-    A chain of classifiers gives the probability of a hole in one column after another, given the
-    columns without holes and the holes before it.
+    One column after another, those with the fewest holes first: a classifier gives the probability
+    of a hole from the columns without holes, and from the values and the holes of those before.
     """
-    missing = frame.isna().to_numpy()
-    holed = np.flatnonzero(missing.any(axis=0))
-    if not len(holed):
-        return drawn
-    complete = [name for name in frame if not frame[name].isna().any()]
-    if not complete:
-        every = rng.permutation(np.arange(len(drawn)) % len(missing))
-        return drawn.mask(missing[every])
-    found = np.zeros((len(drawn), frame.shape[1]), dtype=bool)
-    found[:, holed] = _draw(frame[complete], drawn[complete], missing[:, holed], rng)
-    return drawn.mask(found)
+    missing = frame.isna()
+    counts = missing.sum()
+    holed = counts[counts > 0].sort_values(kind="stable").index
+    parts = [_coded(frame[name], drawn[name]) for name in frame if not counts[name]]
+    found = {}
+    for name in holed:
+        hole = missing[name].to_numpy()
+        found[name] = _draw(parts, hole, len(drawn), rng)
+        part, drawn_part = _coded(frame[name], drawn[name])
+        low = np.nanmin(part) - max(float(np.ptp(part[~hole])), 1.0)  # trees split holes off
+        parts.append((np.where(hole, low, part), np.where(found[name], low, drawn_part)))
+    return drawn.assign(**{str(name): drawn[name].mask(hole) for name, hole in found.items()})
 
 
-def _draw(frame: Any, drawn: Any, missing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return where drawn rows have holes, (m, h), from where the table has them, (n, h)."""
+def _draw(
+    parts: list[tuple[np.ndarray, np.ndarray]], hole: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return where n drawn rows have a hole in one column, from where the table has them."""
     from skgm.chain._categories import CategoryChain
 
-    features, drawn_features = _coded(frame, drawn)
-    h = missing.shape[1]
-    coded = np.hstack([features, missing])
-    chosen = rng.permutation(len(coded))[:_MOST_ROWS]
-    columns: list[dict[str, Any]] = [{"name": name, "kind": "real"} for name in frame]
-    hole = {"kind": "category", "values": [False, True], "ordered": False}
-    columns += [{"name": f"hole {j}", **hole} for j in range(h)]
-    seed = int(rng.integers(2**31))
-    chain = CategoryChain.fit(coded[chosen], columns, None, 0, None, seed)
-    empty = np.hstack([drawn_features, np.zeros((len(drawn), h))])
-    return chain.draw(empty, None, rng)[:, -h:] > 0.5
+    if not parts:
+        return rng.permutation(n) < np.rint(hole.mean() * n)
+    table, drawn = (np.column_stack(features) for features in zip(*parts))
+    columns: list[dict[str, Any]] = [{"name": j, "kind": "real"} for j in range(len(parts))]
+    columns.append({"name": "hole", "kind": "category", "values": [False, True], "ordered": False})
+    chosen = rng.permutation(len(table))[:_MOST_ROWS]
+    coded = np.column_stack([table, hole])[chosen]
+    chain = CategoryChain.fit(coded, columns, None, 0, None, int(rng.integers(2**31)))
+    return chain.draw(np.column_stack([drawn, np.zeros(n)]), None, rng)[:, -1] > 0.5
 
 
-def _coded(frame: Any, drawn: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return both tables as numbers; categories by how often the first table has them."""
-    first, second = [], []
-    for name, column in frame.items():
-        if column.dtype.kind in "fiub":
-            first.append(column.to_numpy(dtype=float))
-            second.append(drawn[name].to_numpy(dtype=float))
-            continue
+def _coded(column: Any, drawn: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column of both tables as numbers, NaN for holes; categories by their frequency."""
+    if column.dtype.kind not in "fiub":
         places = {value: i for i, value in enumerate(column.value_counts().index)}
-        first.append(column.map(places).to_numpy(dtype=float))
-        second.append(drawn[name].map(places).to_numpy(dtype=float))
-    return np.column_stack(first), np.column_stack(second)
+        column, drawn = column.map(places), drawn.map(places)
+    return tuple(
+        part.astype("Float64").to_numpy(dtype=float, na_value=np.nan) for part in (column, drawn)
+    )

@@ -23,7 +23,14 @@ from skgm._main._report import (
     share_lines,
     table_lines,
 )
-from skgm._main._selection import Fitted, fit_baselines, fit_model, quietly
+from skgm._main._selection import (
+    Fitted,
+    Stack,
+    fit_baselines,
+    fit_model,
+    quietly,
+    stack_models,
+)
 from skgm._main._split import FOLDS_UP_TO, Split, split_table, spread
 from skgm._main._table import Table, default_table, pandas_call, read_table, write_rows
 from skgm._parallel import ordered_map
@@ -51,13 +58,16 @@ def run(options: Options) -> Iterator[str]:
     if call:
         yield f"in Python: {call}"
     if not table.frame.shape[1]:
-        raise JobError(f"{table.origin} has no column that a density can learn")
+        alone = " (is the delimiter right? --delimiter)" if len(table.columns) < 2 else ""
+        raise JobError(f"{table.origin} has no column that a density can learn{alone}")
     n_rows = QUICK_ROWS if options.is_quick else SEARCH_ROWS
     split = split_table(table, n_rows, options.random_state)
     names, notes = _models_to_fit(options, split)
     baselines, more = quietly("baselines", fit_baselines, split, options.random_state)
     with _progress(len(names) + 1 + options.has_report) as step:
         models, told = _fit_models(names, options, split, step)
+        stack = stack_models(models)
+        models += [stack] if stack is not None else []
         yield ""
         yield from comparison_lines(models, baselines, split, len(table.frame), options.level)
         yield from (f"note: {note}" for note in notes + more + told)
@@ -204,14 +214,18 @@ def _final(
     n_rows = len(split.train)
     if options.is_quick and n_rows > FOLDS_UP_TO:
         return winner, [f"note: {winner.name} is fitted to the {n_rows} training rows (--quick)"]
-    rows = table.frame
-    step(f"fitting {winner.name} to {len(rows)} rows")
-    if not MODELS[winner.name].reads_cells:
-        rng = np.random.default_rng(options.random_state)
-        rows = spread(rows, table.frame, rng, table.is_numeric)
-    fit = clone(winner.density).fit
-    density, _ = quietly(f"fitting {winner.name} to all rows", fit, rows)
-    return replace(winner, density=density), []
+    densities = []
+    for _, member in winner.members or ((1.0, winner),):
+        rows = table.frame
+        step(f"fitting {member.name} to {len(rows)} rows")
+        if not MODELS[member.name].reads_cells:
+            rng = np.random.default_rng(options.random_state)
+            rows = spread(rows, table.frame, rng, table.is_numeric)
+        fit = clone(member.density).fit
+        densities.append(quietly(f"fitting {member.name} to all rows", fit, rows)[0])
+    if not winner.members:
+        return replace(winner, density=densities[0]), []
+    return replace(winner, density=Stack([w for w, _ in winner.members], densities)), []
 
 
 def _write(

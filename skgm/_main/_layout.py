@@ -18,15 +18,25 @@ from typing import Any
 
 from skgm._main._errors import JobError, one_line
 
-__all__ = ["MISSING", "Hints", "Layout", "counted", "is_missing", "read_bytes", "read_cells"]
+__all__ = [
+    "MISSING",
+    "Hints",
+    "Layout",
+    "counted",
+    "find_delimiter",
+    "is_missing",
+    "read_bytes",
+    "read_cells",
+]
 
 MISSING = frozenset(
     {"?", "na", "n/a", "nan", "-nan", "null", "none", "nat", "<na>", "#n/a", "#na", "#null!"}
     | {"#div/0!", "#value!", "#ref!", "#num!", "1.#ind", "-1.#ind", "1.#qnan"}
 )
-DELIMITERS = ("\t", ";", "|", ",")  # a comma may also be a decimal mark
+DELIMITERS = ("\t", ";", "|", ",", "~", "^")  # a comma may also be a decimal mark
+COMMENTS = ("#", "%", "//")
 SAMPLE, SAMPLE_ROWS = 200_000, 200
-MOST_TITLES = 10
+MOST_TITLES, MOST_FOOTERS = 10, 3
 YEAR = r"(?:1[5-9]|20|21)\d\d"
 NUMBER = re.compile(  # or a date, or a time
     r"[+\-\u2212(]?[^\w\s]?\s?\d[\d.,'\u00a0\u202f ]*([eE][+-]?\d+)?\s?[%)]?"
@@ -38,9 +48,13 @@ _ENCODINGS = {
     "utf-16": "UTF-16",
     "utf-16-le": "UTF-16 (little-endian)",
     "utf-16-be": "UTF-16 (big-endian)",
+    "utf-32": "UTF-32",
     "cp1252": "Latin-1 (Windows-1252)",
     "latin-1": "Latin-1",
 }
+
+
+_PACKED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstandard", b"7z\xbc": "7-Zip"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,7 @@ class Layout:
     mark_of_names: str = ""  # "# " before the names
     names: tuple[str, ...] = ()  # as the file has them
     notes: tuple[str, ...] = field(default=(), compare=False)
+    faults: tuple[str, ...] = field(default=(), compare=False)
 
     def in_words(self) -> str:
         """Say what was found, with the options that say otherwise."""
@@ -103,19 +118,29 @@ def read_cells(raw: bytes, path: str, hints: Hints) -> tuple[Any, Layout]:
     text, layout = _without_comments(text, layout)
     if not text.strip():
         raise JobError(f"{path} is empty: no header, no rows")
-    delimiter = hints.delimiter or layout.delimiter or _find_delimiter(text)
+    delimiter = hints.delimiter or layout.delimiter or find_delimiter(text)
     layout = replace(layout, delimiter=delimiter)
     if delimiter == " ":
         text = "\n".join("\t".join(line.split()) for line in text.split("\n"))
     mark = "\t" if delimiter == " " else delimiter
     text, layout = _without_titles(text, mark, layout)
     first, sample = _sample_of(text, mark)
-    width = _checked_width(text, mark, len(first), path)
-    cells = _parse(text, mark, width, path)
+    width, others, faults = _measured(text, mark, len(first), path)
+    try:
+        cells = _parse(text, mark, width, path)
+    except JobError as error:
+        raise (JobError.of(path, faults) if faults else error) from None
     blank = (cells == "").all(axis=1)
-    told = (f"rows left out that are empty: {int(blank.sum())}",) if blank.any() else ()
+    told = [f"rows left out that are empty: {int(blank.sum())}"] if blank.any() else []
     cells = cells[~blank].reset_index(drop=True)
-    layout = replace(layout, spaced=_is_spaced(text, mark), notes=(*layout.notes, *told))
+    if others:
+        said = " ".join(cells.loc[others[0]]).strip()
+        told.append(f"rows left out that are remarks ({said[:40]!r}): {len(others)}")
+        cells = cells.drop(others).reset_index(drop=True)
+    if faults:  # what is wrong with the columns is to be told as well
+        cells = cells.iloc[:, : len(first)]
+    notes = (*layout.notes, *told)
+    layout = replace(layout, spaced=_is_spaced(text, mark), notes=notes, faults=faults)
     return _with_names(cells, first, sample, layout, hints, path)
 
 
@@ -137,6 +162,9 @@ def _decode(raw: bytes, path: str, hints: Hints) -> tuple[str, Layout]:
         )
     if raw.startswith(b"\xd0\xcf\x11\xe0"):
         raise JobError(f"{path} is not a text file but an old Excel workbook; save it as CSV")
+    packed = next((name for start, name in _PACKED.items() if raw.startswith(start)), None)
+    if packed:
+        raise JobError(f"{path} is packed by {packed}; unpack it, or pack it by gzip")
     encoding = hints.encoding or _find_encoding(raw)
     try:
         text = raw.decode(encoding)
@@ -148,11 +176,15 @@ def _decode(raw: bytes, path: str, hints: Hints) -> tuple[str, Layout]:
     if odd > len(text) / 100 or text.count("\0") > len(text) / 10:
         raise JobError(f"{path} is not a text file; save the table as CSV")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    text = text.replace("\0", "\ufffd")  # pandas < 3 would read a number up to it
-    return text, Layout(encoding=encoding, delimiter="")
+    text = text.replace("\n\ufeff", "\n")  # of files that were put behind one another
+    n_zeros = text.count("\0")
+    told = (f"zero bytes left out: {n_zeros}",) if n_zeros else ()
+    return text.replace("\0", ""), Layout(encoding=encoding, delimiter="", notes=told)
 
 
 def _find_encoding(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if raw.startswith(codecs.BOM_UTF8):
@@ -180,12 +212,13 @@ def _without_sep_line(text: str, layout: Layout) -> tuple[str, Layout]:
 
 
 def _without_comments(text: str, layout: Layout) -> tuple[str, Layout]:
-    """Drop the lines before the table that begin with #; names behind a # stay, without it."""
+    """Drop the lines before the table that begin with # or so; names behind it stay, without it."""
     lines = text[:SAMPLE].split("\n")
-    n = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    n = next((i for i, line in enumerate(lines) if not line.startswith(COMMENTS)), len(lines))
     if not n or n == len(lines):
         return text, layout
-    last, first_row = lines[n - 1].lstrip("# "), lines[n]
+    begin = next(mark for mark in COMMENTS if lines[0].startswith(mark))
+    last, first_row = lines[n - 1].lstrip(f"{begin} "), lines[n]
     rest = text[sum(len(line) + 1 for line in lines[:n]) :]
     marks = DELIMITERS if not layout.delimiter else (layout.delimiter,)
     alike = any(_n_fields(last, m) == _n_fields(first_row, m) > 1 for m in marks)
@@ -194,7 +227,7 @@ def _without_comments(text: str, layout: Layout) -> tuple[str, Layout]:
         mark = lines[n - 1].removesuffix(last)
         layout = replace(layout, mark_of_names=mark)
         rest, n = f"{last}\n{rest}", n - 1
-    told = (f"lines before the table: {n}, which begin with #, left out",) if n else ()
+    told = (f"lines before the table: {n}, which begin with {begin}, left out",) if n else ()
     return rest, replace(layout, notes=layout.notes + told)
 
 
@@ -213,7 +246,7 @@ def _sample_of(text: str, mark: str) -> tuple[list[str], list[list[str]]]:
     return rows[0], rows[1:]
 
 
-def _find_delimiter(text: str) -> str:
+def find_delimiter(text: str) -> str:
     """Return the mark that cuts nearly all rows into equally many fields, more than one."""
     for mark in DELIMITERS:
         try:
@@ -264,37 +297,42 @@ def _without_titles(text: str, mark: str, layout: Layout) -> tuple[str, Layout]:
     return text.lstrip("\n"), replace(layout, notes=(*layout.notes, told))
 
 
-def _checked_width(text: str, mark: str, n_first: int, path: str) -> int:
-    """Return the number of fields to read; refuse rows of unequal length, naming them."""
-    sizes: Counter[int] = Counter()
-    odd: dict[int, list[int]] = {}
+def _measured(
+    text: str, mark: str, n_first: int, path: str
+) -> tuple[int, list[int], tuple[str, ...]]:
+    """Return the number of fields to read, the rows that are remarks, and what is wrong.
+
+    Remarks begin with #, or have one field and stand below the table.
+    """
+    sizes, remarks = [], []
     spare = True  # fields behind the last name are empty in every row
     try:
         for number, row in enumerate(_rows(text, mark)):
-            sizes[len(row)] += 1
-            odd.setdefault(len(row), [])
-            if len(odd[len(row)]) < 3:
-                odd[len(row)].append(number)
+            sizes.append(len(row))
             spare &= number == 0 or not any(cell.strip() for cell in row[n_first:])
+            if number and len(row) != n_first and row[0].lstrip().startswith("#"):
+                remarks.append(number)
     except csv.Error as error:
         raise JobError(f"{path} cannot be parsed: {one_line(error)}") from error
-    width = max(sizes)
-    if len(sizes) == 1 or (spare and min(sizes) == n_first):
-        return width
-    if sorted(odd) == [n_first, n_first + 1] and sizes[n_first] == 1:
-        return width  # row names without a name, as R writes them
-    wrong = [
-        f"row {row} has {size} fields, the first line {n_first}"
-        for size in odd
-        for row in odd[size]
-        if size != n_first
-    ]
-    n_wrong = sum(sizes.values()) - sizes[n_first]
-    more = f" (and {n_wrong - len(wrong)} more)" if n_wrong > len(wrong) else ""
-    raise JobError(
-        f"{path}: {'; '.join(wrong)}{more}; every row needs one value per column (a quotation mark "
+    below = len(sizes)
+    while below > max(1, len(sizes) - MOST_FOOTERS) and sizes[below - 1] == 1 < n_first:
+        below -= 1
+    if n_first > 2 or below == len(sizes):  # of two fields, one may have been forgotten
+        remarks += [row for row in range(below, len(sizes)) if row not in remarks]
+    kept = Counter(size for row, size in enumerate(sizes) if row not in remarks)
+    width = max(kept)
+    if len(kept) == 1 or (spare and min(kept) == n_first):
+        return width, remarks, ()
+    if sorted(kept) == [n_first, n_first + 1] and kept[n_first] == 1:
+        return width, remarks, ()  # row names without a name, as R writes them
+    wrong = [row for row, size in enumerate(sizes) if size != n_first and row not in remarks]
+    shown = [f"row {row} has {sizes[row]} fields, the first line {n_first}" for row in wrong[:6]]
+    more = f" (and {len(wrong) - len(shown)} more)" if len(wrong) > len(shown) else ""
+    fault = (
+        f"{'; '.join(shown)}{more}; every row needs one value per column (a quotation mark "
         "without its partner, or another --delimiter, makes such rows)"
     )
+    return width, remarks, (fault,)
 
 
 def _parse(text: str, mark: str, width: int, path: str) -> Any:
@@ -364,10 +402,15 @@ def _with_names(
                 "one value per column (only row names, all different, may lack a name)"
             )
         names = (*names, *[""] * (width - len(names))) if spare else ("", *names)
-    again = (rows == [name.strip() for name in names]).all(axis=1)
+    lowered = [name.strip().lower() for name in names]
+    again = rows.iloc[:, 0].str.lower() == lowered[0]
+    again[again] = (rows[again].apply(lambda column: column.str.lower()) == lowered).all(axis=1)
     if again.any():
         notes.append(f"rows left out that repeat the line of names: {int(again.sum())}")
         rows = rows[~again]
+    if _is_second_header(rows, hints):
+        notes.append(f"second line of names or units left out: {' '.join(rows.iloc[0])[:40]!r}")
+        rows = rows.iloc[1:]
     kept = [j for j in range(width) if names[j].strip() or (rows.iloc[:, j] != "").any()]
     if len(kept) < width:
         notes.append(
@@ -379,6 +422,20 @@ def _with_names(
     rows.columns = readable
     layout = replace(layout, names=names, notes=(*notes, *told))
     return rows.reset_index(drop=True), layout
+
+
+def _is_second_header(rows: Any, hints: Hints) -> bool:
+    """Tell whether the first row has words above numbers alone, in two columns or more."""
+    if len(rows) < 4:
+        return False
+    n_above = 0
+    for _, column in rows.items():
+        known = [word for word in column.iloc[1:SAMPLE_ROWS] if not is_missing(word, hints)]
+        if len(known) > 2 and all(map(NUMBER.fullmatch, known)):
+            if NUMBER.fullmatch(column.iloc[0]) or is_missing(column.iloc[0], hints):
+                return False
+            n_above += 1
+    return n_above > 1
 
 
 def _are_row_names(words: Any) -> bool:

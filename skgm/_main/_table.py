@@ -14,7 +14,7 @@ import numpy as np
 
 from skgm._main._columns import Style, file_decimal, read_column
 from skgm._main._errors import JobError, one_line
-from skgm._main._layout import Hints, Layout, read_bytes, read_cells
+from skgm._main._layout import Hints, Layout, find_delimiter, read_bytes, read_cells
 
 __all__ = ["Table", "default_table", "listed", "pandas_call", "read_table", "write_rows"]
 
@@ -43,11 +43,12 @@ class Table:
     columns : tuple of str
         All columns of the file in order, also those set aside.
     aside : dict
-        Columns set aside but given back, each as a function of the number of rows.
+        Columns set aside but given back, each as a function of the number of rows: its words, or
+        for Parquet its values.
     layout : Layout or None
         How the file is written; None for Parquet.
     restore : dict
-        For Parquet: for each column, what gives back its values and dtype.
+        For Parquet: for each column, what makes an array of its type of arrow.
     notes : tuple of str
         What was guessed, a line each.
     """
@@ -56,9 +57,10 @@ class Table:
     origin: str
     styles: dict[str, Style] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
-    aside: dict[str, Callable[[int], list[str]]] = field(default_factory=dict)
+    aside: dict[str, Callable[[int], list[Any]]] = field(default_factory=dict)
     layout: Layout | None = field(default_factory=Layout)
     restore: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    metadata: dict[bytes, bytes] = field(default_factory=dict)  # of a Parquet file of pandas
     notes: tuple[str, ...] = ()
 
     @property
@@ -157,7 +159,7 @@ def _table_of(raw: bytes, path: str, hints: Hints) -> Table:
 
     cells, layout = read_cells(raw, path, hints)
     decimal = hints.decimal or file_decimal([cells[name] for name in cells], layout.delimiter)
-    notes, faults = [], _unknown_names(hints, list(cells), layout)
+    notes, faults = [], [*layout.faults, *_unknown_names(hints, list(cells), layout)]
     values, styles = {}, {}
     for name in cells:
         column, style, told, wrong = read_column(cells[name], name, decimal, hints)
@@ -167,13 +169,28 @@ def _table_of(raw: bytes, path: str, hints: Hints) -> Table:
     if faults:
         raise JobError.of(path, faults)
     notes += _special_columns(styles, decimal)
+    frame = pd.DataFrame(values)
+    if _is_total(frame, styles):
+        notes.append("last row left out: it holds the sums of the columns above")
+        frame = frame.iloc[:-1]
     named = replace(layout, notes=())
     found = ", decimal comma (--decimal)" if decimal == "," else ", decimal point (--decimal)"
     numbers = any(style.kind in ("real", "whole") for style in styles.values())
     said = layout.in_words() + (found if numbers else "")
-    frame = pd.DataFrame(values)
     table = Table(frame, path, styles, tuple(values), layout=named)
     return _with_asides(replace(table, notes=(said, *layout.notes, *notes)), hints)
+
+
+def _is_total(frame: Any, styles: dict[str, Style]) -> bool:
+    """Tell whether the numbers of the last row are the sums of those above."""
+    last, above = frame.iloc[-1], frame.iloc[:-1]
+    numbers = [name for name, style in styles.items() if style.kind in ("real", "whole")]
+    known = [name for name in numbers if not frame[name].isna().iloc[-1]]
+    if len(above) < 5 or not known:
+        return False
+    sums = above[known].astype(float).sum()
+    alike = np.isclose(last[known].astype(float), sums, rtol=1e-6)
+    return bool(alike.all() and (sums.abs() > above[known].astype(float).abs().max()).any())
 
 
 def _unknown_names(hints: Hints, names: list[str], layout: Layout) -> list[str]:
@@ -203,7 +220,7 @@ def listed(names: list[str], at_most: int = 6) -> str:
     return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-Aside = dict[str, Callable[[int], list[str]]]
+Aside = dict[str, Callable[[int], list[Any]]]
 
 
 def _with_asides(table: Table, hints: Hints) -> Table:
@@ -248,17 +265,17 @@ def _set_aside(
     known = column.dropna()
     n_values = known.nunique()
     if not n_values:
-        aside[name] = _repeated(style.hole)
+        aside[name] = _repeated(None if table.layout is None else style.hole)
         yield f"column {name!r} has no value at all; it is given back empty"
     elif n_values == 1 and len(known) == len(column):
-        word = style.words(known.iloc[:1])[0]
+        word = known.iloc[0] if table.layout is None else style.words(known.iloc[:1])[0]
         aside[name] = _repeated(word)
         yield f"={name} ({word})"
     elif name in (*hints.keep, *hints.categories):
         return
     elif _is_counter(column, style, place, name):
         start = int(column.iloc[0])
-        aside[name] = _counted(start, style)
+        aside[name] = _counted(start, style if table.layout is not None else None)
         yield f"column {name!r} counts the rows from {start}; it is given back anew (--keep {name})"
     else:
         why = _identity(known, style, len(column), name)
@@ -272,14 +289,16 @@ def _set_aside(
             yield f"column {name!r} {why} (--keep {name})"
 
 
-def _repeated(word: str) -> Callable[[int], list[str]]:
+def _repeated(word: Any) -> Callable[[int], list[Any]]:
     return lambda n: [word] * n
 
 
-def _counted(start: int, style: Style) -> Callable[[int], list[str]]:
+def _counted(start: int, style: Style | None) -> Callable[[int], list[Any]]:
+    """Return what counts from `start`: in words, or in numbers where there is no style."""
     import pandas as pd
 
-    return lambda n: style.words(pd.Series(range(start, start + n)))
+    numbers: Callable[[int], Any] = lambda n: pd.Series(range(start, start + n))  # noqa: E731
+    return lambda n: numbers(n).tolist() if style is None else style.words(numbers(n))
 
 
 def _is_counter(column: Any, style: Style, place: int, name: str) -> bool:
@@ -353,109 +372,84 @@ def _code_notes(frame: Any, styles: dict[str, Style]) -> Iterator[str]:
 def write_rows(rows: Any, table: Table, path: Path) -> None:
     """Write rows of the frame as a file like that of the table, with the columns set aside."""
     if table.layout is None or path.suffix.lower() == ".parquet":
-        _restored(rows, table).to_parquet(path, index=False)
+        _write_typed(rows, table, path)
         return
     layout, n = table.layout, len(rows)
     words = [
         table.aside[name](n) if name in table.aside else table.styles[name].words(rows[name])
         for name in table.columns
     ]
-    text = io.StringIO()
-    if layout.sep_line:
-        text.write(f"sep={layout.delimiter}\n")
-    mark = layout.delimiter
-    writer = csv.writer(text, delimiter=mark, lineterminator="\n")
     if layout.has_header:
-        text.write(layout.mark_of_names)
         words = [[name, *column] for name, column in zip(layout.names, words)]
     if layout.spaced:  # csv writes no space behind a delimiter
         words = [words[0], *([f" {word}" for word in column] for column in words[1:])]
-    writer.writerows(zip(*words))
+    text = _as_text(words, layout, csv.QUOTE_MINIMAL)
+    if len(words) > 1 and not layout.sep_line and find_delimiter(text) != layout.delimiter:
+        text = _as_text(words, layout, csv.QUOTE_ALL)  # other delimiters in texts would mislead
     encoding = layout.encoding if layout.encoding.startswith("utf") else "utf-8"
     if layout.encoding in ("cp1252", "latin-1"):
         encoding = layout.encoding
-    raw = text.getvalue().encode(encoding, errors="replace")
+    raw = text.encode(encoding, errors="replace")
     path.write_bytes(gzip.compress(raw) if path.suffix.lower() == ".gz" else raw)
 
 
-def _restored(rows: Any, table: Table) -> Any:
-    """Return rows with the dtypes of a Parquet file, or of what the words mean."""
+def _as_text(words: list[list[str]], layout: Layout, quoting: Any) -> str:
+    text = io.StringIO()
+    if layout.sep_line:
+        text.write(f"sep={layout.delimiter}\n")
+    if layout.has_header:
+        text.write(layout.mark_of_names)
+    mark = layout.delimiter
+    csv.writer(text, delimiter=mark, lineterminator="\n", quoting=quoting).writerows(zip(*words))
+    return text.getvalue()
+
+
+def _write_typed(rows: Any, table: Table, path: Path) -> None:
+    """Write rows with the types of a Parquet file: as one, or as text where the name asks for it.
+
+    Rows of a text file have the dtypes of what the words mean.
+    """
     import pandas as pd
 
     found = {}
     for name in table.columns:
-        if name in table.aside:
-            column = pd.Series(table.aside[name](len(rows)))
-        else:
-            column = rows[name].reset_index(drop=True)
-        found[name] = table.restore[name](column) if name in table.restore else column
-    return pd.DataFrame(found)
+        column = rows[name] if name not in table.aside else pd.Series(table.aside[name](len(rows)))
+        restore = table.restore.get(name)
+        found[name] = column.to_numpy() if restore is None else restore(column)
+    if not table.restore:
+        pd.DataFrame(found).to_parquet(path, index=False)
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    whole = pa.table(found).replace_schema_metadata(table.metadata)
+    if path.suffix.lower() == ".parquet":
+        parquet.write_table(whole, path)
+    else:
+        whole.to_pandas().to_csv(path, index=False)
 
 
 def _read_parquet(raw: bytes, path: str) -> Table:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(io.BytesIO(raw))
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise JobError(
             f"{path} is a Parquet file, which needs pyarrow: pip install 'skgm[parquet]'"
         ) from error
-    except (ValueError, OSError) as error:
+    from skgm._main._parquet import pandas_metadata, typed_columns
+
+    try:
+        content = parquet.read_table(io.BytesIO(raw))
+    except (ArrowException, ValueError, OSError) as error:
         raise JobError(f"{path} is no Parquet file that can be read: {one_line(error)}") from error
-    frame = frame.reset_index(drop=True)
-    frame.columns = [str(name) for name in frame.columns]
-    if not len(frame) or not frame.shape[1]:
+    if not content.num_rows or not content.num_columns:
         raise JobError(f"{path} has no rows or no columns")
-    values, styles, restore, faults = {}, {}, {}, []
-    for name in frame:
-        try:
-            values[name], styles[name], restore[name] = _typed(frame[name])
-        except (TypeError, ValueError):
-            faults.append(f"column {name!r} holds {frame[name].dtype} that are no numbers or texts")
+    values, styles, restore, faults = typed_columns(content)
     if faults:
         raise JobError.of(path, faults)
-    notes = ("Parquet",)
-    return Table(
-        pd.DataFrame(values), path, styles, tuple(values), layout=None, restore=restore, notes=notes
-    )
-
-
-def _typed(column: Any) -> tuple[Any, Style, Callable[[Any], Any]]:
-    """Return a column of a frame in the three kinds of the job, and what gives its dtype back."""
-    import pandas as pd
-
-    dtype = column.dtype
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        naive = column.dt.tz_convert(None) if getattr(dtype, "tz", None) is not None else column
-        days = bool((naive.dropna() == naive.dropna().dt.normalize()).all())
-        unit, seconds = ("D", 86_400) if days else ("s", 1)
-        numbers = ((naive - pd.Timestamp(0)) // pd.Timedelta(seconds=seconds)).astype("Int64")
-        known = numbers.dropna()
-        bounds = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-
-        def moments(drawn: Any) -> Any:
-            whole = drawn.astype(float).clip(*bounds).round().astype("Int64")
-            found = pd.to_datetime(whole, unit=unit)
-            return (found.dt.tz_localize("UTC") if dtype != naive.dtype else found).astype(dtype)
-
-        return _dense(numbers), Style("date", unit=unit, bounds=bounds), moments
-    if pd.api.types.is_bool_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype):
-        if column.dropna().map(lambda value: isinstance(value, (list, dict, np.ndarray))).any():
-            raise TypeError
-        originals = {str(value): value for value in column.dropna().unique()}
-        words = column.map(str, na_action="ignore").astype(object)
-        words = words.where(column.notna(), None)
-        return words, Style("category"), lambda drawn: drawn.map(originals).astype(dtype)
-    numbers = pd.Series(column.to_numpy(dtype=float, na_value=np.nan))
-    if np.isinf(numbers).any():
-        raise ValueError
-    known = numbers.dropna()
-    if (known == np.rint(known)).all() and (known.abs() < 2**53).all():
-        whole = _dense(numbers.astype("Int64"))
-        return whole, Style("whole"), lambda drawn: drawn.astype("Float64").round().astype(dtype)
-    return numbers, Style("real", decimals=None), lambda drawn: drawn.astype(dtype)
-
-
-def _dense(column: Any) -> Any:
-    return column if column.isna().any() else column.astype("int64")
+    frame = pd.DataFrame(values)
+    told = pandas_metadata(content, values)
+    kept: dict[str, Any] = {"restore": restore, "metadata": told, "notes": ("Parquet",)}
+    return Table(frame, path, styles, tuple(values), layout=None, **kept)

@@ -26,11 +26,11 @@ __all__ = [
     "default_members",
     "draw_rows",
     "fit_density",
+    "kept_weights",
     "log_density",
     "prior_covariance",
     "read_rows",
     "reads_kinds",
-    "stacking_weights",
 ]
 
 _EM_STEPS = 500
@@ -250,7 +250,21 @@ def base_measures(member: Any, d: int) -> list[str]:
     return ["counting" if tags.support in DISCRETE_SUPPORTS else "Lebesgue"] * d
 
 
-def stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def kept_weights(
+    table: np.ndarray, weight: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return stacking weights without those below `least`, which are zero, and all of them, (k,).
+
+    `table` has the log-densities of rows held out, (m, k), and `weight` the weights of the rows.
+    """
+    every = _stacking_weights(table, weight)
+    kept = every >= min(least, every.max())
+    found = np.zeros(len(every))
+    found[kept] = _stacking_weights(table[:, kept], weight)
+    return found, every
+
+
+def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
 
     The likelihood is concave in the weights. Rows that no member finds possible say nothing.

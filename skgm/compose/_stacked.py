@@ -25,8 +25,8 @@ from skgm.compose._densities import (
     check_base_measures,
     default_members,
     draw_rows,
+    kept_weights,
     log_density,
-    stacking_weights,
 )
 from skgm.compose._fitting import keep_rows, rows_at, rows_in_order
 from skgm.tables._columns import column_kinds, table_shape
@@ -437,14 +437,12 @@ class StackedDensity(BaseComposition, DensityEstimator):
         for name, values in scores.items():
             self.member_scores_[name] = float(np.average(values, weights=share))
         names, table = list(scores), np.column_stack(list(scores.values()))
-        found = stacking_weights(table, share)
-        kept = found >= min(self.min_weight, found.max())
-        for name, value in zip(names, found):
-            if value < min(self.min_weight, found.max()):
+        found, every = kept_weights(table, share, self.min_weight)
+        for name, value in zip(names, every):
+            if value < min(self.min_weight, every.max()):
                 self.left_out_[name] = f"weight {value:.3f} below min_weight={self.min_weight:g}"
-        again = stacking_weights(table[:, kept], share)
-        kept_names = [name for name, keep in zip(names, kept) if keep]
-        self.weights_ = dict(zip(kept_names, again.tolist()))
+            else:
+                self.weights_[name] = float(found[names.index(name)])
 
     def _begin_scoring(self, X: Any, **options: bool) -> Any:
         """Return X as the members take it, checked against the columns that `fit` saw."""

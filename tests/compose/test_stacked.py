@@ -20,7 +20,7 @@ from skgm import (
     StackedDensity,
 )
 from skgm.compose import _densities, _stacked
-from skgm.compose._densities import stacking_weights
+from skgm.compose._densities import kept_weights
 from tests.mixture.test_gaussian_mixture import clusters, holed
 
 GAUSSIANS = [("full", ScoreMatchingGaussian()), ("diag", ScoreMatchingGaussian("diag"))]
@@ -55,13 +55,13 @@ def test_weights_maximize_the_likelihood_of_held_out_rows():
     """Against a grid of weights of two members."""
     rng = np.random.default_rng(0)
     table, share = rng.normal(size=(200, 2)), rng.integers(1, 4, 200).astype(float)
-    found = stacking_weights(table, share)
+    found, _ = kept_weights(table, share, 0.0)
     grid = np.linspace(0, 1, 2001)[1:-1]
     log_grid = np.stack([np.log(grid), np.log1p(-grid)], axis=1)
     each = np.logaddexp.reduce(table[:, None] + log_grid, axis=2)
     assert found[0] == pytest.approx(grid[np.argmax(share @ each)], abs=1e-3)
     lost = np.full((3, 2), -np.inf)
-    assert stacking_weights(lost, np.ones(3)) == pytest.approx([0.5, 0.5])
+    assert kept_weights(lost, np.ones(3), 0.0)[0] == pytest.approx([0.5, 0.5])
 
 
 @pytest.mark.parametrize("make", [clusters, two_laws])

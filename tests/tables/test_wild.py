@@ -1,6 +1,7 @@
 """Tables as found in the wild: each is read and written as it was, or refused in one block."""
 
 import gzip
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ LIMIT = 8  # of a laboratory: what lies below is not measured
 COLOR = RNG.choice(["red", "blue"], N)
 COMMA = [f"{value:.2f}".replace(".", ",") for value in SIZE]
 DAYS = pd.date_range("2023-01-01", periods=N, freq="9D")
+HOUR = pd.Timedelta(hours=13)
 
 
 def csv(*columns, names=None, sep=","):
@@ -82,6 +84,26 @@ READ = {
     "other holes": (csv(SIZE, np.where(COUNT > 50, "?", COUNT), names="ab"), "rw", "missing"),
     "spaces after commas": (csv(SIZE, [f" {c}" for c in COLOR], names=["a", " b"]), "rc", ""),
     "names behind #": ("# a,b\n" + csv(SIZE, COUNT), "rw", ""),
+    "units with a slash": (csv([f"{v}mg/dL" for v in SIZE], COUNT, names="ab"), "rw", "'mg/dL'"),
+    "some in parentheses": (csv([f"({v})" if v < 8 else v for v in SIZE], COUNT), "rw", "parenth"),
+    "zones": (csv(DAYS.strftime("%Y-%m-%dT%H:%M:%S+02:00"), SIZE, names="ab"), "dr", "%S+02:00"),
+    "milliseconds": (csv([f"{d}.{i:03}" for i, d in enumerate(DAYS + HOUR)], SIZE), "dr", "millis"),
+    "microseconds": (csv([f"{d}.{i:06}" for i, d in enumerate(DAYS + HOUR)], SIZE), "dr", "micros"),
+    "half days": (csv((DAYS + HOUR).strftime("%m/%d/%Y %I:%M %p"), SIZE), "dr", "as minutes"),
+    "twelve hours": (csv([f"{1 + i % 12}:{i:02} PM" for i in range(N)], SIZE), "dr", "%I:%M %p"),
+    "months and years": (csv(DAYS.strftime("%Y-%m"), SIZE, names="ab"), "dr", "as months"),
+    "names of months": (csv(DAYS.strftime('"%B %d, %Y"'), SIZE, names="ab"), "dr", "%B %d"),
+    "short years": (csv(DAYS.strftime("%d-%b-%y"), SIZE, names="ab"), "dr", "%d-%b-%y"),
+    "Excel's days": (csv(44927 + 9 * np.arange(N), SIZE, names=["date", "b"]), "wr", ""),
+    "Y and N": (csv(np.where(COUNT > 40, "Y", np.where(COUNT > 9, "N", "NA")), SIZE), "cr", "miss"),
+    "quotes in quotes": (csv([f'"a ""{c}"", b"' for c in COLOR], SIZE, names="ab"), "cr", ""),
+    "holes only": (csv(SIZE, ["NA"] * N, COUNT, names="abc"), "rw", "'b' has no value at all"),
+    "codes of many lengths": (csv(RNG.choice(["007", "12", "0451"], N), SIZE), "cr", ""),
+    "beyond 2**53": (csv(np.where(COUNT > 30, 2**53 + 1, 2**53 + 3), SIZE, names="ab"), "cr", ""),
+    "capital E": (csv([f"{v:.2E}" for v in SIZE], COUNT, names="ab"), "rw", ""),
+    "tabs in texts": (csv([f'"{c}\tx"' for c in COLOR], SIZE, names="ab"), "cr", "delimiter ','"),
+    "tilde": (csv(SIZE, COUNT, COLOR, names="abc", sep="~"), "rwc", "delimiter '~'"),
+    "UTF-32": (PLAIN.encode("utf-32"), "rwc", "UTF-32"),
     "one column": (csv(SIZE, names="a"), "r", ""),
     "one column of decimal commas": (csv(COMMA, names="a"), "r", "decimal comma"),
     "60 columns": (
@@ -149,6 +171,31 @@ CLEANED = {
         "rw",
         "missing values among numbers: 'unknown'",
     ),
+    "names in another case": (PLAIN + "A,B,C\n" + PLAIN.partition("\n")[2], "rwc", "of names: 1"),
+    "units below names": (
+        "size,count,color\ncm,n,-\n" + csv(SIZE, COUNT, COLOR),
+        "rwc",
+        "second line of names or units left out: 'cm n -'",
+    ),
+    "totals": (PLAIN + f"{SIZE.sum():.2f},{COUNT.sum()},Total\n", "rwc", "the sums of the columns"),
+    "a source below": (PLAIN + "Source: my office\n", "rwc", "remarks ('Source: my office'): 1"),
+    "a comment below": (csv(SIZE, COUNT, names="ab") + "# the end\n", "rw", "remarks"),
+    "other comments": ("% made by x, y\n% in m\n" + PLAIN, "rwc", "which begin with %"),
+    "zero bytes": (PLAIN.replace("red", "r\0ed"), "rwc", "zero bytes left out"),
+    "mixed line ends": (PLAIN.replace("red\n", "red\r\n").replace("blue\n", "blue\r"), "rwc", ""),
+    "a second mark": ((PLAIN + "\ufeff" + PLAIN.partition("\n")[2]), "rwc", ""),
+    "minus behind": (csv([f"{v}-" for v in SIZE], COUNT, names="ab"), "rw", ""),
+    "gzip": (gzip.compress(PLAIN.encode()), "rwc", ""),
+    "two encodings": (
+        b"".join(f"Jos\u00e9,{v}\n".encode("latin-1" if v > 10 else "utf-8") for v in SIZE),
+        "cr",
+        "Latin-1",
+    ),
+    "percent among plain numbers": (
+        csv([f"{v}%" if v < 8 else v for v in SIZE], COUNT, names="ab"),
+        "w",
+        "text, because its numbers have several units or marks",
+    ),
     "limits among numbers": (
         csv([f"<{i}" if i % 6 == 0 else v for i, v in enumerate(SIZE)], COUNT, names="ab"),
         "w",
@@ -194,6 +241,11 @@ def test_numbers_that_may_be_measurements_are_kept(tmp_path, values):
         ('[{"a": 1, "b": 2}]', ["HTML, XML or JSON"]),
         ("a,b\n1,inf\n-inf,2\n3,4\n", ["2 reasons", "'a' has an infinite", "'b' has an infinite"]),
         ("a,b\n1,2\n3,4,5\n6,7\n8\n9,0\n", ["row 2 has 3 fields", "row 4 has 1 fields"]),
+        (
+            "a,b\n1,inf\n2\n3,4,5\n5,1e999\n",
+            ["2 reasons", "row 2 has 1 fields", "row 3", "'b' has"],
+        ),
+        (b"BZh91AY", ["packed by bzip2; unpack it"]),
         ("a,b\n1,2,3\n4,5,6\n", ["row 1 has 3 fields, the first line 2"]),
         ("a,b,c\n1,2\n3,4\n", ["row 1 has 2 fields, the first line 3"]),
         ('a,b\n1,2\n"3,4\n', ["row 2 has 1 fields"]),
@@ -258,14 +310,30 @@ def test_parquet_keeps_its_dtypes(tmp_path):
             "kind": pd.Categorical(COLOR),
             "day": DAYS,
             "same": ["x"] * N,
+            "seven": 7,
+            "gone": pd.Series([None] * N, dtype="float32"),
+            "money": [Decimal(f"{value:.2f}") for value in SIZE],
+            "date": DAYS.date,
+            "time": (DAYS + COUNT * HOUR).time,
+            "span": DAYS - DAYS[0],
+            "long": pd.Series(np.where(COUNT > 30, 2**60 + 1, 2**60 + 3)),
+            "zoned": DAYS.tz_localize("Europe/Berlin"),
+            "floats": pd.Series(COUNT.astype(float)).mask(COUNT > 40),
         }
     )
     frame.to_parquet(tmp_path / "table.parquet")
     table = read_table(str(tmp_path / "table.parquet"))
-    assert kinds(table) == "rwwccd"
+    assert kinds(table) == "rwwccdrdwwcdw"
     write_rows(table.frame, table, tmp_path / "again.parquet")
     again = pd.read_parquet(tmp_path / "again.parquet")
     pd.testing.assert_frame_equal(again, frame, check_dtype=True)
+
+
+def test_parquet_that_is_no_table_of_values_is_refused_by_name(tmp_path):
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"list": [[1, 2]] * N, "far": [np.inf] * N}).to_parquet(tmp_path / "table.parquet")
+    with pytest.raises(JobError, match=r"2 reasons(.|\n)*'list' .* nested(.|\n)*'far' .* infinite"):
+        read_table(str(tmp_path / "table.parquet"))
 
 
 @pytest.mark.slow
