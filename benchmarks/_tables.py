@@ -21,6 +21,7 @@ __all__ = [
     "SEED",
     "bits",
     "bundled",
+    "cells",
     "data_file",
     "dequantized",
     "from_folder",
@@ -81,10 +82,25 @@ def rounding_step(column: np.ndarray) -> float:
 
 
 def dequantized(frame: pd.DataFrame) -> np.ndarray:
-    """Return distinct rows with uniform noise of one rounding step in each column."""
+    """Return distinct rows, each number drawn uniformly from the cell that is recorded as it.
+
+    The cell of a value that comes again reaches halfway to the next recorded values, and that of
+    any other is one rounding step wide. So what is scored is the probability of a cell over its
+    width, and no density gains by a peak at a value that many rows share.
+    """
     X = frame.drop_duplicates().to_numpy(dtype=np.float64)
-    steps = np.array([rounding_step(column) for column in X.T])
-    return X + steps * np.random.default_rng(SEED).uniform(-0.5, 0.5, X.shape)
+    rng = np.random.default_rng(SEED)
+    return np.column_stack([rng.uniform(*cells(column)) for column in X.T])
+
+
+def cells(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and the upper end of the cell of each number, (n,) each."""
+    values, place, times = np.unique(column, return_inverse=True, return_counts=True)
+    gaps = np.diff(values)
+    below, above = np.append(gaps[0], gaps) / 2, np.append(gaps, gaps[-1]) / 2
+    once, half = times == 1, rounding_step(column) / 2
+    below[once], above[once] = np.minimum(below[once], half), np.minimum(above[once], half)
+    return (values - below)[place], (values + above)[place]
 
 
 def mixture_by_bic(

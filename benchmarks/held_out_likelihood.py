@@ -5,11 +5,12 @@
 The Gaussian and the normal columns choose their transform by cross-validation; the other densities
 of skgm are as constructed by default. DDPM's log-density is that of its probability flow.
 
-Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is
-added to each column (a density of rounded numbers can be made as high as one likes by narrow peaks
-at the lattice), a quarter of the rows is put aside for the test, and every method standardizes the
-columns and chooses its options on the other rows alone. Larger tables are read from the folder
-that the environment variable SKGM_BENCH_DATA names, where they are there.
+A density of recorded numbers can be made as high as one likes by narrow peaks at the values that
+many rows share. So every number is drawn uniformly from the cell that is recorded as it (see
+`dequantized`): what is scored is the probability of the cell over its width. Every table is treated
+alike: repeated rows are dropped, a quarter of the rows is put aside for the test, and every method
+standardizes the columns and chooses its options on the other rows alone. Larger tables are read
+from the folder that the environment variable SKGM_BENCH_DATA names, where they are there.
 """
 
 import time

@@ -5,11 +5,12 @@
 Tables that ship with scikit-learn, larger ones, and made-up ones: light and heavy tails, clusters,
 edges, peaks, many columns and few rows, where the mixture is the truth and where it is not.
 
-Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is added
-to each column, and columns are standardized by the training rows. Peers choose their options on the
-training rows: GaussianMixture the number of components and the form of the covariances by BIC,
-KernelDensity its bandwidth by five-fold cross-validation. NCEDensity gets no options at all. Larger
-tables are read from the folder that the environment variable SKGM_BENCH_DATA names.
+Every table is treated alike: repeated rows are dropped, every number is drawn uniformly from the
+cell that is recorded as it, and columns are standardized by the training rows. Peers choose their
+options on the training rows: GaussianMixture the number of components and the form of the
+covariances by BIC, KernelDensity its bandwidth by five-fold cross-validation. NCEDensity gets no
+options at all. Larger tables are read from the folder that the environment variable
+SKGM_BENCH_DATA names.
 
 Differences are paired over the test rows: mean over the splits, and the standard error of one
 split, because the splits share rows. Seconds are those of the processor.

@@ -2,10 +2,10 @@
 
     python benchmarks/stacked.py [TABLE ...]
 
-Every table is treated alike: repeated rows are dropped, uniform noise of one rounding step is added
-to each column, and a quarter of the rows is put aside for the test. The densities of skgm are as
-constructed by default; those of scikit-learn standardize the columns and choose their options on
-the training rows (components and covariances by BIC, bandwidth by cross-validation).
+Every table is treated alike: repeated rows are dropped, every number is drawn uniformly from the
+cell that is recorded as it, and a quarter of the rows is put aside for the test. The densities of
+skgm are as constructed by default; those of scikit-learn standardize the columns and choose their
+options on the training rows (components and covariances by BIC, bandwidth by cross-validation).
 
 Tables that ship with scikit-learn are always there. Larger ones are read from the folder that the
 environment variable SKGM_BENCH_DATA names, and from its folder "uci". Names on the command line
