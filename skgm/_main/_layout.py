@@ -402,15 +402,8 @@ def _with_names(
                 "one value per column (only row names, all different, may lack a name)"
             )
         names = (*names, *[""] * (width - len(names))) if spare else ("", *names)
-    lowered = [name.strip().lower() for name in names]
-    again = rows.iloc[:, 0].str.lower() == lowered[0]
-    again[again] = (rows[again].apply(lambda column: column.str.lower()) == lowered).all(axis=1)
-    if again.any():
-        notes.append(f"rows left out that repeat the line of names: {int(again.sum())}")
-        rows = rows[~again]
-    if _is_second_header(rows, hints):
-        notes.append(f"second line of names or units left out: {' '.join(rows.iloc[0])[:40]!r}")
-        rows = rows.iloc[1:]
+    rows, told = _without_other_names(rows, names, hints)
+    notes += told
     kept = [j for j in range(width) if names[j].strip() or (rows.iloc[:, j] != "").any()]
     if len(kept) < width:
         notes.append(
@@ -422,6 +415,21 @@ def _with_names(
     rows.columns = readable
     layout = replace(layout, names=names, notes=(*notes, *told))
     return rows.reset_index(drop=True), layout
+
+
+def _without_other_names(rows: Any, names: tuple[str, ...], hints: Hints) -> tuple[Any, list[str]]:
+    """Return the rows that are no names again, nor a second line of names or units; what to say."""
+    told = []
+    lowered = [name.strip().lower() for name in names]
+    again = rows.iloc[:, 0].str.lower() == lowered[0]
+    again[again] = (rows[again].apply(lambda column: column.str.lower()) == lowered).all(axis=1)
+    if again.any():
+        told.append(f"rows left out that repeat the line of names: {int(again.sum())}")
+        rows = rows[~again]
+    if _is_second_header(rows, hints):
+        told.append(f"second line of names or units left out: {' '.join(rows.iloc[0])[:40]!r}")
+        rows = rows.iloc[1:]
+    return rows, told
 
 
 def _is_second_header(rows: Any, hints: Hints) -> bool:

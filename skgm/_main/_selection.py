@@ -98,7 +98,7 @@ def stack_models(models: Sequence[Fitted]) -> Fitted | None:
     None if it has a single member. Its `cv_score` is of halves of these rows, each under the
     weights of the other half.
     """
-    from skgm.compose._densities import kept_weights
+    from skgm._numerics.importance import kept_weights
 
     if len(models) < 2:
         return None

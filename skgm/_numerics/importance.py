@@ -20,6 +20,7 @@ __all__ = [
     "conditional_resampling",
     "estimate",
     "importance_resampling",
+    "kept_weights",
     "pareto_tail_index",
     "rejection_sampling",
     "sample_limit",
@@ -36,6 +37,7 @@ PILOT = 20_000  # before giving up
 LONG = 80_000  # before a heavy tail is taken for what it is
 OUT_OF_REACH = 4  # times max_rows
 FEWEST, MOST = 300_000, 3_000_000  # rows where max_samples is "auto"
+_EM_STEPS = 500  # for weights of densities
 TREE_EVALUATIONS = 250_000_000  # three to five seconds
 SAFETY = 1.1  # more rows than the variance so far asks for
 OFTEN = 10  # times that the largest weight was met
@@ -420,3 +422,37 @@ def rejection_sampling(
                 "far from the data. Use sampler='resampling', or noise nearer to the data."
             )
     return np.concatenate(kept)[:n]
+
+
+def kept_weights(
+    table: np.ndarray, weight: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return stacking weights without those below `least`, which are zero, and all of them, (k,).
+
+    `table` has the log-densities of rows held out, (m, k), and `weight` the weights of the rows.
+    """
+    every = _stacking_weights(table, weight)
+    kept = every >= min(least, every.max())
+    found = np.zeros(len(every))
+    found[kept] = _stacking_weights(table[:, kept], weight)
+    return found, every
+
+
+def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
+
+    The likelihood is concave in the weights. Rows that no member finds possible say nothing.
+    """
+    possible = np.isfinite(table).any(axis=1)
+    table, weight = table[possible], weight[possible]
+    density = np.exp(table - table.max(axis=1, keepdims=True)) if len(table) else table
+    found = np.full(table.shape[1], 1 / table.shape[1])
+    for _ in range(_EM_STEPS if len(table) else 0):
+        share = density * found
+        share *= (weight / share.sum(axis=1))[:, None]
+        update = share.sum(axis=0) / weight.sum()
+        still = np.abs(update - found).max() < 1e-6
+        found = update
+        if still:
+            break
+    return found / found.sum()

@@ -26,14 +26,12 @@ __all__ = [
     "default_members",
     "draw_rows",
     "fit_density",
-    "kept_weights",
     "log_density",
     "prior_covariance",
     "read_rows",
     "reads_kinds",
 ]
 
-_EM_STEPS = 500
 _CELLS = 64  # of a margin whose point masses are looked for
 
 Members = list[tuple[str, Any]]
@@ -248,40 +246,6 @@ def base_measures(member: Any, d: int) -> list[str]:
         return [words if is_real else "counting" for words, is_real in zip(with_points, real)]
     tags = getattr(member, "__density_tags__", DensityTags)()
     return ["counting" if tags.support in DISCRETE_SUPPORTS else "Lebesgue"] * d
-
-
-def kept_weights(
-    table: np.ndarray, weight: np.ndarray, least: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return stacking weights without those below `least`, which are zero, and all of them, (k,).
-
-    `table` has the log-densities of rows held out, (m, k), and `weight` the weights of the rows.
-    """
-    every = _stacking_weights(table, weight)
-    kept = every >= min(least, every.max())
-    found = np.zeros(len(every))
-    found[kept] = _stacking_weights(table[:, kept], weight)
-    return found, every
-
-
-def _stacking_weights(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the weights of highest likelihood, (k,), by EM on log-densities, (m, k).
-
-    The likelihood is concave in the weights. Rows that no member finds possible say nothing.
-    """
-    possible = np.isfinite(table).any(axis=1)
-    table, weight = table[possible], weight[possible]
-    density = np.exp(table - table.max(axis=1, keepdims=True)) if len(table) else table
-    found = np.full(table.shape[1], 1 / table.shape[1])
-    for _ in range(_EM_STEPS if len(table) else 0):
-        share = density * found
-        share *= (weight / share.sum(axis=1))[:, None]
-        update = share.sum(axis=0) / weight.sum()
-        still = np.abs(update - found).max() < 1e-6
-        found = update
-        if still:
-            break
-    return found / found.sum()
 
 
 def default_members(

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from skgm._numerics.importance import systematic_picks
+from skgm._numerics.importance import kept_weights, systematic_picks
 from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
@@ -25,7 +25,6 @@ from skgm.compose._densities import (
     check_base_measures,
     default_members,
     draw_rows,
-    kept_weights,
     log_density,
 )
 from skgm.compose._fitting import keep_rows, rows_at, rows_in_order

@@ -20,7 +20,7 @@ from skgm import (
     StackedDensity,
 )
 from skgm.compose import _densities, _stacked
-from skgm.compose._densities import kept_weights
+from skgm._numerics.importance import kept_weights
 from tests.mixture.test_gaussian_mixture import clusters, holed
 
 GAUSSIANS = [("full", ScoreMatchingGaussian()), ("diag", ScoreMatchingGaussian("diag"))]
