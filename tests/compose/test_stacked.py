@@ -19,8 +19,8 @@ from skgm import (
     ScoreMatchingGaussian,
     StackedDensity,
 )
-from skgm.compose import _densities, _stacked
 from skgm._numerics.importance import kept_weights
+from skgm.compose import _densities, _stacked
 from tests.mixture.test_gaussian_mixture import clusters, holed
 
 GAUSSIANS = [("full", ScoreMatchingGaussian()), ("diag", ScoreMatchingGaussian("diag"))]
