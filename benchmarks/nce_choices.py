@@ -39,9 +39,9 @@ def log_density(train, noise, choice):
     ratio, leaves, rate = choice
     rng = np.random.default_rng(0)
     trees = boosted_trees(len(train)).set_params(max_leaf_nodes=leaves, learning_rate=rate)
-    options = {"noise_ratio": ratio, "n_critics": 3, "rng": rng}
+    options = {"noise_ratio": ratio, "rng": rng}
     critic = fit_classifier_critic(
-        train, None, noise, trees, step=lambda name, member: nullcontext(), **options
+        [train] * 3, None, noise, trees, step=lambda name, member: nullcontext(), **options
     )
     members = tuple(boosting_to_best_iteration(member) for member in critic.members)
     critic = replace(critic, members=members)

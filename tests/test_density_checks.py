@@ -106,6 +106,10 @@ ESTIMATORS = [
     (MLEDensity("multivariate_normal"), ALL_REAL | NO_SEED),
     (NCEDensity(), ALL_REAL | NO_STREAM | NO_GRADIENT),
     (
+        NCEDensity(missing="draws", n_critics=1),
+        ALL_REAL | NO_STREAM | NO_GRADIENT | {"check_nan_raises"},
+    ),
+    (
         NCEDensity("quadratic"),
         ALL_REAL | NO_STREAM | {"check_equivariance"},
     ),

@@ -20,7 +20,7 @@ MAX_MODULE, MAX_FUNCTION, MAX_EXAMPLE, MAX_BASES = 650, 40, 60, 2
 # Who may import whom, besides the floors below it, which are open to all.
 BELOW = {
     "inference": set(),
-    "nce": {"inference"},
+    "nce": {"inference", "chain", "mixture", "diffusion"},
     "score_matching": {"inference", "nce"},
     "rbm": set(),
     "chain": set(),

@@ -129,14 +129,18 @@ class GaussianMixtureNoise:
 
     def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return draws of what is NaN given the rest of each row, (m, n, d)."""
+        center, unit, mixture = self._standardized()
+        rows = center + unit * mixture.complete((given - center) / unit, n, rng)
+        return rows.reshape(len(given), n, -1)
+
+    def _standardized(self) -> tuple[np.ndarray, np.ndarray, GaussianMixtureModel]:
+        """Return a center, units, and the mixture on the scale that these give."""
         variances = np.einsum("kij,kij->ki", self.cholesky, self.cholesky)
         center, unit = self.weights @ self.means, np.sqrt(self.weights @ variances)
         factors = self.cholesky / unit[:, None]
-        mixture = GaussianMixtureModel(
-            self.weights, (self.means - center) / unit, factors @ np.swapaxes(factors, 1, 2)
-        )
-        rows = center + unit * mixture.complete((given - center) / unit, n, rng)
-        return rows.reshape(len(given), n, -1)
+        covariances = factors @ np.swapaxes(factors, 1, 2)
+        model = GaussianMixtureModel(self.weights, (self.means - center) / unit, covariances)
+        return center, unit, model
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
         """Return log(weight) + log-density of each component, (n, k)."""
@@ -149,8 +153,13 @@ class GaussianMixtureNoise:
         return joint - 0.5 * X.shape[1] * LOG_2PI
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
-        """Return the log-density of each row, (n,)."""
-        return logsumexp(self.log_joint(X), axis=1)
+        """Return the log-density of each row, of its observed part where it has holes, (n,)."""
+        seen = ~np.isnan(X)
+        if seen.all():
+            return logsumexp(self.log_joint(X), axis=1)
+        center, unit, mixture = self._standardized()
+        joint = mixture.log_joint((X - center) / unit)
+        return np.asarray(logsumexp(joint, axis=1) - seen @ np.log(unit))
 
     def score_function(self, X: np.ndarray) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""

@@ -21,6 +21,7 @@ __all__ = [
     "estimate",
     "importance_resampling",
     "kept_weights",
+    "marginal_density",
     "pareto_tail_index",
     "rejection_sampling",
     "sample_limit",
@@ -308,7 +309,14 @@ GROWTH, ATTEMPTS = 8, 3
 
 
 def conditional_resampling(
-    log_ratio: LogRatio, noise: Any, given: np.ndarray, n: int, rng: np.random.Generator
+    log_ratio: LogRatio,
+    noise: Any,
+    given: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    candidates: int = CANDIDATES,
+    attempts: int = ATTEMPTS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return completions of rows, (m, n, d), and the effective number of candidates for each.
 
@@ -320,12 +328,15 @@ def conditional_resampling(
     log_ratio : callable
         From rows (n, d) to the log of the density over the noise, (n,).
     noise : Noise
-        With `sample_given`.
+        With `sample_given`, or with `complete` if its completions have weights.
     given : ndarray of shape (m, d)
         NaN are holes.
     n : int
         Completions of each row.
     rng : numpy.random.Generator
+    candidates, attempts : int
+        Completions to choose from, at least ten for each one asked for; and how often at most
+        their number is raised for rows with few effective ones.
 
     Returns
     -------
@@ -335,12 +346,11 @@ def conditional_resampling(
     """
     rows = np.repeat(given[:, None], n, axis=1)
     ess = np.full(len(given), np.inf)
-    left, size = np.flatnonzero(np.isnan(given).any(axis=1)), max(CANDIDATES, 10 * n)
-    for _ in range(ATTEMPTS):
+    left, size = np.flatnonzero(np.isnan(given).any(axis=1)), max(candidates, 10 * n)
+    for _ in range(attempts):
         for part in row_blocks(len(left), max(1, MAX_POOL // size)):
             which = left[part]
-            pool = noise.sample_given(given[which], size, rng)
-            log_weights = _finite_weights(log_ratio, noise, pool)
+            pool, log_weights = _candidates(log_ratio, noise, given[which], size, rng)
             kept = np.maximum(log_weights, -1e300)  # weights that are all zero have no picks
             weights = np.exp(kept - kept.max(axis=1, keepdims=True))
             possible = log_weights.max(axis=1) > -np.inf
@@ -352,16 +362,50 @@ def conditional_resampling(
     return rows, ess
 
 
-def _finite_weights(log_ratio: LogRatio, noise: Any, pool: np.ndarray) -> np.ndarray:
-    """Return log-weights of candidates, (m, size); -inf where the noise has no density."""
-    m, size, d = pool.shape
-    candidates = pool.reshape(-1, d)
-    with np.errstate(over="ignore", invalid="ignore"):
-        inside = np.isfinite(noise.log_density(candidates))
-        values = np.full(m * size, -np.inf)
-        if inside.any():
-            values[inside] = log_ratio(candidates[inside])
-    return np.where(np.isnan(values), -np.inf, values).reshape(m, size)
+def marginal_density(
+    log_ratio: LogRatio, noise: Any, given: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return logs of the density of what rows hold, with NaN, and relative standard errors, (m,).
+
+    The density of the noise there times the mean ratio over n completions by the noise. They are
+    drawn for each row by itself from a fixed seed, so that no row depends on the others.
+    """
+    values, errors = np.empty(len(given)), np.empty(len(given))
+    known = np.zeros(len(given)) if hasattr(noise, "complete") else noise.log_density(given)
+    for i, row in enumerate(given):
+        rng = np.random.default_rng(0)
+        log_weights = _candidates(log_ratio, noise, row[None], n, rng)[1].ravel()
+        largest = max(log_weights.max(), -1e300)
+        weights = np.exp(log_weights - largest)
+        mean = weights.mean()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[i] = known[i] + largest + np.log(mean) if largest > -1e300 else -np.inf
+            errors[i] = np.nan_to_num(weights.std(ddof=1) / mean / np.sqrt(n))
+    return values, errors
+
+
+def _candidates(
+    log_ratio: LogRatio, noise: Any, given: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return completions of rows by the noise, (m, size, d), and the logs of their weights.
+
+    -inf where the noise has no density. Weights of the noise itself, if its completions have some,
+    have the density of what a row holds as their mean.
+    """
+    if hasattr(noise, "complete"):
+        pool, own = noise.complete(given, size, rng)
+        inside = own.ravel() > -np.inf
+    else:
+        pool = noise.sample_given(given, size, rng)
+        own = np.zeros(pool.shape[:2])
+        with np.errstate(over="ignore", invalid="ignore"):
+            inside = np.isfinite(noise.log_density(pool.reshape(-1, pool.shape[-1])))
+    values = np.full(own.size, -np.inf)
+    if inside.any():
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[inside] = log_ratio(pool.reshape(-1, pool.shape[-1])[inside])
+            values[inside] += own.ravel()[inside]
+    return pool, np.where(np.isnan(values), -np.inf, values).reshape(own.shape)
 
 
 def systematic_picks(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

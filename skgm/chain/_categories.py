@@ -100,6 +100,8 @@ class CategoryChain:
         """
         n, coded, log_factor = len(coded), coded.copy(), np.zeros((len(coded), 1))
         for j, margin in self.margins.items() if new else ():
+            if not isinstance(margin, CategoryMargin):
+                continue
             codes = coded[:, j].astype(np.intp)
             unseen = (codes < 0) | (margin.cell_of_code[codes] < 0)
             log_factor[unseen] += np.log(margin.new_mass)

@@ -14,13 +14,16 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgm._numerics.distributions import Noise, check_rows_inside
 from skgm._numerics.forest import Forest
+from skgm._numerics.importance import conditional_resampling
 from skgm._parallel import ordered_map
 from skgm._sklearn import boosted_forest, boosting_to_best_iteration
 
 __all__ = [
+    "HOLE_ROUNDS",
     "MIN_ROWS",
     "ClassifierCritic",
     "boosted_trees",
+    "complete_tables",
     "constant_critic",
     "fit_classifier_critic",
     "is_classifier_like",
@@ -31,6 +34,8 @@ SMALLEST_PROBABILITY = 1e-6  # probabilities of 0 and 1 have no log-odds
 MIN_ROWS = 50  # with fewer, boosted trees have nothing to be validated on
 MAX_TREES = 400
 LEARNING_RATE = 0.2  # against 0.1, half of the trees at equal held-out likelihood
+HOLE_ROUNDS = 3  # fits to rows completed by the noise, then by noise and critics
+HOLE_CANDIDATES = 20  # completions that one is picked from
 FEW_ROWS, FEW_ROWS_VALIDATION = 500, 0.2  # below this many rows, hold out a fifth, not a tenth
 
 
@@ -113,7 +118,9 @@ def _decides(classifier: Any, X: np.ndarray) -> bool:
     return bool(np.allclose(implied, classifier.predict_proba(X[:100])[:, 1], atol=1e-6))
 
 
-def boosted_trees(n_rows: int) -> HistGradientBoostingClassifier:
+def boosted_trees(
+    n_rows: int, categories: np.ndarray | None = None
+) -> HistGradientBoostingClassifier:
     """Return the default classifier: boosted trees, stopped early on held-out log-loss."""
     held_out = FEW_ROWS_VALIDATION if n_rows < FEW_ROWS else 0.1
     return HistGradientBoostingClassifier(
@@ -121,6 +128,7 @@ def boosted_trees(n_rows: int) -> HistGradientBoostingClassifier:
         max_iter=MAX_TREES,
         early_stopping=True,
         validation_fraction=held_out,
+        categorical_features=categories,
     )
 
 
@@ -129,46 +137,67 @@ def constant_critic(noise_ratio: float) -> ClassifierCritic:
     return ClassifierCritic((), float(np.log(noise_ratio)))
 
 
+def complete_tables(
+    critic: ClassifierCritic, noise: Any, X: np.ndarray, n: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return n tables with the holes of X filled, by draws from the noise times the ratio."""
+    options: dict[str, Any] = {"candidates": HOLE_CANDIDATES, "attempts": 1}
+    holed = np.isnan(X).any(axis=1)
+    rows, ess = conditional_resampling(critic.log_ratio, noise, X[holed], n, rng, **options)
+    if (ess == 0).any():
+        raise ValueError(
+            f"Row {int(np.flatnonzero(holed)[np.argmin(ess)])} of X holds values at which the "
+            "noise has no density, so its holes cannot be filled. Choose noise that covers the "
+            "data."
+        )
+    tables = np.repeat(X[None], n, axis=0)
+    tables[:, holed] = rows.transpose(1, 0, 2)
+    return list(tables)
+
+
 def fit_classifier_critic(
-    X: np.ndarray,
+    tables: list[np.ndarray],
     weight: np.ndarray | None,
     noise: Noise,
     classifier: Any,
     *,
     noise_ratio: float,
-    n_critics: int,
     rng: np.random.Generator,
     step: Step,
     n_jobs: int | None = None,
+    categories: np.ndarray | None = None,
 ) -> ClassifierCritic:
-    """Fit classifiers to data against independent draws of noise (eq. nce-objective).
+    """Fit a classifier to each table against independent draws of noise (eq. nce-objective).
 
-    `classifier` is cloned; None stands for boosted trees, cut back to their best iteration.
-    Weights count by their proportions. Boosted trees see repeated rows once, with their number as
-    weight.
+    The tables are the same, but for what holes were filled with. `classifier` is cloned; None
+    stands for boosted trees, cut back to their best iteration. Weights count by their proportions.
+    Boosted trees see repeated rows once, with their number as weight.
 
     Raises
     ------
     ValueError
         Rows outside the support of the noise; weights that the classifier cannot take.
     """
+    X = tables[0]
     check_rows_inside(noise.log_density(X))
     n_rows, n_noise = len(X), max(2, round(noise_ratio * len(X)))
     if weight is not None:
         weight = weight / weight.mean()
-    elif classifier is None and not noise.discrete:
+    elif classifier is None and not noise.discrete and X is tables[-1]:
         X, weight = _collapse(X)
+        tables = [X] * len(tables)
     y = np.repeat([1, 0], [len(X), n_noise])
     options = {} if weight is None else {"sample_weight": np.append(weight, np.ones(n_noise))}
     unfitted = [
-        boosted_trees(n_rows) if classifier is None else clone(classifier) for _ in range(n_critics)
+        boosted_trees(n_rows, categories) if classifier is None else clone(classifier)
+        for _ in tables
     ]
 
     def work() -> Iterator[tuple[Any, np.ndarray]]:
-        for member in unfitted:
+        for member, rows in zip(unfitted, tables):
             _check_weights(member, options)
             _seed(member, rng)
-            yield member, np.vstack([X, noise.sample(n_noise, rng)])
+            yield member, np.vstack([rows, noise.sample(n_noise, rng)])
 
     def fit(task: tuple[Any, np.ndarray]) -> Any:
         member, rows = task

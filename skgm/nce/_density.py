@@ -6,16 +6,19 @@ classifiers (`_classifiers`) or a model with parameters (`_parametric`).
 
 import numbers
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from skgm._numerics.distributions import BernoulliNoise
+from skgm._numerics.distributions import BernoulliNoise, Noise
 from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
 from skgm._sklearn import (
     Interval,
     StrOptions,
+    check_sample_weight,
     epoch_begins,
     epoch_ends,
     fit_task,
@@ -24,19 +27,32 @@ from skgm._sklearn import (
 )
 from skgm.base import DensityTags, transactional
 from skgm.nce._classifiers import (
+    HOLE_ROUNDS,
     MIN_ROWS,
     ClassifierCritic,
+    complete_tables,
     constant_critic,
     fit_classifier_critic,
     is_classifier_like,
 )
 from skgm.nce._inference import ParametricInference
-from skgm.nce._noise import NOISE_NAMES, has_mass, make_noise
+from skgm.nce._noise import (
+    NOISE_NAMES,
+    check_takes_holes,
+    density_named,
+    fit_estimator_noise,
+    has_mass,
+    make_noise,
+    reads_kinds,
+    scores_holes,
+)
 from skgm.nce._own_model import own_model
 from skgm.nce._parametric import ParametricCritic, fit_parametric_critic
-from skgm.nce._preparation import Prepared, prepare_rows
-from skgm.nce._ratio_density import OLD_SAMPLERS, RatioDensity, chosen_sampler
+from skgm.nce._preparation import Prepared, needs_chain, prepare_rows
+from skgm.nce._ratio_density import OLD_SAMPLERS, RatioDensity, chosen_sampler, held_out_scores
 from skgm.nce._statistics import Form, is_linear_critic, make_statistics
+from skgm.tables._columns import base_measures
+from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_support, column_names
 
 __all__ = ["NCEDensity"]
@@ -62,6 +78,10 @@ class NCEDensity(ParametricInference, RatioDensity):
     parametric family has. It is not for tables of a few dozen rows, where only the mixture
     remains, nor for rounded or repeated rows, unless they are spread out (`lattice="dequantize"`).
 
+    Frames may hold categories, whole numbers, booleans, dates and numbers with point masses
+    (zeros, codes, limits). The noise is then the Gaussians for the smooth numbers, and for all
+    other columns a chain of classifiers after them, as in :class:`~skgm.DensityChain`.
+
     Parameters
     ----------
     critic : str, classifier, transformer or callable, default="auto"
@@ -74,7 +94,10 @@ class NCEDensity(ParametricInference, RatioDensity):
         (random Fourier features) and a transformer are statistics of a tilt of the noise.
     noise : str, density estimator or distribution, default="auto"
         "auto": the mixture of Gaussians of the best BIC with up to 32 components, a Gaussian with
-        shrunk covariance and a wide one for the tails, weighted by held-out likelihood. For
+        shrunk covariance and a wide one for the tails, weighted by held-out likelihood; then a
+        chain for columns that are no smooth numbers. "chain" and "ddpm" are a
+        :class:`~skgm.DensityChain` and a :class:`~skgm.DDPM`. Of a list of noises the one whose
+        density has the highest score of a fifth of the rows, held out, is taken. For
         parametric critics "auto" is "gmm", that mixture with a wide component of weight 1%
         ("gaussian" for critic="quadratic"); for tables of zeros and ones it is "bernoulli",
         independent coins. Other names are "gaussian", "student_t" (five degrees of freedom),
@@ -122,6 +145,16 @@ class NCEDensity(ParametricInference, RatioDensity):
     lattice : {"warn", "dequantize", "ignore"}, default="warn"
         What to do about rounded and repeated values: warn, or add uniform noise of one step of
         each rounded column to the training rows.
+    missing : {"raise", "draws", "value"}, default="raise"
+        NaN in X. "draws": values are missing at random. The noise is fitted to the observed
+        entries, each critic learns from rows completed by the noise, and twice more from rows
+        completed by noise and critics. "value": a hole is a value like others, to be reproduced.
+    categorical_features, integer_features : "from_dtype", None or list, default="from_dtype"
+        Columns of categories and of whole numbers: a mask, numbers or names. "from_dtype" goes
+        by the dtypes of a data frame. Only where noise and critic are for such tables.
+    handle_unknown : {"error", "ignore"}, default="error"
+        Of categories without training rows, of noise="auto": refuse them, or give all new ones of
+        a column together the probability 1 / (n + 1) after n rows.
     random_state : None, int, RandomState or Generator, default=None
         Of noise, mixtures, classifiers and normalizer.
     n_jobs : int, default=None
@@ -158,6 +191,11 @@ class NCEDensity(ParametricInference, RatioDensity):
     separation_ : float
         Sum of h (1 - h) over data and noise relative to that of noise like the data: 1 where
         nothing can be told apart, near 0 where the noise is too far to learn from.
+    atoms_ : dict
+        For each column of real numbers with point masses, the values and their probabilities under
+        the noise.
+    noise_scores_ : list of float
+        Of a list of noises: mean log-density of rows held out, in their order.
     lattice_report_ : object or None
         Shares of unique values (`unique_share`), steps of rounded columns (`step`) and share of
         repeated rows (`duplicate_share`); None for zeros and ones.
@@ -165,8 +203,11 @@ class NCEDensity(ParametricInference, RatioDensity):
         Number of columns seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where `fit` saw a data frame with text names.
+    base_measure_ : dict
+        For each column "counting", "Lebesgue" or both: that of the noise.
     log_density_kind_ : str
-        "estimate": the normalizer is known to `log_normalizer_se_`.
+        "estimate": the normalizer is known to `log_normalizer_se_`. "lower_bound" where the
+        density of the noise is one.
 
     Raises
     ------
@@ -196,6 +237,10 @@ class NCEDensity(ParametricInference, RatioDensity):
     size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
     that are equal up to scale or determine one another linearly.
 
+    Rows with holes are scored, with missing="draws", by the density of what they hold: that of the
+    noise times the mean ratio over 200 completions by the noise. `score_error` tells the error
+    of that. The noise of several kinds of columns is a particle filter there.
+
     The average of log-odds is a geometric mean, so that Z is below one; this is no fault.
     `score_error` returns the error of a score from both sources. Noise close to the data is best.
 
@@ -221,6 +266,9 @@ class NCEDensity(ParametricInference, RatioDensity):
     True
     """
 
+    _reader: TableReader | None = None
+    _hole_values: Any = None
+
     _parameter_constraints = {
         "critic": [object],
         "noise": [object],
@@ -241,6 +289,10 @@ class NCEDensity(ParametricInference, RatioDensity):
         "sampler": [StrOptions({"resampling", "rejection", "langevin"})],
         "sampling": [StrOptions({"deprecated", *OLD_SAMPLERS})],
         "lattice": [StrOptions({"warn", "dequantize", "ignore"})],
+        "missing": [StrOptions({"raise", "draws", "value"})],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
         "random_state": RANDOM_STATE,
         "n_jobs": N_JOBS,
     }
@@ -264,6 +316,10 @@ class NCEDensity(ParametricInference, RatioDensity):
         sampler: str = "resampling",
         sampling: str = "deprecated",
         lattice: str = "warn",
+        missing: str = "raise",
+        categorical_features: Any = "from_dtype",
+        integer_features: Any = "from_dtype",
+        handle_unknown: str = "error",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -283,16 +339,34 @@ class NCEDensity(ParametricInference, RatioDensity):
         self.sampler = sampler
         self.sampling = sampling
         self.lattice = lattice
+        self.missing = missing
+        self.categorical_features = categorical_features
+        self.integer_features = integer_features
+        self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.n_jobs = n_jobs
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises that decide which density checks apply."""
         fitted = getattr(self, "noise_", None)
+        if self._reader is not None or (fitted is None and self._takes_kinds()):
+            return DensityTags(mixed_columns=True, deterministic_fit=False)
         coins = self._noise_is("bernoulli") or isinstance(fitted, BernoulliNoise)
         counts = getattr(fitted, "discrete", False)
         support = "binary" if coins else "counts" if counts else "real"
-        return DensityTags(support=support, deterministic_fit=False)
+        mixed = support == "real" and self._takes_kinds()
+        return DensityTags(support=support, mixed_columns=mixed, deterministic_fit=False)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn whether holes are allowed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "raise"
+        return tags
+
+    def _takes_kinds(self) -> bool:
+        """Return whether critic and noise are for tables of several kinds of columns."""
+        noises = self.noise if isinstance(self.noise, list) else [self.noise]
+        return not self._has_parameters() and all(reads_kinds(noise) for noise in noises)
 
     def _noise_is(self, name: str) -> bool:
         return isinstance(self.noise, str) and self.noise == name
@@ -311,8 +385,11 @@ class NCEDensity(ParametricInference, RatioDensity):
 
     def _check_choices(self) -> None:
         """Raise an error for a critic or a noise that is neither a known name nor usable."""
-        if isinstance(self.noise, str) and self.noise not in NOISE_NAMES:
-            raise ValueError(f"noise must be one of {list(NOISE_NAMES)}; got {self.noise!r}.")
+        for noise in self.noise if isinstance(self.noise, list) else [self.noise]:
+            if isinstance(noise, str) and noise not in NOISE_NAMES:
+                raise ValueError(f"noise must be one of {list(NOISE_NAMES)}; got {noise!r}.")
+        if self.missing != "raise":
+            check_takes_holes(self)
         if self._critic_is("auto"):
             return
         if self.log_phi is not None:
@@ -331,7 +408,7 @@ class NCEDensity(ParametricInference, RatioDensity):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or data frame of shape (n_samples, n_features)
             Training rows, at least two.
         y : Ignored
             Present for API consistency.
@@ -347,39 +424,114 @@ class NCEDensity(ParametricInference, RatioDensity):
         chosen_sampler(self.sampler, self.sampling)  # warns of the old name
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
             rng = as_generator(self.random_state)
-            rows = self._begin(X, sample_weight, rng)
+            noise = self._chosen_noise(X, sample_weight, rng)
+            rows = self._begin(X, sample_weight, noise, rng)
             with limit_threads(1 if len(rows.X) < FEW_ROWS else None):
-                return self._learn(rows, context, rng)
+                return self._learn(
+                    rows, self._fit_noise(noise, rows, X, sample_weight, rng), context, rng
+                )
 
-    def _learn(self, rows: Prepared, context: Any, rng: np.random.Generator) -> "NCEDensity":
-        parametric = self._has_parameters()
-        noise = "gaussian" if self._is_gaussian() and self._noise_is("auto") else self.noise
-        self.noise_ = make_noise(noise, rows.X, rows.weight, rng, stacked=not parametric)
+    def _learn(
+        self, rows: Prepared, noise: Noise, context: Any, rng: np.random.Generator
+    ) -> "NCEDensity":
+        self.noise_ = noise
         self.lattice_report_ = rows.lattice
-        self.log_density_kind_ = "estimate"
+        bound = getattr(getattr(noise, "estimator", None), "log_density_kind_", "") == "lower_bound"
+        self.log_density_kind_ = "lower_bound" if bound else "estimate"
         self.loss_curve_: list[float] = []
-        if parametric:
+        if self._has_parameters():
             self._critic = self._fit_parameters(rows, context, rng)
             self.critics_: list[Any] = []
             self.n_iter_ = max(1, self._critic.fit.n_iter)
             self.separation_ = self._critic.separation
         else:
-            self._critic = self._fit_classifiers(rows, context, rng)
+            self._critic, completed = self._fit_classifiers(rows, context, rng)
             self.critics_ = list(self._critic.members)
             trees = [getattr(member, "n_iter_", 1) for member in self.critics_]
             self.n_iter_ = int(np.max([1, *map(np.max, trees)]))
             noise_rows = self.noise_.sample(len(rows.X), rng)
-            self.separation_ = self._critic.overlap(rows.X, noise_rows)
+            self.separation_ = self._critic.overlap(completed, noise_rows)
         self._normalize(rng)
         return self
 
-    def _begin(self, X: Any, sample_weight: Any, rng: np.random.Generator) -> Prepared:
+    def _chosen_noise(self, X: Any, sample_weight: Any, rng: np.random.Generator) -> Any:
+        """Return what `noise` says; of a list the one with the best density of rows held out."""
+        self.__dict__.pop("noise_scores_", None)
+        if not isinstance(self.noise, list):
+            gaussian = self._is_gaussian() and self._noise_is("auto")
+            return "gaussian" if gaussian else self.noise
+        self.noise_scores_ = held_out_scores(self, X, sample_weight, rng)
+        return self.noise[int(np.argmax(self.noise_scores_))]
+
+    def _fit_noise(
+        self, noise: Any, rows: Prepared, X: Any, sample_weight: Any, rng: np.random.Generator
+    ) -> Noise:
+        if rows.columns is None:
+            return make_noise(noise, rows.X, rows.weight, rng, stacked=not self._has_parameters())
+        if isinstance(noise, str) and noise == "auto":
+            from skgm.nce._mixed import fit_mixed
+
+            assert rows.in_chain is not None
+            return fit_mixed(rows.X, rows.columns, rows.weight, rows.in_chain, rng)
+        noise = density_named(noise, rng) if isinstance(noise, str) else noise
+        return fit_estimator_noise(noise, X, sample_weight, self._reader)
+
+    def _begin(self, X: Any, sample_weight: Any, noise: Any, rng: np.random.Generator) -> Prepared:
+        self._reader, self._hole_values = None, None
+        if self._takes_kinds():
+            found = self._begin_kinds(X, sample_weight, noise, rng)
+            if found is not None:
+                return found
         table, weight = self._begin_fit(X, sample_weight, min_samples=2)
         names = column_names(self, table.shape[1])
         if self._noise_is("bernoulli"):
             check_support(table, "binary", names, model="noise='bernoulli'")
-        discrete = has_mass(self.noise, table)
+        discrete = has_mass(noise, table)
         return prepare_rows(table, weight, names, lattice=self.lattice, discrete=discrete, rng=rng)
+
+    def _begin_kinds(
+        self, X: Any, sample_weight: Any, noise: Any, rng: np.random.Generator
+    ) -> Prepared | None:
+        """Return the rows of a table of several kinds of columns, or with holes; else None."""
+        reader, coded = TableReader.learn(self, X, min_samples=2, holes=self.missing != "raise")
+        coded, own_noise = coded.astype(np.float64), isinstance(noise, str) and noise == "auto"
+        plain = not np.isnan(coded).any() and (own_noise or reader.is_real)
+        if plain and not (own_noise and needs_chain(reader, coded, self.lattice)):
+            return None
+        from skgm.nce._mixed import HoleValues, prepare_table
+
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, coded)
+        self._reader = reader
+        self._frame_schema, self._sample_dtype = reader.schema, reader.dtype
+        if self.missing == "value":
+            self._hole_values = HoleValues.of(coded, reader.columns)
+            coded = self._hole_values.filled(coded, reader.columns)
+            reader = replace(reader, columns=self._hole_values.describe(reader.columns))
+        options: dict[str, Any] = {"lattice": self.lattice, "own_noise": own_noise, "rng": rng}
+        return prepare_table(reader, coded, weight, **options)
+
+    @property
+    def atoms_(self) -> dict[Any, dict[float, float]]:
+        """Point masses of real columns under the noise, by the name of the column."""
+        check_is_fitted(self)
+        labels, found = self._column_labels_in_order(), getattr(self.noise_, "atoms", {})
+        real = None if self._reader is None else self._reader.which("real")
+        return {labels[j]: atoms for j, atoms in found.items() if real is not None and real[j]}
+
+    def _base_measures(self) -> list[str]:
+        inner: Any = getattr(self.noise_, "estimator", None)
+        if hasattr(inner, "base_measure_"):
+            return list(inner.base_measure_.values())
+        if self._reader is None:
+            return super()._base_measures()
+        codes = {} if self._hole_values is None else self._hole_values.codes
+        atoms = getattr(self.noise_, "atoms", {})
+        columns = self._reader.columns
+        held = {
+            columns[j]["name"]: ["missing" if x == codes.get(j) else x for x in values]
+            for j, values in atoms.items()
+        }
+        return base_measures(columns, held)
 
     def _fit_parameters(
         self, rows: Prepared, context: Any, rng: np.random.Generator
@@ -413,22 +565,81 @@ class NCEDensity(ParametricInference, RatioDensity):
 
     def _fit_classifiers(
         self, rows: Prepared, context: Any, rng: np.random.Generator
-    ) -> ClassifierCritic:
+    ) -> tuple[ClassifierCritic, np.ndarray]:
+        """Return the critic, and the rows, completed if they have holes."""
         automatic = isinstance(self.critic, str)
+        holed = np.isnan(rows.X).any()
+        tables = [rows.X] * self.n_critics
+        critic = constant_critic(self.noise_ratio)
+        if holed:
+            tables = complete_tables(critic, self.noise_, rows.X, self.n_critics, rng)
         if automatic and len(rows.X) < MIN_ROWS:
-            return constant_critic(self.noise_ratio)
+            return critic, tables[0]
 
         def step(name: str, member: Any | None) -> AbstractContextManager[None]:
             return step_task(context, self, name=name, step=member, X=rows.X)
 
-        return fit_classifier_critic(
-            rows.X,
-            rows.weight,
-            self.noise_,
-            None if automatic else self.critic,
-            noise_ratio=self.noise_ratio,
-            n_critics=self.n_critics,
-            rng=rng,
-            step=step,
-            n_jobs=self.n_jobs,
-        )
+        for again in range(HOLE_ROUNDS if holed else 1):
+            if again:
+                tables = complete_tables(critic, self.noise_, rows.X, self.n_critics, rng)
+            critic = fit_classifier_critic(
+                tables,
+                rows.weight,
+                self.noise_,
+                None if automatic else self.critic,
+                noise_ratio=self.noise_ratio,
+                rng=rng,
+                step=step,
+                n_jobs=self.n_jobs,
+                categories=rows.categories,
+            )
+        return critic, tables[0]
+
+    # Tables of several kinds of columns, or with holes: coded rows inside, tables outside.
+
+    def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
+        check_is_fitted(self)
+        if self._reader is None:
+            return super()._begin_scoring(X, **options)
+        holes, unknown = self.missing != "raise", self.handle_unknown
+        if self._hole_values is None and not scores_holes(self.noise_):
+            holes = False
+        coded = self._reader.code(self, X, holes=holes, unknown=unknown).astype(np.float64)
+        if self._hole_values is not None:
+            coded = self._hole_values.filled(coded, self._reader.columns)
+        return coded
+
+    def _impossible(self, X: np.ndarray) -> np.ndarray:
+        if self._reader is None:
+            return np.zeros(len(X), dtype=bool)
+        return self._reader.impossible(X)
+
+    def _begin_conditioning(self, given: Any) -> np.ndarray:
+        if self._reader is None:
+            return super()._begin_conditioning(given)
+        coded = self._reader.code(self, given, holes=True, fractions=False)
+        return np.array(coded, dtype=np.float64)
+
+    def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        rows = super()._draw(n_samples, rng)
+        if self._hole_values is not None:
+            rows[self._hole_values.are(rows)] = np.nan
+        return rows
+
+    def _source_given(self) -> tuple[Any, Noise]:
+        log_ratio, source = super()._source_given()
+        if self._hole_values is None:
+            return log_ratio, source
+        are = self._hole_values.are  # a completed row has no holes left
+
+        def ratio(X: np.ndarray) -> np.ndarray:
+            return np.where(are(X).any(axis=1), -np.inf, log_ratio(X))
+
+        return ratio, source
+
+    def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
+        if self._reader is None:
+            return super()._to_container(rows, schema)
+        held = rows if self._hole_values is None else np.nan_to_num(rows, posinf=np.inf)
+        super()._to_container(held, None)  # refuses what is not finite
+        return self._reader.written(rows, schema, self._sample_dtype)

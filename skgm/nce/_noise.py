@@ -13,6 +13,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.mixture import GaussianMixture
+from sklearn.utils import get_tags
 
 from skgm._numerics.distributions import (
     BernoulliNoise,
@@ -24,6 +25,8 @@ from skgm._numerics.distributions import (
     fresh_completions,
     open_uniform,
 )
+from skgm.tables._columns import code_table
+from skgm.tables._reader import TableReader
 from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = [
@@ -33,8 +36,10 @@ __all__ = [
     "ScipyNoise",
     "best_mixture",
     "can_condition",
+    "check_takes_holes",
     "cholesky_factors",
     "counts_or_coins",
+    "density_named",
     "fit_bernoulli",
     "fit_estimator_noise",
     "fit_gaussian",
@@ -51,17 +56,69 @@ __all__ = [
     "make_noise",
     "moments",
     "nearly_cholesky",
+    "reads_kinds",
     "scipy_noise",
+    "scores_holes",
     "stacking_weights",
     "weighted_rows",
 ]
 
-NOISE_NAMES = ("auto", "gaussian", "gmm", "student_t", "uniform", "marginals", "bernoulli")
+NOISE_NAMES = (
+    *("auto", "gaussian", "gmm", "student_t", "uniform", "marginals", "bernoulli"),
+    *("chain", "ddpm"),
+)
 
 
 def is_binary(X: np.ndarray) -> bool:
     """Tell whether a table holds zeros and ones alone."""
     return bool(((X == 0) | (X == 1)).all())
+
+
+def density_named(name: str, rng: np.random.Generator) -> Any:
+    """Return the unfitted density that "chain" or "ddpm" stands for."""
+    seed = int(rng.integers(2**31))
+    if name == "ddpm":
+        from skgm.diffusion import DDPM
+
+        return DDPM(random_state=seed)
+    from skgm.chain import DensityChain
+
+    return DensityChain(random_state=seed)
+
+
+def reads_kinds(noise: Any) -> bool:
+    """Tell whether noise is for tables of several kinds of columns: a name, or a density."""
+    if isinstance(noise, str):
+        return noise in ("auto", "chain", "ddpm")
+    tags = getattr(noise, "__density_tags__", None)
+    return is_density(noise) and tags is not None and tags().mixed_columns
+
+
+def check_takes_holes(density: Any) -> None:
+    """Raise a ValueError where a critic or noise of an NCEDensity cannot learn from holes."""
+    noises = density.noise if isinstance(density.noise, list) else [density.noise]
+    for noise in noises:
+        by_value = density.missing == "value"
+        own = isinstance(noise, str) and noise in ("auto",) + ("chain",) * (not by_value)
+        other = not isinstance(noise, str) and not by_value and _takes_holes(noise)
+        if not (own or other) or density._has_parameters():
+            raise ValueError(
+                f"missing={density.missing!r} needs a critic that is a classifier, and noise that "
+                "learns from holes: 'auto'"
+                + ("" if by_value else ", 'chain', or a density like GaussianMixtureDensity")
+                + f"; got critic={density.critic!r} and noise={noise!r}."
+            )
+
+
+def _takes_holes(noise: Any) -> bool:
+    return is_density(noise) and get_tags(_thawed(noise)).input_tags.allow_nan
+
+
+def scores_holes(noise: Any) -> bool:
+    """Tell whether fitted noise has the density of a part of a row, and draws the rest."""
+    if isinstance(noise, EstimatorNoise):
+        return _takes_holes(noise.estimator) and can_condition(noise)
+    return hasattr(noise, "complete") or isinstance(noise, GaussianMixtureNoise)
 
 
 def is_density(noise: Any) -> bool:
@@ -93,15 +150,17 @@ def make_noise(
     noise : str or object
         "auto": coins for zeros and ones, else Gaussians stacked by held-out likelihood, or "gmm",
         the Gaussian mixture of the best BIC with a wide one of weight 1%;
-        "gaussian", "student_t", "uniform", "marginals" (a mixture per column), "bernoulli"; a
-        density estimator, which is cloned and fitted; a frozen distribution of scipy's; or an
-        object with `sample(n, rng)` and `log_density(X)`, used as it is.
+        "gaussian", "student_t", "uniform", "marginals" (a mixture per column), "bernoulli",
+        "chain", "ddpm"; a density estimator, which is cloned and fitted; a frozen distribution of
+        scipy's; or an object with `sample(n, rng)` and `log_density(X)`, used as it is.
     stacked : bool, default=True
         Which of the two "auto" is. Stacked ones are the better density; the tails of "gmm" are the
         better noise for parametric critics, whose density does not depend on it.
     """
     if isinstance(noise, str) and noise == "auto" and stacked and not is_binary(X):
         return fit_stacked(X, weight, rng)
+    if isinstance(noise, str) and noise in ("chain", "ddpm"):
+        noise = density_named(noise, rng)
     if isinstance(noise, str):
         return _named_noise(noise, X, weight, rng)
     if is_scipy(noise):
@@ -404,10 +463,14 @@ def _parts(Z: np.ndarray, mixture: GaussianMixture) -> tuple[GaussianMixtureNois
 
 @dataclass(frozen=True)
 class EstimatorNoise:
-    """A fitted density estimator with `sample` and `score_samples`."""
+    """A fitted density estimator with `sample` and `score_samples`.
+
+    With a `reader`, of tables that hold other things than real numbers: rows are coded ones then.
+    """
 
     estimator: Any
     discrete: bool = False
+    reader: TableReader | None = None
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, d) draws in random order, from a seed of `rng`'s."""
@@ -422,18 +485,25 @@ class EstimatorNoise:
             inner.random_state = np.random.RandomState(seed)
             drawn = inner.sample(n)
         rows = drawn[0] if isinstance(drawn, tuple) else drawn  # GaussianMixture adds labels
-        rows = np.asarray(rows, dtype=np.float64).reshape(n, -1)
-        return rows[rng.permutation(n)]  # GaussianMixture groups rows by component
+        return self._coded(rows, n)[rng.permutation(n)]  # GaussianMixture groups by component
 
     def log_density(self, X: np.ndarray) -> np.ndarray:
-        """Return the log-density of each row, (n,)."""
-        return np.asarray(self.estimator.score_samples(X), dtype=np.float64)
+        """Return the log-density of each row, of its observed part where it has holes, (n,)."""
+        return np.asarray(self.estimator.score_samples(self._written(X)), dtype=np.float64)
 
     def sample_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return draws of what is NaN given the rest of each row, (m, n, d)."""
-        seed = int(rng.integers(2**31))
-        rows = _thawed(self.estimator).sample(n, random_state=seed, given=given)
-        return np.asarray(rows, dtype=np.float64).reshape(len(given), n, -1)
+        seed, m = int(rng.integers(2**31)), len(given)
+        rows = _thawed(self.estimator).sample(n, random_state=seed, given=self._written(given))
+        return self._coded(rows, m * n).reshape(m, n, -1)
+
+    def _written(self, rows: np.ndarray) -> Any:
+        return rows if self.reader is None else self.reader.restored(rows)
+
+    def _coded(self, rows: Any, n: int) -> np.ndarray:
+        if self.reader is None or self.reader.is_real:
+            return np.asarray(rows, dtype=np.float64).reshape(n, -1)
+        return code_table(rows, self.reader.columns)
 
 
 def _thawed(estimator: Any) -> Any:
@@ -446,16 +516,20 @@ def can_condition(noise: Any) -> bool:
     """Tell whether a noise, fitted or as named in the constructor, draws conditionally."""
     if isinstance(noise, (str, type)):
         return True
+    if isinstance(noise, list):
+        return all(map(can_condition, noise))
     if isinstance(noise, EstimatorNoise):
         noise = noise.estimator
     if is_density(noise):
         return hasattr(_thawed(noise), "impute")
     if is_scipy(noise):
         return hasattr(noise, "ppf")
-    return hasattr(noise, "sample_given")
+    return hasattr(noise, "sample_given") or hasattr(noise, "complete")
 
 
-def fit_estimator_noise(estimator: Any, X: np.ndarray, weight: np.ndarray | None) -> EstimatorNoise:
+def fit_estimator_noise(
+    estimator: Any, X: Any, weight: np.ndarray | None, reader: TableReader | None = None
+) -> EstimatorNoise:
     """Clone and fit a density estimator; one in a FrozenEstimator stays as it is."""
     fitted = clone(estimator)
     takes_weight = "sample_weight" in inspect.signature(fitted.fit).parameters
@@ -463,7 +537,7 @@ def fit_estimator_noise(estimator: Any, X: np.ndarray, weight: np.ndarray | None
         fitted.fit(X, sample_weight=weight)
     else:
         fitted.fit(X, None)
-    return EstimatorNoise(fitted, counts_or_coins(fitted))
+    return EstimatorNoise(fitted, counts_or_coins(fitted), reader)
 
 
 def counts_or_coins(noise: Any) -> bool:

@@ -1,13 +1,15 @@
 """Prepares training rows: carries out weights, and finds constant columns and rounded values."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
 
 from skgm._numerics.epochs import bounded_repetitions
 from skgm._warnings import warn_user
+from skgm.tables._margins import repeated_values
+from skgm.tables._reader import TableReader
 
 __all__ = [
     "LatticeReport",
@@ -18,6 +20,8 @@ __all__ = [
     "duplicated_columns",
     "inspect_lattice",
     "lattice_step",
+    "needs_chain",
+    "point_masses",
     "prepare_rows",
     "repeat_rows",
     "warn_lattice",
@@ -58,13 +62,17 @@ class LatticeReport:
 
 
 def inspect_lattice(X: np.ndarray) -> LatticeReport:
-    """Report which columns of X, (n, d), are rounded, and how many rows repeat others."""
+    """Report which columns of X, (n, d), are rounded, and how many rows repeat others.
+
+    NaN are holes.
+    """
     n = len(X)
-    unique_share = np.array([len(np.unique(column)) / n for column in X.T])
+    columns = [column[~np.isnan(column)] for column in X.T]
+    unique_share = np.array([len(np.unique(x)) / max(len(x), 1) for x in columns])
     if n < MIN_ROWS:
         return LatticeReport(unique_share, np.zeros(X.shape[1]), 0.0)
     rounded = unique_share <= MAX_UNIQUE
-    step = np.array([lattice_step(x) if yes else 0.0 for x, yes in zip(X.T, rounded)])
+    step = np.array([lattice_step(x) if yes else 0.0 for x, yes in zip(columns, rounded)])
     duplicates = 1 - len(np.unique(X, axis=0)) / n
     return LatticeReport(unique_share, step, duplicates)
 
@@ -118,6 +126,44 @@ def warn_lattice(report: LatticeReport, names: list[str]) -> None:
     )
 
 
+def _warn_of_point_masses(X: np.ndarray, report: LatticeReport, names: list[str]) -> None:
+    spikes = [j for j in np.flatnonzero(report.step == 0) if point_masses(X[:, j])]
+    if spikes:
+        value, count = np.unique(X[:, spikes[0]], return_counts=True)
+        warn_user(
+            f"Column {names[spikes[0]]!r} holds {value[np.argmax(count)]:g} in "
+            f"{count.max() / len(X):.1%} of the rows: a point mass, at which a density can rise "
+            "without limit. A classifier with noise='auto' or 'chain' gives it a probability; "
+            "lattice='ignore' silences this.",
+            UserWarning,
+        )
+
+
+def point_masses(x: np.ndarray) -> bool:
+    """Tell whether one of the numbers of a column stands in too many rows for a density."""
+    x = x[~np.isnan(x)]
+    if len(x) < MIN_ROWS:
+        return False
+    return bool(repeated_values(np.unique(x, return_counts=True)[1].astype(np.float64)).any())
+
+
+def needs_chain(reader: TableReader, coded: np.ndarray, lattice: str) -> bool:
+    """Tell whether a table without holes has columns that are no smooth numbers.
+
+    Zeros and ones alone are coins, which have noise of their own. Rounded numbers alone are left
+    to `lattice`; spread out, they have no point masses.
+    """
+    if not reader.is_real:
+        bits = [
+            about["kind"] == "integer" or about.get("values") == [False, True]
+            for about in reader.columns
+        ]
+        return not (all(bits) and ((coded == 0) | (coded == 1)).all())
+    return any(
+        point_masses(x) and not (lattice == "dequantize" and lattice_step(x) > 0) for x in coded.T
+    )
+
+
 def duplicated_columns(X: np.ndarray) -> tuple[int, int] | None:
     """Return a pair of columns that are equal up to scale and shift, or None."""
     Z = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -152,11 +198,23 @@ class Prepared(NamedTuple):
         Positive; None where all are one.
     lattice : LatticeReport or None
         None for tables of zeros and ones.
+    columns : list of dict or None
+        Descriptions of the columns of a coded table of several kinds; None for numbers alone.
+    in_chain : ndarray of shape (d,) or None
+        Which of these columns are no smooth numbers.
     """
 
     X: np.ndarray
     weight: np.ndarray | None
     lattice: LatticeReport | None
+    columns: list[dict[str, Any]] | None = None
+    in_chain: np.ndarray | None = None
+
+    @property
+    def categories(self) -> np.ndarray | None:
+        """Which columns are categories, (d,); None where none is."""
+        found = np.array([about["kind"] == "category" for about in self.columns or ()], dtype=bool)
+        return found if found.any() else None
 
 
 def prepare_rows(
@@ -182,6 +240,7 @@ def prepare_rows(
     report = inspect_lattice(X)
     if lattice == "warn":
         warn_lattice(report, names)
+        _warn_of_point_masses(X, report, names)
     elif lattice == "dequantize":
         X = dequantize(X, report, rng)
     _warn_of_singular_columns(X, names)

@@ -1,11 +1,13 @@
 """A density known as noise times a ratio: its normalizer, scores and draws."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
@@ -15,21 +17,24 @@ from skgm._numerics.importance import (
     conditional_resampling,
     estimate,
     importance_resampling,
+    marginal_density,
     rejection_sampling,
     sample_limit,
 )
 from skgm._numerics.langevin import langevin
-from skgm._sklearn import check_sample_weight
+from skgm._sklearn import check_sample_weight, take_rows
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, in_blocks
 from skgm.nce._noise import can_condition
 from skgm.nce._parametric import ParametricCritic
+from skgm.tables._columns import table_shape
 
 __all__ = [
     "OLD_SAMPLERS",
     "RatioDensity",
     "ScoreError",
     "chosen_sampler",
+    "held_out_scores",
     "smooth",
     "warn_normalizer",
 ]
@@ -51,6 +56,8 @@ class ScoreError:
     normalizer_se : float
         Standard error of log Z, common to all rows: it cancels in differences between tables
         under one model, and not between models.
+    completion_se : float
+        Standard error from the completions of rows with holes.
 
     Examples
     --------
@@ -62,15 +69,20 @@ class ScoreError:
     mean: float
     sampling_se: float
     normalizer_se: float
+    completion_se: float = 0.0
 
     @property
     def se(self) -> float:
-        """Standard error of the mean from both sources."""
-        return float(np.hypot(self.sampling_se, self.normalizer_se))
+        """Standard error of the mean from all sources."""
+        return float(np.linalg.norm([self.sampling_se, self.normalizer_se, self.completion_se]))
 
     @classmethod
     def from_rows(
-        cls, log_density: np.ndarray, weight: np.ndarray | None, normalizer_se: float
+        cls,
+        log_density: np.ndarray,
+        weight: np.ndarray | None,
+        normalizer_se: float,
+        errors: np.ndarray | None = None,
     ) -> "ScoreError":
         """Summarize the log-densities of rows.
 
@@ -82,6 +94,8 @@ class ScoreError:
             Weights of the rows in the mean.
         normalizer_se : float
             Standard error of log Z.
+        errors : ndarray of shape (n,), default=None
+            Standard errors of the log-densities of the rows, independent of one another.
 
         Returns
         -------
@@ -90,15 +104,19 @@ class ScoreError:
         share = np.full(len(log_density), 1.0) if weight is None else weight
         counted = share > 0  # 0 * -inf would be NaN
         values, share = log_density[counted], share[counted]
+        own = 0.0
+        if errors is not None:
+            own = float(np.sqrt(((share * errors[counted]) ** 2).sum()) / share.sum())
         mean = float(np.average(values, weights=share))
         if not np.isfinite(mean):
-            return cls(mean, np.inf, normalizer_se)
+            return cls(mean, np.inf, normalizer_se, own)
         n = share.sum()
         variance = np.average((values - mean) ** 2, weights=share) * n / max(n - 1, 1e-300)
         sampling = float(np.sqrt(variance / n)) if n > 1 else np.inf
-        return cls(mean, sampling, normalizer_se)
+        return cls(mean, sampling, normalizer_se, own)
 
 
+_COMPLETIONS = 200  # of each row with holes that is scored
 _FEW_EFFECTIVE = 10.0  # candidates that a completion is picked from
 
 OLD_SAMPLERS = {"sir": "resampling", "rejection": "rejection", "mala": "langevin"}
@@ -175,6 +193,11 @@ class RatioDensity(DensityEstimator):
             In nats.
         """
         X = self._begin_scoring(X).astype(np.float64)
+        if np.isnan(X).any():
+            raise ValueError(
+                f"Row {int(np.argmax(np.isnan(X).any(axis=1)))} of X has holes, so there is no "
+                "ratio of densities. Use score_samples."
+            )
         return self._log_ratio(X)
 
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
@@ -194,16 +217,31 @@ class RatioDensity(DensityEstimator):
         log_density : ndarray of shape (n_samples,)
             In nats, float64; -inf where the noise has no density.
         """
-        X = self._begin_scoring(X).astype(np.float64)
+        return self._score(self._begin_scoring(X).astype(np.float64))[0]
+
+    def _score(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log-densities of rows, (n,), and their standard errors but for that of log Z."""
+        errors = np.zeros(len(X))
         with np.errstate(over="ignore", invalid="ignore"):
             if isinstance(self._critic, ParametricCritic):
                 values = self._critic.log_density(X) - self._log_z
-                return np.where(np.isfinite(values), values, -np.inf)
-            values = self.noise_.log_density(X)
+                return np.where(np.isfinite(values), values, -np.inf), errors
+            values, fair = np.full(len(X), -np.inf), ~self._impossible(X)
+            holed = np.isnan(X).any(axis=1)
+            whole = fair & ~holed
+            if whole.any():
+                values[whole] = self.noise_.log_density(X[whole])
         inside = values > -np.inf
         if inside.any():
             values[inside] += self._log_ratio(X[inside])
-        return values
+        if (fair & holed).any():
+            found = marginal_density(self._log_ratio, self.noise_, X[fair & holed], _COMPLETIONS)
+            values[fair & holed], errors[fair & holed] = found
+        return values, errors
+
+    def _impossible(self, X: np.ndarray) -> np.ndarray:
+        """Return which rows have a fraction where the table has whole numbers, (n,)."""
+        return np.zeros(len(X), dtype=bool)
 
     @available_if(smooth)
     def score_function(self, X: Any) -> np.ndarray:
@@ -235,11 +273,11 @@ class RatioDensity(DensityEstimator):
         Returns
         -------
         error : ScoreError
-            Frozen, with `mean`, `sampling_se`, `normalizer_se` and `se`.
+            Frozen, with `mean`, `sampling_se`, `normalizer_se`, `completion_se` and `se`.
         """
-        values = self.score_samples(X)
+        values, errors = self._score(self._begin_scoring(X).astype(np.float64))
         weight = None if sample_weight is None else check_sample_weight(sample_weight, values)
-        return ScoreError.from_rows(values, weight, self.log_normalizer_se_)
+        return ScoreError.from_rows(values, weight, self.log_normalizer_se_, errors)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         log_ratio, source = self._source()
@@ -250,14 +288,18 @@ class RatioDensity(DensityEstimator):
         drawn = importance_resampling(log_ratio, source, n_samples, ess, rng)
         return self._move(drawn, rng) if sampler == "langevin" else drawn
 
+    def _source_given(self) -> tuple[Callable[[np.ndarray], np.ndarray], Noise]:
+        """Return what completions of rows start from, with log p less its log-density."""
+        return self._source()
+
     def _can_condition(self) -> bool:
         source = self._source()[1] if hasattr(self, "_critic") else self.noise
         if can_condition(source):
             return True
         raise AttributeError(
             "NCEDensity completes rows by conditional draws of its noise, and this noise has none: "
-            f"{source!r}. Choose noise='auto', 'gmm', 'gaussian', 'student_t', or a density with "
-            "impute."
+            f"{type(source).__name__}. Choose noise='auto', 'gmm', 'gaussian', 'student_t', or a "
+            "density with impute."
         )
 
     def _draw_given(
@@ -268,7 +310,7 @@ class RatioDensity(DensityEstimator):
             self._can_condition()
         except AttributeError as error:
             raise ValueError(str(error)) from None
-        log_ratio, source = self._source()
+        log_ratio, source = self._source_given()
         given = given.astype(np.float64)
         rows, ess = conditional_resampling(log_ratio, source, given, n_samples, rng)
         impossible = ess == 0
@@ -303,6 +345,36 @@ class RatioDensity(DensityEstimator):
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:
     return critic.log_density(X) - proposal.log_density(X)
+
+
+def held_out_scores(
+    density: Any, X: Any, sample_weight: Any, rng: np.random.Generator
+) -> list[float]:
+    """Return the mean log-density of a fifth of the rows under each of the noises of a density."""
+    n = table_shape(X)[0]
+    weight = None if sample_weight is None else np.asarray(sample_weight)
+    order = rng.permutation(n)
+    held, kept = np.split(order, [max(1, n // 5)])
+    rows, test = take_rows(X, kept), take_rows(X, held)
+    scores, measures = [], []
+    for noise in density.noise:
+        seed = int(rng.integers(2**31))
+        options = {"noise": noise, "random_state": seed, "handle_unknown": "ignore"}
+        member = clone(density).set_params(**options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fit that is kept warns
+            member.fit(rows, sample_weight=None if weight is None else weight[kept])
+            scores.append(
+                member.score(test, sample_weight=None if weight is None else weight[held])
+            )
+        measures.append(member.base_measure_)
+        if measures[-1] != measures[0]:
+            raise ValueError(
+                f"noise lists {density.noise[0]!r} and {noise!r}, whose densities are of "
+                f"different kinds ({measures[0]} and {measures[-1]}), so they cannot be compared. "
+                "Name point masses by atoms= of these densities, or list one of them."
+            )
+    return scores
 
 
 def warn_normalizer(result: Normalizer, tol: float) -> None:

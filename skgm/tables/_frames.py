@@ -26,6 +26,7 @@ __all__ = [
     "real_schema",
     "restore_column",
     "restore_frame",
+    "with_holes",
 ]
 
 
@@ -196,6 +197,23 @@ def keep_index(frame: Any, given: Any, times: int) -> Any:
     if nw.dependencies.is_pandas_dataframe(frame) and nw.dependencies.is_pandas_dataframe(given):
         frame.index = given.index.repeat(times)
     return frame
+
+
+def with_holes(table: Any, hole: np.ndarray) -> Any:
+    """Return a frame or an array without the values where `hole`, (n, d), is set."""
+    if isinstance(table, np.ndarray):
+        held = table.astype(object) if table.dtype.kind not in "fO" else table.copy()
+        held[hole] = np.nan
+        return held
+    if nw.dependencies.is_pandas_dataframe(table):
+        return table.mask(hole)
+    frame = nw.from_native(table, eager_only=True)
+    backend = frame.implementation
+    columns = []
+    for name, missing in zip(frame.columns, hole.T):
+        known = nw.new_series("known", ~missing, nw.Boolean, backend=backend)
+        columns.append(nw.when(known).then(nw.col(name)).alias(name))
+    return frame.with_columns(*columns).to_native()
 
 
 def _pandas_index(columns: list[Any], levels: list[Any]) -> Any:

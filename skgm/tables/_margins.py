@@ -28,6 +28,7 @@ __all__ = [
     "few_values",
     "learn_margin",
     "nearest",
+    "repeated_values",
     "resolution",
 ]
 
@@ -56,6 +57,15 @@ def resolution(x: np.ndarray) -> float:
 def few_values(value: np.ndarray, n: float) -> bool:
     """Tell whether the distinct values of n rows are so few that new ones are not to be drawn."""
     return len(value) <= max(_FEW_VALUES, n / 40)
+
+
+def repeated_values(count: np.ndarray) -> np.ndarray:
+    """Tell which values, of so many rows each, repeat too often for a density.
+
+    Where all values repeat, repetition is no sign of a point mass.
+    """
+    n = count.sum()
+    return np.asarray(count >= max(_MIN_ATOM * n / len(count), n / 100))
 
 
 def nearest(x: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -163,10 +173,8 @@ class NumberMargin:
         n = float(count.sum())
         step = resolution(value) if step is None else step
         named = np.zeros(len(value), dtype=bool) if atoms is None else np.isin(value, atoms)
-        usual = n / len(value)  # where all values repeat, repetition is no sign of a point mass
-        repeated = count >= max(_MIN_ATOM * usual, n / 100)
-        few = len(value) <= _FEW_VALUES and usual >= _MIN_ATOM
-        is_atom = named | ((repeated | few) & (step == 0))
+        few = len(value) <= _FEW_VALUES and n / len(value) >= _MIN_ATOM
+        is_atom = named | ((repeated_values(count) | few) & (step == 0))
         share, per_cell = 1 / (n + 1), n / n_cells
         # a grid of few values has a bin for each: what lies between them was never recorded
         is_grid = few_values(value, n) and step > 0

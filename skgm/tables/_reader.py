@@ -14,7 +14,13 @@ from skgm.tables._columns import (
     restore_table,
     table_shape,
 )
-from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
+from skgm.tables._frames import (
+    frame_fault,
+    frame_schema,
+    real_schema,
+    restore_frame,
+    with_holes,
+)
 from skgm.tables._validation import check_finite, validate_table
 
 __all__ = ["TableReader", "check_mixed_table"]
@@ -149,9 +155,17 @@ class TableReader:
         return self.written(coded, self.schema, self.dtype)
 
     def written(self, coded: np.ndarray, schema: dict[str, Any] | None, dtype: str) -> Any:
-        """Return coded rows in the frame that `schema` describes, or as an array of this dtype."""
+        """Return coded rows in the frame that `schema` describes, or as an array of this dtype.
+
+        NaN in columns of other kinds than real numbers are missing values.
+        """
         if not self.is_real:
-            return restore_table(coded, self.columns, schema, dtype)
+            hole = np.isnan(coded)
+            if not hole.any():
+                return restore_table(coded, self.columns, schema, dtype)
+            some = np.nan_to_num(np.nanmin(coded, axis=0, initial=np.inf), posinf=0.0)
+            filled = restore_table(np.where(hole, some, coded), self.columns, schema, dtype)
+            return with_holes(filled, hole)
         coded = coded.astype(dtype, copy=False)
         return coded if schema is None else restore_frame(coded, schema)
 

@@ -27,12 +27,11 @@ X = np.random.default_rng(0).normal([0.5, -0.5], 1.0, size=(4000, 2))
 
 def fit(classifier, rows=X, weight=None, noise_ratio=3.0, n_critics=2, seed=0):
     return fit_classifier_critic(
-        rows,
+        [rows] * n_critics,
         weight,
         NOISE,
         classifier,
         noise_ratio=noise_ratio,
-        n_critics=n_critics,
         rng=np.random.default_rng(seed),
         step=lambda name, member: nullcontext(),
     )
