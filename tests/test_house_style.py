@@ -24,8 +24,8 @@ BELOW = {
     "score_matching": {"inference", "nce"},
     "rbm": set(),
     "chain": set(),
-    "mixture": set(),
-    "diffusion": {"chain"},
+    "mixture": {"chain"},
+    "diffusion": {"chain", "mixture"},
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [

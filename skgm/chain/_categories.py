@@ -1,6 +1,7 @@
 """Models the categories of a table given its numbers (and class) by a chain of classifiers.
 
-Another model, such as a diffusion, learns the numbers x, the chain the categories d after them:
+Another model, such as a diffusion, learns the numbers x, the chain the categories d after them
+(and whatever else is not for that model, such as whole numbers):
 
     log p(x, d) = log p(x) + sum_t log P(d_t | x, d_1, ..., d_{t-1}),
 
@@ -8,7 +9,7 @@ which is exact given log p(x). Noise about the points of a code would need an av
 that loses a nat on a dozen fair coins. Columns of numbers with point masses may stand among d too.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,49 @@ import numpy as np
 from skgm._numerics.qmc import row_keys
 from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
-from skgm.tables._margins import CategoryMargin, learn_margin
+from skgm.tables._margins import (
+    CategoryMargin,
+    Margin,
+    learn_margin,
+    margin_of,
+    margin_state,
+)
 
-__all__ = ["CategoryChain"]
+__all__ = ["CategoryChain", "cells_for", "distinct_rows", "with_atoms"]
+
+_CELLS = (8, 64)  # least and most cells of a column of numbers
+_ROWS_PER_CELL = 16
+
+
+def cells_for(n_rows: float) -> int:
+    """Return the number of cells of a column of numbers: a power of two."""
+    wanted = np.log2(max(n_rows / _ROWS_PER_CELL, 1.0))
+    return int(2 ** np.clip(np.rint(wanted), *np.log2(_CELLS)))
+
+
+def distinct_rows(coded: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows of positive weight in lexicographic order, and their weights."""
+    counted = weight > 0
+    keyed = np.where(np.isnan(coded), np.inf, coded)[counted] + 0.0
+    rows, place = np.unique(keyed, axis=0, return_inverse=True)
+    rows[np.isinf(rows)] = np.nan
+    return rows, np.bincount(place.ravel(), weight[counted], minlength=len(rows))
+
+
+def with_atoms(columns: list[dict[str, Any]], atoms: Any) -> list[dict[str, Any]]:
+    """Return descriptions with the atoms that the user names."""
+    names, columns = [about["name"] for about in columns], [dict(about) for about in columns]
+    for key, values in (atoms or {}).items():
+        j = names.index(key) if key in names else key
+        if not isinstance(j, (int, np.integer)) or not 0 <= j < len(names):
+            raise ValueError(f"atoms names a column {key!r}; the columns are {names}.")
+        if columns[j]["kind"] != "real":
+            raise ValueError(
+                f"atoms names column {key!r}, whose values have masses of their own already. Only "
+                "columns of real numbers have atoms."
+            )
+        columns[j]["atoms"] = np.atleast_1d(np.asarray(values, dtype=np.float64)).tolist()
+    return columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +80,7 @@ class CategoryChain:
 
     numbers: np.ndarray
     n_classes: int
-    margins: dict[int, Any]
+    margins: dict[int, Margin]
     chain: OrderedChain
 
     @classmethod
@@ -55,7 +96,7 @@ class CategoryChain:
         places: list[int] | None = None,
         n_cells: int = 1,
     ) -> "CategoryChain":
-        """Fit a factor to each column of categories, from rows with codes of classes or None.
+        """Fit a factor to each column of categories, or of `places`, given classes and the others.
 
         Equal rows become one with a weight, so that repeated rows are weights. `places` are the
         columns in the chain, where these are not the categories: numbers are cut into `n_cells`.
@@ -65,14 +106,9 @@ class CategoryChain:
         numbers = np.setdiff1d(np.arange(len(columns)), places)
         weight = np.ones(len(coded)) if weight is None else weight
         own = np.zeros(len(coded)) if codes is None else codes
-        joint = np.column_stack([own, coded])[weight > 0]
-        keyed = np.where(np.isnan(joint), np.inf, joint)
-        _, first, which = np.unique(keyed, axis=0, return_index=True, return_inverse=True)
-        rows, weight = joint[first], np.bincount(which.ravel(), weight[weight > 0])
+        rows, weight = distinct_rows(np.column_stack([own, coded]), weight)
         own, rows = rows[:, 0].astype(np.intp), rows[:, 1:]
-        margins: dict[int, Any] = {
-            j: learn_margin(rows[:, j], weight, columns[j], n_cells) for j in places
-        }
+        margins = {j: learn_margin(rows[:, j], weight, columns[j], n_cells) for j in places}
         training = Training(None, weight, _positions(rows, own, numbers, weight), seed)
         empty = cls(numbers, n_classes, margins, OrderedChain([], []))
         before = empty._features(rows, own)
@@ -81,14 +117,14 @@ class CategoryChain:
 
     def state(self) -> dict[str, Any]:
         """Return what is kept of it: plain data and scikit-learn's classifiers."""
-        margins = {str(j): asdict(margin) for j, margin in self.margins.items()}
+        margins = {str(j): margin_state(margin) for j, margin in self.margins.items()}
         parts = {"numbers": self.numbers, "n_classes": self.n_classes, "margins": margins}
         return parts | {"chain": self.chain.state()}
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> "CategoryChain":
         """Put it together again."""
-        margins = {int(j): CategoryMargin(**margin) for j, margin in state["margins"].items()}
+        margins = {int(j): margin_of(margin) for j, margin in state["margins"].items()}
         chain = OrderedChain.of_state(state["chain"], margins)
         return cls(state["numbers"], state["n_classes"], margins, chain)
 
@@ -102,11 +138,12 @@ class CategoryChain:
         for j, margin in self.margins.items() if new else ():
             if not isinstance(margin, CategoryMargin):
                 continue
-            codes = coded[:, j].astype(np.intp)
+            known = np.flatnonzero(~np.isnan(coded[:, j]))
+            codes = coded[known, j].astype(np.intp)
             unseen = (codes < 0) | (margin.cell_of_code[codes] < 0)
-            log_factor[unseen] += np.log(margin.new_mass)
-            log_factor[~unseen] += np.log1p(-margin.new_mass)
-            coded[unseen, j] = np.nan
+            log_factor[known[unseen]] += np.log(margin.new_mass)
+            log_factor[known[~unseen]] += np.log1p(-margin.new_mass)
+            coded[known[unseen], j] = np.nan
         each = [
             self.chain.log_density(coded, self._features(coded, np.full(n, code)))
             for code in range(max(self.n_classes, 1))
@@ -144,6 +181,8 @@ class CategoryChain:
     def check_known(self, coded: np.ndarray, columns: list[dict[str, Any]]) -> None:
         """Refuse known categories of probability zero."""
         for j, margin in self.margins.items():
+            if not isinstance(margin, CategoryMargin):
+                continue
             known = coded[:, j][~np.isnan(coded[:, j])]
             bad = margin.cells(known) < 0
             if bad.any():

@@ -1,7 +1,6 @@
 """DensityChain: the density of a mixed and incomplete table as a chain of classifiers."""
 
 import numbers
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,17 @@ from skgm._sklearn import (
 )
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
+from skgm.chain._categories import cells_for, distinct_rows, with_atoms
 from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
 from skgm.tables._columns import base_measures
-from skgm.tables._margins import CategoryMargin, Margin, NumberMargin, learn_margin
+from skgm.tables._margins import Margin, NumberMargin, learn_margin, margin_of, margin_state
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_n_samples
 
 __all__ = ["DensityChain"]
 
 _WIDEST = 1e150  # range of a column of numbers; its inverse is the narrowest
-_CELLS = (8, 64)  # least and most cells of a column of numbers
-_ROWS_PER_CELL = 16
 _SEVERAL_ORDERS_UP_TO = 1_000_000  # entries of the table
 _CALIBRATION_ROWS = (2000, 20_000)
 _PARTICLES, _ROWS_AT_ONCE, _LEAST_ESS = 64, 500, 0.1
@@ -263,14 +261,10 @@ class DensityChain(DensityEstimator):
         weight = np.ones(len(coded))
         if sample_weight is not None:
             weight = check_sample_weight(sample_weight, coded)
-        self.columns_ = _with_atoms(reader.columns, self.atoms)
+        self.columns_ = with_atoms(reader.columns, self.atoms)
         self._frame_schema, self._sample_dtype = reader.schema, reader.dtype
         self.log_density_kind_ = "exact"
-        counted = weight > 0
-        rows, place = np.unique(
-            np.where(np.isnan(coded), np.inf, coded)[counted], axis=0, return_inverse=True
-        )
-        rows[np.isinf(rows)] = np.nan
+        rows, weight = distinct_rows(coded, weight)
         empty = np.isnan(rows).all(axis=0)
         if empty.any():
             name = reader.names[int(np.argmax(empty))]
@@ -279,13 +273,12 @@ class DensityChain(DensityEstimator):
                 "Drop the column."
             )
         _check_ranges(rows, reader.names)
-        return rows, np.bincount(place.ravel(), weight[counted])
+        return rows, weight
 
     def _learn_margins(self, rows: np.ndarray, weight: np.ndarray) -> list[Margin]:
         n_cells = self.n_cells
         if isinstance(n_cells, str):
-            wanted = np.log2(max(weight.sum() / _ROWS_PER_CELL, 1.0))
-            n_cells = int(2 ** np.clip(np.rint(wanted), *np.log2(_CELLS)))
+            n_cells = cells_for(weight.sum())
         margins = [
             learn_margin(column, weight, about, n_cells)
             for column, about in zip(rows.T, self.columns_)
@@ -302,7 +295,7 @@ class DensityChain(DensityEstimator):
             for about, margin in zip(self.columns_, margins)
             if isinstance(margin, NumberMargin) and len(margin.atoms)
         }
-        self._margins = [(type(margin).__name__, asdict(margin)) for margin in margins]
+        self._margins = [margin_state(margin) for margin in margins]
         return margins
 
     def _choose_orders(self, shape: tuple[int, int], rng: np.random.Generator) -> list[list[int]]:
@@ -334,8 +327,7 @@ class DensityChain(DensityEstimator):
 
     def _model(self) -> list[OrderedChain]:
         """Return the fitted chains, put together from plain fitted state."""
-        kinds = {"CategoryMargin": CategoryMargin, "NumberMargin": NumberMargin}
-        margins = [kinds[kind](**state) for kind, state in self._margins]
+        margins = [margin_of(state) for state in self._margins]
         return [OrderedChain.of_state(chain, margins) for chain in self._chains]
 
     def _reader(self) -> TableReader:
@@ -552,22 +544,6 @@ class DensityChain(DensityEstimator):
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         super()._to_container(rows, None)  # refuses what is not finite
         return self._reader().written(rows, schema, self._sample_dtype)
-
-
-def _with_atoms(columns: list[dict[str, Any]], atoms: Any) -> list[dict[str, Any]]:
-    """Return descriptions with the atoms that the user names."""
-    names, columns = [about["name"] for about in columns], [dict(about) for about in columns]
-    for key, values in (atoms or {}).items():
-        j = names.index(key) if key in names else key
-        if not isinstance(j, (int, np.integer)) or not 0 <= j < len(names):
-            raise ValueError(f"atoms names a column {key!r}; the columns are {names}.")
-        if columns[j]["kind"] != "real":
-            raise ValueError(
-                f"atoms names column {key!r}, whose values have masses of their own already. Only "
-                "columns of real numbers have atoms."
-            )
-        columns[j]["atoms"] = np.atleast_1d(np.asarray(values, dtype=np.float64)).tolist()
-    return columns
 
 
 def _check_ranges(rows: np.ndarray, names: list[str]) -> None:

@@ -260,22 +260,26 @@ def default_members(
     from skgm.mixture import GaussianMixtureDensity
     from skgm.nce import NCEDensity
 
-    members: Members = [("mixture", GaussianMixtureDensity()), ("chain", DensityChain())]
-    others: Members = [("nce", NCEDensity()), ("ddpm", DDPM())]
-    why, chosen = "", members + others
-    holes = bool(np.isnan(codes).any())
-    atoms = {} if columns is None else _atoms(codes, columns)
-    if columns is not None and not holes:
-        # both give masses to the same values
-        both = [("chain", DensityChain(atoms=atoms)), ("ddpm", DDPM(atoms=atoms))]
-        why, chosen = "categories or whole numbers", both
-    elif columns is not None or _atoms(codes, [{"kind": "real", "name": 0}] * codes.shape[1]):
-        why, chosen = "categories, whole numbers or point masses", members[1:]
-    elif holes:
-        why, chosen = "holes in the table", members
-    names = [name for name, _ in chosen]
-    left_out.update({name: why for name, _ in members + others if name not in names})
-    return chosen
+    numbers = [{"kind": "real", "name": j} for j in range(codes.shape[1])]
+    described = numbers if columns is None else columns
+    atoms, holes = _atoms(codes, described), bool(np.isnan(codes).any())
+    is_plain = [about["kind"] == "real" and about["name"] not in atoms for about in described]
+    mixed = columns is not None or bool(atoms)
+    # all give masses to the same values
+    options: dict[str, Any] = {"atoms": atoms} if mixed else {}
+    members: Members = [
+        ("mixture", GaussianMixtureDensity(**options)),
+        ("chain", DensityChain(**options)),
+        ("nce", NCEDensity()),
+        ("ddpm", DDPM(**options)),
+    ]
+    why = {"nce": "categories, whole numbers or point masses"} if mixed else {}
+    if not any(is_plain):
+        why["mixture"] = "no column of real numbers without point masses"
+    if holes:
+        why = {"nce": "holes in the table", "ddpm": "holes in the table"} | why
+    left_out.update(why)
+    return [(name, member) for name, member in members if name not in why]
 
 
 def _atoms(codes: np.ndarray, columns: list[dict[str, Any]]) -> dict[Any, list[float]]:

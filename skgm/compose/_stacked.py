@@ -62,11 +62,10 @@ class StackedDensity(BaseComposition, DensityEstimator):
     ----------
     members : list of (str, density), default=None
         Densities of skgm or scikit-learn (GaussianMixture, KernelDensity), cloned. All must be
-        densities over the same base measure. None chooses by the table: for numbers
-        :class:`skgm.GaussianMixtureDensity` ("mixture"), :class:`skgm.DensityChain` ("chain"),
-        :class:`skgm.NCEDensity` ("nce") and :class:`skgm.DDPM` ("ddpm"); with holes the first two;
-        with categories or whole numbers by dtype "chain" and "ddpm"; with point masses among
-        numbers alone, and with holes beside categories, the chain alone.
+        densities over the same base measure. None chooses by the table:
+        :class:`skgm.GaussianMixtureDensity` ("mixture", for tables with a column of real numbers),
+        :class:`skgm.DensityChain` ("chain"), :class:`skgm.NCEDensity` ("nce", for real numbers
+        alone, without point masses and holes) and :class:`skgm.DDPM` ("ddpm", without holes).
     min_weight : float, default=0.05
         Members of a smaller weight are dropped.
     time_limit : float, default=None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +18,7 @@ from skgm._numerics.gaussian_mixture import (
     Prior,
     maximization,
 )
+from skgm._numerics.importance import systematic_picks
 from skgm._numerics.moments import Moments
 from skgm._parallel import content_hash
 from skgm._random import RANDOM_STATE, as_generator
@@ -30,7 +32,10 @@ from skgm._sklearn import (
 )
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
+from skgm.chain._categories import CategoryChain, cells_for, distinct_rows, with_atoms
 from skgm.mixture._search import Candidate, ScaledTable, climb, n_parameters
+from skgm.tables._columns import base_measures
+from skgm.tables._reader import TableReader
 from skgm.tables._summary import TableSummary
 from skgm.tables._validation import (
     check_finite,
@@ -43,6 +48,7 @@ __all__ = ["GaussianMixtureDensity"]
 
 _ROWS_PER_COMPONENT = 10
 _SEARCHED_ROWS = 20_000
+_CANDIDATES, _ROWS_AT_ONCE, _LEAST_ESS = 128, 250, 0.05  # of completions of mixed rows
 
 
 class GaussianMixtureDensity(DensityEstimator):
@@ -57,9 +63,10 @@ class GaussianMixtureDensity(DensityEstimator):
 
     Prefer it for tables of continuous columns with several groups of rows, for tables with holes,
     and as the density that others are compared with: its fit takes seconds, and marginals and
-    conditionals of any pattern are exact. Not for categories, whole numbers or point masses
-    (:class:`skgm.DensityChain` takes them), and not for bounded columns unless they are
-    transformed first.
+    conditionals of any pattern of numbers are exact. Categories, whole numbers and columns with
+    named point masses come after the numbers, by the factors of :class:`skgm.DensityChain`, which
+    is itself the better choice where most columns are of that kind. Transform bounded columns
+    first.
 
     Parameters
     ----------
@@ -82,15 +89,23 @@ class GaussianMixtureDensity(DensityEstimator):
         EM ends when a step gains less than this, in nats per row.
     max_iter : int, default=500
         Most steps of EM.
+    categorical_features, integer_features : "from_dtype", None or list, default="from_dtype"
+        Columns of categories and of whole numbers: a mask, numbers or names. "from_dtype" goes
+        by the dtypes of a data frame. With ``integer_features=None`` whole numbers are numbers.
+    atoms : dict, default=None
+        Values that are point masses, by the name or number of a column of real numbers:
+        ``{"income": [0, -999]}``.
+    handle_unknown : {"error", "ignore"}, default="error"
+        What scores do with a category without training rows: as in :class:`skgm.DensityChain`.
     random_state : None, int, RandomState or Generator, default=None
-        Seeds k-means.
+        Seeds k-means and the classifiers of the categories.
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_components_,)
         Shares of the components, descending.
-    means_ : ndarray of shape (n_components_, n_features_in_)
-        Their means.
+    means_ : ndarray of shape (n_components_, d)
+        Their means, in the d columns of the mixture: all, or those of real numbers.
     covariances_ : ndarray
         Their covariances, in scikit-learn's shapes: ``(n_components_, d, d)`` for "full",
         ``(d, d)`` for "tied", ``(n_components_, d)`` for "diag", ``(n_components_,)`` for
@@ -104,8 +119,8 @@ class GaussianMixtureDensity(DensityEstimator):
     bic_path_ : dict
         For each covariance type, the criterion of each number of components tried.
     loglik_ : float
-        Total (weighted) log-likelihood of the observed entries; after `fit_statistics`, a step of
-        EM, that of the mixture before the step.
+        Total (weighted) log-likelihood of the observed numbers under the mixture; after
+        `fit_statistics`, a step of EM, that of the mixture before the step.
     n_params_ : int
         Number of free parameters.
     n_iter_ : int
@@ -141,6 +156,12 @@ class GaussianMixtureDensity(DensityEstimator):
     consistent, and moves with any linear map of the columns. One component has no prior and is the
     Gaussian of ``ScoreMatchingGaussian(missing="em")``. BIC takes the likelihood at this estimate.
 
+    A row of numbers x and other values d has the log-density
+    :math:`\log p(x) + \sum_t \log P(d_t \mid x, d_1, \dots, d_{t-1})`, over Lebesgue measure for x
+    and counting measure for d. Holes among the numbers are integrated out of the first term; the
+    classifiers of the second have learned what to do without a value. A table without real numbers
+    has no mixture, and is left to the chain.
+
     Repeated rows are merged and their weights added, so that a weight of w is the same as w rows.
     The size is chosen on at most 20,000 rows; EM then goes on with all of them. For rows in many
     files, `fit` a sample of them; then each pass of `summarize` over all parts, and
@@ -175,6 +196,10 @@ class GaussianMixtureDensity(DensityEstimator):
         "prior_rows": [StrOptions({"auto"}), Interval(numbers.Real, 0, None, closed="left")],
         "tol": [Interval(numbers.Real, 0, None, closed="left")],
         "max_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "atoms": [dict, None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
         "random_state": RANDOM_STATE,
     }
 
@@ -188,6 +213,10 @@ class GaussianMixtureDensity(DensityEstimator):
         prior_rows: float | str = "auto",
         tol: float = 1e-4,
         max_iter: int = 500,
+        categorical_features: Any = "from_dtype",
+        integer_features: Any = "from_dtype",
+        atoms: Any = None,
+        handle_unknown: str = "error",
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -197,11 +226,15 @@ class GaussianMixtureDensity(DensityEstimator):
         self.prior_rows = prior_rows
         self.tol = tol
         self.max_iter = max_iter
+        self.categorical_features = categorical_features
+        self.integer_features = integer_features
+        self.atoms = atoms
+        self.handle_unknown = handle_unknown
         self.random_state = random_state
 
     def __density_tags__(self) -> DensityTags:
         """Return the promises: another start may lead to another mixture."""
-        return DensityTags(deterministic_fit=False)
+        return DensityTags(deterministic_fit=False, mixed_columns=True)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that holes are allowed."""
@@ -229,56 +262,103 @@ class GaussianMixtureDensity(DensityEstimator):
         """
         rng = as_generator(self.random_state)
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
-            rows, weight = self._distinct_rows(X, sample_weight)
-            common = self.covariance_type == "spherical"
-            table = ScaledTable.of(rows, weight, common_scale=common)
-            if table.factor.ridge:
-                warn_singular(table.factor, len(rows), self._column_names())
-            best: Candidate | None = None
+            coded, weight = self._read(X, sample_weight)
+            self._others: dict[str, Any] | None = None
+            places = np.setdiff1d(np.arange(coded.shape[1]), self._numbers).tolist()
+            if places:
+                seed = int(rng.integers(2**31))
+                options = {"places": places, "n_cells": cells_for(weight.sum())}
+                parts = (coded, self._columns, None, 0, weight, seed)
+                chain = CategoryChain.fit(*parts, **options)
+                self._others = chain.state()
+            self._state: dict[str, np.ndarray] | None = None
             self.bic_path_: dict[str, dict[int, float]] = {}
-            options = self._options(weight.sum())
-            few = table.thinned(_SEARCHED_ROWS)
-            for candidate in self._candidates(few, rng, options):
-                task = epoch_begins(context, self, X=X, name="size")
-                path = self.bic_path_.setdefault(candidate.kind, {})
-                path[candidate.n_components] = candidate.bic
-                if best is None or candidate.bic < best.bic:
-                    best = candidate
-                    self._keep(table, best)
-                if epoch_ends(task, self, X=X, state=lambda: dict(vars(self))):
-                    break
-            assert best is not None
-            if len(table.Z) > _SEARCHED_ROWS:
-                self._keep(table, best.refitted(table, **options))
-            self._warn(table, best)
+            if len(self._numbers):
+                self._fit_numbers(coded[:, self._numbers], weight, rng, (context, X))
+            else:
+                self._keep_nothing()
         return self
+
+    def _fit_numbers(
+        self, numbers: np.ndarray, weight: np.ndarray, rng: np.random.Generator, told: Any
+    ) -> None:
+        """Fit the mixture to the columns of numbers; `told` are the callbacks and their X."""
+        context, X = told
+        rows, weight = distinct_rows(numbers, weight)
+        table = ScaledTable.of(rows, weight, common_scale=self.covariance_type == "spherical")
+        if table.factor.ridge:
+            warn_singular(table.factor, len(rows), self._names(self._numbers))
+        best: Candidate | None = None
+        options = self._options(weight.sum())
+        few = table.thinned(_SEARCHED_ROWS)
+        for candidate in self._candidates(few, rng, options):
+            task = epoch_begins(context, self, X=X, name="size")
+            path = self.bic_path_.setdefault(candidate.kind, {})
+            path[candidate.n_components] = candidate.bic
+            if best is None or candidate.bic < best.bic:
+                best = candidate
+                self._keep(table, best)
+            if epoch_ends(task, self, X=X, state=lambda: dict(vars(self))):
+                break
+        assert best is not None
+        if len(table.Z) > _SEARCHED_ROWS:
+            self._keep(table, best.refitted(table, **options))
+        self._warn(table, best)
+
+    def _keep_nothing(self) -> None:
+        """Set the fitted attributes where there is no column for a mixture."""
+        kind = self.covariance_type
+        self.weights_, self.means_ = np.zeros(0), np.zeros((0, 0))
+        self.covariances_, self.covariance_type_ = np.zeros((0, 0)), kind
+        self.n_components_ = self.n_params_ = self.n_iter_ = 0
+        self.bic_ = self.loglik_ = 0.0
 
     def _options(self, n_rows: float) -> dict[str, Any]:
         names = ("n_init", "prior_rows", "tol", "max_iter")
         options = {name: getattr(self, name) for name in names}
         return options | ({"prior_rows": 2 / n_rows} if self.prior_rows == "auto" else {})
 
-    def _distinct_rows(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the distinct rows in lexicographic order, and their weights."""
-        table, weight = self._begin_fit(X, sample_weight, min_samples=2, finite=False)
-        check_several_rows(weight)
-        weight = np.ones(len(table)) if weight is None else weight
-        table = table[weight > 0].astype(np.float64)
-        names = self._column_names()
+    def _read(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the coded rows of positive weight, and their weights."""
+        reader, coded = TableReader.learn(self, X, min_samples=2, holes=True)
+        weight = np.ones(len(coded))
+        if sample_weight is not None:
+            weight = check_sample_weight(sample_weight, coded)
+            check_several_rows(weight)
+        self._columns = with_atoms(reader.columns, self.atoms)
+        self._frame_schema, self._sample_dtype = reader.schema, reader.dtype
+        self.log_density_kind_ = "exact"
+        mixed = [about["kind"] != "real" or "atoms" in about for about in self._columns]
+        self._numbers = np.flatnonzero(~np.array(mixed))
+        table, weight = coded[weight > 0].astype(np.float64), weight[weight > 0]
         seen = ~np.isnan(table)
         empty = ~seen.any(axis=0)
         if empty.any():
             raise ValueError(
-                f"Column {names[int(np.argmax(empty))]!r} of X has no value at all, so there is "
-                "nothing to learn about it. Drop the column."
+                f"Column {reader.names[int(np.argmax(empty))]!r} of X has no value at all, so "
+                "there is nothing to learn about it. Drop the column."
             )
         filled = np.where(seen, table, table[seen.argmax(axis=0), np.arange(table.shape[1])])
-        check_finite(filled, names)
-        check_scales(filled, weight[weight > 0], Moments.from_chunk(filled), names)
-        keyed = np.where(seen, table + 0.0, np.inf)
-        rows, place = np.unique(keyed, axis=0, return_inverse=True)
-        rows[np.isinf(rows)] = np.nan
-        return rows, np.bincount(place.ravel(), weight[weight > 0])
+        check_finite(filled, reader.names)
+        numbers = filled[:, self._numbers]
+        if numbers.shape[1]:
+            names = self._names(self._numbers)
+            check_scales(numbers, weight, Moments.from_chunk(numbers), names)
+        return table, weight
+
+    def _names(self, places: Any) -> list[str]:
+        return [str(self._columns[j]["name"]) for j in places]
+
+    def _reader(self) -> TableReader:
+        return TableReader(self._columns, self._frame_schema, self._sample_dtype)
+
+    def _chain(self) -> CategoryChain | None:
+        """Return the chain of what is no number; None without."""
+        return None if self._others is None else CategoryChain.of_state(self._others)
+
+    def _base_measures(self) -> list[str]:
+        atoms = {about["name"]: about["atoms"] for about in self._columns if "atoms" in about}
+        return base_measures(self._columns, atoms)
 
     def _candidates(
         self, table: ScaledTable, rng: np.random.Generator, options: dict[str, Any]
@@ -310,7 +390,7 @@ class GaussianMixtureDensity(DensityEstimator):
 
     def _keep_model(self, model: GaussianMixtureModel, kind: str) -> None:
         """Store a mixture of standardized columns, largest component first."""
-        d = self.n_features_in_
+        d = len(self._numbers)
         order = np.argsort(-model.weights, kind="stable")
         covariances = model.covariances if kind == "tied" else model.covariances[order]
         self._state = {
@@ -339,7 +419,8 @@ class GaussianMixtureDensity(DensityEstimator):
                 "summarize of a GaussianMixtureDensity is one step of EM, from the fitted mixture. "
                 "Call fit first, on a sample of the rows."
             )
-        Z = self._standardized(X)
+        self._check_numbers("summarize")
+        Z = self._standardized(self._begin_scoring(X))
         weight = np.ones(len(Z)) if sample_weight is None else check_sample_weight(sample_weight, Z)
         seen = ~np.isnan(Z)
         counted = seen.any(axis=1) & (weight > 0)
@@ -384,18 +465,34 @@ class GaussianMixtureDensity(DensityEstimator):
 
     def _model(self) -> GaussianMixtureModel:
         """Return the mixture of standardized columns."""
+        assert self._state is not None
         return GaussianMixtureModel(**self._state)
 
-    def _log_joint(self, X: Any) -> np.ndarray:
+    def _log_joint(self, coded: np.ndarray) -> np.ndarray:
         """Return log(weight) + log-density of each component, (n, k), in standardized columns."""
-        Z = self._standardized(X)
+        if self._state is None:
+            return np.zeros((len(coded), 1))
+        Z = self._standardized(coded)
         return self._model().log_joint(Z) - (~np.isnan(Z) @ np.log(self._scale))[:, None]
 
-    def _standardized(self, X: Any, *, finite: bool = False) -> np.ndarray:
-        table = self._begin_scoring(X, finite=finite).astype(np.float64)
-        check_finite(np.where(np.isnan(table), 0.0, table), self._column_names())
+    def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
+        """Return X coded; NaN are holes."""
+        check_is_fitted(self)
+        coded = self._reader().code(self, X, holes=True, unknown=self.handle_unknown)
+        return coded.astype(np.float64)
+
+    def _standardized(self, coded: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            return (table - self._center) / self._scale
+            return np.asarray((coded[:, self._numbers] - self._center) / self._scale)
+
+    def _check_numbers(self, what: str) -> None:
+        if self._others is not None:
+            named = self._names(np.setdiff1d(np.arange(len(self._columns)), self._numbers))
+            raise ValueError(
+                f"This fit has no {what}, because columns {named} are categories or whole numbers "
+                "or have atoms. Fit to the others alone, or set categorical_features, "
+                "integer_features and atoms to None."
+            )
 
     @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
@@ -411,10 +508,16 @@ class GaussianMixtureDensity(DensityEstimator):
         log_density : ndarray of shape (n_samples,)
             In nats. A row without any observed value has the log-density zero.
         """
-        return log_sum(self._log_joint(X))
+        coded, chain = self._begin_scoring(X), self._chain()
+        log_density = log_sum(self._log_joint(coded))
+        if chain is None:
+            return log_density
+        new = self.handle_unknown == "ignore"
+        log_density += chain.log_probability(coded, new=new)[:, 0]
+        return np.where(self._reader().impossible(coded), -np.inf, log_density)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each component given what a row observes.
+        """Return the probability of each component given the numbers that a row observes.
 
         Parameters
         ----------
@@ -426,7 +529,7 @@ class GaussianMixtureDensity(DensityEstimator):
         probability : ndarray of shape (n_samples, n_components_)
             In the order of `weights_`.
         """
-        joint = self._log_joint(X)
+        joint = self._log_joint(self._begin_scoring(X))
         joint[np.isneginf(joint).all(axis=1)] = 0.0
         return np.asarray(np.exp(joint - log_sum(joint)[:, None]))
 
@@ -443,18 +546,65 @@ class GaussianMixtureDensity(DensityEstimator):
         gradient : ndarray of shape (n_samples, n_features)
             Float64.
         """
-        Z = self._standardized(X, finite=True)
+        check_is_fitted(self)
+        self._check_numbers("score_function")
+        coded = self._begin_scoring(X)
+        check_finite(coded, self._column_names())
+        Z = self._standardized(coded)
         return self._model().score_function(Z) / self._scale
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        return self._center + self._scale * self._model().draw(n_samples, rng)
+        rows, chain = np.full((n_samples, len(self._columns)), np.nan), self._chain()
+        if self._state is not None:
+            drawn = self._model().draw(n_samples, rng)
+            rows[:, self._numbers] = self._center + self._scale * drawn
+        return rows if chain is None else chain.draw(rows, None, rng)
+
+    def _begin_conditioning(self, given: Any) -> np.ndarray:
+        check_is_fitted(self)
+        coded = np.array(self._reader().code(self, given, holes=True, fractions=False))
+        chain = self._chain()
+        if chain is not None:
+            chain.check_known(coded, self._columns)
+        return coded
 
     def _draw_given(
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            Z = (given.astype(np.float64) - self._center) / self._scale
-        return self._center + self._scale * self._model().complete(Z, n_samples, rng)
+        chain = self._chain()
+        if chain is None:
+            return self._numbers_given(given, n_samples, rng)
+        parts, poor = [], 0
+        for block in np.split(given, range(_ROWS_AT_ONCE, len(given), _ROWS_AT_ONCE)):
+            n_particles = max(_CANDIDATES, n_samples)
+            rows = self._numbers_given(block, n_particles, rng)
+            rows = rows.reshape(len(block), n_particles, -1)
+            rows, log_weight = chain.complete(rows, None, np.zeros(rows.shape[:2]), rng)
+            log_weight[np.isneginf(log_weight).all(axis=1)] = 0.0
+            share = softmax(log_weight, axis=1)
+            poor += int((1 / (share**2).sum(axis=1) < _LEAST_ESS * n_particles).sum())
+            picks = rng.permuted(systematic_picks(log_weight, n_samples, rng), axis=1)
+            parts.append(np.take_along_axis(rows, picks[:, :, None], axis=1))
+        if poor:
+            warn_user(
+                f"Completions of {poor} of {len(given)} rows come from few effective candidates: "
+                "their known categories or whole numbers are improbable given the numbers drawn. "
+                "Compare with DensityChain, whose order= may start with the known columns.",
+                ConvergenceWarning,
+            )
+        return np.vstack(parts).reshape(-1, given.shape[1])
+
+    def _numbers_given(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows with the numbers drawn given those that are known, (m * n, d)."""
+        rows = np.repeat(given.astype(np.float64), n, axis=0)
+        if self._state is not None:
+            drawn = self._model().complete(self._standardized(given), n, rng)
+            rows[:, self._numbers] = self._center + self._scale * drawn
+        return rows
+
+    def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
+        super()._to_container(rows, None)  # refuses what is not finite
+        return self._reader().written(rows, schema, self._sample_dtype)
 
 
 def log_sum(log_joint: np.ndarray) -> np.ndarray:

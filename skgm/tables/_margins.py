@@ -13,7 +13,7 @@ values are spread. A column of few values, such as codes 1, 2 and 9, is drawn at
 only: the mass of new values, that of one row, is there for rows that come later.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ __all__ = [
     "NumberMargin",
     "few_values",
     "learn_margin",
+    "margin_of",
+    "margin_state",
     "nearest",
     "repeated_values",
     "resolution",
@@ -318,6 +320,17 @@ class NumberMargin:
 
 
 Margin = CategoryMargin | NumberMargin
+
+
+def margin_state(margin: Margin) -> tuple[str, dict[str, Any]]:
+    """Return a margin as plain data."""
+    return type(margin).__name__, asdict(margin)
+
+
+def margin_of(state: tuple[str, dict[str, Any]]) -> Margin:
+    """Put a margin together again."""
+    kind, parts = state
+    return CategoryMargin(**parts) if kind == "CategoryMargin" else NumberMargin(**parts)
 
 
 def learn_margin(x: np.ndarray, weight: np.ndarray, about: dict[str, Any], n_cells: int) -> Margin:

@@ -167,11 +167,13 @@ def test_default_members_follow_the_table():
     X = rng.normal(size=(200, 2))
     assert chosen(X) == ["mixture", "chain", "nce", "ddpm"]
     assert chosen(holed(X)) == ["mixture", "chain"]
-    assert chosen(np.where(rng.random(X.shape) < 0.5, 0.0, X)) == ["chain"]
+    assert chosen(np.where(rng.random(X.shape) < 0.5, 0.0, X)) == ["chain", "ddpm"]
+    one_of_two = np.where(rng.random(X.shape) < [0.5, 0.0], 0.0, X)
+    assert chosen(one_of_two) == ["mixture", "chain", "ddpm"]
     mixed = [{"name": "a", "kind": "real"}, {"name": "b", "kind": "category"}]
     labeled = np.column_stack([X[:, 0], X[:, 1] > 0]).astype(float)
-    assert chosen(labeled, mixed) == ["chain", "ddpm"]
-    assert chosen(holed(labeled), mixed) == ["chain"]
+    assert chosen(labeled, mixed) == ["mixture", "chain", "ddpm"]
+    assert chosen(holed(labeled), mixed) == ["mixture", "chain"]
     assert chosen(labeled * (X[:, :1] > 0), mixed) == ["chain", "ddpm"]  # zeros are atoms of both
 
 

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import integrate, stats
 from scipy.linalg import LinAlgWarning
@@ -240,3 +241,51 @@ def test_a_component_that_collapses_is_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GaussianMixtureDensity(4, random_state=0).fit(X)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Two numbers, a kind that moves both, and a count that grows with the first."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], 240, p=[0.5, 0.3, 0.2])
+    numbers = rng.normal(size=(240, 2)) + 3 * pd.factorize(kind, sort=True)[0][:, None]
+    frame = pd.DataFrame(numbers, columns=["x", "y"]).assign(kind=kind)
+    frame["count"] = rng.poisson(np.exp(0.2 * numbers[:, 0]))
+    frame = frame.mask(rng.random(frame.shape) < 0.1)
+    return frame.astype({"count": "Int64"})
+
+
+def test_other_columns_come_after_the_numbers(mixed):
+    """Summed over kinds and counts the density is that of the mixture of the numbers."""
+    density = GaussianMixtureDensity(2, random_state=0).fit(mixed)
+    alone = GaussianMixtureDensity(2, random_state=0).fit(mixed[["x", "y"]].to_numpy())
+    kinds, counts = ["a", "b", "c"], np.arange(60)
+    for x in ([0.3, 0.1], [np.nan, 4.0], [np.nan, np.nan]):
+        rows = pd.DataFrame({"x": x[0], "y": x[1], "kind": np.repeat(kinds, 60)})
+        rows["count"] = np.tile(counts, 3)
+        total = np.logaddexp.reduce(density.score_samples(rows))
+        known = alone.score_samples([x])[0]
+        assert total == pytest.approx(known, abs=0.02)  # counts above 59, and another start
+    assert list(density.base_measure_.values()) == ["Lebesgue", "Lebesgue", "counting", "counting"]
+    assert np.isneginf(density.score_samples(rows.iloc[:1].assign(count=1.5)))
+
+
+def test_conditions_on_other_columns_move_the_numbers(mixed):
+    density = GaussianMixtureDensity(random_state=0).fit(mixed)
+    rows = density.sample(400, random_state=0, given={"kind": ["a", "c"]})
+    assert list(rows["kind"]) == ["a"] * 400 + ["c"] * 400
+    for kind, part in (("a", rows[:400]), ("c", rows[400:])):
+        wanted = mixed.loc[mixed["kind"] == kind, ["x", "y"]].mean()
+        np.testing.assert_allclose(part[["x", "y"]].mean(), wanted, atol=0.6)  # of 48 rows, leaks
+    filled = density.impute(mixed, random_state=0)
+    assert filled.dtypes.equals(mixed.dtypes)
+    pd.testing.assert_frame_equal(filled.where(mixed.notna()), mixed, check_dtype=False)
+    with pytest.raises(ValueError, match="no score_function, because columns"):
+        density.score_function(filled)
+
+
+def test_a_table_without_real_numbers_is_the_chains(mixed):
+    density = GaussianMixtureDensity(random_state=0).fit(mixed[["kind", "count"]])
+    assert density.n_components_ == 0
+    assert density.sample(5, random_state=0).dtypes.equals(mixed.dtypes[2:])
+    assert np.isfinite(density.score(mixed[["kind", "count"]]))
