@@ -30,6 +30,11 @@ templates_path = ["_templates"]
 numfig = True  # equations are numbered by page: 1.1, 1.2, 2.1
 math_eqref_format = "eq. {number}"
 html_math_renderer = "mathml"
+nitpicky = True  # every name resolves, but those of packages whose pages need the network
+nitpick_ignore_regex = [
+    (r"py:.*", r"(sklearn|scipy|numpy|pandas)\..*"),
+    (r"py:class", r"skgm\.inference\.families\._.*"),  # what families keep of the rows
+]
 autodoc_typehints = "none"  # the sections of parameters say what is allowed, in words
 
 autosummary_generate = True

@@ -141,16 +141,23 @@ def transactional(method: Method) -> Method:
 
 @contextmanager
 def fit_task(
-    estimator: Any, *, X: Any, y: Any = None, sample_weight: Any = None, n_subtasks: int | None = 0
+    estimator: Any,
+    *,
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    n_subtasks: int | str | None = 0,
 ) -> Iterator[Any]:
     """Announce one whole `fit` to the callbacks; yield their context, None below 1.9.
 
-    `n_subtasks` is how many subtasks may be opened on the context; None where nobody knows.
+    `n_subtasks` is how many subtasks may be opened on the context, by which progress bars tell the
+    time left; None or "auto" where nobody knows.
     """
     if not hasattr(estimator, "_init_callback_context"):
         yield None
         return
-    context = estimator._init_callback_context(max_subtasks=n_subtasks)
+    most = None if isinstance(n_subtasks, str) else n_subtasks
+    context = estimator._init_callback_context(max_subtasks=most)
     told = {"estimator": estimator, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
     context.call_on_fit_task_begin(**told)
     yield context

@@ -10,7 +10,7 @@ from typing import Any
 import sklearn
 from sklearn import exceptions
 
-__all__ = ["InconsistentVersionWarning", "renamed_attribute", "warn_user"]
+__all__ = ["InconsistentVersionWarning", "renamed_attribute", "section_of", "warn_user"]
 
 # joblib and contextlib stand between frames of scikit-learn (cross-validation, fit contexts).
 _JOBLIB = find_spec("joblib")
@@ -20,6 +20,9 @@ _INSIDE = (*(os.path.dirname(path) + os.sep for path in _LIBRARIES), contextlib.
 
 def warn_user(message: str | Warning, category: type[Warning] | None = None) -> None:
     """Issue a warning that names the line by which the user's code entered skgm.
+
+    A message gets a second line: where the documentation says what it means, by the sub-package
+    that warns.
 
     A fixed `stacklevel` would be wrong wherever the chain of calls has several lengths, as it has
     for a fit that runs alone, in a pipeline or in a grid search.
@@ -32,9 +35,29 @@ def warn_user(message: str | Warning, category: type[Warning] | None = None) -> 
         A subclass of Warning; that of `message` where this is a warning itself.
     """
     frame, level = sys._getframe(1), 2
+    if isinstance(message, str):
+        section = section_of(frame.f_globals["__name__"])
+        message += f"\nSee troubleshooting.html#{section} in the documentation of skgm."
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def section_of(module: str) -> str:
+    """Return the section of the page of troubleshooting that explains the warnings of a module.
+
+    Parameters
+    ----------
+    module : str
+        Its dotted name.
+
+    Returns
+    -------
+    section : str
+        The anchor: "warnings-nce" of skgm.nce and all below it.
+    """
+    room = module.split(".")[1]
+    return "warnings-" + ("names" if room.startswith("_") else room.replace("_", "-"))
 
 
 class InconsistentVersionWarning(exceptions.InconsistentVersionWarning):

@@ -86,7 +86,7 @@ def in_blocks(score_samples: Scores) -> Scores:
 
 @dataclass(frozen=True)
 class DensityTags:
-    """What a density estimator promises beyond the contract; read by :mod:`skgm.testing`.
+    """What a density estimator promises beyond the contract; read by ``skgm.testing``.
 
     Attributes
     ----------

@@ -5,14 +5,36 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skgm import BernoulliRBMCD
+from skgm import (
+    DDPM,
+    BernoulliRBMCD,
+    DensityChain,
+    DensityClassifier,
+    DensityOutlierDetector,
+    DensityPipeline,
+    GaussianMixtureDensity,
+    KernelExpFamily,
+    MLEDensity,
+    MultipleImputer,
+    NCEClassifier,
+    NCEDensity,
+    NCELanguageModel,
+    ScoreMatchingExpFamily,
+    ScoreMatchingGaussian,
+    ScoreMatchingGaussianCV,
+    StackedDensity,
+)
 from skgm._sklearn import SKLEARN_VERSION, check_sample_weight
+from tests.test_estimator_checks import public_estimators
 from tests.toy import ToyNormal
 
 HAS_CALLBACKS = parse_version("1.9") <= SKLEARN_VERSION
 TABLE = np.random.default_rng(0).normal(size=(20, 2))
+BITS = (TABLE > 0).astype(float)
 
 
 @pytest.mark.parametrize("trouble", [ValueError("no"), KeyboardInterrupt(), SystemExit()])
@@ -117,6 +139,48 @@ def recorder():
             self.events.append(("teardown", {}))
 
     return Recorder()
+
+
+SENTENCES = [["a", "b"], ["b", "a", "a"], ["a"]] * 4
+SCALED = [("scale", StandardScaler()), ("density", ScoreMatchingGaussian())]
+STACKED = [("full", ScoreMatchingGaussian()), ("diag", ScoreMatchingGaussian("diag"))]
+QUICK = [  # each estimator, what it is fitted to, and the subtasks of its fit that are heard of
+    (BernoulliRBMCD(2, n_iter=3, random_state=0), BITS, 3),
+    (DDPM(max_iter=3, random_state=0), TABLE, 3),
+    (DensityChain(n_orders=2, random_state=0), TABLE, 2),
+    (DensityClassifier(ScoreMatchingGaussian()), TABLE, 2),
+    (DensityOutlierDetector(ScoreMatchingGaussian()), TABLE, 1),
+    (DensityPipeline(SCALED), TABLE, 2),
+    (GaussianMixtureDensity(2, random_state=0), TABLE, 1),
+    (KernelExpFamily(bandwidth=1.0, alpha=1.0, random_state=0), TABLE, 0),
+    (MLEDensity("normal"), TABLE, 0),
+    (MultipleImputer(ScoreMatchingGaussian(), n_imputations=2, random_state=0), TABLE, 2),
+    (NCEClassifier(max_iter=3, random_state=0), TABLE, 1),
+    (NCEDensity("quadratic", noise="gaussian", random_state=0), TABLE, 1),
+    (NCELanguageModel(max_iter=3, random_state=0), SENTENCES, 2),
+    (ScoreMatchingExpFamily(), TABLE, 0),
+    (ScoreMatchingGaussian(), TABLE, 0),
+    (ScoreMatchingGaussianCV(), TABLE, 0),
+    (StackedDensity(STACKED, random_state=0), TABLE, 2),
+]
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="callbacks came with scikit-learn 1.9")
+@pytest.mark.parametrize(("estimator", "X", "n_tasks"), QUICK, ids=lambda v: type(v).__name__)
+def test_every_fit_is_heard_of_and_shown(estimator, X, n_tasks):
+    heard, name = recorder(), type(estimator).__name__
+    y = None if X is SENTENCES else np.arange(len(X)) % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clone(estimator).set_callbacks(heard).fit(X, y)
+    events = [event for event, _ in heard.events]
+    assert (events[0], events[-1]) == ("setup", "teardown")
+    assert events.count("begin") == events.count("end") > n_tasks
+    assert name in estimator._repr_html_()
+
+
+def test_every_estimator_is_heard_of():
+    assert {type(estimator) for estimator, _, _ in QUICK} == set(public_estimators())
 
 
 def test_verbose_without_rich_names_the_extra(monkeypatch):

@@ -166,7 +166,10 @@ def quietly(what: str, function: Callable[..., Any], *arguments: Any) -> tuple[A
             result = function(*arguments)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
             raise JobError(f"{what} failed: {one_line(error)}") from error
-    told = dict.fromkeys(f"{what}: {one_line(warning.message)}" for warning in caught)
+    messages = [
+        str(warning.message).partition("\nSee troubleshooting.html")[0] for warning in caught
+    ]
+    told = dict.fromkeys(f"{what}: {one_line(message)}" for message in messages)
     return result, list(told)
 
 

@@ -236,7 +236,9 @@ class DensityChain(DensityEstimator):
         """
         rows, weight = self._read(X, sample_weight)
         rng = as_generator(self.random_state)
-        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+        with fit_task(
+            self, X=X, y=y, sample_weight=sample_weight, n_subtasks=self.n_orders
+        ) as context:
             margins = self._learn_margins(rows, weight)
             seed = int(rng.integers(2**31))
             training = Training(self.estimator, weight, _places(rows, margins), seed)

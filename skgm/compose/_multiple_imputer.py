@@ -15,7 +15,16 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, spawn
-from skgm._sklearn import HasMethods, Interval, VersionedEstimator, check_sample_weight, take_rows
+from skgm._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    VersionedEstimator,
+    check_sample_weight,
+    fit_task,
+    step_task,
+    take_rows,
+)
 from skgm.base import transactional
 from skgm.chain import DensityChain
 from skgm.score_matching import ScoreMatchingGaussian
@@ -26,7 +35,11 @@ __all__ = ["MultipleImputer"]
 
 
 class MultipleImputer(
-    OneToOneFeatureMixin, TransformerMixin, MetaEstimatorMixin, VersionedEstimator
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    MetaEstimatorMixin,
+    CallbackSupportMixin,
+    VersionedEstimator,
 ):
     r"""Complete a table several times, so that the spread shows what the holes leave uncertain.
 
@@ -148,7 +161,13 @@ class MultipleImputer(
         weight = np.ones(n_rows) if sample_weight is None else check_sample_weight(sample_weight, X)
         streams = spawn(self.random_state, self.n_imputations)
         fit = partial(_fit_once, density, X, weight)
-        fits = list(ordered_map(fit, streams, n_jobs=self.n_jobs))
+        told = {"X": X, "y": y, "sample_weight": sample_weight}
+        with fit_task(self, **told, n_subtasks=self.n_imputations) as context:
+
+            def around(i: int, _: bool) -> Any:
+                return step_task(context, self, name=f"imputation-{i}", step=None, X=X)
+
+            fits = list(ordered_map(fit, streams, n_jobs=self.n_jobs, around=around))
         self.densities_, self._seeds = [fitted for fitted, _ in fits], [seed for _, seed in fits]
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)

@@ -391,7 +391,9 @@ class DDPM(DiffusionDensity):
         self : DDPM
             The fitted estimator.
         """
-        with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context:
+        with fit_task(
+            self, X=X, y=y, sample_weight=sample_weight, n_subtasks=self.max_iter
+        ) as context:
             read = read_training_table(self, X, sample_weight, min_samples=2)
             coding, coded, rows, weight = read
             kind = self._kind()

@@ -56,7 +56,7 @@ class MLEDensity(FamilyInference):
     Columns are independent, each with parameters of its own, except in the multivariate normal
     family. Prefer it where a standard family describes the columns and their parameters are of
     interest. Where columns depend on each other, independent families miss that;
-    :class:`skgm.score_matching.ScoreMatchingGaussian` also takes tables with more columns than
+    :class:`skgm.ScoreMatchingGaussian` also takes tables with more columns than
     rows, which no maximum-likelihood fit does.
 
     Parameters

@@ -79,7 +79,7 @@ class BernoulliRBMCD(FittedMachine):
         least (with at most 100,000 updates) and 150 at most (no limit with gray values); 400
         iterations of L-BFGS. `partial_fit` makes one pass over its rows.
     verbose : int, default=0
-        Show a progress bar, where :mod:`sklearn.callback` (1.9) and rich are installed and no
+        Show a progress bar, where ``sklearn.callback`` (1.9) and rich are installed and no
         callbacks are set.
     random_state : None, int, RandomState or Generator, default=None
         Determines initial weights, order of rows and Gibbs steps.
@@ -325,7 +325,9 @@ class BernoulliRBMCD(FittedMachine):
         """
         with (
             progress_shown(self, self.verbose),
-            fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context,
+            fit_task(
+                self, X=X, y=y, sample_weight=sample_weight, n_subtasks=self.n_iter
+            ) as context,
         ):
             table, weight = self._begin_fit(X, sample_weight, accept_sparse=True, finite=False)
             table, holes = without_holes(table, self)

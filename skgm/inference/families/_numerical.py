@@ -27,9 +27,9 @@ class NumericalFamily(SmoothFamily):
 
     A subclass sets `name`, `support`, `parameters` (and `discrete` for a mass) and writes
     ``log_density(X, params)`` and ``sample(params, n_samples, rng)``, both vectorized over columns
-    as in :class:`Family`. Estimates, standard errors, Wald, profile, score and robust intervals
-    and the tests follow from extrapolated central differences on the scale without ends:
-    log(theta - low) where a parameter has one finite end, logit where it has two.
+    as in :class:`skgm.inference.Family`. Estimates, standard errors, Wald, profile, score and
+    robust intervals and the tests follow from extrapolated central differences on the scale
+    without ends: log(theta - low) where a parameter has one finite end, logit where it has two.
 
     Notes
     -----

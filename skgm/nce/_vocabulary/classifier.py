@@ -259,9 +259,11 @@ class NCEClassifier(SoftmaxPrediction, ClassifierMixin, CallbackSupportMixin, Ve
                 f"{self.classes_.tolist()[0]!r}."
             )
         self._start_over(table.dtype.name, np.bincount(codes, weights=weight))
-        fit_by = self._fit_lbfgs if self._chosen_solver() == "lbfgs" else self._fit_adagrad
+        solver = self._chosen_solver()
+        fit_by = self._fit_lbfgs if solver == "lbfgs" else self._fit_adagrad
+        most = self._most_iterations(solver)
         with (
-            fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=None) as context,
+            fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=most) as context,
             limit_threads(1 if len(codes) < FEW_ROWS else None),
         ):
             return fit_by(table, codes, weight, context)

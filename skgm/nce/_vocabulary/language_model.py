@@ -253,7 +253,7 @@ class NCELanguageModel(CallbackSupportMixin, VersionedEstimator):
                 "more sentences."
             )
         self.vocabulary_ = words.words
-        with fit_task(self, X=X, y=y, n_subtasks=None) as context:
+        with fit_task(self, X=X, y=y, n_subtasks=self.max_iter) as context:
             return self._train(sentences, held_out, rng, context)
 
     def _split(self, sentences: list[Any], rng: np.random.Generator) -> tuple[list[Any], list[Any]]:
