@@ -144,9 +144,9 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
       ``X, weight = self._begin_fit(X, sample_weight)``, which validates the table, remembers the
       data frame it came in, and gives `weight` as None or float64. `y` is ignored; all fitted
       state is set anew; an integer weight equals that many repetitions of the row.
-    - ``score_samples(X)`` returns (n_samples,) float64: the log of a *normalized* density or
-      mass, in nats; -inf outside the support; a function of the row alone (the same in any batch,
-      in any order, and after pickling). It starts with ``X = self._begin_scoring(X)``.
+    - ``score_samples(X)`` returns (n_samples,) float64, the log of a *normalized* density or mass
+      in nats, and -inf outside the support. It is a function of the row alone: the same in any
+      batch, in any order, and after pickling. It starts with ``X = self._begin_scoring(X)``.
     - ``_draw(n_samples, rng)`` returns (n_samples, n_features): exchangeable rows drawn with the
       numpy Generator `rng`, without changing the estimator.
 

@@ -59,10 +59,10 @@ class DensityClassifier(
     A clone of `density` is fitted to the rows of each class. With Gaussians this is quadratic
     discriminant analysis; with a richer density the boundaries take its shape.
 
-    Prefer it to a discriminative classifier where classes are few and rows too, where priors
-    change between training and use, where rows of no known class must be recognized (by a low
-    `score_samples`), or where labeled synthetic rows are wanted. Given many rows, a
-    discriminative classifier wastes nothing on the shape of the classes.
+    Prefer it to a discriminative classifier if there are few classes and few rows, if priors change
+    between training and use, if rows of no known class must be recognized (by a low
+    `score_samples`), or if you want labeled synthetic rows. Given many rows, a discriminative
+    classifier wastes nothing on the shape of the classes.
 
     Parameters
     ----------

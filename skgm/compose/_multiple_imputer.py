@@ -44,11 +44,10 @@ class MultipleImputer(
     r"""Complete a table several times, so that the spread shows what the holes leave uncertain.
 
     One completed table, analyzed as if it had been observed, gives intervals that are too short.
-    Here each of `n_imputations` completions comes from its own fit of the density, to rows that
-    carry random weights from a Dirichlet law (the Bayesian bootstrap): so the completions differ
-    by what the holes leave open and by what the fit leaves open, which is what Rubin's rules ask
-    for ("proper" imputation). Fit the analysis to each completed table, and pass the results to
-    :func:`skgm.pool`.
+    Here each of `n_imputations` completions comes from its own fit of the density, to rows with
+    random weights from a Dirichlet law (the Bayesian bootstrap). So the completions differ by the
+    uncertainty of the holes and by that of the fit, as Rubin's rules demand ("proper" imputation).
+    Fit the analysis to each completed table, and pass the results to :func:`skgm.pool`.
 
     Parameters
     ----------

@@ -36,11 +36,11 @@ class DensityOutlierDetector(
       log-densities.
     - `false_alarm_rate` :math:`\alpha`: at most this share of *regular* rows may be called
       outliers. A part of the rows, `calibration_fraction` of them, is kept from the density; t is
-      the :math:`\lfloor \alpha (m + 1) \rfloor`-th smallest of their m log-densities. Whatever
-      the distribution of the rows, and however poor the density, a new row of the same
-      distribution then falls below t with probability at most :math:`\alpha` (split conformal
-      prediction): this holds on average over training tables, and the rate of one table varies
-      around it by about :math:`\sqrt{\alpha (1 - \alpha) / m}`.
+      the :math:`\lfloor \alpha (m + 1) \rfloor`-th smallest of their m log-densities. A new row of
+      the same distribution then falls below t with probability at most :math:`\alpha`, whatever
+      that distribution is and however poor the density (split conformal prediction). This holds on
+      average over training tables. The rate of one table varies around it by about
+      :math:`\sqrt{\alpha (1 - \alpha) / m}`.
 
     Prefer it to IsolationForest and LocalOutlierFactor where a density that fits the table is at
     hand, or a false-alarm rate must be kept.

@@ -79,8 +79,8 @@ class MLEDensity(FamilyInference):
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
         one per column. They are not estimated, and stay what they are in every interval and test.
     window : tuple of (float, float) or of arrays of shape (n_features,), default=None
-        Between which ends, both included, values were seen at all: those outside are missing from
-        the table, rows and all. ``(1, inf)`` are counts without zeros. The fitted distribution is
+        The ends, both included, between which values were seen at all. Rows with values outside are
+        missing from the table. ``(1, inf)`` are counts without zeros. The fitted distribution is
         that of the values in the window; `params_` are those of the whole one.
     keep_rows : bool, default=True
         Whether families whose likelihood needs the rows keep them. If not, `partial_fit` cannot

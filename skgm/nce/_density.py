@@ -234,8 +234,8 @@ class NCEDensity(ParametricInference, RatioDensity):
 
     `fit` warns with ConvergenceWarning if the normalizer is not certified (standard error above
     `normalizer_tol`, Pareto tail index above 0.7, one weight above 1% of the sum, effective sample
-    size below 1%), with UserWarning of rounded or repeated rows, and with LinAlgWarning of columns
-    that are equal up to scale or determine one another linearly.
+    size below 1%). It warns with UserWarning of rounded or repeated rows, and with LinAlgWarning of
+    columns that are equal up to scale or determine one another linearly.
 
     Rows with holes are scored, with missing="draws", by the density of what they hold: that of the
     noise times the mean ratio over 200 completions by the noise. `score_error` tells the error

@@ -25,9 +25,9 @@ class Hurdle(Family):
 
     The zeros tell z and the other values tell the rest, so that intervals of `zero` are those of a
     proportion, and those of the other parameters those of their family on the values that are not
-    zero. Of a continuous family (``Hurdle("gamma")``: rain, cost) the log-density is that of a
-    value that is not zero, and the log-probability of zero; of counts (``Hurdle("poisson")``) the
-    other values are counts without zeros.
+    zero. With a continuous family (``Hurdle("gamma")`` for rain or cost), `log_density` is the
+    log-density of a value that is not zero, and the log-probability of zero. With counts
+    (``Hurdle("poisson")``), the other values are counts without zeros.
 
     Parameters
     ----------

@@ -18,11 +18,11 @@ class ZeroInflated(NumericalFamily):
 
     .. math:: p(x) = \pi\, 1\{x = 0\} + (1 - \pi) f(x; \theta), \quad 0 \le \pi < 1
 
-    Where there are no more zeros than the family expects, the estimate of `inflation` is zero: it
-    lies on the edge, has no standard error and a one-sided interval. "No inflation",
+    If there are no more zeros than the family expects, the estimate of `inflation` is zero. It lies
+    on the edge, so it has no standard error, and its interval is one-sided. "No inflation",
     ``{"inflation": 0}``, is tested by :func:`~skgm.score_test` and
-    :func:`~skgm.likelihood_ratio_test` of one column, whose p-value is half that of the
-    chi-square: half the time the estimate lies on the edge itself.
+    :func:`~skgm.likelihood_ratio_test` of one column, whose p-value is half that of the chi-square:
+    half the time the estimate lies on the edge itself.
 
     Parameters
     ----------

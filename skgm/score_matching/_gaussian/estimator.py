@@ -196,23 +196,23 @@ class ScoreMatchingGaussian(GaussianDensity):
     -----
     eq. sm-gaussian, sm-gaussian-sparse, sm-implicit, sm-explicit, sm-covariance.
 
-    Singular covariances (constant columns, columns determined by others, no more rows than
-    columns) do not stop `fit`: it warns with :class:`scipy.linalg.LinAlgWarning`, naming the
-    columns, and adds a ridge of :math:`2^{-26}`, relative to the scale of each column: the
-    smallest that leaves half of the digits of the precision. Standard errors and intervals are
-    then refused. A column counts as determined by others if they leave less than about a thousand
+    Singular covariances (constant columns, columns determined by others, no more rows than columns)
+    do not stop `fit`. It warns with :class:`scipy.linalg.LinAlgWarning`, names the columns, and
+    adds a ridge of :math:`2^{-26}`, relative to the scale of each column. This is the smallest
+    ridge that leaves half of the digits of the precision. Standard errors and intervals are then
+    refused. A column counts as determined by others if they leave less than about a thousand
     rounding errors of its variance, on the scale of correlations, so columns in units of 1e-6 and
     1e6 may stand side by side.
 
     `confidence_intervals` has the methods "wald" (normal quantile, plain), "wald-transformed",
     "robust", and "auto" ("robust" where X is given, else "wald-transformed"). Both of the latter
-    use Student's t and the unbiased covariance. "wald-transformed": variances on the log scale;
-    a covariance as the difference of the variances of sum and difference of the two scaled
-    columns, which are independent. "robust": sandwich errors with factor n / (n - 1), variances
-    on the log scale, covariances on an inverse hyperbolic sine scale. In simulations with 200 rows
-    their 95% intervals cover 94.5 to 96% (model-based) and 93 to 95.5% (robust) on Gaussian data;
-    on Student's t data with 7 degrees of freedom "robust" covers about 93% for variances, and
-    "wald-transformed" about 85%.
+    use Student's t and the unbiased covariance. "wald-transformed": variances on the log scale; a
+    covariance as the difference of the variances of sum and difference of the two scaled columns,
+    which are independent. "robust": sandwich errors with factor n / (n - 1), variances on the log
+    scale, covariances on an inverse hyperbolic sine scale. In simulations with 200 Gaussian rows
+    their 95% intervals cover 94.5 to 96% (model-based) and 93 to 95.5% (robust). With Student's t
+    rows of 7 degrees of freedom "robust" covers about 93% for variances, and "wald-transformed"
+    about 85%.
 
     A fitted estimator stores the means and the sums of squares and products of the training table,
     and none of its rows. A table of one or two rows can be computed from these.
