@@ -73,6 +73,9 @@ def test_benchmarks_exist():
     assert [script for script in scripts if not (ROOT / script).exists()] == []
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README))
+PAGES = [README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", "\n".join(PAGES)))
 def test_links_lead_somewhere(link):
     assert (ROOT / link).exists()
