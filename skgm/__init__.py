@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
+    from skgm._monitor import FitMonitor
     from skgm.base import DensityEstimator, DensityTags, trusted_types
     from skgm.chain import DensityChain
     from skgm.compose import (
@@ -83,6 +84,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
     "ExplanationDisplay",
     "FamilyRanking",
     "FilterDisplay",
+    "FitMonitor",
     "GaussianMixtureDensity",
     "GoodnessOfFit",
     "GraphDisplay",
@@ -126,6 +128,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
 ]
 
 _HOME = {
+    "_monitor": ("FitMonitor",),
     "base": ("DensityEstimator", "DensityTags", "trusted_types"),
     "chain": ("DensityChain",),
     "compose": (

@@ -1,5 +1,7 @@
 """What `_sklearn.py` promises on every supported scikit-learn."""
 
+import io
+import re
 import sys
 import warnings
 
@@ -16,6 +18,7 @@ from skgm import (
     DensityClassifier,
     DensityOutlierDetector,
     DensityPipeline,
+    FitMonitor,
     GaussianMixtureDensity,
     KernelExpFamily,
     MLEDensity,
@@ -152,7 +155,7 @@ QUICK = [  # each estimator, what it is fitted to, and the subtasks of its fit t
     (DensityOutlierDetector(ScoreMatchingGaussian()), TABLE, 1),
     (DensityPipeline(SCALED), TABLE, 2),
     (GaussianMixtureDensity(2, random_state=0), TABLE, 1),
-    (KernelExpFamily(bandwidth=1.0, alpha=1.0, random_state=0), TABLE, 0),
+    (KernelExpFamily(alpha=1.0, random_state=0), TABLE, 2),
     (MLEDensity("normal"), TABLE, 0),
     (MultipleImputer(ScoreMatchingGaussian(), n_imputations=2, random_state=0), TABLE, 2),
     (NCEClassifier(max_iter=3, random_state=0), TABLE, 1),
@@ -177,6 +180,17 @@ def test_every_fit_is_heard_of_and_shown(estimator, X, n_tasks):
     assert (events[0], events[-1]) == ("setup", "teardown")
     assert events.count("begin") == events.count("end") > n_tasks
     assert name in estimator._repr_html_()
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="callbacks came with scikit-learn 1.9")
+def test_monitor_writes_nats_and_time_of_each_part():
+    told = io.StringIO()
+    monitor = FitMonitor(TABLE, file=told)
+    density = DensityChain(n_orders=2, random_state=0).set_callbacks(monitor).fit(TABLE)
+    first, second = told.getvalue().splitlines()
+    assert re.fullmatch(r"DensityChain: chain 1 of 2, -\d\.\d+ nats per row, \d+ s left", first)
+    assert second.endswith(f"{density.score(TABLE):.3f} nats per row, 0 s left")
+    assert monitor.scores_[1] == density.score(TABLE)
 
 
 def test_every_estimator_is_heard_of():

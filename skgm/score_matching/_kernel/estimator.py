@@ -13,7 +13,7 @@ from skgm._numerics.langevin import langevin
 from skgm._numerics.moments import Moments
 from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads
+from skgm._sklearn import Interval, StrOptions, fit_task, limit_threads, step_task
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.score_matching._kernel.fit import (
@@ -235,7 +235,8 @@ class KernelExpFamily(DensityEstimator):
             The fitted estimator.
         """
         # sums in threads differ by rounding, which ill-conditioned systems and chains magnify
-        with fit_task(self, X=X, y=y, sample_weight=sample_weight), limit_threads(1):
+        told = {"X": X, "y": y, "sample_weight": sample_weight}
+        with fit_task(self, **told, n_subtasks=None) as context, limit_threads(1):
             table, weight = self._begin_fit(X, sample_weight, min_samples=2)
             weight = np.ones(len(table)) if weight is None else weight
             table, weight = table[weight > 0].astype(np.float64), weight[weight > 0]
@@ -244,7 +245,7 @@ class KernelExpFamily(DensityEstimator):
             rows, place = np.unique(table, axis=0, return_inverse=True)
             weight = np.bincount(np.ravel(place), weights=weight)
             self._fit_base(rows, weight)
-            self._fit_kernel(rows, weight)
+            self._fit_kernel(rows, weight, context)
             self._normalize()
             return self
 
@@ -268,7 +269,7 @@ class KernelExpFamily(DensityEstimator):
             scaled = (X - self._center) / self._sd
             return np.linalg.solve(self._cholesky, scaled.T).T
 
-    def _fit_kernel(self, rows: np.ndarray, weight: np.ndarray) -> None:
+    def _fit_kernel(self, rows: np.ndarray, weight: np.ndarray, context: Any) -> None:
         Z = self._whiten(rows)
         share = weight / weight.sum()
         # columns that a ridge keeps apart do not vary once whitened: the Gaussian alone knows them
@@ -287,7 +288,12 @@ class KernelExpFamily(DensityEstimator):
         folds = [(Z[fold == k], weight[fold == k]) for k in range(fold.max() + 1)]
         counts = DIRECTIONS if self.correct_masses else (0,)
         pool = Pool.of(self._kernel_proposal(), CHOICE)
-        choice = choose(functions, alphas, folds, pool, counts, self.n_jobs)
+
+        def around(i: int, _: bool) -> Any:
+            name = f"bandwidth-{functions[i].bandwidth:.3g}"
+            return step_task(context, self, name=name, step=None, X=rows)
+
+        choice = choose(functions, alphas, folds, pool, counts, self.n_jobs, around)
         self.bandwidth_, self.alpha_ = choice.function.bandwidth, choice.alpha
         self.cv_losses_ = -choice.gains
         fixed, gains = choice.gains.size == 1, choice.gain > LEAST_GAIN / n_rows

@@ -7,10 +7,10 @@ the largest c' V c / c' (G + alpha K) c are these, and along them maximum likeli
 of score matching: it makes the means of the directions under the density those of the rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
@@ -119,6 +119,7 @@ def choose(
     pool: Pool,
     counts: Sequence[int],
     n_jobs: int | None = None,
+    around: Callable[[int, bool], Any] | None = None,
 ) -> Choice:
     """Return the bandwidth, ridge and number of directions of the highest held-out likelihood.
 
@@ -135,13 +136,16 @@ def choose(
         Numbers of directions to try; those after the second only with the best of the others.
     n_jobs : int, default=None
         Bandwidths at a time, in threads.
+    around : callable, default=None
+        The context around each of them, as of `ordered_map`.
 
     Returns
     -------
     choice : Choice
     """
     try_out = partial(_tried, folds, pool, counts[:2])
-    tried = ordered_map(try_out, zip(functions, alphas), n_jobs=n_jobs, threads=True)
+    work = zip(functions, alphas)
+    tried = ordered_map(try_out, work, n_jobs=n_jobs, threads=True, around=around)
     parts, each = zip(*tried)
     gains = np.array(each)
     b, a, k = (int(i) for i in np.unravel_index(int(np.argmax(gains)), gains.shape))
