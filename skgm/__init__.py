@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the table below says, for type checkers and editors
-    from skgm._monitor import FitMonitor
-    from skgm.base import DensityEstimator, DensityTags, trusted_types
+    from skgm.base import DensityEstimator, DensityTags, FitMonitor, trusted_types
     from skgm.chain import DensityChain
     from skgm.compose import (
         DensityClassifier,
@@ -128,8 +127,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants firs
 ]
 
 _HOME = {
-    "_monitor": ("FitMonitor",),
-    "base": ("DensityEstimator", "DensityTags", "trusted_types"),
+    "base": ("DensityEstimator", "DensityTags", "FitMonitor", "trusted_types"),
     "chain": ("DensityChain",),
     "compose": (
         "DensityClassifier",

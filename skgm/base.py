@@ -15,6 +15,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skgm._monitor import FitMonitor
 from skgm._numerics.blocks import row_blocks
 from skgm._random import as_generator
 from skgm._sklearn import (
@@ -38,6 +39,7 @@ from skgm.tables._validation import (
 __all__ = [
     "DensityEstimator",
     "DensityTags",
+    "FitMonitor",
     "TableSummary",
     "in_blocks",
     "transactional",

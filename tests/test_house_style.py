@@ -29,7 +29,7 @@ BELOW = {
 }
 # The floors, lowest first: each imports only what stands before it (and its neighbors).
 FLOORS = [
-    {"_numerics", "_bayes", "_parallel", "_random", "_sklearn", "_warnings"},
+    {"_numerics", "_bayes", "_monitor", "_parallel", "_random", "_sklearn", "_warnings"},
     {"tables"},
     {"base"},
 ]
