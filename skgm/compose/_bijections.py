@@ -27,6 +27,7 @@ __all__ = [
     "Partition",
     "Rotation",
     "box_cox",
+    "piecewise_linear",
     "yeo_johnson",
 ]
 
@@ -115,6 +116,57 @@ def yeo_johnson(power: np.ndarray) -> Function:
         lambda x: (power - 1) / (1 + np.abs(x)),
         image=(np.where(power > 2, low, -np.inf), np.where(power < 0, high, np.inf)),
     )
+
+
+_CLIPPED = 1e-7  # scikit-learn moves levels that are nearer to 0 or 1 than this
+
+
+def piecewise_linear(knots: np.ndarray, levels: np.ndarray, *, normal: bool) -> Function:
+    """Return the lines through (knot, level), one column of knots, (k, d), for each column of x.
+
+    With `normal` levels become quantiles of the normal distribution, as in QuantileTransformer.
+    The knots increase, and beyond them nothing is mapped.
+    """
+    d = knots.shape[1]
+    ends = (
+        float(special.ndtri(_CLIPPED - np.spacing(1))),
+        float(special.ndtri(1 - (_CLIPPED - np.spacing(1)))),
+    )
+    log_steps = np.log(np.diff(levels)[:, None] / np.diff(knots, axis=0))
+
+    def by_column(line: Callable[[Any, int], Any], x: Any) -> np.ndarray:
+        rows = np.reshape(x, (-1, d))
+        return np.column_stack([line(rows[:, j], j) for j in range(d)]).reshape(np.shape(x))
+
+    def forward(x: Any) -> np.ndarray:
+        level = by_column(lambda part, j: np.interp(part, knots[:, j], levels), x)
+        return np.clip(special.ndtri(level), *ends) if normal else level
+
+    def inverse(z: Any) -> np.ndarray:
+        level = np.where(z <= ends[0], 0.0, np.where(z >= ends[1], 1.0, special.ndtr(z)))
+        told = level if normal else z
+        return by_column(lambda part, j: np.interp(part, levels, knots[:, j]), told)
+
+    def log_slope(x: Any) -> np.ndarray:
+        def line(part: np.ndarray, j: int) -> np.ndarray:
+            place = np.searchsorted(knots[:, j], part, side="right") - 1
+            return log_steps[np.clip(place, 0, len(log_steps) - 1), j]
+
+        slope = by_column(line, x)
+        return slope + (forward(x) ** 2 + np.log(2 * np.pi)) / 2 if normal else slope
+
+    def bend(x: Any) -> np.ndarray:
+        return forward(x) * np.exp(log_slope(x)) if normal else np.zeros(np.shape(x))
+
+    image = ends if normal else (float(levels[0]), float(levels[-1]))
+    return Function(
+        forward, inverse, log_slope, bend, _around(knots[0], knots[-1]), _around(*image)
+    )
+
+
+def _around(low: Any, high: Any) -> tuple[Any, Any]:
+    """Return an open interval that holds the ends of a closed one as well."""
+    return np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
 
 
 Box = tuple[np.ndarray, np.ndarray]  # low and high, (d,) each: an open box

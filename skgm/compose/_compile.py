@@ -100,14 +100,11 @@ def examine(step: Any, path: str, table: Table | None, custom: Mapping[str, Any]
 
 _FOR_CATEGORIES = (
     " Codes have no density: give the table as it is to a density that reads categories "
-    "(DensityChain, DDPM, StackedDensity)."
+    "(DensityChain, DDPM, StackedDensity, MLEDensity('categorical'))."
 )
 _INSTEAD = dict.fromkeys(
     ("KBinsDiscretizer", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), _FOR_CATEGORIES
-) | {
-    "QuantileTransformer": " All values beyond the training range become one: take "
-    "PowerTransformer, or DensityChain without it, whose cells follow the quantiles."
-}
+)
 
 
 def _check_inverse(step: Any, path: str) -> None:
@@ -232,8 +229,12 @@ def check_steps(steps: Steps) -> Steps:
     return named
 
 
-def check_keeps_kinds(steps: Steps, X: Any) -> None:
-    """Refuse transformers before a last step that would read kinds of columns from the table."""
+def check_keeps_kinds(steps: Steps, X: Any, custom: Mapping[str, Any]) -> None:
+    """Refuse encoders, and transformers before a last step that reads kinds of columns."""
+    for name, step in steps[:-1]:
+        for path, leaf in leaves(step, name):
+            if type(leaf).__name__ in _INSTEAD:  # before X is refused for the text it is to encode
+                examine(leaf, path, None, custom)
     last = steps[-1][1]
     if not reads_kinds(last):
         return

@@ -135,6 +135,8 @@ def fit_transformer(
         try:
             Z = _fit_transform(step, X, weight)
         except UserWarning as error:
+            if not isinstance(step, PowerTransformer):
+                raise
             raise ValueError(
                 f"Step {path!r} ({type(step).__name__}) finds no power: values raised to the best "
                 f"one overflow. {_CURE}"

@@ -190,10 +190,11 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     steps : list of (str, estimator)
         Transformers, or "passthrough", and last a :class:`skgm.DensityEstimator`, or a density of
         scikit-learn (GaussianMixture, KernelDensity). Known transformers: StandardScaler,
-        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA that
-        keeps every component, FunctionTransformer of numpy's log, log1p, exp, expm1 or sqrt
-        (`inverse_func` may be left out: the inverse is supplied), ColumnTransformer whose parts
-        partition the columns, and Pipeline of these. They are cloned by `fit`.
+        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, QuantileTransformer where no
+        two quantiles are equal, PCA that keeps every component, FunctionTransformer of numpy's
+        log, log1p, exp, expm1 or sqrt (`inverse_func` may be left out: the inverse is supplied),
+        ColumnTransformer whose parts partition the columns, and Pipeline of these. They are cloned
+        by `fit`.
     log_jacobians : dict of str to callable, default=None
         For other invertible transformers: ``function(X)`` returns the log of the absolute Jacobian
         determinant at each row of the step's input X, (n_samples,). Keys are names of steps; a
@@ -247,6 +248,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     Behind transformers it never sees a data frame, and its messages call columns by position; a
     table with categories, whole numbers or dates that the last step would read as such is refused
     there, because a transformed column is one of real numbers.
+
+    Behind a QuantileTransformer the density has the range of the training rows as its support, and
+    follows the spacing of the quantiles: set `n_quantiles` to a small part of the number of rows.
 
     A probability mass (support "binary", "counts" or "positive-counts") has no Jacobian: such a
     last step is only accepted without transformers.
@@ -311,7 +315,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
                 told = last_step_params(self.steps, event, params, self._custom)
                 fit_alone(self, X, sample_weight, told, context)
                 return self
-            check_keeps_kinds(self.steps, X)
+            check_keeps_kinds(self.steps, X, self._custom)
             array, weight = self._begin_fit(X, sample_weight, finite=False)
             known = np.where(np.isnan(array), 0.0, array) if self._takes_holes else array
             check_finite(known, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))

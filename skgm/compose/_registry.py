@@ -13,6 +13,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -26,6 +27,7 @@ from skgm.compose._bijections import (
     Elementwise,
     Rotation,
     box_cox,
+    piecewise_linear,
     yeo_johnson,
 )
 
@@ -98,6 +100,37 @@ def _power(t: PowerTransformer) -> Bijection:
     curve = Elementwise(family(np.asarray(t.lambdas_, dtype=np.float64)))
     scaler = power_scaler(t)
     return curve if scaler is None else Chain((curve, _standard(scaler)))
+
+
+def _quantile(t: QuantileTransformer) -> Bijection:
+    normal = t.output_distribution == "normal"
+    return Elementwise(piecewise_linear(t.quantiles_, t.references_, normal=normal))
+
+
+def _quantile_fault(t: QuantileTransformer, shape: tuple[int, int] | None) -> str | None:
+    fitted = hasattr(t, "quantiles_")
+    if not fitted and shape is not None and t.subsample is not None and shape[0] > t.subsample:
+        return (
+            f"it reads {t.subsample} of the {shape[0]} rows and clips those beyond them; set "
+            "subsample=None"
+        )
+    if not fitted:
+        return None
+    gaps = np.diff(t.quantiles_, axis=0)
+    tied = (gaps <= 0).any(axis=0)
+    if tied.any():
+        return (
+            f"{int((gaps[:, tied] <= 0).sum())} of its quantiles are as large as the next one, in "
+            f"its column {int(np.argmax(tied))}, where values come again; set n_quantiles to fewer "
+            f"than {t.n_quantiles_}, or take PowerTransformer, or DensityChain without it, whose "
+            "cells follow the quantiles"
+        )
+    if t.output_distribution == "normal" and gaps[[0, -1]].min() <= 1e-6:
+        return (
+            "scikit-learn clips values nearer than 1e-7 to the least or the largest one, which is "
+            "much in the units of this table; put a StandardScaler before it"
+        )
+    return None
 
 
 def _pca(t: PCA) -> Bijection:
@@ -193,6 +226,7 @@ KNOWN: dict[type, Rule] = {
         domain=lambda t: (0.0, np.inf) if t.method == "box-cox" else _LINE,
         affine=False,
     ),
+    QuantileTransformer: Rule(_quantile, fault=_quantile_fault, affine=False),
     PCA: Rule(_pca, fault=_pca_fault, by_column=False),
     FunctionTransformer: Rule(
         _function,

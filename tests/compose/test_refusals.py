@@ -11,6 +11,7 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
     OrdinalEncoder,
     PowerTransformer,
     QuantileTransformer,
@@ -18,6 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from skgm import DensityChain, MLEDensity
 from skgm.compose import DensityPipeline, make_density_pipeline
 from tests.compose.densities import FullNormal, NoWeights
 from tests.compose.transformers import positive_table, real_table
@@ -52,7 +54,10 @@ class Halved(StandardScaler):
 EARLY = {
     "clip": (MinMaxScaler(clip=True), r"'minmaxscaler' \(MinMaxScaler\).*set clip=False"),
     "pca": (PCA(n_components=2), r"'pca'.*keeps 2 of 3 components"),
-    "quantile": (QuantileTransformer(), "'quantiletransformer'.*log_jacobians"),
+    "quantile": (
+        QuantileTransformer(n_quantiles=20, subsample=50),
+        "reads 50 of the .* rows and clips those beyond them; set subsample=None",
+    ),
     "subclass": (Halved(), "'halved'.*Jacobian is unknown"),
     "sin": (FunctionTransformer(np.sin), "'functiontransformer'.*'sin' is unknown"),
     "unhashable": (FunctionTransformer([]), "'functiontransformer'.*is unknown"),
@@ -96,7 +101,7 @@ def test_refused_by_name_before_fitting(name):
     assert not hasattr(pipe, "pipeline_")
 
 
-@pytest.mark.parametrize("name", ["clip", "quantile", "sin", "nested"])
+@pytest.mark.parametrize("name", ["clip", "sin", "nested"])
 def test_refused_before_earlier_steps_are_fitted(name):
     transformer, message = EARLY[name]
     pipe = make_density_pipeline(Tripwire(), transformer, FullNormal(), log_jacobians=WIRE)
@@ -261,8 +266,26 @@ def test_nested_pipeline_is_only_known_by_exact_class():
 
 @pytest.mark.parametrize(
     ("step", "cure"),
-    [(QuantileTransformer(), "take PowerTransformer"), (OrdinalEncoder(), "reads categories")],
+    [
+        (QuantileTransformer(n_quantiles=40), "in its column 1, where values come again; set n_q"),
+        (OrdinalEncoder(), "reads categories"),
+    ],
 )
 def test_steps_that_lose_what_a_density_needs_name_the_cure(step, cure):
+    rounded = np.column_stack([X[:, 0], X[:, 1].round(), X[:, 2]])
     with pytest.raises(ValueError, match=cure):
-        DensityPipeline([("step", step), ("density", FullNormal())]).fit(X)
+        DensityPipeline([("step", step), ("density", FullNormal())]).fit(rounded)
+
+
+@pytest.mark.parametrize("density", [FullNormal(), DensityChain(), MLEDensity("categorical")])
+@pytest.mark.parametrize("encoder", [OrdinalEncoder(), OneHotEncoder()])
+def test_encoders_of_text_are_refused_for_what_they_are(encoder, density):
+    frame = pd.DataFrame({"kind": ["x", "y"] * 10})
+    with pytest.raises(ValueError, match=r"'code' \(O.*give the table as it is to a density that"):
+        DensityPipeline([("code", encoder), ("density", density)]).fit(frame)
+
+
+def test_quantiles_that_scikit_learn_clips_are_refused():
+    step = QuantileTransformer(n_quantiles=20, output_distribution="normal")
+    with pytest.raises(ValueError, match="put a StandardScaler before it"):
+        DensityPipeline([("step", step), ("density", FullNormal())]).fit(1e-9 * X)

@@ -9,6 +9,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -68,6 +69,11 @@ CURVED = {
     "exp": (FunctionTransformer(np.exp), light_table),
     "expm1": (FunctionTransformer(np.expm1), light_table),
     "sqrt": (FunctionTransformer(np.sqrt, inverse_func=np.square), spread_table),
+    "quantile": (QuantileTransformer(n_quantiles=20), real_table),
+    "quantile-normal": (
+        QuantileTransformer(n_quantiles=20, output_distribution="normal"),
+        real_table,
+    ),
     "nested": (
         make_pipeline(FunctionTransformer(np.log), "passthrough", StandardScaler()),
         positive_table,
