@@ -80,7 +80,8 @@ class DensityClassifier(
         the log-loss of out-of-fold densities, at the price of up to five more fits per class. With
         equal priors it leaves `predict` as it is.
     random_state : None, int, RandomState or Generator, default=None
-        Shuffles the folds of the calibration.
+        Seeds the densities that have no seed of their own, and shuffles the folds of the
+        calibration.
     n_jobs : int, default=None
         Classes fitted at a time, in processes; the result is the same for every number. None is
         one, -1 all cores.
@@ -221,14 +222,15 @@ class DensityClassifier(
         prior = prior_covariance(self, rows, weight, codes)
         options: dict[str, Any] = {"prior": prior, "context": context if here else None}
         fit = partial(_fit_class, clone(self), **options)
+        seeds = as_generator(self.random_state).integers(2**31, size=len(labels)).tolist()
 
         def around(k: int, here: bool) -> Any:
             named = {"name": f"class-{labels[k]}", "step": None, "X": rows}
             return nullcontext() if here else step_task(context, self, **named)
 
         work = (
-            (label, keep_rows(rows, codes == k), None if weight is None else weight[codes == k])
-            for k, label in enumerate(labels)
+            (label, keep_rows(rows, own), None if weight is None else weight[own], seed)
+            for label, own, seed in zip(labels, (codes == k for k in range(len(labels))), seeds)
         )
         return list(ordered_map(fit, work, n_jobs=self.n_jobs, around=around))
 
@@ -350,13 +352,14 @@ class DensityClassifier(
 
 def _fit_class(
     owner: DensityClassifier,
-    task: tuple[Any, Any, np.ndarray | None],
+    task: tuple[Any, Any, np.ndarray | None, int],
     prior: np.ndarray | None,
     context: Any,
 ) -> Any:
-    """Return the density of one class, from its label, rows and weights."""
-    label, rows, weight = task
+    """Return the density of one class, from its label, rows, weights and seed."""
+    label, rows, weight, seed = task
     options: dict[str, Any] = {"prior": prior, "name": f"class-{label}", "partial": True}
+    options["rng"] = np.random.default_rng(seed)
     try:
         return fit_density(owner, rows, weight, context, **options)
     except ValueError as error:

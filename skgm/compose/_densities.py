@@ -30,6 +30,7 @@ __all__ = [
     "prior_covariance",
     "read_rows",
     "reads_kinds",
+    "settle",
 ]
 
 _CELLS = 64  # of a margin whose point masses are looked for
@@ -66,19 +67,44 @@ def _plain_array(X: Any) -> np.ndarray:
     return array if array.dtype.kind in "fiub" else np.asarray(X, dtype=object)
 
 
+def settle(
+    density: Any,
+    rng: np.random.Generator | None = None,
+    *,
+    unknown: bool = False,
+    partial: bool = False,
+) -> None:
+    """Seed an unfitted density and its parts where they have no seed of their own.
+
+    With `unknown`, categories that its rows lack are possible all the same. With `partial`, its
+    rows are one part of several, and show no point masses that other parts may not have.
+    """
+    told: dict[str, Any] = {}
+    for key, value in sorted(density.get_params().items()):
+        name = key.rpartition("__")[2]
+        if name == "random_state" and value is None and rng is not None:
+            told[key] = int(rng.integers(2**31))
+        elif (unknown or partial) and name == "handle_unknown" and value == "error":
+            told[key] = "ignore"
+        elif partial and name == "atoms" and isinstance(value, str):
+            told[key] = None
+    density.set_params(**told)
+
+
 def fit_density(
     owner: Any,
     X: Any,
     weight: np.ndarray | None,
     context: Any,
     *,
+    rng: np.random.Generator | None = None,
     prior: np.ndarray | None = None,
     name: str = "density",
     partial: bool = False,
 ) -> Any:
     """Return a clone of the owner's density, or the default one, fitted to the rows of X.
 
-    With `partial`, these rows may lack categories of the table, which are possible all the same.
+    `rng` and `partial` are those of `settle`.
 
     The default is a Gaussian whose covariance S of n rows in d columns is shrunk to
     (n S + d P) / (n + d), P the `prior` covariance, (d, d): as if there were d more rows. So a
@@ -90,10 +116,7 @@ def fit_density(
         Weights for a density whose `fit` takes none.
     """
     density = ScoreMatchingGaussian() if owner.density is None else clone(owner.density)
-    if partial and hasattr(density, "handle_unknown"):
-        density.set_params(handle_unknown="ignore")
-    if partial and isinstance(getattr(density, "atoms", None), str):  # each part would find its own
-        density.set_params(atoms=None)
+    settle(density, rng, partial=partial)
     if weight is not None and not has_fit_parameter(density, "sample_weight"):
         raise ValueError(
             f"density={type(density).__name__} takes no sample_weight in fit. Repeat the rows by "

@@ -27,6 +27,7 @@ from skgm._sklearn import (
 )
 from skgm.base import transactional
 from skgm.chain import DensityChain
+from skgm.compose._densities import settle
 from skgm.score_matching import ScoreMatchingGaussian
 from skgm.tables._columns import column_kinds, table_shape
 from skgm.tables._validation import validate_table
@@ -220,6 +221,7 @@ def _fit_once(
     fitted = clone(density)
     if "random_state" in fitted.get_params(deep=False):
         fitted.set_params(random_state=int(rng.integers(2**31)))
+    settle(fitted, rng)
     if has_fit_parameter(fitted, "sample_weight"):
         share = np.zeros(len(weight))
         counted = weight > 0

@@ -59,7 +59,7 @@ class DensityOutlierDetector(
     calibration_fraction : float, default=0.3
         Share of the rows kept from the density where there is a `false_alarm_rate`.
     random_state : None, int, RandomState or Generator, default=None
-        Chooses the rows of the calibration.
+        Seeds a density that has no seed of its own, and chooses the rows of the calibration.
 
     Attributes
     ----------
@@ -166,7 +166,12 @@ class DensityOutlierDetector(
         if weight is not None:  # a row of weight zero is absent
             rows, weight = keep_rows(rows, weight > 0), weight[weight > 0]
         prior = prior_covariance(self, rows, weight)
-        self.density_ = fit_density(self, rows, weight, context, prior=prior, partial=True)
+        options: dict[str, Any] = {
+            "prior": prior,
+            "rng": as_generator(self.random_state),
+            "partial": True,
+        }
+        self.density_ = fit_density(self, rows, weight, context, **options)
         scores = log_density(self.density_, rows)
         order = np.argsort(scores)
         self.calibration_scores_ = scores[order]
@@ -185,10 +190,11 @@ class DensityOutlierDetector(
                 f"{n_rows - n_kept}. Fit on more rows, or change one of the two parameters."
             )
         kept = np.zeros(n_rows, dtype=bool)
-        kept[as_generator(self.random_state).permutation(n_rows)[:n_kept]] = True
+        rng = as_generator(self.random_state)
+        kept[rng.permutation(n_rows)[:n_kept]] = True
         fitted = keep_rows(rows, ~kept)
         prior = prior_covariance(self, fitted, None)
-        self.density_ = fit_density(self, fitted, None, context, prior=prior, partial=True)
+        self.density_ = fit_density(self, fitted, None, context, rng=rng, prior=prior, partial=True)
         self.calibration_scores_ = np.sort(log_density(self.density_, keep_rows(rows, kept)))
         self.offset_ = float(self.calibration_scores_[rank - 1])
 

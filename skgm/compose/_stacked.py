@@ -16,7 +16,14 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skgm._numerics.importance import kept_weights, systematic_picks
 from skgm._parallel import N_JOBS, ordered_map
 from skgm._random import RANDOM_STATE, as_generator
-from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task, step_task
+from skgm._sklearn import (
+    BaseComposition,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fit_task,
+    step_task,
+)
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.compose._densities import (
@@ -26,6 +33,7 @@ from skgm.compose._densities import (
     default_members,
     draw_rows,
     log_density,
+    settle,
 )
 from skgm.compose._fitting import keep_rows, rows_at, rows_in_order
 from skgm.tables._columns import column_kinds, table_shape
@@ -71,6 +79,9 @@ class StackedDensity(BaseComposition, DensityEstimator):
     time_limit : float, default=None
         In seconds. No further member is tried once half of it has passed, and a warning says
         which were left out. The first member is always fitted. None is no limit.
+    handle_unknown : {"error", "ignore"}, default="error"
+        What to do about categories that `fit` has not seen. "ignore" sets the members'
+        parameter of that name, and scores such rows.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the folds, and the members that have no seed of their own.
     n_jobs : int, default=None
@@ -143,6 +154,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
         "members": [list, None],
         "min_weight": [Interval(numbers.Real, 0, 0.5, closed="left")],
         "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
         "random_state": RANDOM_STATE,
         "n_jobs": N_JOBS,
     }
@@ -153,12 +165,14 @@ class StackedDensity(BaseComposition, DensityEstimator):
         *,
         min_weight: float = 0.05,
         time_limit: float | None = None,
+        handle_unknown: str = "error",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
         self.members = members
         self.min_weight = min_weight
         self.time_limit = time_limit
+        self.handle_unknown = handle_unknown
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -331,11 +345,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
             columns = self._columns if self._mixed else None
             chosen = default_members(codes, columns, self.left_out_)
         for _, member in chosen:
-            params = member.get_params()
-            seeds = [key for key in sorted(params) if key.split("__")[-1] == "random_state"]
-            for key in seeds:
-                if params[key] is None:
-                    member.set_params(**{key: int(rng.integers(2**31))})
+            settle(member, rng, unknown=self.handle_unknown == "ignore")
         return chosen
 
     def _score_members(
@@ -348,20 +358,21 @@ class StackedDensity(BaseComposition, DensityEstimator):
     ) -> dict[str, np.ndarray]:
         """Return the log-density of the rows held out under each member, (m,)."""
         scores: dict[str, list[np.ndarray]] = {}
-        measures: list[tuple[str, list[str]]] = []
+        measures: list[list[tuple[str, list[str]]]] = [[] for _ in folds]
         work = self._member_folds(tried, folds, start)
         score = partial(_held_out, rows=rows, weight=weight)
         for name, values, measure, error in ordered_map(score, work, n_jobs=self.n_jobs):
             if error is None:
                 scores.setdefault(name, []).append(values)
-                measures.append((name, measure))
+                measures[len(scores[name]) - 1].append((name, measure))
                 continue
             if self.members is not None:
                 raise error
             if name not in self.left_out_:
                 self.left_out_[name] = f"its fit to a part of the rows failed: {error}"
                 warn_user(f"Member {name!r} was left out: {self.left_out_[name]}", UserWarning)
-        self._settle_measures([each for each in measures if each[0] not in self.left_out_])
+        for of_fold in measures:  # from one to the next, a member may find other point masses
+            self._settle_measures([each for each in of_fold if each[0] not in self.left_out_])
         late = [n for n, _ in tried if self.left_out_.get(n, "").startswith("time_limit=")]
         if late:
             warn_user(
@@ -447,7 +458,7 @@ class StackedDensity(BaseComposition, DensityEstimator):
         check_is_fitted(self)
         if self._mixed:
             reader = TableReader(self._columns, self._frame_schema, self._sample_dtype)
-            reader.code(self, X, holes=True)
+            reader.code(self, X, holes=True, unknown=self.handle_unknown)
             return X
         array = validate_table(self, X, reset=False, finite=False)
         self._check_values(array)
@@ -616,8 +627,7 @@ def _held_out(
     """
     name, member, fold = task
     twin = clone(member)
-    if hasattr(twin, "handle_unknown"):  # a category may have all of its rows held out
-        twin.set_params(handle_unknown="ignore")
+    settle(twin, unknown=True)  # a category may have all of its rows held out
     part = None if weight is None else weight[~fold]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to warn of, the fit to all rows repeats

@@ -22,6 +22,7 @@ from skgm import (
     MLEDensity,
     NCEDensity,
     ScoreMatchingGaussian,
+    StackedDensity,
     compare_densities,
     make_density_pipeline,
 )
@@ -89,6 +90,51 @@ def test_kinds_survive_grid_search_and_cross_validation():
     search = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(frame)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_estimator_.sample(3).dtypes.equals(frame.dtypes)
+
+
+READ = [
+    DensityPipeline([("d", CHAIN)]),
+    StackedDensity([("c", CHAIN), ("p", DensityPipeline([("d", CHAIN)]))], random_state=0),
+]
+
+
+@pytest.mark.parametrize("density", READ, ids=["pipeline", "stack"])
+def test_a_category_that_a_fold_lacks_costs_no_score(density):
+    frame = make_frame()[["city", "gain"]]
+    frame.iloc[4, 0] = "Bonn"
+    ignored = {k: "ignore" for k in density.get_params() if k.endswith("handle_unknown")}
+    scores = cross_val_score(clone(density).set_params(**ignored), frame, cv=3)
+    assert np.isfinite(scores).all()
+    label = np.where(make_frame()["ok"], "yes", "no")
+    assert np.isfinite(cross_val_score(DensityClassifier(density), frame, label, cv=3)).all()
+    flagged = DensityOutlierDetector(density).fit(frame[5:]).score_samples(frame)
+    assert np.isfinite(flagged).all()
+
+
+def test_categories_of_independent_columns_have_zero_probability_where_they_were_not_seen():
+    frame = make_frame()[["city"]]
+    frame.iloc[4, 0] = "Bonn"
+    model = MLEDensity("categorical")
+    assert not np.isnan(cross_val_score(model, frame, cv=3)).any()
+    assert np.isneginf(model.fit(frame[5:]).score_samples(frame[4:5])).all()
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in a pipeline"])
+def test_densities_without_a_seed_are_seeded(within):
+    """Fits of a diffusion are too short here to depend on it, so the seeds themselves are told."""
+    density = clone(DIFFUSION).set_params(random_state=None)
+    density = DensityPipeline([("d", density)]) if within else density
+    X, label = make_frame()[["size"]].to_numpy(), make_frame()["ok"].to_numpy()
+
+    def seeds(seed):
+        classes = DensityClassifier(density, random_state=seed).fit(X, label).densities_
+        detector = DensityOutlierDetector(density, random_state=seed).fit(X).density_
+        told = (model.get_params() for model in (*classes, detector))
+        return [params["d__random_state" if within else "random_state"] for params in told]
+
+    assert seeds(3) == seeds(3)
+    assert len({None, *seeds(3), *seeds(4)}) > 5
+    assert density.get_params()["d__random_state" if within else "random_state"] is None
 
 
 @READERS
