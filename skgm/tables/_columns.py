@@ -12,6 +12,7 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 
 from skgm._warnings import warn_user
 from skgm.tables._frames import (
@@ -220,7 +221,10 @@ def encoded_kinds(described: list[dict[str, Any]]) -> list[str]:
 
 def _named_columns(X: Any) -> list[tuple[Any, Any]]:
     """Return names and columns: narwhals Series of a frame, arrays of any other table."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    try:
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+    except DuplicateError as error:
+        raise ValueError(frame_fault(X)) from error
     if isinstance(frame, nw.DataFrame):
         return list(zip(frame.columns, frame.iter_columns()))
     return [(f"x{j}", column) for j, column in enumerate(_object_table(X).T)]

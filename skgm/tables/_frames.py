@@ -39,7 +39,10 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
     """
     if isinstance(X, np.ndarray):  # narwhals takes longer to find out than a small fit does
         return None
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    try:
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+    except DuplicateError:  # `frame_fault` says so
+        return None
     if not isinstance(frame, nw.DataFrame):
         return None
     schema = {

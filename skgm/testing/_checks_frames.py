@@ -121,14 +121,14 @@ _FLOATS = {
     "pyarrow": ("float32", "float64"),
 }
 _WHOLE = {
-    "pandas": ("int8", "Int64", "int32[pyarrow]"),
+    "pandas": ("int8", "Int64", "UInt8", "int32[pyarrow]"),
     "polars": ("Int8", "Int64", "UInt16"),
     "pyarrow": ("int8", "int64", "uint16"),
 }
 _BOOLEAN = {
     "pandas": ("bool", "boolean", "bool[pyarrow]"),
     "polars": ("Boolean",),
-    "pyarrow": ("bool_",),
+    "pyarrow": ("bool",),
 }
 _TEXT = {
     "pandas": ("object", "str", "string", "category", "string[pyarrow]"),
@@ -136,9 +136,12 @@ _TEXT = {
     "pyarrow": ("string", "large_string"),
 }
 _TIMES = {
-    "pandas": ("datetime64[s]", "datetime64[ns, UTC]", "timedelta64[ms]", "timestamp[us][pyarrow]"),
+    "pandas": (
+        *("datetime64[s]", "datetime64[ns, UTC]", "timedelta64[ms]"),
+        *("timestamp[us][pyarrow]", "date32[pyarrow]"),
+    ),
     "polars": ("Date", "Datetime", "Duration"),
-    "pyarrow": ("date32",),
+    "pyarrow": ("date32", "timestamp[us]", "duration[s]"),
 }
 
 
@@ -171,13 +174,19 @@ def _typed_frame(estimator: Any, library: str) -> Any:
     for values, name in _typed_columns(estimator, library):
         if library == "pandas":
             series = module.Series(values)
-            in_arrow = name.endswith("[pyarrow]") and name.startswith("timestamp")
+            in_arrow = name.endswith("[pyarrow]") and name.startswith(("timestamp", "date32"))
             columns[name] = series.astype("M8[us]" if in_arrow else series.dtype).astype(name)
         elif library == "polars":
             columns[name] = module.Series(values.tolist()).cast(getattr(module, name))
         else:
             plain = values.astype(np.int32) if name == "date32" else values
-            columns[name] = module.array(plain).cast(getattr(module, name)())
+            columns[name] = module.array(plain).cast(module.type_for_alias(name))
+    if library == "pandas" and get_density_tags(estimator).mixed_columns:
+        whole = [int(value) for value in columns["int8"]]
+        levels, decoded = ["none", "low", "mid", "high"], columns["object"].tolist()
+        columns["objects of int"] = module.Series(whole, dtype=object)
+        columns["objects of bool"] = module.Series([bool(value) for value in whole], dtype=object)
+        columns["levels"] = module.Series(module.Categorical(decoded, levels, ordered=True))
     return module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
 
 

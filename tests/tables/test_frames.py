@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skgm import DensityChain, GaussianMixtureDensity, MLEDensity, StackedDensity
 from skgm.tables._frames import frame_fault, frame_schema, non_numeric_column, restore_frame
 from tests.toy import ToyNormal
 
@@ -145,3 +146,17 @@ def test_tables_of_numbers_have_no_fault(library):
     assert frame_fault(make_frame(library)) is None
     assert frame_fault(np.eye(2)) is None
     assert frame_fault([[1.0, 2.0]]) is None
+
+
+READERS = [DensityChain(), GaussianMixtureDensity(), MLEDensity("auto"), StackedDensity()]
+
+
+@pytest.mark.parametrize("density", READERS, ids=lambda density: type(density).__name__)
+@pytest.mark.parametrize("text", [False, True])
+def test_columns_of_one_name_are_refused(density, text):
+    frame = pd.DataFrame(
+        {"a": [1.0, 2.5], "b": [1.5, 2.0], "c": ["x", "y"] if text else [1.0, 0.5]}
+    )
+    frame.columns = ["a", "b", "a"]
+    with pytest.raises(ValueError, match="several columns called 'a'"):
+        density.fit(frame)
