@@ -50,6 +50,7 @@ ESTIMATORS = [
     (BernoulliRBMCD(3, method="cd", n_gibbs_steps=2, early_stopping=True), DISCRETE | CONVERTS),
     (BernoulliRBMCD(2, method="exact"), DISCRETE | CONVERTS | NO_STREAM),
     (DDPM(), ALL_REAL | LEARNED_SCORE),
+    (DDPM(missing="draws", max_iter=50), ALL_REAL | LEARNED_SCORE | {"check_nan_raises"}),
     (DensityChain(n_orders=1), ALL_REAL | NO_GRADIENT | NO_STREAM | {"check_nan_raises"}),
     (
         GaussianMixtureDensity(),

@@ -53,7 +53,7 @@ class AtomColumns:
     def learn(
         cls, coded: np.ndarray, columns: list[dict[str, Any]], weight: Any, wanted: Any
     ) -> "AtomColumns | None":
-        """Find the atoms of a training table without holes, or take those that are `wanted`.
+        """Find the atoms of a training table, or take those that are `wanted`.
 
         `wanted` is "auto", None, or values by the name or number of a column.
         """
@@ -65,8 +65,11 @@ class AtomColumns:
         for j, about in enumerate(columns):
             if about["kind"] != "real":
                 continue
-            found = _found(coded[:, j], weight) if named is None else named.get(j, np.zeros(0))
-            rest = coded[~np.isin(coded[:, j], found) & (weight > 0), j]
+            seen = ~np.isnan(coded[:, j]) & (weight > 0)
+            found = np.zeros(0) if named is None else named.get(j, np.zeros(0))
+            if named is None and seen.any():
+                found = _found(coded[seen, j], weight[seen])
+            rest = coded[~np.isin(coded[:, j], found) & seen, j]
             if not len(found):
                 continue
             if named is not None and len(np.unique(rest)) < 2:
@@ -79,7 +82,7 @@ class AtomColumns:
         if not places:
             return None
         rests = [coded[~np.isin(coded[:, j], a) & (weight > 0), j] for j, a in zip(places, atoms)]
-        positive = np.array([bool((rest > 0).all()) for rest in rests])
+        positive = np.array([bool((rest[~np.isnan(rest)] > 0).all()) for rest in rests])
         whole = cls(np.array(places), tuple(atoms), positive, np.zeros(0), np.ones(0))
         wide = whole.expanded(coded)[weight > 0]
         with np.errstate(invalid="ignore"):

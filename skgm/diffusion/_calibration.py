@@ -209,7 +209,7 @@ def hold_out(table: Table, share: float, rng: np.random.Generator) -> tuple[Tabl
     for count in (copies - out, out):
         part = table.take(first[count > 0])
         mass = (weight * count / copies)[count > 0]
-        parts.append(Table(part.rows, part.codes, mass, part.jitter))
+        parts.append(replace(part, weight=mass))
     return parts[0], parts[1]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from skgm._sklearn import check_sample_weight
 from skgm.diffusion._atoms import AtomColumns
+from skgm.diffusion._completions import Completions
 from skgm.tables._columns import MOST_CATEGORIES, encoded_kinds
 from skgm.tables._encoding import Encoding, Jitter
 from skgm.tables._reader import TableReader
@@ -40,12 +41,15 @@ class TableCoding:
         all columns.
     atoms : AtomColumns or None, default=None
         Columns with point masses, which coded rows hold as numbers and categories.
+    holed : Completions or None, default=None
+        What completes rows with holes, if the fit was told to.
     """
 
     reader: TableReader
     encoding: Encoding | None
     numbers: np.ndarray | None = None
     atoms: AtomColumns | None = None
+    holed: Completions | None = None
 
     @property
     def columns(self) -> list[dict[str, Any]]:
@@ -100,15 +104,38 @@ class TableCoding:
         coded = self.reader.code(estimator, X, holes=False, fractions=False)
         return self._encoded(coded), _weights(sample_weight, coded)
 
-    def scored(self, estimator: Any, X: Any, unknown: str) -> np.ndarray:
-        """Return rows to score, coded; only a chain knows what to do with `unknown` categories."""
-        unknown = "error" if self.numbers is None else unknown
-        coded = self.reader.code(estimator, X, holes=False, unknown=unknown)
-        return coded if self.atoms is None else self.atoms.expanded(coded)
+    def scored(
+        self, estimator: Any, X: Any, unknown: str, *, holes: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows to score, coded, and which of them lack a number.
 
-    def average(self, coded: np.ndarray, log_density: Any) -> np.ndarray:
-        """Return log-densities of coded rows, averaged over the noise at atoms."""
-        return log_density(coded) if self.atoms is None else self.atoms.average(coded, log_density)
+        Only a chain knows what to do with `unknown` categories, and only a fit to a table with
+        `holes` with them.
+        """
+        unknown = "error" if self.numbers is None else unknown
+        holes = holes and self.holed is not None
+        coded = self.reader.code(estimator, X, holes=holes, unknown=unknown)
+        lacking = np.zeros(len(coded), dtype=bool)
+        if self.holed is not None and holes:
+            lacking = self.holed.check_scored(coded, self.reader.columns)
+        return coded if self.atoms is None else self.atoms.expanded(coded), lacking
+
+    def average(self, coded: np.ndarray, lacking: np.ndarray, log_density: Any) -> np.ndarray:
+        """Return log-densities of coded rows, averaged over noise at atoms and lacking numbers."""
+
+        def of_complete(rows: np.ndarray) -> np.ndarray:
+            return (
+                log_density(rows) if self.atoms is None else self.atoms.average(rows, log_density)
+            )
+
+        if self.holed is None or not lacking.any():
+            return of_complete(coded)
+        of_holed = self.holed.average(coded[lacking], of_complete)
+        result = np.empty((len(coded), of_holed.shape[1]))
+        result[lacking] = of_holed
+        if not lacking.all():
+            result[~lacking] = of_complete(coded[~lacking])
+        return result
 
     def filled(self, coded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coded rows with noise at atoms, and its log-density, (n,)."""
@@ -194,21 +221,40 @@ class TableCoding:
 
 
 def read_training_table(
-    estimator: Any, X: Any, sample_weight: Any, *, min_samples: int = 1, in_parts: bool = False
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    *,
+    min_samples: int = 1,
+    in_parts: bool = False,
+    seed: int = 0,
 ) -> tuple[TableCoding, np.ndarray, np.ndarray, np.ndarray | None]:
     """Validate a training table; return its coding, coded and encoded rows, and weights or None.
 
     With `in_parts` more rows will come: categories are encoded, and those that are declared without
-    rows are allowed in later rows.
+    rows are allowed in later rows. Encoded rows of a table with holes have several versions,
+    (k, n, width).
     """
-    reader, coded = TableReader.learn(estimator, X, min_samples=min_samples)
+    holes = estimator.missing != "raise" and not in_parts
+    reader, coded = TableReader.learn(estimator, X, min_samples=min_samples, holes=holes)
     weight = _weights(sample_weight, coded)
     atoms = None
     if not in_parts:
         atoms = AtomColumns.learn(coded, reader.columns, weight, estimator.atoms)
+    holed, versions = None, [coded]
+    if holes:
+        masses = {} if atoms is None else atoms.masses(reader.columns)
+        holed = Completions.learn(estimator, reader, X, coded, weight, masses, seed)
+        versions = holed.of(estimator, reader, X, seed) if np.isnan(coded).any() else [coded]
     if reader.is_real and atoms is None:
-        return TableCoding(reader, None), coded, coded, weight
-    coded = coded if atoms is None else _with_noise(atoms, coded)
+        coding = TableCoding(reader, None, holed=holed)
+        return coding, coded, _stacked(versions), weight
+    hole = np.isnan(coded)
+    if atoms is not None:
+        versions = [_with_noise(atoms, version) for version in versions]
+        coded = np.hstack([coded, atoms.expanded(coded)[:, coded.shape[1] :]])
+    # what stands at atoms is noise, and holes are left to the chain
+    coded = np.where(_wide(hole, coded), np.nan, versions[0])
     columns = TableCoding(reader, None, None, atoms).columns
     kinds = encoded_kinds(reader.columns) + ["category"] * (len(columns) - len(reader.columns))
     is_category = np.array([about["kind"] == "category" for about in columns])
@@ -216,16 +262,34 @@ def read_training_table(
     if not in_parts and is_category.any():
         numbers = np.flatnonzero(~is_category)
         kinds = [kinds[j] for j in numbers]
-        if not len(numbers) and not np.ptp(coded, axis=0).any():
+        if not len(numbers) and not np.ptp(versions[0], axis=0).any():
             raise ValueError(_NOTHING)
-    part = coded if numbers is None else coded[:, numbers]
+    parts = [version if numbers is None else version[:, numbers] for version in versions]
     encoding = None
     if set(kinds) - {"real"}:
         sizes = [len(about.get("values", ())) for about in columns]
         reserve = MOST_CATEGORIES if in_parts else 0
-        encoding = Encoding.learn(part, kinds, sizes, weight, reserve=reserve)
-    coding = TableCoding(reader, encoding, numbers, atoms)
-    return coding, coded, coding._encoded(part, positive=weight), weight
+        each = None if weight is None and len(parts) == 1 else _shared(weight, parts)
+        encoding = Encoding.learn(np.vstack(parts), kinds, sizes, each, reserve=reserve)
+    coding = TableCoding(reader, encoding, numbers, atoms, holed)
+    encoded = [coding._encoded(part, positive=weight) for part in parts]
+    return coding, coded, _stacked(encoded), weight
+
+
+def _stacked(versions: list[np.ndarray]) -> np.ndarray:
+    return versions[0] if len(versions) == 1 else np.stack(versions)
+
+
+def _wide(hole: np.ndarray, coded: np.ndarray) -> np.ndarray:
+    """Return which entries of coded rows are holes, those of atoms' categories included."""
+    extra = np.isnan(coded[:, hole.shape[1] :])
+    return np.hstack([hole, extra])
+
+
+def _shared(weight: np.ndarray | None, parts: list[np.ndarray]) -> np.ndarray:
+    """Return the weights of all versions of the rows, (k * n,)."""
+    own = np.ones(len(parts[0])) if weight is None else weight
+    return np.tile(own, len(parts)) / len(parts)
 
 
 def _with_noise(atoms: AtomColumns, coded: np.ndarray) -> np.ndarray:

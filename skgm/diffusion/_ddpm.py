@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 
 from skgm._parallel import N_JOBS
 from skgm._random import RANDOM_STATE, as_generator
@@ -23,7 +22,7 @@ from skgm.chain._categories import CategoryChain
 from skgm.diffusion._calibration import CalibratedDenoiser, Calibration, try_out, wants_trial
 from skgm.diffusion._classes import check_same_classes, coded_classes
 from skgm.diffusion._coding import TableCoding, read_training_table
-from skgm.diffusion._density import SAMPLERS, DiffusionDensity
+from skgm.diffusion._density import AS_FITTED, SAMPLERS, DiffusionDensity
 from skgm.diffusion._empirical import EmpiricalKind
 from skgm.diffusion._flow import Probes
 from skgm.diffusion._network import (
@@ -48,10 +47,9 @@ from skgm.diffusion._training import (
     split_rows,
     train,
 )
+from skgm.tables._validation import check_several_rows
 
 __all__ = ["DDPM"]
-
-_AS_FITTED = ("prediction", "sigma_min", "class_conditional")  # parameters that fix the model
 
 
 class DDPM(DiffusionDensity):
@@ -69,9 +67,8 @@ class DDPM(DiffusionDensity):
     far from the data the model stays there.
 
     Prefer it for a table whose shape no simple family has (clusters of any form, curved ridges,
-    classes), from about a hundred rows, for synthetic rows that are no copies, and to compare
-    densities by held-out likelihood. Data frames may hold categories and whole numbers. If a
-    Gaussian mixture fits your data well, use that: it is fitted in milliseconds.
+    classes), from about a hundred rows, for synthetic rows that are no copies. Data frames may hold
+    categories and whole numbers. If a Gaussian mixture fits well, use that: it takes milliseconds.
 
     Parameters
     ----------
@@ -156,6 +153,10 @@ class DDPM(DiffusionDensity):
         tenth of the rows and five times as many as have the next value, where there is no rounding.
     handle_unknown : {"error", "ignore"}, default="error"
         What scores do with a category without training rows: as in :class:`skgm.DensityChain`.
+    missing : {"raise", "draws"}, default="raise"
+        "draws": NaN are holes. `fit` trains on five completions of each row, drawn by a
+        :class:`skgm.GaussianMixtureDensity` of what is observed, another one at every look. That is
+        right if values are missing at random. Scores are of what a row observes (see Notes).
     early_stopping : bool, default=False
         Hold out rows, stop when their loss no longer falls, and keep the best weights.
     validation_fraction : float, default=0.1
@@ -207,7 +208,7 @@ class DDPM(DiffusionDensity):
     ------
     ValueError
         In `fit`: missing or infinite values, fewer than two rows, no `y` with `class_conditional`;
-        a regressor that predicts no finite values; more than 255 categories. Later: an unseen one.
+        a regressor that predicts no finite values. Later: an unseen category.
 
     Warns
     -----
@@ -241,6 +242,9 @@ class DDPM(DiffusionDensity):
     :math:`\sum_t \log P(d_t \mid x, d_1, \dots, d_{t-1})`, which is added to the log-density of x:
     the factors of :class:`skgm.DensityChain`. In a table that `partial_fit` learns in parts they
     are points in space, and :meth:`score_samples` is a lower bound.
+
+    A row that lacks numbers has the log-density of its observed part, averaged over 16 draws of the
+    rest from that mixture; lacking categories are left to the chain.
 
     The network computes in float32. A row has the same log-density in any batch.
 
@@ -293,6 +297,7 @@ class DDPM(DiffusionDensity):
         "integer_features": [StrOptions({"from_dtype"}), "array-like", None],
         "atoms": [StrOptions({"auto"}), dict, None],
         "handle_unknown": [StrOptions({"error", "ignore"})],
+        "missing": [StrOptions({"raise", "draws"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -331,6 +336,7 @@ class DDPM(DiffusionDensity):
         integer_features: Any = "from_dtype",
         atoms: Any = "auto",
         handle_unknown: str = "error",
+        missing: str = "raise",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -365,6 +371,7 @@ class DDPM(DiffusionDensity):
         self.integer_features = integer_features
         self.atoms = atoms
         self.handle_unknown = handle_unknown
+        self.missing = missing
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -380,7 +387,7 @@ class DDPM(DiffusionDensity):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, at least two, without missing values.
+            Training rows, at least two; NaN are holes with ``missing="draws"``, refused without.
         y : array-like of shape (n_samples,), default=None
             Class labels with `class_conditional`; ignored without.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -391,26 +398,23 @@ class DDPM(DiffusionDensity):
         self : DDPM
             The fitted estimator.
         """
-        with fit_task(
-            self, X=X, y=y, sample_weight=sample_weight, n_subtasks=self.max_iter
-        ) as context:
-            read = read_training_table(self, X, sample_weight, min_samples=2)
+        rng = as_generator(self.random_state)
+        seed = int(deepcopy(rng).integers(2**31))
+        told = {"X": X, "y": y, "sample_weight": sample_weight, "n_subtasks": self.max_iter}
+        with fit_task(self, **told) as context:
+            read = read_training_table(self, X, sample_weight, min_samples=2, seed=seed)
             coding, coded, rows, weight = read
             kind = self._kind()
             goes_on = self.warm_start and kind.can_start
             start = self.__dict__.get(kind.attribute) if goes_on else None
             self._forget(coding, kind)
             table = self._classified(rows, y, weight, None, first=True)
-            if len(table.rows) < 2:
-                raise ValueError(
-                    "Found 1 sample with positive weight while a minimum of 2 is required; give "
-                    "more rows a positive sample_weight."
-                )
+            check_several_rows(np.ones(len(table.rows)))
             bends = None
             if self.scaling == "auto":
-                bends = choose_bends(table.rows, table.codes, table.weight, coding.may_bend)
+                every = table.every_version()
+                bends = choose_bends(every.rows, every.codes, every.weight, coding.may_bend)
             self._scale(self._summary_of(table, bends), bends)
-            rng = as_generator(self.random_state)
             if coding.numbers is not None:
                 counted = slice(None) if weight is None else weight > 0
                 self._fit_categories(coded[counted], table, rng)
@@ -489,7 +493,7 @@ class DDPM(DiffusionDensity):
             self.__dict__.pop(name, None)
         self._forget_denoiser()
         self._coding = coding
-        self._fitted_with = {"denoiser": kind.name} | {p: getattr(self, p) for p in _AS_FITTED}
+        self._fitted_with = {"denoiser": kind.name} | {p: getattr(self, p) for p in AS_FITTED}
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] | None = None
         self.n_iter_ = 0
@@ -510,16 +514,6 @@ class DDPM(DiffusionDensity):
             self.__dict__.pop(name, None)
         self._calibration: Calibration | None = None
 
-    def _check_as_fitted(self, kind: DenoiserKind) -> None:
-        """Raise if parameters that fix the fitted model have been changed since."""
-        now = {"denoiser": kind.name} | {name: getattr(self, name) for name in _AS_FITTED}
-        for name, value in self._fitted_with.items():
-            if now[name] != value:
-                raise NotFittedError(
-                    f"{name}={now[name]!r}, but this DDPM was fitted with {name}={value!r}. Call "
-                    f"fit again, with all rows, or set {name}={value!r}."
-                )
-
     def _classified(
         self, rows: np.ndarray, y: Any, weight: np.ndarray | None, classes: Any, *, first: bool
     ) -> Table:
@@ -527,12 +521,15 @@ class DDPM(DiffusionDensity):
         codes = None
         if self.class_conditional:
             known = None if first else self.classes_
-            self.classes_, codes = coded_classes(y, weight, len(rows), classes, known)
-        return Table(rows, codes, weight).of_positive_weight()
+            self.classes_, codes = coded_classes(y, weight, rows.shape[-2], classes, known)
+        versions = rows if rows.ndim == 3 else None
+        table = Table(rows if versions is None else rows[0], codes, weight, None, versions)
+        return table.of_positive_weight()
 
     def _summary_of(self, table: Table, bends: np.ndarray | None) -> Summary:
         n_classes, noise = self._n_classes(), self._coding.noise_variance
-        return Summary.of(table.rows, table.codes, table.weight, n_classes, bends, noise)
+        parts = table.every_version()
+        return Summary.of(parts.rows, parts.codes, parts.weight, n_classes, bends, noise)
 
     def _scale(self, summary: Summary, bends: np.ndarray | None) -> None:
         summary.check_spread()
@@ -544,9 +541,12 @@ class DDPM(DiffusionDensity):
 
     def _scaled(self, table: Table) -> Table:
         r = self._scaler.n_active
-        rows = self._scaler.scale_each(table.rows, table.codes)[:, :r].astype(np.float32)
+        versions = table.rows[None] if table.completions is None else table.completions
+        each = [self._scaler.scale_each(part, table.codes)[:, :r] for part in versions]
+        rows = np.stack(each).astype(np.float32)
         jitter = self._coding.jitter(self._scaler.forward[:, :r])
-        return Table(rows, table.codes, table.weight, jitter)
+        kept = None if len(rows) == 1 else rows
+        return Table(rows[0], table.codes, table.weight, jitter, kept)
 
     def _choose_widths(self, n_rows: float | None) -> None:
         d = self.location_.shape[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,13 +27,14 @@ from skgm.tables._columns import base_measures
 from skgm.tables._frames import keep_index
 from skgm.tables._validation import check_n_samples
 
-__all__ = ["SAMPLERS", "DiffusionDensity"]
+__all__ = ["AS_FITTED", "SAMPLERS", "DiffusionDensity"]
 
 _UNCERTAIN = 0.05  # nats per row: larger errors of the solver are reported
 _CANDIDATES = 128  # for the missing numbers of a row with known categories
 _LEAST_ESS = 0.05  # share of effective candidates below which a completion is reported
 _AT_ONCE = 1 << 15  # candidates at a time
 SAMPLERS = ("ode", "ddim", "ancestral")
+AS_FITTED = ("prediction", "sigma_min", "class_conditional")  # parameters that fix the model
 
 
 def _with_classes(estimator: "DiffusionDensity") -> bool:
@@ -66,6 +67,8 @@ class DiffusionDensity(DensityEstimator):
     _coding: TableCoding
     _categories: dict[str, Any]
     _summary: Summary
+    _fitted_with: dict[str, Any]
+    missing: str
 
     @abstractmethod
     def _kind(self) -> DenoiserKind:
@@ -75,9 +78,21 @@ class DiffusionDensity(DensityEstimator):
     def _denoiser(self, dtype: Any) -> Any:
         """Return the fitted denoiser of scaled rows, which computes in the given dtype."""
 
-    @abstractmethod
     def _check_as_fitted(self, kind: DenoiserKind) -> None:
         """Raise if parameters that fix the fitted model have been changed since."""
+        now = {"denoiser": kind.name} | {name: getattr(self, name) for name in AS_FITTED}
+        for name, value in self._fitted_with.items():
+            if now[name] != value:
+                raise NotFittedError(
+                    f"{name}={now[name]!r}, but this DDPM was fitted with {name}={value!r}. Call "
+                    f"fit again, with all rows, or set {name}={value!r}."
+                )
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn whether holes are allowed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "raise"
+        return tags
 
     def _model(self) -> DiffusionModel:
         """Return the fitted model."""
@@ -162,7 +177,9 @@ class DiffusionDensity(DensityEstimator):
         """
         mean = super().score(X, y, sample_weight)
         model = self._model()
-        error = model.solver_error(self._rows(X)[1])
+        coded, lacking = self._coding.scored(self, X, self.handle_unknown, holes=True)
+        complete = self._coding.filled(coded[~lacking])[0]
+        error = model.solver_error(self._coding.rows(complete))
         if error > _UNCERTAIN:
             warn_user(
                 f"The log-densities of this DDPM have errors of at least {error:.2g} nats per row: "
@@ -354,18 +371,20 @@ class DiffusionDensity(DensityEstimator):
     def _rows(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return X validated: coded, encoded, and the log-density of the noise at its atoms."""
         check_is_fitted(self)
-        coded, log_noise = self._coding.filled(self._coding.scored(self, X, self.handle_unknown))
+        coded, _ = self._coding.scored(self, X, self.handle_unknown)
+        coded, log_noise = self._coding.filled(coded)
         return coded, self._coding.rows(coded), log_noise
 
     def _class_log_mass(self, X: Any) -> tuple[DiffusionModel, np.ndarray]:
         """Return the model, and the log-density of every row under every class, (n, k)."""
         check_is_fitted(self)
-        coded, model = self._coding.scored(self, X, self.handle_unknown), self._model()
+        scored = self._coding.scored(self, X, self.handle_unknown, holes=True)
+        (coded, lacking), model = scored, self._model()
 
         def log_mass(coded: np.ndarray) -> np.ndarray:
             return model.class_log_mass(self._coding.rows(coded)) + self._log_categories(coded)
 
-        return model, self._coding.average(coded, log_mass)
+        return model, self._coding.average(coded, lacking, log_mass)
 
     def _chain(self) -> CategoryChain | None:
         """Return the chain of the categories; None without."""

@@ -149,12 +149,15 @@ class Table:
     """Rows, (n, d), with the code of each row's class and its weight, or None.
 
     `jitter`, with ``draw(n, codes, rng)``, draws noise that is added to the rows at every use.
+    `completions`, (k, n, d), are k versions of the rows of a table with holes, one of which stands
+    for the row at every use.
     """
 
     rows: np.ndarray
     codes: np.ndarray | None = None
     weight: np.ndarray | None = None
     jitter: Any = None
+    completions: np.ndarray | None = None
 
     @property
     def n_rows(self) -> float:
@@ -165,7 +168,17 @@ class Table:
         """Return some of the rows."""
         parts = (None if part is None else part[index] for part in (self.codes, self.weight))
         codes, weight = parts
-        return Table(self.rows[index], codes, weight, self.jitter)
+        completions = None if self.completions is None else self.completions[:, index]
+        return Table(self.rows[index], codes, weight, self.jitter, completions)
+
+    def every_version(self) -> "Table":
+        """Return all completions as rows, each with its part of the weight."""
+        if self.completions is None:
+            return self
+        k, n, d = self.completions.shape
+        weight = np.tile(np.ones(n) if self.weight is None else self.weight, k) / k
+        codes = None if self.codes is None else np.tile(self.codes, k)
+        return Table(self.completions.reshape(k * n, d), codes, weight)
 
     def of_positive_weight(self) -> "Table":
         """Return the table without its rows of weight zero."""
@@ -174,11 +187,13 @@ class Table:
         return self.take(np.flatnonzero(self.weight > 0))
 
     def jittered(self, rng: np.random.Generator) -> "Table":
-        """Return the rows with noise added, if they have any."""
-        if self.jitter is None:
-            return self
-        noise = self.jitter.draw(len(self.rows), self.codes, rng).astype(self.rows.dtype)
-        return Table(self.rows + noise, self.codes, self.weight)
+        """Return one completion of each row, with noise added, if they have any."""
+        rows, n = self.rows, len(self.rows)
+        if self.completions is not None:
+            rows = self.completions[rng.integers(len(self.completions), size=n), np.arange(n)]
+        if self.jitter is not None:
+            rows = rows + self.jitter.draw(n, self.codes, rng).astype(rows.dtype)
+        return self if rows is self.rows else Table(rows, self.codes, self.weight)
 
 
 def split_rows(data: Table, fraction: float, rng: np.random.Generator) -> tuple[Table, Table]:
