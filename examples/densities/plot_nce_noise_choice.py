@@ -46,11 +46,12 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 left.plot(grid, stats.norm.pdf(grid), "gray", lw=2, label="data")
 for name, noise in noises.items():
     left.plot(grid, stats.norm.pdf(grid, *noise), "--", label=name)
-left.set(xlabel="x", ylabel="density")
-left.legend()
+left.set(xlabel="x", ylabel="density", ylim=(0, 0.65), title="Four choices of noise")
+left.legend(ncols=2, loc="upper right")
 for sampling in ("iid", "qmc"):
     curve = [fit(shift, 1, sampling).standard_errors()["x0^2"] / best for shift in shifts]
     right.semilogy(shifts, curve, "o-", label=sampling)
 right.set(xlabel="distance of the noise in standard deviations", ylabel="standard error / MLE's")
+right.set_title("Noise near the data costs little")
 right.legend()
 plt.show()

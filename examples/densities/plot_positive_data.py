@@ -47,11 +47,12 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 for name, values in errors.items():
     axes[0].loglog(sizes, values, "o-", label=name)
 axes[0].set(xlabel="rows", ylabel="largest error of the precision")
+axes[0].set_title("Only the bounded fit comes near the truth")
 axes[0].legend()
 for name, estimator in fits.items():
     draws = estimator.sample(20_000, random_state=0)[:, 0]
     axes[1].hist(draws, bins=60, density=True, histtype="step", label=name)
 axes[1].hist(X[:, 0], bins=60, density=True, alpha=0.3, color="gray", label="data")
-axes[1].set(xlabel="first column")
+axes[1].set(xlabel="first column", ylabel="density", title="Its draws are positive")
 axes[1].legend()
 plt.show()

@@ -167,6 +167,8 @@ class GraphDisplay:
                     ha="right" if left else "left",
                     va="center",
                 )
-        ax.set(aspect="equal", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
+        longest = max((len(short(name)) for name in self.names_), default=0)
+        reach = 1.1 + (0.025 * longest if len(self.names_) <= _MOST_NAMES else 0.0)
+        ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
         ax.set_axis_off()
         return self
