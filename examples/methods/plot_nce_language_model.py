@@ -11,7 +11,6 @@ import inspect
 import re
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.utils import all_estimators
@@ -50,10 +49,11 @@ for sentence in model.sample(3, random_state=1, max_length=20):
 
 # %%
 # The embeddings of the most frequent words, in the plane of their largest differences.
-rows = np.arange(2, 90)
+rows = [row for row in range(2, 110) if model.vocabulary_[row].isalpha()][:45]
 x, y = PCA(2).fit_transform(model.embeddings_[rows]).T
 fig, axis = plt.subplots(figsize=(8, 6), layout="constrained")
 axis.scatter(x, y, s=2)
 for k, row in enumerate(rows):
     axis.annotate(model.vocabulary_[row], (x[k], y[k]), fontsize=8)
+axis.set(title="Words of a kind lie together", xlabel="first direction", ylabel="second direction")
 plt.show()

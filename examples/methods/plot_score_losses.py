@@ -40,5 +40,6 @@ for name, values in curves.items():
     (line,) = axis.plot(precisions, values, label=name)
     axis.axvline(precisions[np.argmin(values)], color=line.get_color(), linestyle=":", linewidth=1)
 axis.set(xlabel="precision k of the model N(1, 1 / k)", ylabel="loss")
+axis.set_title("The denoising loss fits the blurred rows")
 axis.legend()
 plt.show()

@@ -53,5 +53,6 @@ for k, name in enumerate(truth):
     axis.plot([k, k], intervals[name], "C0", lw=4, alpha=0.5)
     axis.plot(k, truth[name], "x", color="gray")
 axis.set_xticks(range(len(truth)), list(truth), rotation=60)
-axis.set(ylabel="95% interval, truth x")
+hits = sum(intervals[name][0] <= value <= intervals[name][1] for name, value in truth.items())
+axis.set(ylabel="95% interval, truth x", title=f"{hits} of {len(truth)} intervals hold the truth")
 plt.show()
