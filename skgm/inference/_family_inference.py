@@ -1,5 +1,6 @@
 """Inference from the statistics that a fitted family keeps."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ from skgm.inference.families import Family
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import (
     check_estimate_off_edge,
+    describe_irregular,
     edge_errors,
     infinite_estimates,
     limit_errors,
@@ -89,6 +91,38 @@ def _every_interval(fit: Fit, method: str, level: float) -> dict[str, tuple[Any,
         raise lost[0][1]
     for name, reason in lost:
         warn_user(f"No interval of {name!r} was found; it is NaN. {reason}", ConvergenceWarning)
+    return found
+
+
+def _edge_intervals(fit: Fit, level: float, reason: ValueError) -> dict[str, tuple[Any, Any, Any]]:
+    """Return profile intervals about an estimate on an edge, where the likelihood is flat.
+
+    Raises
+    ------
+    ValueError
+        The reason, where the support ends by the estimate (c = -0.7 of a generalized Pareto law is
+        held in 86 % of all samples of 40 rows), or a search failed.
+    """
+    if describe_irregular(fit.family, fit.params) or fit.family.joint:
+        raise reason
+    found: dict[str, tuple[Any, Any, Any]] = {}
+    endless = []
+    with warnings.catch_warnings():  # all ends that are not found are told at once
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for name, estimate in fit.params.items():
+            low, high, _ = fit_interval(fit, name, "profile", level)
+            if not ((low <= estimate) & (estimate <= high) & (low < high)).all():
+                raise reason
+            space = fit.family.space_of(name, estimate)
+            endless.append(np.all([low == space[0], high == space[1]]))
+            found[name] = low, high, "profile"
+    if all(endless):
+        raise reason
+    warn_user(
+        f"Profile intervals about an estimate on an edge: {reason} Ends that were not found are "
+        "those of the parameter space.",
+        ConvergenceWarning,
+    )
     return found
 
 
@@ -187,7 +221,16 @@ class FamilyInference(ParametricDensity):
         rows = self._begin_scoring(X).astype(np.float64, copy=False)
         with np.errstate(all="ignore"):
             below = np.clip(self._margins("cdf", rows), 0.0, 1.0)
-            return hazard(self._family(), rows, self._estimate, below, self._column_names())
+            found = hazard(self._family(), rows, self._estimate, below)
+        lost = ~np.isfinite(found)
+        if lost.any():
+            i, j = np.argwhere(lost)[0]
+            raise ValueError(
+                f"The hazard at row {i} of column {self._column_names()[j]!r}, {rows[i, j]:g}, has "
+                "no digits: the fitted distribution has no probability beyond it to rounding. Ask "
+                "at smaller values."
+            )
+        return found
 
     def ppf(self, q: Any) -> Any:
         """Return quantiles: scipy's name of `quantile`.
@@ -411,6 +454,12 @@ class FamilyInference(ParametricDensity):
         self, level: float, method: str, fit: Fit, X: Any, sample_weight: Any
     ) -> dict[str, tuple[Any, Any, Any]]:
         """Return low, high and method of each parameter of one family."""
+        if method in ("auto", "profile") and fit.family.rounding:
+            # a profile needs no curvature at the estimate
+            try:
+                check_estimate_off_edge(*fit[:4], "Intervals")
+            except ValueError as reason:
+                return _edge_intervals(fit, level, reason)
         check_estimate_off_edge(*fit[:4], "Intervals")
         by_error = method in ("wald", "wald-transformed", "robust")
         infinite = infinite_estimates(fit.family, fit.params) if by_error else {}

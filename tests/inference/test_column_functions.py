@@ -164,7 +164,7 @@ def test_hazard_and_survival_are_ratios_of_scipys(family, params, laws):
     assert_allclose(model.ppf(0.3), model.quantile(0.3))
 
 
-def test_hazards_by_name_have_intervals_and_none_beyond_the_last_digit():
+def test_hazards_by_name_have_intervals_and_all_digits_far_in_the_tail():
     model = fit_family(X, "weibull")
     shape, scale = model.params_["shape"], model.params_["scale"]
     expected = shape / scale * (4.0 / scale) ** (shape - 1)
@@ -179,8 +179,13 @@ def test_hazards_by_name_have_intervals_and_none_beyond_the_last_digit():
     assert_allclose(
         rate.confidence_intervals(of=("hazard", 2.0))["hazard(2)"], (low, high), rtol=1e-6
     )
-    with pytest.raises(ValueError, match="has no digits"):
-        model.hazard([[1.0], [1e6]])
+    # far in the tail too, where 1 - cdf is zero
+    assert_allclose(rate.hazard([[900.0 / rate.params_["rate"]]])[0, 0], rate.params_["rate"])
+    normal = fit_family(X, "normal")
+    z = 12.0
+    at = normal.params_["mu"] + z * normal.params_["sigma"]
+    expected = np.exp(stats.norm.logpdf(z) - stats.norm.logsf(z)) / normal.params_["sigma"]
+    assert_allclose(normal.hazard([[at]])[0, 0], expected, rtol=1e-10)
 
 
 def test_simultaneous_intervals_are_bonferroni_s_and_goodman_s():

@@ -38,7 +38,6 @@ Interval = tuple[np.ndarray, np.ndarray]
 
 _STEP = 2e-3
 _STRIDES = 3  # attempts at a restricted fit; the search tries a nearer value after that
-_NO_DIGITS = 1e-12  # of a survival function, one minus a distribution function
 _ROUNDED = 1e-14  # distance from an upper end, relative, at which parameters have no digits left
 NEARLY_INFINITE = 1e10  # an infinite parameter: likelihoods there differ by rounding
 _SPACING = 10.0  # of numerical derivatives of a function, in standard errors times _STEP
@@ -319,27 +318,22 @@ def _named(part: Any, family: Any) -> Callable[[Mapping[str, Any]], Any]:
             return np.where(np.isnan(above), 1 - below, above)
         if name == "cdf":
             return below
-        density = np.exp(family.log_density(place, arrays)[0])
-        return density / (1 - below + (density if family.discrete else 0.0))
+        return hazard(family, place, arrays, below)[0]
 
     return function
 
 
-def hazard(
-    family: Any, X: np.ndarray, params: Params, below: np.ndarray, names: list[str]
-) -> np.ndarray:
-    """Return f / (1 - F), of counts P(x = X) / P(x >= X), at rows X, (n, d); `below` is F there."""
-    density = np.exp(family.log_density(X, params))
+def hazard(family: Any, X: np.ndarray, params: Params, below: np.ndarray) -> np.ndarray:
+    """Return f / (1 - F), of counts P(x = X) / P(x >= X), at rows X, (n, d); `below` is F there.
+
+    The tail is taken as a logarithm where the family knows it, so that digits are kept far out.
+    """
+    log_density = family.log_density(X, params)
+    log_above = family.log_tails(X, params)[1]
+    log_above = np.where(np.isnan(log_above), np.log1p(-below), log_above)
     counted = [one.discrete for one in getattr(family, "families", [family])]
-    above = 1 - below + np.where(counted, density, 0.0)
-    lost = above < _NO_DIGITS
-    if lost.any():
-        i, j = np.argwhere(lost)[0]
-        raise ValueError(
-            f"The hazard at row {i} of column {names[j]!r}, {X[i, j]:g}, has no digits: the fitted "
-            "distribution has no probability beyond it to rounding. Ask at smaller values."
-        )
-    return np.asarray(density / above)
+    log_above = np.where(counted, np.logaddexp(log_above, log_density), log_above)
+    return np.where(np.isneginf(log_density), 0.0, np.exp(log_density - log_above))
 
 
 def function_null(null: Any, labels: list[str], parts: list[Any]) -> Any:

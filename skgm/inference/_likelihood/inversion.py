@@ -2,13 +2,19 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from scipy import special
+from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.roots import find_root
+from skgm._warnings import warn_user
 from skgm.inference._likelihood.model import Line
+from skgm.inference._likelihood.paths import follow_path
+from skgm.inference._likelihood.surfaces import family_surface
 
 __all__ = [
     "Profile",
@@ -25,7 +31,8 @@ _MAX_STEPS = 1100  # doublings that cross the whole range of float64
 _HUGE = np.finfo(np.float64).max
 _ENOUGH_STEPS = 40  # doublings, or halvings, that numerical derivatives can follow
 _JUMP = 1e-3  # standard errors: an end that near is where numbers fail
-_MOST_FITS = 200  # restricted estimates of one interval; those of families with formulas are few
+_PATH_STEPS, _AT_EDGE = 60, 1e-6  # an end nearer to an edge, relative to the estimate, is it
+_MOST_FITS = 100  # restricted estimates of one interval; those of families with formulas are few
 
 
 class Profile:
@@ -81,7 +88,12 @@ def may_follow(profile: Profile) -> bool:
 
 
 def invert(
-    root: Root, profile: Profile, level: float, method: str
+    root: Root,
+    profile: Profile,
+    level: float,
+    method: str,
+    lost: Any = None,
+    known: Any = (None, None),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the values between which `root` lies within the normal quantiles of `level`.
 
@@ -94,7 +106,13 @@ def invert(
     level : float
         Confidence level.
     method : str
-        For the message where an end is infinite.
+        For the message where an end is not found.
+    lost : callable, default=None
+        Returns the end that a search for it did not find, of families with numerical derivatives,
+        from the profile, the side (0 or 1) and the end of the space there; an error where it is
+        None.
+    known : pair of ndarray of shape (d,) or None
+        Ends that are known already.
 
     Returns
     -------
@@ -112,19 +130,56 @@ def invert(
     def above(value: np.ndarray) -> np.ndarray:
         return -_bounded(root(value)) - quantile
 
-    width = profile.family.rounding * scale
-    low = _search(below, estimate, space.low, -scale, False, width)
-    high = _search(above, estimate, space.high, scale, space.may_be_infinite, width)
-    if profile.family.rounding and quantile > _SAFE_QUANTILE:
-        near = [np.abs(end - estimate) < _JUMP * scale for end in (low, high)]
-        near[0] &= estimate != space.low  # there the interval has one side
-        if np.any(near):
-            raise ValueError(
-                f"The {method} interval of {profile.name!r} was not found: restricted estimates of "
-                f"the {profile.family.name} family are lost next to the estimate. Fix a parameter, "
-                "or use method='wald'."
-            )
-    return low, high
+    width, rounding = profile.family.rounding * scale, profile.family.rounding
+    ends = list(known)
+    for side, bound in enumerate(profile.family.space_of(profile.name, estimate)):
+        if ends[side] is not None:
+            continue
+        excess, step = ((below, -scale), (above, scale))[side]
+        try:
+            may = side == 1 and space.may_be_infinite
+            end = _search(excess, estimate, bound, step, may, width)
+            near = (np.abs(end - estimate) < _JUMP * scale) & (estimate != bound)
+            if np.any(near) and rounding and quantile > _SAFE_QUANTILE:
+                raise ValueError(_LOST.format(method, profile.name, profile.family.name))
+        except ValueError:
+            if lost is None or not rounding:
+                raise
+            end = lost(profile, side, bound)
+        ends[side] = end
+    return ends[0], ends[1]
+
+
+_LOST = (
+    "The {} interval of {!r} was not found: restricted estimates of the {} family are lost next to "
+    "the estimate. Fix a parameter, or use method='wald'."
+)
+
+
+def end_of_space(profile: Profile, side: int, bound: float) -> np.ndarray:
+    """Return the end of the space for an end that was not found, with a warning."""
+    warn_user(
+        f"The {('lower', 'upper')[side]} end of the interval of {profile.name!r} of the "
+        f"{profile.family.name} family was not found: on the way other parameters run to an edge "
+        f"of their space. It is given as {bound:g}, the end of the space, which is wide enough.",
+        ConvergenceWarning,
+    )
+    return np.full_like(profile.params[profile.name], bound)
+
+
+def _path_ends(profile: Profile, level: float) -> list[np.ndarray | None]:
+    """Return the ends of the profile interval that the profile path reaches; None for others."""
+    quantile, found = float(special.ndtri((1 + level) / 2)), []
+    function = itemgetter(profile.name)
+    with suppress(ValueError, ArithmeticError, np.linalg.LinAlgError), np.errstate(all="ignore"):
+        surface = family_surface(profile.family, function, profile.statistics, profile.params)
+        ends = [follow_path(surface, sign, quantile, max_steps=_PATH_STEPS) for sign in (-1.0, 1.0)]
+        found = [end.value if end.reached.all() else None for end in ends]
+        edge, estimate = profile.family.parameter(profile.name).low, profile.params[profile.name]
+        if found[0] is not None:
+            at_edge = found[0] - edge < _AT_EDGE * (estimate - edge)
+            found[0] = np.where(at_edge, edge, found[0])
+    return found or [None, None]
 
 
 def _bounded(root: np.ndarray) -> np.ndarray:
@@ -467,7 +522,10 @@ def profile_interval(
     """
     profile = Profile(family, name, statistics, params)
     found = followed(profile, level)
-    return invert(profile.root, profile, level, "profile") if found is None else found
+    if found is None:
+        known = _path_ends(profile, level) if family.rounding else (None, None)
+        return invert(profile.root, profile, level, "profile", lost=end_of_space, known=known)
+    return found
 
 
 def score_interval(
@@ -505,10 +563,10 @@ def score_interval(
             size = np.full(np.shape(value), np.inf)
         return np.sign(params[name] - value) * size
 
-    estimate, space = params[name], family.parameter(name)
-    low, high = invert(root, profile, level, "score")
+    estimate = params[name]
+    low, high = invert(root, profile, level, "score", lost=end_of_space)
     ends = []
-    for end, bound in ((low, space.low), (high, space.high)):
+    for end, bound in zip((low, high), family.space_of(name, params[name])):
         # an end beyond which nothing can be computed is none: the search ran until numbers failed
         beyond = np.where(np.isfinite(end), end + 1e-6 * (end - estimate), estimate)
         lost = np.isfinite(end) & (end != bound) & ~np.isfinite(root(beyond))

@@ -44,7 +44,7 @@ _ITERATIONS, _REFRESH = 12, 3  # Newton steps; curvatures are taken at every thi
 _ROUGH, _EXACT, _NOISE = 1e-3, 1e-10, 1e-5
 _NEAR = 0.05  # a correction as small as that leads to no other path
 _EASY = 4  # iterations after which the next step may be longer
-_MAX_STEPS, _SHORTEST = 250, 1e-7
+_SHORTEST = 1e-7
 _LEVEL, _FAR = 1e-6, 4.0  # rise of the root per doubling of the distance that counts as none
 _SETTLED, _SHRINKING = 1e-10, -0.3  # changes of f that tell a limit from a way to infinity
 _FLAT = 1e-3  # of the slope of f at the estimate: f has an extreme of its own
@@ -123,7 +123,11 @@ class _Points(NamedTuple):
 
 
 def follow_path(
-    surface: Surface, sign: float, quantile: float, root: Function | None = None
+    surface: Surface,
+    sign: float,
+    quantile: float,
+    root: Function | None = None,
+    max_steps: int = 250,
 ) -> PathEnd:
     """Return where the function is largest (sign 1) or smallest (sign -1) in the interval.
 
@@ -138,13 +142,15 @@ def follow_path(
     root : callable, default=None
         From points v of the path to the distance, (d,), that is compared with the quantile; the
         root of the likelihood-ratio statistic by default.
+    max_steps : int, default=250
+        Steps after which the path is given up.
 
     Returns
     -------
     end : PathEnd
     """
     with np.errstate(all="ignore"):
-        return _Walk(surface, sign, quantile, root).run()
+        return _Walk(surface, sign, quantile, root).run(max_steps)
 
 
 def search_ring(surface: Surface, quantile: float) -> tuple[np.ndarray, np.ndarray]:
@@ -281,9 +287,9 @@ class _Walk:
         self.result = np.full(d, np.nan)
         self.reached, self.pole = np.zeros(d, dtype=bool), np.zeros(d, dtype=bool)
 
-    def run(self) -> PathEnd:
+    def run(self, max_steps: int) -> PathEnd:
         """Walk until every column has its end."""
-        for _ in range(_MAX_STEPS):
+        for _ in range(max_steps):
             if not self.active.any():
                 break
             self._advance()

@@ -580,6 +580,11 @@ class Family(ABC):
         """Return the interval from the exact distribution of the estimate."""
         raise NotImplementedError(f"{type(self).__name__} does not define exact_interval.")
 
+    def space_of(self, name: str, estimate: np.ndarray) -> tuple[float, float]:
+        """Return the ends of the space of a parameter about its estimate, (d,), for intervals."""
+        parameter = self.parameter(name)
+        return parameter.low, parameter.high
+
     def score_interval(self, name: str, statistics: Any, params: Params, level: float) -> Interval:
         """Return the values that the score test does not reject, found by search."""
         return score_interval(self, name, statistics, params, level)

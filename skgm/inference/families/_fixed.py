@@ -112,6 +112,9 @@ class FixedFamily(Family):
         """Return the total log-likelihood per column, (d,)."""
         return self.base.log_likelihood(statistics, self.full(params))
 
+    def space_of(self, name: str, estimate: np.ndarray) -> tuple[float, float]:
+        return self.base.space_of(name, estimate)
+
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return log densities, (n, d)."""
         return self.base.log_density(X, self.full(params))

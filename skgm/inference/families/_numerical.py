@@ -9,7 +9,6 @@ from scipy import optimize
 from skgm._numerics.differences import STEP, gradient, hessian
 from skgm._numerics.sandwich import inverse_information
 from skgm.inference._likelihood.model import Line
-from skgm.inference._likelihood.surfaces import family_surface, profile_ends
 from skgm.inference.families._base import Interval, Params
 from skgm.inference.families._location_scale import SmoothFamily
 from skgm.inference.families._statistics import Rows
@@ -200,17 +199,6 @@ class NumericalFamily(SmoothFamily):
                 f"The score interval of {name!r} has no end: the information vanishes before the "
                 "test rejects. Use method='auto' or 'profile', or a lower level."
             ) from error
-
-    def profile_interval(
-        self, name: str, statistics: Rows, params: Params, level: float
-    ) -> Interval:
-        try:
-            surface = family_surface(self, lambda p: p[name], statistics, params)
-            low, high = profile_ends(surface, level, only_reached=True)
-        except ValueError:  # the path was lost, or ran to an edge: bracket the ends
-            low, high = super().profile_interval(name, statistics, params, level)
-        edge = self.parameter(name).low
-        return np.where(low - edge < _AT_EDGE * (params[name] - edge), edge, low), high
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""

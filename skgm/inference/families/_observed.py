@@ -163,6 +163,9 @@ class ObservedFamily(NumericalFamily):
     def expand_null(self, null: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.inner.expand_null(null)
 
+    def space_of(self, name: str, estimate: np.ndarray) -> tuple[float, float]:
+        return self.inner.space_of(name, estimate)
+
     def full(self, params: Params) -> dict[str, Any]:
         return self.inner.full(params)
 
@@ -581,7 +584,7 @@ def small_sample_interval(
             low, high = family.rstar_interval(name, statistics, params, level)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):  # somewhere there is no r*
             low = high = np.full(d, np.nan)
-        if not (np.isnan(low) | np.isnan(high)).any():
+        if ((low < params[name]) & (params[name] < high)).all():  # r* may leave the estimate out
             return low, high, "rstar"
         if d > 1:  # in some columns there may be
             each = [

@@ -12,14 +12,19 @@ from skgm.inference._likelihood.inversion import Profile
 from skgm.inference.families._base import GENERAL, Interval, Parameter, Params
 from skgm.inference.families._limits import irregular_end, undetermined
 from skgm.inference.families._numerical import NumericalFamily
-from skgm.inference.families._scipy_stable import LIMITS, invert, stable_law
+from skgm.inference.families._scipy_stable import (
+    LIMITS,
+    common_ends,
+    describe_ends,
+    invert,
+    log_of_share,
+    stable_law,
+)
 from skgm.inference.families._statistics import Rows
 
 __all__ = [
     "ScipyFamily",
     "Shape",
-    "common_ends",
-    "describe_ends",
     "shapes_of",
 ]
 
@@ -283,8 +288,13 @@ class ScipyFamily(NumericalFamily):
         if self._is_circular:
             return super().log_tails(X, params)
         shapes, where = self._arguments(params)
-        law = self._law
-        return law.logcdf(X, *shapes, **where), law.logsf(X, *shapes, **where)
+        law, kind = self._law, type(self.distribution)
+        below, above = law.cdf(X, *shapes, **where), law.sf(X, *shapes, **where)
+        plain = stats.rv_discrete if self.discrete else stats.rv_continuous
+        # scipy's general logarithms search for the median first, which takes most of the time
+        known = kind._logcdf is not plain._logcdf, kind._logsf is not plain._logsf
+        lower = law.logcdf(X, *shapes, **where) if known[0] else log_of_share(below, above)
+        return lower, law.logsf(X, *shapes, **where) if known[1] else log_of_share(above, below)
 
     def mean(self, params: Params) -> np.ndarray:
         shapes, where = self._arguments(params)
@@ -366,6 +376,12 @@ class ScipyFamily(NumericalFamily):
         """Return `canonical` with only the directions V of the free parameters."""
         phi, jacobian = self.canonical(statistics, estimate, params)
         return phi[:, free], jacobian[:, free[:, None], free]
+
+    def space_of(self, name: str, estimate: np.ndarray) -> tuple[float, float]:
+        low, high = super().space_of(name, estimate)
+        if self.name == "gengamma" and name == "c":  # not zero: each sign has a space of its own
+            low, high = (0.0, high) if (estimate > 0).all() else (low, 0.0)
+        return low, high
 
     def auto_interval(
         self, name: str, statistics: Rows, params: Params, level: float
@@ -452,6 +468,7 @@ class ScipyFamily(NumericalFamily):
                 converged = converged | (irregular_end(self, found, free) is not None)
             if self._has_run_away(null, found):
                 converged = converged | self._is_at_limit(statistics, found)
+            converged = converged | self._is_level(statistics, null, found)
             held = self._at_edge(statistics, null, found, ~converged)
             if held is not None:
                 return self.restricted_near(statistics, held, found)
@@ -494,6 +511,22 @@ class ScipyFamily(NumericalFamily):
         """Whether the search was for all parameters but shapes that have run away."""
         held = [name for name, value in null.items() if not np.isnan(value).all()]
         return all(np.abs(found[name]).max() > _FAR for name in held)
+
+    def _is_level(self, statistics: Rows, null: Params, params: Params) -> np.ndarray:
+        """Return in which columns, (d,), a free search has come to a limit of the likelihood.
+
+        Its shapes have run away, and ten times further out the likelihood is the same.
+        """
+        out = {s.name for s in self._shapes if s.name in params and s.link != "logit"}
+        far = {name: np.abs(params[name]) > _FAR for name in out}
+        lost = np.zeros(len(next(iter(params.values()))), dtype=bool)
+        free = (np.isnan(v).all() or far.get(k, lost).all() for k, v in null.items())
+        if not far or not all(free):
+            return lost
+        there = {k: v * np.where(far.get(k, lost), 10.0, 1.0) for k, v in params.items()}
+        with np.errstate(all="ignore"):
+            rise = self.log_likelihood(statistics, there) - self.log_likelihood(statistics, params)
+        return np.asarray(np.any(list(far.values()), axis=0) & (np.abs(rise) < _RISE))
 
     def _is_at_limit(self, statistics: Rows, params: Params) -> np.ndarray:
         """Return in which columns, (d,), shapes ran away to where the likelihood is level.
@@ -538,13 +571,7 @@ class ScipyFamily(NumericalFamily):
 
     def _check_threshold(self, found: Params, null: Params) -> None:
         free = [p.name for p in self.parameters if np.isnan(null[p.name]).any()]
-        # a maximum of the whole likelihood stays, whatever its errors
-        whole = len(free) == len(self.parameters)
-        end = (
-            irregular_end(self, found, free, _BOUNDED)
-            if whole
-            else irregular_end(self, found, free)
-        )
+        end = irregular_end(self, found, free, _BOUNDED)  # a maximum stays, whatever its errors
         if end is not None:
             raise ValueError(
                 f"The {self.name} family has a free threshold: its support ends at "
@@ -605,34 +632,3 @@ def _shape(name: str, info: Any) -> Shape:
         examples = (low + 0.7, low + 1.6, low + 3.1)
         return Shape(name, low, np.inf, integral, "log" if low == 0 else "identity", examples)
     return Shape(name, -np.inf, high, integral, "identity", (-0.4, 0.3, 1.2))
-
-
-def common_ends(
-    distribution: Any, shapes: list[Shape], fixed: Mapping[str, float]
-) -> tuple[float, float]:
-    """Return the ends of the standard support that no shape moves; infinite where there is none."""
-    found = []
-    for k in range(3):
-        # apart from each other, where shapes must be ordered
-        values = [fixed.get(s.name, s.examples[k] + 0.1 * i) for i, s in enumerate(shapes)]
-        with np.errstate(all="ignore"):
-            low, high = distribution.support(*values)
-        if not (np.isnan(low) or np.isnan(high)):
-            found.append((float(low), float(high)))
-    lows, highs = {low for low, _ in found}, {high for _, high in found}
-    return (
-        lows.pop() if len(lows) == 1 else -np.inf,
-        highs.pop() if len(highs) == 1 else np.inf,
-    )
-
-
-def describe_ends(low: float, high: float, discrete: bool) -> str:
-    """Return in words what every value in the support is."""
-    kind = "whole numbers" if discrete else "numbers"
-    if np.isfinite(low) and np.isfinite(high):
-        return f"{kind} from {low:g} to {high:g}" if discrete else f"{kind} in ({low:g}, {high:g})"
-    if np.isfinite(low):
-        return f"{kind} {'>=' if discrete else '>'} {low:g}"
-    if np.isfinite(high):
-        return f"{kind} {'<=' if discrete else '<'} {high:g}"
-    return "whole numbers" if discrete else "finite numbers"

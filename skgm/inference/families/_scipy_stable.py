@@ -1,12 +1,13 @@
 """Laws of scipy.stats in forms that do not overflow, and the names of their limits."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-__all__ = ["LIMITS", "invert", "stable_law"]
+__all__ = ["LIMITS", "common_ends", "describe_ends", "invert", "log_of_share", "stable_law"]
 
 _HALVINGS = 120
 _LOG_TINY = -460.0  # below it a gamma law is a power of x, to all digits
@@ -303,3 +304,43 @@ LIMITS = {
     "skewnorm a inf": "the half-normal one (halfnorm), whose end is at loc",
     "t df inf": "the normal one",
 }
+
+
+# Of any law.
+
+
+def log_of_share(share: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return the logarithm of a share, of the smaller of it and the rest."""
+    with np.errstate(divide="ignore"):
+        return np.where(share < 0.5, np.log(share), np.log1p(-rest))
+
+
+def describe_ends(low: float, high: float, discrete: bool) -> str:
+    """Return in words what every value in the support is."""
+    kind = "whole numbers" if discrete else "numbers"
+    if np.isfinite(low) and np.isfinite(high):
+        return f"{kind} from {low:g} to {high:g}" if discrete else f"{kind} in ({low:g}, {high:g})"
+    if np.isfinite(low):
+        return f"{kind} {'>=' if discrete else '>'} {low:g}"
+    if np.isfinite(high):
+        return f"{kind} {'<=' if discrete else '<'} {high:g}"
+    return "whole numbers" if discrete else "finite numbers"
+
+
+def common_ends(
+    distribution: Any, shapes: list[Any], fixed: Mapping[str, float]
+) -> tuple[float, float]:
+    """Return the ends of the standard support that no shape moves; infinite where there is none."""
+    found = []
+    for k in range(3):
+        # apart from each other, where shapes must be ordered
+        values = [fixed.get(s.name, s.examples[k] + 0.1 * i) for i, s in enumerate(shapes)]
+        with np.errstate(all="ignore"):
+            low, high = distribution.support(*values)
+        if not (np.isnan(low) or np.isnan(high)):
+            found.append((float(low), float(high)))
+    lows, highs = {low for low, _ in found}, {high for _, high in found}
+    return (
+        lows.pop() if len(lows) == 1 else -np.inf,
+        highs.pop() if len(highs) == 1 else np.inf,
+    )

@@ -318,11 +318,38 @@ def test_a_restricted_estimate_that_is_lost_says_so():
 
 
 def test_searches_for_ends_are_given_up_after_many_restricted_estimates(monkeypatch):
+    """What was not found is the end of the space, with a warning; the other end stays."""
     monkeypatch.setattr("skgm.inference._likelihood.inversion._MOST_FITS", 3)
     X = np.random.default_rng(4).normal(size=(30, 1))
     record = MLEDensity(stats.exponnorm).fit(X)._fit_record()
-    with pytest.raises(ValueError, match="interval of 'loc' of the exponnorm family was given up"):
-        record.family.profile_interval("loc", record.statistics, record.params, 0.95)
+    args = "loc", record.statistics, record.params, 0.95
+    with pytest.warns(ConvergenceWarning, match="upper end of the interval of 'loc'"):
+        low, high = record.family.profile_interval(*args)
+    monkeypatch.setattr("skgm.inference._likelihood.inversion._MOST_FITS", 100)
+    found = record.family.profile_interval(*args)
+    assert_allclose(low, found[0], rtol=1e-6)
+    assert high == np.inf > found[1]
+
+
+def test_logarithms_of_tails_are_scipy_s():
+    """Families without a formula of their own need no median for them."""
+    x = np.array([[-3.0], [0.5], [2.0], [40.0]])
+    family = ScipyFamily(stats.exponnorm)
+    params = {"K": np.array([1.5]), "loc": np.array([0.2]), "scale": np.array([0.7])}
+    below, above = family.log_tails(x, params)
+    assert_allclose(below, stats.exponnorm.logcdf(x, 1.5, 0.2, 0.7), rtol=1e-12)
+    assert_allclose(above, stats.exponnorm.logsf(x, 1.5, 0.2, 0.7), rtol=1e-12)
+
+
+def test_parameters_of_a_generalized_gamma_law_do_not_contradict_each_other():
+    """The intervals stay on the side of c = 0 on which the estimate is."""
+    x = stats.gengamma(2, 1.3).rvs(size=(25, 1), random_state=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MLEDensity(stats.gengamma, fixed={"loc": 0.0}).fit(x)
+        intervals = model.confidence_intervals(method="profile")
+    assert intervals["c"][0] == 0.0  # the lognormal law, where a is infinite
+    assert intervals["a"][1] == np.inf
 
 
 def test_an_irregular_estimate_stays_without_errors():
