@@ -18,10 +18,21 @@ from skgm._numerics.blocks import row_blocks
 from skgm._sklearn import limit_blas_threads, limit_openmp_threads, limit_threads
 from skgm._warnings import warn_user
 
-__all__ = ["N_JOBS", "content_hash", "map_rows", "n_workers", "ordered_map", "worker_threads"]
+__all__ = [
+    "LARGE",
+    "N_JOBS",
+    "content_hash",
+    "map_rows",
+    "n_workers",
+    "ordered_map",
+    "worker_threads",
+]
 
 # The entry for `_parameter_constraints` of constructors that take `n_jobs`.
 N_JOBS: list[Any] = [numbers.Integral, None]
+
+# Values that a task of many seconds may send to a worker process; threads share larger tables.
+LARGE = 2**23
 
 Around = Callable[[int, bool], AbstractContextManager[Any]]
 

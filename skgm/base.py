@@ -3,7 +3,7 @@
 import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from importlib import import_module
 from pkgutil import walk_packages
@@ -27,7 +27,7 @@ from skgm._sklearn import (
 from skgm.tables._columns import table_shape
 from skgm.tables._conditions import Conditions, read_conditions
 from skgm.tables._frames import frame_schema, keep_index, restore_frame
-from skgm.tables._summary import TableSummary, add_summaries, refusing_part
+from skgm.tables._summary import TableSummary, add_summaries, float_blocks, refusing_part
 from skgm.tables._validation import (
     DISCRETE_SUPPORTS,
     check_finite,
@@ -420,11 +420,24 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
             )
 
         def summaries() -> Any:
+            first: tuple[Any, TableSummary] | None = None
             for number, part in enumerate(chunks):
+                blocks = None if first is None else float_blocks(part, first[0])
                 try:
-                    yield self.summarize(part)
+                    if first is not None and blocks is not None:
+                        # a part like the first: its columns need no second look
+                        columns = first[1].columns
+                        total = [replace(self.summarize(b), columns=columns) for b in blocks]
+                        yield add_summaries(total)
+                        continue
+                except ValueError:
+                    pass  # its error names the columns
+                try:
+                    summary = self.summarize(part)
                 except ValueError as error:
                     raise refusing_part(number, error) from error
+                first = (part, summary) if first is None and summary.n_rows else first
+                yield summary
 
         total = add_summaries(summaries())
         return self.fit_statistics(total)

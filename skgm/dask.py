@@ -16,16 +16,18 @@ from dask.delayed import delayed
 from sklearn.base import clone
 
 from skgm._random import as_generator, spawn
+from skgm._sklearn import check_sample_weight
 from skgm._warnings import warn_user
 from skgm.compose import StackedDensity
 from skgm.diffusion import DDPM
 from skgm.inference import MLEDensity
+from skgm.metrics._comparison import ComparisonSums, DensityComparison, check_base_measures
 from skgm.mixture import GaussianMixtureDensity
 from skgm.rbm import BernoulliRBMCD
 from skgm.tables._summary import TableSummary
-from skgm.tables._validation import check_n_samples
+from skgm.tables._validation import check_level, check_n_samples
 
-__all__ = ["fit", "impute", "plan", "sample", "score_samples"]
+__all__ = ["compare", "fit", "impute", "plan", "sample", "score_samples"]
 
 _SPLIT_EVERY = 8  # summaries that one task adds up
 _HELD_OUT = 0.1  # of the rows of a shard
@@ -206,6 +208,39 @@ def sample(density: Any, n_samples: int, npartitions: int = 1, random_state: Any
     return dd.from_delayed(drawn, meta=meta, verify_meta=False)
 
 
+def compare(
+    a: Any, b: Any, X: Any, *, sample_weight: str | None = None, level: float = 0.95
+) -> DensityComparison:
+    """Compare two fitted densities on the same held-out rows, from sums over partitions.
+
+    Parameters
+    ----------
+    a, b : fitted densities
+        Sent to the workers once.
+    X : dask DataFrame or dask array of shape (n_samples, n_features)
+        Held-out rows.
+    sample_weight : str, default=None
+        Name of the column of X that holds how often each row counts, and is no feature.
+    level : float, default=0.95
+        Confidence level, strictly between 0 and 1.
+
+    Returns
+    -------
+    comparison : DensityComparison
+        As :func:`skgm.compare_densities` returns it for a table in memory.
+    """
+    level, kinds = check_level(level), []
+    check_base_measures(a, b)
+    for density in (a, b):
+        kinds.append(getattr(density, "log_density_kind_", "unknown"))
+    both = delayed((a, b))
+    work = [delayed(_compare)(both, part, i, sample_weight) for i, part in enumerate(_parts_of(X))]
+    total = _tree_sum(work)
+    if not isinstance(total, ComparisonSums):
+        raise ValueError("X has no rows, so there is nothing to compare.")
+    return total.compared(a, b, (kinds[0], kinds[1]), level)
+
+
 # Work on one partition, in a worker. All errors name the partition.
 
 
@@ -235,6 +270,19 @@ def _score(density: Any, part: Any, number: int) -> pd.Series:
     except ValueError as error:
         raise _in_partition(number, error) from error
     return pd.Series(values, index=part.index, name="log_density")
+
+
+def _compare(both: tuple[Any, Any], part: Any, number: int, weight: str | None) -> Any:
+    """Return the sums of one partition; 0 where no row counts."""
+    try:
+        rows, share = _named(part, weight)
+        share = None if share is None else check_sample_weight(share, rows) if len(rows) else share
+        if not len(rows) or (share is not None and not share.any()):
+            return 0
+        a, b = (np.asarray(density.score_samples(rows), np.float64) for density in both)
+        return ComparisonSums.of(a, b, share)
+    except ValueError as error:
+        raise _in_partition(number, error) from error
 
 
 def _impute(density: Any, part: Any, number: int, seed: int) -> Any:
@@ -298,7 +346,11 @@ def _seeds(random_state: Any, n: int) -> list[int]:
 def _total(estimator: Any, parts: list[Any], weight: str | None) -> TableSummary:
     """Return the sum of the summaries of all partitions, added in a tree."""
     shared = delayed(estimator)
-    level = [delayed(_summarize)(shared, part, i, weight) for i, part in enumerate(parts)]
+    return _tree_sum([delayed(_summarize)(shared, part, i, weight) for i, part in enumerate(parts)])
+
+
+def _tree_sum(level: list[Any]) -> Any:
+    """Return the sum of delayed terms, added in a tree by the workers."""
     while len(level) > 1:
         groups = (level[i : i + _SPLIT_EVERY] for i in range(0, len(level), _SPLIT_EVERY))
         level = [delayed(sum)(group) for group in groups]

@@ -17,6 +17,7 @@ from skgm import (
     NCEDensity,
     ScoreMatchingGaussian,
     StackedDensity,
+    compare_densities,
 )
 
 dask = pytest.importorskip("dask")
@@ -154,6 +155,18 @@ def test_a_bad_value_is_named_by_partition_row_and_column():
         skgm_dask.score_samples(ScoreMatchingGaussian().fit(FRAME), collection(bad)).compute()
 
 
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_densities_are_compared_from_sums(weight):
+    a, b = MLEDensity("gamma").fit(FRAME), ScoreMatchingGaussian().fit(FRAME)
+    times = None if weight is None else np.arange(240) % 3
+    table = FRAME if weight is None else FRAME.assign(w=times)
+    found = skgm_dask.compare(a, b, collection(table), sample_weight=weight)
+    expected = compare_densities(a, b, FRAME, sample_weight=times)
+    for name in ("difference", "standard_error", "low", "pvalue", "win_rate", "mean_a", "n_rows"):
+        assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9)
+    assert skgm_dask.compare(a, a, collection()).pvalue == 1
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -162,6 +175,12 @@ def test_a_bad_value_is_named_by_partition_row_and_column():
         (lambda: skgm_dask.fit(MLEDensity("student_t"), collection()), "needs the rows.*no plan"),
         (lambda: skgm_dask.fit(MLEDensity(), collection()[["a"]].loc[:-1]), "no rows"),
         (lambda: skgm_dask.fit(DDPM(), collection().loc[:-1]), "no rows"),
+        (
+            lambda: skgm_dask.compare(
+                MLEDensity().fit(FRAME), MLEDensity().fit(FRAME), collection().loc[:-1]
+            ),
+            "no rows",
+        ),
         (lambda: skgm_dask.fit(NCEDensity(), collection().loc[:-1]), "no rows"),
         (lambda: MLEDensity().fit(collection()), r"skgm\.dask"),
         (lambda: DensityChain().fit(collection()), r"skgm\.dask"),
@@ -217,6 +236,15 @@ def test_a_cluster_of_processes(tmp_path):
         with pytest.raises(ValueError, match=r"Partition 2 of X .*column 'b'.*row 10"):
             skgm_dask.fit(MLEDensity("gamma"), bad)
         search = GridSearchCV(ScoreMatchingGaussian(), {"covariance_type": ["full", "diag"]}, cv=2)
+        zeros = FRAME.median() < FRAME
+        machine, chain = BernoulliRBMCD(2, batch_size=20), DensityChain(n_orders=1)
+        for model, table in ((machine, zeros.astype(float)), (chain, FRAME)):  # stream, shard
+            fits = []
+            for scheduler in (None, "threads"):
+                with dask.config.set(scheduler=scheduler):
+                    parts = collection(table, 2)
+                    fits.append(skgm_dask.fit(model, parts, n_epochs=2, random_state=0))
+            assert_array_equal(*(fitted.score_samples(table) for fitted in fits))
         with parallel_config("dask"):
             chosen = search.fit(FRAME).best_score_
             stack = StackedDensity([("normal", gaussian)], random_state=0).fit(FRAME)

@@ -1,6 +1,7 @@
 """Sums over the parts of a table add up to a fit that is as good as one to the whole table."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -265,6 +266,71 @@ def test_steps_of_em_start_from_one_mixture():
         before + density.summarize(X)
     with pytest.raises(ValueError, match="needs a step of EM"):
         density.fit_statistics(before)
+
+
+@pytest.mark.parametrize(("model", "X"), CASES[::3], ids=lambda value: str(value)[:60])
+def test_robust_errors_in_a_second_pass(model, X):
+    if not isinstance(model, MLEDensity) or model.family.joint:
+        return
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    model = MLEDensity(model.family, fixed=model.fixed).fit(frame)
+    try:
+        whole = model.standard_errors("robust", X=frame)
+    except ValueError:  # a family without them
+        return
+    found = model.standard_errors("robust", X=iter([frame[:100], frame[100:]]))
+    for name, errors in whole.items():
+        assert_allclose(found[name], errors, rtol=1e-9)
+    with pytest.raises(ValueError, match="whole training table, of total weight 301; got 100"):
+        model.standard_errors("robust", X=iter([frame[:100]]))
+    with pytest.raises(ValueError, match=r"(?s)Part number 1 .*column 'b'"):
+        model.standard_errors("robust", X=iter([frame[:100], frame[100:].assign(b=np.nan)]))
+
+
+def test_robust_errors_that_need_the_table():
+    X = TABLES["real"]
+    for model in (MLEDensity("multivariate_normal"), ScoreMatchingGaussian()):
+        with pytest.raises(ValueError, match="needs the training table whole"):
+            model.fit(X).standard_errors("robust", X=iter([X]))
+
+
+def test_parts_of_floats_name_the_bad_row():
+    pa = pytest.importorskip("pyarrow")
+    good = pd.DataFrame(TABLES["positive"], columns=["a", "b"])
+    bad = good.copy()
+    bad.loc[70, "b"] = -1.0
+    parts = [pa.Table.from_pandas(part, preserve_index=False) for part in (good, good, bad)]
+    with pytest.raises(ValueError, match=r"Part number 2 .*column 'b'.*row 70"):
+        MLEDensity("gamma").fit(iter(parts))
+    wide = parts[0].append_column("c", parts[0]["a"])
+    with pytest.raises(ValueError, match="different columns"):
+        MLEDensity("gamma").fit(iter([parts[0], wide]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model", [MLEDensity("gamma"), ScoreMatchingGaussian()], ids=["gamma", "gaussian"]
+)
+def test_memory_does_not_grow_with_the_file(model, tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    peaks, names = [], [f"c{j}" for j in range(10)]
+    for n_groups in (5, 10):
+        schema, file = pa.schema([(name, pa.float64()) for name in names]), tmp_path / "rows"
+        with parquet.ParquetWriter(file, schema) as writer:
+            for seed in range(n_groups):
+                rows = np.random.default_rng(seed).gamma(2.0, size=(100_000, 10))
+                writer.write_table(pa.table(dict(zip(names, rows.T)), schema=schema))
+        own = pa.system_memory_pool()
+        tracemalloc.start()
+        with parquet.ParquetFile(file) as opened:
+            found = model.fit(opened)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert own.bytes_allocated() < 100e6
+    assert peaks[1] < 1.1 * peaks[0]
+    rows = pd.DataFrame(rows, columns=names)
+    whole = type(model)(**model.get_params()).fit(rows)
+    assert_allclose(found.score(rows), whole.score(rows), atol=0.01)
 
 
 def test_a_pipeline_of_one_density_fits_streams():

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skgm._numerics.importance import systematic_picks
-from skgm._parallel import ordered_map
+from skgm._parallel import LARGE, ordered_map
 from skgm._sklearn import limit_openmp_threads
 from skgm.chain._factor import Factor, Training, column_features, fit_factor
 from skgm.chain._splits import Splits
@@ -62,7 +62,8 @@ class OrderedChain:
                 return fit_factor(prefix, coded[:, order[place]], margins[order[place]], training)
 
         places = reversed(range(len(order)))  # the last columns take longest
-        factors = list(ordered_map(fit, places, n_jobs=n_jobs, threads=True))
+        threads = coded.size > LARGE
+        factors = list(ordered_map(fit, places, n_jobs=n_jobs, threads=threads))
         return cls(order, factors[::-1])
 
     def calibrate(self, n: int, rng: np.random.Generator) -> "OrderedChain":

@@ -58,6 +58,15 @@ def _columns(rows: Any) -> list[list[Any]]:
     return [column.to_list() for column in frame.iter_columns()]
 
 
+def _column(rows: Any, j: int) -> np.ndarray:
+    """Return a column as numbers, or as objects where it holds anything else, (n,)."""
+    values = rows[:, j] if isinstance(rows, np.ndarray) else _columns(rows)[j]
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.asarray(values, dtype=object)
+
+
 def _surprises(density: Any, rows: Any, names: list[Any], drawn: Any) -> np.ndarray:
     """Return -log p(x_j | the other observed values), (n, d); NaN where x_j is missing.
 
@@ -72,13 +81,14 @@ def _surprises(density: Any, rows: Any, names: list[Any], drawn: Any) -> np.ndar
         try:
             others = score(_emptied(rows, j))
         except (TypeError, ValueError) as error:
-            if not isinstance(rows, np.ndarray):
+            own, seen = (_column(table, j) for table in (rows, drawn))
+            if "counting at" in measures[j]:
                 raise ValueError(
                     f"explain needs a density that scores incomplete rows, such as DensityChain, "
-                    f"for a table that is not of numbers alone; {type(density).__name__} says: "
-                    f"{error}"
+                    f"as column {names[j]!r} has point masses among real numbers; "
+                    f"{type(density).__name__} says: {error}"
                 ) from error
-            others = _integrated(score, rows, j, drawn[:, j], measures[j] == "counting")
+            others = _integrated(score, rows, j, own, seen, measures[j] == "counting")
         found[:, j] = _gap(whole, others)
         found[_is_missing(rows, j), j] = np.nan
     return found
@@ -139,24 +149,33 @@ def _emptied(rows: Any, j: int) -> Any:
 
 
 def _integrated(
-    score: Callable[[Any], np.ndarray], rows: np.ndarray, j: int, drawn: np.ndarray, whole: bool
+    score: Callable[[Any], np.ndarray],
+    rows: Any,
+    j: int,
+    own: np.ndarray,
+    drawn: np.ndarray,
+    whole: bool,
 ) -> np.ndarray:
     """Return log p of rows without column j: by a sum, or by the trapezoidal rule.
 
-    Its grids become finer around the peak. The error is below a hundredth of a nat for a normal
-    density as narrow as a hundredth of the range.
+    The sum over categories is over those of the rows and of the draws. The grids of the integral
+    become finer around the peak: its error is below a hundredth of a nat for a normal density as
+    narrow as a hundredth of the range.
     """
-    low = min(drawn.min(), rows[:, j].min())
-    high = max(drawn.max(), rows[:, j].max())
+    if own.dtype == object:
+        categories = np.array(list(dict.fromkeys([*own, *drawn])), dtype=object)
+        every = np.broadcast_to(categories, (len(own), len(categories)))
+        return np.asarray(logsumexp(_on_points(score, rows, j, every), axis=1))
+    low, high = min(drawn.min(), own.min()), max(drawn.max(), own.max())
     if whole:
         reach = min(int(high - low) + 1, _MOST_WHOLE)
         points = np.arange(int(low) - reach, int(high) + reach + 1, dtype=np.float64)
-        table = _on_points(score, rows, j, np.broadcast_to(points, (len(rows), len(points))))
+        table = _on_points(score, rows, j, np.broadcast_to(points, (len(own), len(points))))
         return np.asarray(logsumexp(table, axis=1))
     reach = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-300)
-    grid = np.broadcast_to(np.linspace(low - reach, high + reach, _POINTS), (len(rows), _POINTS))
+    grid = np.broadcast_to(np.linspace(low - reach, high + reach, _POINTS), (len(own), _POINTS))
     # the value of the row itself is a good guess where a grid falls between the peaks
-    grids, tables = [rows[:, [j]]], [_on_points(score, rows, j, rows[:, [j]])]
+    grids, tables = [own[:, None]], [_on_points(score, rows, j, own[:, None])]
     step = float(grid[0, 1] - grid[0, 0])
     for _ in range(_ZOOMS + 1):
         grids.append(grid)
@@ -175,9 +194,16 @@ def _integrated(
 
 
 def _on_points(
-    score: Callable[[Any], np.ndarray], rows: np.ndarray, j: int, points: np.ndarray
+    score: Callable[[Any], np.ndarray], rows: Any, j: int, points: np.ndarray
 ) -> np.ndarray:
     """Return the log-densities of rows with column j replaced by each of its points, (n, k)."""
-    repeated = np.repeat(rows, points.shape[1], axis=0)
-    repeated[:, j] = points.ravel()
-    return score(repeated).reshape(points.shape)
+    places = np.repeat(np.arange(len(points)), points.shape[1])
+    if isinstance(rows, np.ndarray):
+        repeated = rows[places]
+        repeated[:, j] = points.ravel()
+        return score(repeated).reshape(points.shape)
+    frame = nw.from_native(rows, eager_only=True)[places.tolist()]
+    name, dtype = frame.columns[j], frame.schema[frame.columns[j]]
+    column = nw.new_series(name, points.ravel().tolist(), backend=frame.implementation)
+    replaced = frame.with_columns(column if dtype.is_numeric() else column.cast(dtype))
+    return score(replaced.to_native()).reshape(points.shape)

@@ -28,6 +28,7 @@ from skgm._sklearn import (
 from skgm.base import transactional
 from skgm.chain import DensityChain
 from skgm.compose._densities import settle
+from skgm.compose._location_model import LocationModel
 from skgm.score_matching import ScoreMatchingGaussian
 from skgm.tables._columns import column_kinds, table_shape
 from skgm.tables._validation import validate_table
@@ -48,14 +49,16 @@ class MultipleImputer(
     Here each of `n_imputations` completions comes from its own fit of the density, to rows with
     random weights from a Dirichlet law (the Bayesian bootstrap). So the completions differ by the
     uncertainty of the holes and by that of the fit, as Rubin's rules demand ("proper" imputation).
-    Fit the analysis to each completed table, and pass the results to :func:`skgm.pool`.
+    The Gaussians of the default are drawn from their posterior instead, which is right for few
+    rows too. Fit the analysis to each completed table, and pass the results to :func:`skgm.pool`.
 
     Parameters
     ----------
     density : estimator with `fit` and `impute`, default=None
         A density that takes NaN in `fit`; cloned. None is
-        ``ScoreMatchingGaussian(missing="em")`` where all columns are numbers, and
-        :class:`skgm.DensityChain` elsewhere.
+        a Gaussian of the numbers for each combination of categories, where each of them has ten
+        rows or more, and five for each column of numbers. Elsewhere it is
+        ``ScoreMatchingGaussian(missing="em")`` for numbers alone, and :class:`skgm.DensityChain`.
     n_imputations : int, default=20
         Number of completed tables. As many as the percentage of incomplete rows is a common rule.
     random_state : None, int, RandomState or Generator, default=None
@@ -87,7 +90,9 @@ class MultipleImputer(
     Notes
     -----
     Right where holes depend on observed values only ("missing at random"), and where the density
-    holds the relations that the analysis asks about: a Gaussian knows no interactions.
+    holds the relations that the analysis asks about: a Gaussian knows no interactions, a Gaussian
+    for each combination of categories those with categories. The boosted trees of the chain pull
+    weak relations towards none where rows are few, and intervals then miss.
 
     A density whose `fit` takes no `sample_weight` is fitted to rows drawn with replacement instead.
 
@@ -156,11 +161,13 @@ class MultipleImputer(
             validate_table(self, X, reset=True, finite=False)
         density = self.density
         if density is None:
-            density = DensityChain() if mixed else ScoreMatchingGaussian(missing="em")
+            density = _default(X, mixed)
         n_rows = table_shape(X)[0]
         weight = np.ones(n_rows) if sample_weight is None else check_sample_weight(sample_weight, X)
         streams = spawn(self.random_state, self.n_imputations)
         fit = partial(_fit_once, density, X, weight)
+        if isinstance(density, LocationModel):
+            fit = partial(_draw_once, density.fit(X, sample_weight=weight), X, weight)
         told = {"X": X, "y": y, "sample_weight": sample_weight}
         with fit_task(self, **told, n_subtasks=self.n_imputations) as context:
 
@@ -209,9 +216,22 @@ class MultipleImputer(
         return list(ordered_map(partial(_impute, X), pairs, n_jobs=self.n_jobs))
 
 
+def _default(X: Any, mixed: bool) -> Any:
+    if LocationModel.suits(X):
+        return LocationModel()
+    return DensityChain() if mixed else ScoreMatchingGaussian(missing="em")
+
+
 def _impute(X: Any, pair: tuple[Any, int]) -> Any:
     density, seed = pair
     return density.impute(X, random_state=seed)
+
+
+def _draw_once(
+    density: LocationModel, X: Any, weight: np.ndarray, rng: np.random.Generator
+) -> tuple[Any, int]:
+    """Return a copy of the fitted density with parameters from their posterior, and a seed."""
+    return density.posterior_draw(X, weight, rng), int(rng.integers(2**31))
 
 
 def _fit_once(

@@ -293,7 +293,8 @@ class DensityOutlierDetector(
         Raises
         ------
         ValueError
-            For a table of categories, a density that scores no incomplete rows.
+            A density that scores no incomplete rows, for rows with holes, or for a column with
+            point masses among real numbers.
 
         See Also
         --------
@@ -303,7 +304,8 @@ class DensityOutlierDetector(
         -----
         A density that scores incomplete rows (:class:`skgm.DensityChain`,
         :class:`skgm.GaussianMixtureDensity`) gives :math:`p(x_{-j})` itself. For others the column
-        is integrated out on a grid, which takes 500 scores for each value.
+        is integrated out on a grid, which takes 500 scores for each value, or summed over its
+        categories (those of X and of the draws).
 
         Two values that do not go together surprise one another: both columns are then named.
 

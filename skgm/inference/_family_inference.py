@@ -2,7 +2,7 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from skgm.inference._parametric import (
     refusing_overflow,
 )
 from skgm.inference._results import ConfidenceIntervals, parameter_labels
-from skgm.inference._robust import group_codes, small_sample_errors
+from skgm.inference._robust import errors_of_parts, group_codes, small_sample_errors
 from skgm.inference.families import Family
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import (
@@ -34,6 +34,7 @@ from skgm.inference.families._limits import (
     limit_errors,
     undetermined,
 )
+from skgm.tables._summary import refusing_part
 from skgm.tables._validation import check_no_overflow, naming_columns
 
 __all__ = ["FamilyInference", "check_inside_for_functions"]
@@ -353,6 +354,28 @@ class FamilyInference(ParametricDensity):
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record(X, sample_weight)
         errors = _by_column(fit, X, sample_weight, partial(self._errors_of_one, cov))
+        return self._public(errors)
+
+    def _errors_of_parts(self, parts: Any) -> dict[str, Any]:
+        fit = self._fit_record()
+        columnwise = not isinstance(fit.family, ColumnFamilies) and not fit.family.joint
+        if not columnwise or fit.family.scheme or not fit.family.has_information:
+            return super()._errors_of_parts(parts)
+        for name in fit.params:
+            check_off_boundary(fit, name, "Standard errors")
+
+        def tables() -> Iterator[np.ndarray]:
+            for number, part in enumerate(parts):
+                try:
+                    rows = self._begin_scoring(part).astype(np.float64, copy=False)
+                    self._check_support(fit.family, rows)
+                except ValueError as error:
+                    raise refusing_part(number, error) from error
+                yield rows
+
+        errors, n = errors_of_parts(fit, tables())
+        check_training_table(np.empty(0), np.array([n]), fit.statistics.n)
+        check_robust_errors(errors, fit.family.model_standard_errors(fit.statistics, fit.params))
         return self._public(errors)
 
     def _errors_of_one(

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 
@@ -26,7 +25,7 @@ from skgm.inference.families import Family, get_family
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import has_many, resolve_family
-from skgm.tables._summary import TableSummary, chunks_of, fitted_columns
+from skgm.tables._summary import TableSummary, bare_copy, chunks_of, fitted_columns
 from skgm.tables._validation import (
     check_finite,
     check_inside_support,
@@ -376,7 +375,7 @@ class MLEDensity(FamilyInference):
         raise AttributeError(f"MLEDensity has no sums that add up for {why}. Call fit.")
 
     def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
-        twin = clone(self)
+        twin = bare_copy(self)
         _, rows, _, statistics = twin._read(X, sample_weight, COMPLETE)
         return TableSummary(twin._summary_kind(), len(rows), statistics, fitted_columns(twin))
 

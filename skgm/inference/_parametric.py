@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgm._sklearn import check_sample_weight
 from skgm.base import DensityEstimator
 from skgm.inference._results import ConfidenceIntervals, parameter_labels, takes_level
+from skgm.tables._summary import chunks_of
 from skgm.tables._validation import check_level
 
 __all__ = [
@@ -81,7 +82,9 @@ class ParametricDensity(DensityEstimator):
             "model": from the expected information, right if the model is; "observed": from the
             curvature at the estimate; "robust": the sandwich, right even if the model is not.
         X : array-like of shape (n_samples, n_features), default=None
-            The training table, where the stored statistics cannot answer ("robust").
+            The training table, where the stored statistics cannot answer ("robust"). For the
+            families of :class:`skgm.MLEDensity` that fit in one pass it may come in parts again,
+            as in `fit`: a second pass.
         sample_weight : array-like of shape (n_samples,), default=None
             Its weights, as given to `fit`.
 
@@ -102,6 +105,10 @@ class ParametricDensity(DensityEstimator):
         """
         check_is_fitted(self)
         _check_choice("cov", cov, COVARIANCES)
+        parts = None if X is None or isinstance(X, np.ndarray) else chunks_of(X)
+        if cov == "robust" and parts is not None and sample_weight is None:
+            with refusing_overflow("covariance"):
+                return self._errors_of_parts(parts)
         X, sample_weight = self._check_inference_data(X, sample_weight)
         with refusing_overflow("covariance"):
             return self._standard_errors(cov, X, sample_weight)
@@ -192,6 +199,13 @@ class ParametricDensity(DensityEstimator):
         estimates = self._interval_estimates()
         labels = {k: parameter_labels(k, v, columns) for k, v in estimates.items()}
         return ConfidenceIntervals(estimates, low, high, level, method, methods, labels)
+
+    def _errors_of_parts(self, parts: Any) -> dict[str, Any]:
+        """Return robust standard errors from the parts of the training table."""
+        raise ValueError(
+            f"{type(self).__name__} needs the training table whole for robust standard errors. "
+            "Give one table that has all rows."
+        )
 
     def _bootstrap_intervals(
         self, level: float, X: Any, sample_weight: Any, random_state: Any, n_jobs: int | None

@@ -1,10 +1,12 @@
 """Corrects robust tests of families for few rows, as robust intervals are corrected."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from skgm._numerics.sandwich import (
+    columnwise_total,
     corrected_errors,
     inverse_information,
     leverages,
@@ -18,7 +20,14 @@ from skgm.inference._likelihood.wald import LINKS
 from skgm.inference._statsmodels.covariance import cluster_codes
 from skgm.inference.families._base import Family
 
-__all__ = ["group_codes", "linked_gap", "robust_law", "robust_score", "small_sample_errors"]
+__all__ = [
+    "errors_of_parts",
+    "group_codes",
+    "linked_gap",
+    "robust_law",
+    "robust_score",
+    "small_sample_errors",
+]
 
 
 def group_codes(groups: Any, X: Any, sample_weight: Any) -> np.ndarray | None:
@@ -122,6 +131,27 @@ def linked_gap(
             moved, held = link.forward(at), link.forward(target[row])
         gap[row], slope[row] = moved - held, center * link.derivative(at)
     return gap, slope
+
+
+def errors_of_parts(fit: Any, parts: Iterable[np.ndarray]) -> tuple[dict[str, Any], float]:
+    """Return the sandwich's standard errors, (d,) by parameter, from sums over parts of the table.
+
+    The bread is that of the stored statistics; each part adds its squared pulls. Also the number
+    of rows in all parts.
+    """
+    family, params = fit.family, fit.params
+    bread = family.observed_information(fit.statistics, params)
+    inverse = inverse_information(bread, singular=None, definite=False)
+
+    def squares(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(np.einsum("dab,ndb->nda", inverse, family.score(rows, params)) ** 2)
+
+    total, n = np.zeros(inverse.shape[:2]), 0.0
+    for rows in parts:
+        total += columnwise_total(squares, rows, None)
+        n += len(rows)
+    found = np.sqrt(total) / max(n, 1.0)
+    return {parameter.name: found[:, k] for k, parameter in enumerate(family.parameters)}, n
 
 
 def small_sample_errors(fit: Any, X: np.ndarray, weight: np.ndarray | None) -> dict[str, Any]:

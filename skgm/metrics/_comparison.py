@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from skgm._numerics.moments import Moments
 from skgm._parallel import ordered_map
 from skgm._sklearn import check_sample_weight
 from skgm.inference import MLEDensity
@@ -17,10 +18,12 @@ from skgm.inference.families._registry import has_many
 from skgm.tables._validation import check_level
 
 __all__ = [
+    "ComparisonSums",
     "DensityComparison",
     "Nesting",
     "PairedMean",
     "agree_to_rounding",
+    "check_base_measures",
     "compare_densities",
     "find_nesting",
     "paired_mean",
@@ -254,7 +257,7 @@ def compare_densities(
     mean log-density: a -1.76637, b -2.68478
     """
     level = check_level(level)
-    _check_base_measures(a, b)
+    check_base_measures(a, b)
     scored = ordered_map(partial(_log_density, X), (("a", a), ("b", b)), n_jobs=n_jobs)
     (log_a, kind_a), (log_b, kind_b) = scored
     if log_a.size != log_b.size:
@@ -263,34 +266,11 @@ def compare_densities(
             f"{log_b.size} for b."
         )
     weight = None if sample_weight is None else check_sample_weight(sample_weight, log_a)
-    counted = np.ones(log_a.size, bool) if weight is None else weight > 0
-    _check_finite(log_a, log_b, counted)
-    log_a, log_b = log_a[counted], log_b[counted]
-    weight = None if weight is None else weight[counted]
-    paired, difference = _paired(log_a, log_b, weight)
-    nesting = find_nesting(a, b)
-    low, high, statistic, pvalue = student_interval(paired, level)
-    return DensityComparison(
-        difference=paired.mean,
-        standard_error=paired.standard_error,
-        low=low,
-        high=high,
-        statistic=statistic,
-        df=paired.n_rows - 1,
-        pvalue=pvalue,
-        level=level,
-        n_rows=paired.n_rows,
-        mean_a=float(np.average(log_a, weights=weight)),
-        mean_b=float(np.average(log_b, weights=weight)),
-        win_rate=win_rate(difference, weight),
-        kind_a=kind_a,
-        kind_b=kind_b,
-        nested=nesting.kind,
-        note=nesting.note,
-    )
+    sums = ComparisonSums.of(log_a, log_b, weight)
+    return sums.compared(a, b, (kind_a, kind_b), level)
 
 
-def _check_base_measures(a: Any, b: Any) -> None:
+def check_base_measures(a: Any, b: Any) -> None:
     """Refuse a density of values and a probability of values: their difference has a unit."""
     ours, theirs = _base_measures(a), _base_measures(b)
     for j, ((name, one), (alias, other)) in enumerate(zip(ours, theirs)):
@@ -319,24 +299,100 @@ def _shortened(measure: str) -> str:
     return measure if len(measure) <= 60 else f"{measure[:60]}...]"
 
 
-def _paired(
-    log_a: np.ndarray, log_b: np.ndarray, weight: np.ndarray | None
-) -> tuple[PairedMean, np.ndarray]:
-    n_rows = log_a.size if weight is None else weight.sum()
-    if n_rows < 2:
-        raise ValueError(
-            f"The comparison needs at least 2 held-out rows; got {n_rows:g} (repetitions counted). "
-            "sample_weight counts repetitions: do not normalize it."
+@dataclass(frozen=True)
+class ComparisonSums:
+    """What a comparison needs of some rows; ``+`` adds those of two parts of a table.
+
+    Attributes
+    ----------
+    moments : Moments
+        Of the columns log a, log b and their difference.
+    wins : float
+        Rows to which `a` gives the higher density; ties count half.
+    agree : bool
+        Whether both agree on every row to rounding.
+    low, high : float
+        Least and largest difference.
+    """
+
+    moments: Moments
+    wins: float
+    agree: bool
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls, log_a: np.ndarray, log_b: np.ndarray, weight: np.ndarray | None
+    ) -> "ComparisonSums":
+        """Return the sums of rows with these log-densities; refuse what is not finite."""
+        counted = np.ones(log_a.size, bool) if weight is None else weight > 0
+        _check_finite(log_a, log_b, counted)
+        log_a, log_b = log_a[counted], log_b[counted]
+        weight = np.ones(log_a.size) if weight is None else weight[counted]
+        difference = log_a - log_b
+        return cls(
+            Moments.from_chunk(np.column_stack([log_a, log_b, difference]), weight),
+            float(weight.sum() * win_rate(difference, weight)),
+            agree_to_rounding(log_a, log_b),
+            float(difference.min()),
+            float(difference.max()),
         )
-    difference = log_a - log_b
-    if agree_to_rounding(log_a, log_b):
-        difference = np.zeros_like(difference)
-    elif np.ptp(difference) <= 1e-12 * np.abs(difference).max():
-        raise ValueError(
-            f"log a - log b is {difference[0]:.6g} in each of the {n_rows:g} rows, so its standard "
-            "error cannot be estimated. Hold out more rows, with other values."
+
+    def __add__(self, other: Any) -> "ComparisonSums":
+        if other == 0:  # a part without rows, or the start of `sum`
+            return self
+        return ComparisonSums(
+            self.moments + other.moments,
+            self.wins + other.wins,
+            self.agree and other.agree,
+            min(self.low, other.low),
+            max(self.high, other.high),
         )
-    return paired_mean(difference, weight), difference
+
+    __radd__ = __add__
+
+    def compared(self, a: Any, b: Any, kinds: tuple[str, str], level: float) -> DensityComparison:
+        """Return the comparison of two densities from the sums of all rows."""
+        paired = self._paired()
+        nesting = find_nesting(a, b)
+        low, high, statistic, pvalue = student_interval(paired, level)
+        mean_a, mean_b, _ = (float(value) for value in self.moments.mean)
+        return DensityComparison(
+            difference=paired.mean,
+            standard_error=paired.standard_error,
+            low=low,
+            high=high,
+            statistic=statistic,
+            df=paired.n_rows - 1,
+            pvalue=pvalue,
+            level=level,
+            n_rows=paired.n_rows,
+            mean_a=mean_a,
+            mean_b=mean_b,
+            win_rate=0.5 if self.agree else self.wins / paired.n_rows,
+            kind_a=kinds[0],
+            kind_b=kinds[1],
+            nested=nesting.kind,
+            note=nesting.note,
+        )
+
+    def _paired(self) -> PairedMean:
+        n_rows = self.moments.n
+        if n_rows < 2:
+            raise ValueError(
+                f"The comparison needs at least 2 held-out rows; got {n_rows:g} (repetitions "
+                "counted). sample_weight counts repetitions: do not normalize it."
+            )
+        if self.agree:
+            return PairedMean(0.0, 0.0, n_rows)
+        if self.high - self.low <= 1e-12 * max(abs(self.low), abs(self.high)):
+            raise ValueError(
+                f"log a - log b is {self.low:.6g} in each of the {n_rows:g} rows, so its standard "
+                "error cannot be estimated. Hold out more rows, with other values."
+            )
+        variance = self.moments.scatter[2] / (n_rows - 1)
+        return PairedMean(float(self.moments.mean[2]), float(np.sqrt(variance / n_rows)), n_rows)
 
 
 def _log_density(X: Any, named: tuple[str, Any]) -> tuple[np.ndarray, str]:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skgm._numerics.distributions import Noise, check_rows_inside
 from skgm._numerics.forest import Forest
 from skgm._numerics.importance import conditional_resampling
-from skgm._parallel import ordered_map
+from skgm._parallel import LARGE, ordered_map
 from skgm._sklearn import boosted_forest, boosting_to_best_iteration
 
 __all__ = [
@@ -207,7 +207,8 @@ def fit_classifier_critic(
     def around(i: int, here: bool) -> AbstractContextManager[None]:
         return step(f"critic-{i}", unfitted[i] if here else None)
 
-    fits = ordered_map(fit, work(), n_jobs=n_jobs, threads=True, around=around)
+    threads = (len(X) + n_noise) * X.shape[1] > LARGE
+    fits = ordered_map(fit, work(), n_jobs=n_jobs, threads=threads, around=around)
     members = tuple(fits)
     log_nu = float(np.log(n_noise / n_rows))
     return ClassifierCritic(members, log_nu, _decides(members[0], X))

@@ -158,8 +158,8 @@ class NCEDensity(ParametricInference, RatioDensity):
     random_state : None, int, RandomState or Generator, default=None
         Of noise, mixtures, classifiers and normalizer.
     n_jobs : int, default=None
-        Critics that are classifiers fitted at a time, in threads; the result is the same for every
-        number. None is one, -1 all cores.
+        Critics that are classifiers fitted at a time, in processes (long tables in threads); the
+        result is the same for every number. None is one, -1 all cores.
 
     Attributes
     ----------

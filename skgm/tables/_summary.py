@@ -2,13 +2,26 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 
-__all__ = ["TableSummary", "add_summaries", "chunks_of", "fitted_columns", "refusing_part"]
+from skgm._numerics.blocks import row_blocks
+
+__all__ = [
+    "TableSummary",
+    "add_summaries",
+    "bare_copy",
+    "chunks_of",
+    "fitted_columns",
+    "float_blocks",
+    "refusing_part",
+]
+
+_BATCH_VALUES, _LEAST_BATCH = 2**21, 2**13  # of a part of a Parquet file; rows
+_BLOCK_VALUES = 2**18  # of a block of a stream: several passes over it stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +115,23 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, np.ndarray) else value
 
 
+@cache
+def _parameters(kind: Any) -> frozenset[str]:
+    return frozenset(kind._get_param_names())
+
+
+def bare_copy(estimator: Any) -> Any:
+    """Return an estimator with the same parameters, unfitted; for reading, where clone is slow."""
+    kind: Any = type(estimator)
+    twin = kind.__new__(kind)
+    vars(twin).update({name: vars(estimator)[name] for name in _parameters(kind)})
+    return twin
+
+
 def fitted_columns(estimator: Any) -> dict[str, Any]:
     """Return what an estimator remembers of a table whose rows it has begun to read."""
-    parameters = estimator.get_params(deep=False)
+    kind: Any = type(estimator)
+    parameters = _parameters(kind)
     return {name: value for name, value in vars(estimator).items() if name not in parameters}
 
 
@@ -130,11 +157,32 @@ def chunks_of(X: Any) -> Iterator[Any] | None:
     if type(X).__module__.startswith("pyarrow."):
         if hasattr(X, "num_row_groups") and hasattr(X, "iter_batches"):
             groups = range(X.num_row_groups)  # one by one: pyarrow would read far ahead
-            return (_as_table(batch) for k in groups for batch in X.iter_batches(row_groups=[k]))
+            size = max(_LEAST_BATCH, _BATCH_VALUES // max(X.metadata.num_columns, 1))
+            batches = (X.iter_batches(size, row_groups=[k]) for k in groups)
+            return (_as_table(batch) for several in batches for batch in several)
         if hasattr(X, "get_fragments"):
             return map(_as_table, X.to_batches(**_without_reading_ahead(X)))
         return map(_as_table, X) if hasattr(X, "read_next_batch") else None
     return map(_as_table, X) if isinstance(X, Iterator) else None
+
+
+def float_blocks(part: Any, first: Any) -> Iterator[np.ndarray] | None:
+    """Return the rows of an arrow table of complete floats as arrays, some rows at a time.
+
+    None unless it has the columns of `first`, all of one floating type, and rows.
+    """
+    if not (type(part).__module__ == type(first).__module__ == "pyarrow.lib"):
+        return None
+    types = {str(field.type) for field in part.schema}
+    if not part.num_rows or types not in ({"double"}, {"float"}):
+        return None
+    if part.schema != first.schema or any(column.null_count for column in part.columns):
+        return None
+    columns = [column.to_numpy() for column in part.columns]  # without a copy
+    return (
+        np.column_stack([column[block] for column in columns])
+        for block in row_blocks(part.num_rows, max(_BLOCK_VALUES // len(columns), 1))
+    )
 
 
 def _without_reading_ahead(dataset: Any) -> dict[str, Any]:

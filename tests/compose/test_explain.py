@@ -16,6 +16,7 @@ from skgm import (
     GaussianMixtureDensity,
     MLEDensity,
 )
+from skgm.compose._location_model import LocationModel
 
 MIXING = np.array([[1.0, 0.9, 0.0], [0.0, 0.3, 0.5], [0.0, 0.0, 2.0]])
 ROWS = np.array([[0.1, 3.0, 0.0], [0.0, 0.1, 9.0]])
@@ -102,3 +103,29 @@ def test_refusals():
         ExplanationDisplay.from_estimator(detector, ROWS, 7, ax=Figure().subplots())
     with pytest.raises(ValueError, match="n_samples"):
         detector.explain(ROWS, n_draws=0)
+
+
+class CompleteRows(LocationModel):
+    """A density of mixed tables that scores no incomplete rows."""
+
+    def score_samples(self, X):
+        if X.isna().any(axis=None):
+            raise ValueError("X has holes")
+        return super().score_samples(X)
+
+
+def test_columns_of_mixed_tables_are_summed_and_integrated_out():
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], size=150)
+    x = rng.normal(size=150) + 3 * (kind == "b")
+    mixed = pd.DataFrame({"kind": kind, "x": x, "y": 2 * x + rng.normal(size=150)})
+    rows = mixed.iloc[[0, 7]].set_axis([5, 3]).assign(x=[6.0, 0.0])
+    known, other = (
+        DensityOutlierDetector(density).fit(mixed).explain(rows, n_draws=20)
+        for density in (LocationModel(), CompleteRows())
+    )
+    assert known["column"].tolist() == other["column"].tolist()
+    np.testing.assert_allclose(other["surprise"], known["surprise"], atol=1e-2)
+    detector = DensityOutlierDetector(CompleteRows()).fit(mixed)
+    with pytest.raises(ValueError, match="X has holes"):
+        detector.explain(rows.assign(x=[np.nan, 1.0]), n_draws=5)

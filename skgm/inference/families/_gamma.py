@@ -55,14 +55,15 @@ class LogMoments:
             if mean_and_gap is not None:
                 return cls(n, *mean_and_gap)
 
+        share = np.ones(len(X)) if weight is None else weight  # BLAS sums short rows faster
+
         def mean_of(values: np.ndarray) -> np.ndarray:
-            if weight is not None:
-                return np.asarray(weight @ values / n)
-            return values.mean(axis=0)
+            return np.asarray(share @ values / n)
 
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             mean = mean_of(X)
-            gap = -mean_of(np.log(X / mean))
+            ratio = X / mean
+            gap = -mean_of(np.log(ratio, out=ratio))
             close = np.flatnonzero(gap < _SMALL_GAP)
             if len(close):
                 part = X if len(close) == X.shape[1] else X[:, close]

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
 from skgm._numerics.gaussian import factorize, factorize_diagonal
@@ -18,7 +17,7 @@ from skgm.score_matching._gaussian.fitted import UnboundedGaussian
 from skgm.score_matching._gaussian.missing import moments_with_missing, observed_log_likelihood
 from skgm.score_matching._gaussian.regularization import CONSTRAINTS, RegularizedFit, regularize
 from skgm.score_matching._gaussian.truncated import fit_boxed
-from skgm.tables._summary import TableSummary, chunks_of, fitted_columns
+from skgm.tables._summary import TableSummary, bare_copy, chunks_of, fitted_columns
 from skgm.tables._validation import check_scales, check_several_rows, column_names, validate_table
 
 __all__ = [
@@ -366,7 +365,7 @@ class ScoreMatchingGaussian(GaussianDensity):
         )
 
     def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
-        twin = clone(self)
+        twin = bare_copy(self)
         table, weight = twin._begin_fit(X, sample_weight, finite=False)
         moments = Moments.from_chunk(table, weight, joint=self.covariance_type == "full")
         check_scales(table, weight, moments, twin._column_names(), cure=_CURE)
