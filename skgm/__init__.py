@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what the table below says, for type checkers and editors
         wald_test,
     )
     from skgm.metrics import (
+        ComparisonSums,
         DensityComparison,
         FamilyRanking,
         GoodnessOfFit,
@@ -69,6 +70,7 @@ __version__ = "0.2.0"
 
 __all__ = [  # noqa: RUF022 -- in the order of sorted(), not with constants first
     "BernoulliRBMCD",
+    "ComparisonSums",
     "ConditionalDisplay",
     "ConfidenceIntervals",
     "DDPM",
@@ -152,6 +154,7 @@ _HOME = {
         "wald_test",
     ),
     "metrics": (
+        "ComparisonSums",
         "DensityComparison",
         "FamilyRanking",
         "GoodnessOfFit",

@@ -21,11 +21,11 @@ from skgm._warnings import warn_user
 from skgm.compose import StackedDensity
 from skgm.diffusion import DDPM
 from skgm.inference import MLEDensity
-from skgm.metrics._comparison import ComparisonSums, DensityComparison, check_base_measures
+from skgm.metrics import ComparisonSums, DensityComparison
 from skgm.mixture import GaussianMixtureDensity
 from skgm.rbm import BernoulliRBMCD
 from skgm.tables._summary import TableSummary
-from skgm.tables._validation import check_level, check_n_samples
+from skgm.tables._validation import check_n_samples
 
 __all__ = ["compare", "fit", "impute", "plan", "sample", "score_samples"]
 
@@ -229,16 +229,12 @@ def compare(
     comparison : DensityComparison
         As :func:`skgm.compare_densities` returns it for a table in memory.
     """
-    level, kinds = check_level(level), []
-    check_base_measures(a, b)
-    for density in (a, b):
-        kinds.append(getattr(density, "log_density_kind_", "unknown"))
     both = delayed((a, b))
     work = [delayed(_compare)(both, part, i, sample_weight) for i, part in enumerate(_parts_of(X))]
     total = _tree_sum(work)
     if not isinstance(total, ComparisonSums):
         raise ValueError("X has no rows, so there is nothing to compare.")
-    return total.compared(a, b, (kinds[0], kinds[1]), level)
+    return total.compared(a, b, level=level)
 
 
 # Work on one partition, in a worker. All errors name the partition.

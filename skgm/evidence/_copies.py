@@ -28,6 +28,8 @@ class Copies:
         Their share of the synthetic rows, with its binomial interval.
     expected : float
         Number that chance would give, from the rows that real rows repeat among themselves.
+    hidden : int
+        So many copies more than expected would not be told from chance.
     pvalue : float
         Of as many or more by chance.
     rows : tuple of int
@@ -41,9 +43,20 @@ class Copies:
     low: float
     high: float
     expected: float
+    hidden: int
     pvalue: float
     rows: tuple[int, ...]
     sources: tuple[int, ...]
+
+    def by_chance(self) -> str:
+        """Return in words what chance gives, and how many copies more it would hide.
+
+        Returns
+        -------
+        words : str
+        """
+        words = f"by chance about {self.expected:.3g}"
+        return f"{words}, which would hide up to {self.hidden} more" if self.hidden else words
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,8 @@ def find_copies(tables: Tables, level: float, most: int = 20) -> Copies:
         low=float(low),
         high=float(high),
         expected=expected,
+        # the error of a difference of two counts, among m rows and (scaled) among n
+        hidden=int(stats.norm.isf(_UNLIKELY) * np.sqrt(expected * (1 + m / n))),
         pvalue=pvalue,
         rows=tuple(map(int, shown)),
         sources=tuple(int(first[at[i]]) for i in shown),

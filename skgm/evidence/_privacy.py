@@ -408,7 +408,7 @@ def _lines(audit: PrivacyAudit) -> Iterator[str]:
     near, copies = audit.nearest, audit.copies
     yield (
         f"rows equal to a training row: {copies.n_exact} ({copies.low:.2%} to {copies.high:.2%}); "
-        f"by chance about {copies.expected:.3g}"
+        f"{copies.by_chance()}"
     )
     yield (
         f"nearer to a training row than to any held-out row: {near.share:.1%} "

@@ -391,10 +391,7 @@ def _row_lines(found: TableReport) -> Iterator[str]:
         f"; by {', '.join(name for name, _ in test.columns[:3])}" if test.auc > 0.55 else ""
     )
     yield f"energy test: p = {energy.pvalue:.3g} on {energy.n_rows} rows"
-    yield (
-        f"rows equal to a real row: {copies.n_exact} ({copies.share:.2%}); by chance about "
-        f"{copies.expected:.3g}"
-    )
+    yield (f"rows equal to a real row: {copies.n_exact} ({copies.share:.2%}); {copies.by_chance()}")
     if found.nearest is not None:
         near = found.nearest
         yield (

@@ -259,7 +259,7 @@ def compare_densities(
     level = check_level(level)
     check_base_measures(a, b)
     scored = ordered_map(partial(_log_density, X), (("a", a), ("b", b)), n_jobs=n_jobs)
-    (log_a, kind_a), (log_b, kind_b) = scored
+    log_a, log_b = scored
     if log_a.size != log_b.size:
         raise ValueError(
             f"a and b must be about the same rows; got {log_a.size} log-densities for a and "
@@ -267,7 +267,7 @@ def compare_densities(
         )
     weight = None if sample_weight is None else check_sample_weight(sample_weight, log_a)
     sums = ComparisonSums.of(log_a, log_b, weight)
-    return sums.compared(a, b, (kind_a, kind_b), level)
+    return sums.compared(a, b, level=level)
 
 
 def check_base_measures(a: Any, b: Any) -> None:
@@ -301,7 +301,10 @@ def _shortened(measure: str) -> str:
 
 @dataclass(frozen=True)
 class ComparisonSums:
-    """What a comparison needs of some rows; ``+`` adds those of two parts of a table.
+    """What a comparison of two densities needs of some rows; ``+`` adds those of two parts.
+
+    For rows that are spread over files or machines: :func:`skgm.compare_densities` of the whole
+    table is ``sum`` of these sums over its parts, and then :meth:`compared`.
 
     Attributes
     ----------
@@ -325,7 +328,25 @@ class ComparisonSums:
     def of(
         cls, log_a: np.ndarray, log_b: np.ndarray, weight: np.ndarray | None
     ) -> "ComparisonSums":
-        """Return the sums of rows with these log-densities; refuse what is not finite."""
+        """Return the sums of rows with these log-densities.
+
+        Parameters
+        ----------
+        log_a, log_b : ndarray of shape (n_samples,)
+            Log-densities of the rows under either density, in nats.
+        weight : ndarray of shape (n_samples,) or None
+            Number of times each row counts.
+
+        Returns
+        -------
+        sums : ComparisonSums
+            Of some rows with a positive weight.
+
+        Raises
+        ------
+        ValueError
+            A log-density that is not finite.
+        """
         counted = np.ones(log_a.size, bool) if weight is None else weight > 0
         _check_finite(log_a, log_b, counted)
         log_a, log_b = log_a[counted], log_b[counted]
@@ -352,11 +373,26 @@ class ComparisonSums:
 
     __radd__ = __add__
 
-    def compared(self, a: Any, b: Any, kinds: tuple[str, str], level: float) -> DensityComparison:
-        """Return the comparison of two densities from the sums of all rows."""
-        paired = self._paired()
+    def compared(self, a: Any, b: Any, *, level: float = 0.95) -> DensityComparison:
+        """Return the comparison of two densities from the sums of all rows.
+
+        Parameters
+        ----------
+        a, b : fitted estimators, or arrays
+            The two densities.
+        level : float, default=0.95
+            Confidence level, strictly between 0 and 1.
+
+        Returns
+        -------
+        comparison : DensityComparison
+            As :func:`skgm.compare_densities` returns it.
+        """
+        check_base_measures(a, b)
+        paired, level = self._paired(), check_level(level)
         nesting = find_nesting(a, b)
         low, high, statistic, pvalue = student_interval(paired, level)
+        kind_a, kind_b = (getattr(each, "log_density_kind_", "unknown") for each in (a, b))
         mean_a, mean_b, _ = (float(value) for value in self.moments.mean)
         return DensityComparison(
             difference=paired.mean,
@@ -371,8 +407,8 @@ class ComparisonSums:
             mean_a=mean_a,
             mean_b=mean_b,
             win_rate=0.5 if self.agree else self.wins / paired.n_rows,
-            kind_a=kinds[0],
-            kind_b=kinds[1],
+            kind_a=kind_a,
+            kind_b=kind_b,
             nested=nesting.kind,
             note=nesting.note,
         )
@@ -395,16 +431,15 @@ class ComparisonSums:
         return PairedMean(float(self.moments.mean[2]), float(np.sqrt(variance / n_rows)), n_rows)
 
 
-def _log_density(X: Any, named: tuple[str, Any]) -> tuple[np.ndarray, str]:
-    """Return the log-densities of the rows, (n,) float64, and what kind they are."""
+def _log_density(X: Any, named: tuple[str, Any]) -> np.ndarray:
+    """Return the log-densities of the rows, (n,) float64."""
     name, density = named
     if hasattr(density, "score_samples"):
         if X is None:
             raise ValueError(f"{name} is an estimator; pass the held-out rows as X.")
         values = density.score_samples(X)
-        kind = getattr(density, "log_density_kind_", "unknown")
     else:
-        values, kind = density, "unknown"
+        values = density
     try:
         values = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -413,7 +448,7 @@ def _log_density(X: Any, named: tuple[str, Any]) -> tuple[np.ndarray, str]:
             f"got {type(density).__name__}."
         ) from error
     _check_length(name, values, X)
-    return values, kind
+    return values
 
 
 def _check_length(name: str, values: np.ndarray, X: Any) -> None:
