@@ -39,10 +39,6 @@ CONVERTS = {"check_fit_outside_support_raises"}
 NO_STREAM = {"check_partial_fit_split_invariance"}
 
 LEARNED_SCORE = {"check_score_function_is_gradient", "check_equivariance"}
-UNCONDITIONAL = {name for name in CHECKS if name.startswith("check_given_")} | {
-    "check_impute_is_one_completion",
-    "check_bad_given_raises",
-}
 
 # An estimator, and the checks that its tags or its methods rule out: nothing drops out unseen.
 ESTIMATORS = [
@@ -74,13 +70,13 @@ ESTIMATORS = [
         ScoreMatchingGaussianCV(selection="cv"),
         ALL_REAL | NO_SEED | {"check_partial_fit_split_invariance"},
     ),
-    (ScoreMatchingExpFamily(), ALL_REAL | NO_SEED | UNCONDITIONAL | NO_STREAM),
+    (ScoreMatchingExpFamily(), ALL_REAL | NO_SEED | NO_STREAM),
     (
         ScoreMatchingExpFamily("polynomial", bounds=(0, 1), degree=3),
-        NO_SEED | UNCONDITIONAL | NO_STREAM | {"check_equivariance"},
+        NO_SEED | NO_STREAM | {"check_equivariance"},
     ),
-    (ScoreMatchingExpFamily("gamma"), NO_SEED | UNCONDITIONAL | NO_STREAM),
-    (KernelExpFamily(), ALL_REAL | UNCONDITIONAL | NO_STREAM | {"check_equivariance"}),
+    (ScoreMatchingExpFamily("gamma"), NO_SEED | NO_STREAM),
+    (KernelExpFamily(), ALL_REAL | NO_STREAM | {"check_equivariance"}),
     (MLEDensity("normal"), ALL_REAL | NO_SEED),
     (
         MLEDensity("auto"),

@@ -428,6 +428,14 @@ class KernelProposal:
         """Return (n, d) independent draws."""
         return self.transform(rng.uniform(size=(n, self.n_uniforms)))
 
+    def unwhitened(self, center: np.ndarray, factor: np.ndarray) -> GaussianMixtureNoise:
+        """Return the same mixture of rows center + factor z, which draws conditionally."""
+        m, d = len(self.centers), len(center)
+        weights = np.append(SHARE, np.full(m, (1 - SHARE) / m))
+        means, widths = np.zeros((m + 1, d)), np.ones((m + 1, d))
+        means[1:, self.active], widths[1:, self.active] = self.centers, self.widths[:, None]
+        return GaussianMixtureNoise(weights, center + means @ factor.T, factor * widths[:, None])
+
     def log_density(self, X: np.ndarray) -> np.ndarray:
         """Return the log-density of each row, (n,)."""
         inside, d = X[:, self.active], self.centers.shape[1]

@@ -34,6 +34,7 @@ __all__ = [
     "RatioDensity",
     "ScoreError",
     "chosen_sampler",
+    "completions",
     "held_out_scores",
     "smooth",
     "warn_normalizer",
@@ -312,22 +313,7 @@ class RatioDensity(DensityEstimator):
             raise ValueError(str(error)) from None
         log_ratio, source = self._source_given()
         given = given.astype(np.float64)
-        rows, ess = conditional_resampling(log_ratio, source, given, n_samples, rng)
-        impossible = ess == 0
-        if impossible.any():
-            raise ValueError(
-                f"Row {int(np.argmax(impossible))} of given holds values at which the density is "
-                "zero or too small to tell, so nothing can be drawn given them. Correct the row."
-            )
-        poor = ess < max(_FEW_EFFECTIVE, n_samples / 4)
-        if poor.any():
-            warn_user(
-                f"Completions of {poor.sum()} of {len(given)} rows come from few effective draws "
-                f"of the noise (row {int(np.argmin(ess))}: {ess.min():.1f} for {n_samples} "
-                "completions), so they may be too much alike. Choose noise nearer to the data.",
-                ConvergenceWarning,
-            )
-        return rows.reshape(-1, given.shape[1])
+        return completions(log_ratio, source, given, n_samples, rng)
 
     def _move(self, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not smooth(self):
@@ -341,6 +327,34 @@ class RatioDensity(DensityEstimator):
             return self._critic.log_density(X), self._critic.score_function(X)
 
         return langevin(height_and_slope, starts, rng)
+
+
+def completions(
+    log_ratio: Callable[[np.ndarray], np.ndarray],
+    source: Any,
+    given: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return completions of rows, (m * n, d), by noise given what they hold, resampled by a ratio.
+
+    Rows with few effective candidates are warned of, impossible ones refused.
+    """
+    rows, ess = conditional_resampling(log_ratio, source, given, n, rng)
+    if (ess == 0).any():
+        raise ValueError(
+            f"Row {int(np.argmax(ess == 0))} of given holds values at which the density is zero or "
+            "too small to tell, so nothing can be drawn given them. Correct the row."
+        )
+    poor = ess < max(_FEW_EFFECTIVE, n / 4)
+    if poor.any():
+        warn_user(
+            f"Completions of {poor.sum()} of {len(given)} rows come from few effective draws "
+            f"of the noise (row {int(np.argmin(ess))}: {ess.min():.1f} for {n} "
+            "completions), so they may be too much alike. Choose noise nearer to the data.",
+            ConvergenceWarning,
+        )
+    return rows.reshape(-1, given.shape[1])
 
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 from scipy import linalg, stats
-from scipy.special import gammaln, ive
+from scipy.special import expit, gammaln, ive
 
 from skgm.score_matching._exp_family.line_map import LineDensity
 
@@ -155,3 +155,26 @@ class SphereDensity:
         direction = self.theta / kappa if kappa > 0 else np.eye(len(self.theta))[0]
         law = stats.vonmises_fisher(direction, max(kappa, 1e-8))
         return np.reshape(law.rvs(n, random_state=rng), (n, len(self.theta)))
+
+    def complete(self, given: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows of unit length with the holes of `given` drawn, (m * n, d).
+
+        What is left is a sphere of less radius, on which the law is of the same kind.
+        """
+        rows = np.repeat(given.astype(np.float64), n, axis=0)
+        for i, row in enumerate(given):
+            hole = np.isnan(row)
+            rest = 1 - float((row[~hole].astype(np.float64) ** 2).sum())
+            if rest < -OFF_SPHERE or (not hole.any() and rest > OFF_SPHERE):
+                raise ValueError(
+                    f"Row {i} of given is not of unit length: its known values alone have length "
+                    f"{np.sqrt(1 - rest):.6g}. Divide rows by their lengths."
+                )
+            radius, own = np.sqrt(max(rest, 0.0)), slice(i * n, (i + 1) * n)
+            theta = radius * self.theta[hole]
+            if hole.sum() == 1:
+                plus = rng.uniform(size=(n, 1)) < expit(2 * theta)
+                rows[own, hole] = radius * np.where(plus, 1.0, -1.0)
+            elif hole.any():
+                rows[own, hole] = radius * SphereDensity(theta).draw(n, rng)
+        return rows

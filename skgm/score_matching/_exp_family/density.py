@@ -80,12 +80,13 @@ class GenericDensity:
         if not self.statistics.knows_domain:
             self._check_growing_rays()
         try:
-            found = estimate(self._log_ratio, self.proposal)
+            found = estimate(self.log_ratio, self.proposal)
         except ValueError as reason:
             raise NotIntegrableError("is not finite at the points of the proposal") from reason
         return found.log_z, found.se, found
 
-    def _log_ratio(self, U: np.ndarray) -> np.ndarray:
+    def log_ratio(self, U: np.ndarray) -> np.ndarray:
+        """Return the log-density of mapped columns over that of the proposal, up to log Z, (n,)."""
         return self.on_line(U) - self.proposal.log_density(U)
 
     def _check_growing_rays(self) -> None:
@@ -131,7 +132,7 @@ class GenericDensity:
             center, spread = float(self.proposal.location[0]), float(self._spread()[0])
             density = LineDensity(self.kernel, self.line, center, spread)
             return density.quantile(rng.uniform(2.0**-53, 1.0, size=n))[:, None]
-        starts = importance_resampling(self._log_ratio, self.proposal, n, ess, rng)
+        starts = importance_resampling(self.log_ratio, self.proposal, n, ess, rng)
         factor = self.proposal.cholesky
         U = langevin(self.height_and_slope, starts, rng, factor=factor, n_steps=CHAIN)
         return self.line.forward(U)

@@ -397,6 +397,26 @@ class ScoreMatchingExpFamily(ParametricDensity):
         else:
             ess = np.nan_to_num(self.normalizer_ess_, nan=1.0)
             Z = self._generic(self._family()).draw(n_samples, float(ess), rng)
+        return self._in_units(Z)
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Complete rows by conditional draws of a Student's t on the line, picked by weight."""
+        if self.statistics == SPHERE:
+            return SphereDensity(self._theta).complete(given, n_samples, rng)
+        from skgm.nce._ratio_density import completions  # its room is loaded where it is needed
+
+        own = self._generic(self._family())
+        Z = (given - self._shift) / self._scale
+        some = own.line.forward(own.proposal.location[None])
+        known = np.where(np.isnan(Z), some, Z)
+        check_inside_bounds(known, *self._bounds, self._column_names(), shown=given)
+        U = completions(own.log_ratio, own.proposal, own.line.backward(Z), n_samples, rng)
+        return self._in_units(own.line.forward(U))
+
+    def _in_units(self, Z: np.ndarray) -> np.ndarray:
+        """Return rows in the units of the table, inside the bounds."""
         rows = self._shift + self._scale * Z
         lower, upper = (self._shift + self._scale * end for end in self._bounds)
         if not (np.isfinite(lower).any() or np.isfinite(upper).any()):

@@ -154,6 +154,8 @@ class KernelExpFamily(DensityEstimator):
     as :class:`~skgm.NCEDensity` does where it is not certified: standard error above 0.005, Pareto
     tail index above 0.7, one weight above 1% of the sum, effective sample size below 1%.
 
+    ``sample(given=)`` and `impute` pick among conditional draws of that proposal, by their weights.
+
     References
     ----------
     .. [1] B. Sriperumbudur, K. Fukumizu, A. Gretton, A. Hyvärinen and R. Kumar, "Density
@@ -446,6 +448,21 @@ class KernelExpFamily(DensityEstimator):
                 factor = np.eye(Z.shape[1])
                 Z = langevin(self._height_and_slope, Z, rng, factor=factor, n_steps=CHAIN)
             return self._center + self._sd * (Z @ self._cholesky.T)
+
+    def _draw_given(
+        self, given: np.ndarray, n_samples: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Complete rows by conditional draws of the proposal, picked by their weight."""
+        from skgm.nce._ratio_density import completions  # its room is loaded where it is needed
+
+        factor = self._sd[:, None] * self._cholesky
+        proposal = self._kernel_proposal().unwhitened(self._center, factor)
+
+        def log_ratio(X: np.ndarray) -> np.ndarray:
+            return self._log_kernel(self._whiten(X)) - proposal.log_density(X)
+
+        with limit_threads(1):
+            return completions(log_ratio, proposal, given.astype(np.float64), n_samples, rng)
 
 
 def _log_base(Z: np.ndarray) -> np.ndarray:
