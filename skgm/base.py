@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import narwhals as nw
 import numpy as np
 from sklearn.base import DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +25,7 @@ from skgm._sklearn import (
     check_sample_weight,
     transactional,
 )
+from skgm._warnings import warn_user
 from skgm.tables._columns import table_shape
 from skgm.tables._conditions import Conditions, read_conditions
 from skgm.tables._frames import frame_schema, keep_index, restore_frame
@@ -50,6 +52,7 @@ Scores = TypeVar("Scores", bound=Callable[..., np.ndarray])
 
 
 _ROWS_AT_ONCE = 1 << 15  # scored, or drawn
+_FEW_EFFECTIVE = 10.0  # candidates that a completion is picked from
 
 
 def in_blocks(score_samples: Scores) -> Scores:
@@ -241,6 +244,37 @@ class DensityEstimator(DensityMixin, CallbackSupportMixin, VersionedEstimator, m
         raise ValueError(
             f"{type(self).__name__} cannot sample conditionally; call sample without `given`."
         )
+
+    def _picked_completions(
+        self,
+        log_ratio: Callable[[np.ndarray], np.ndarray],
+        proposal: Any,
+        given: np.ndarray,
+        n: int,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Return completions of rows, (m * n, d), by a proposal given what they hold.
+
+        They are picked in proportion to the ratio of the density to the proposal. Rows with few
+        effective candidates are warned of, impossible ones refused.
+        """
+        from skgm._numerics.importance import conditional_resampling
+
+        rows, ess = conditional_resampling(log_ratio, proposal, given, n, rng)
+        if (ess == 0).any():
+            raise ValueError(
+                f"Row {int(np.argmax(ess == 0))} of given holds values at which the density is "
+                "zero or too small to tell, so nothing can be drawn given them. Correct the row."
+            )
+        poor = ess < max(_FEW_EFFECTIVE, n / 4)
+        if poor.any():
+            warn_user(
+                f"Completions of {poor.sum()} of {len(given)} rows come from few effective draws "
+                f"of the noise (row {int(np.argmin(ess))}: {ess.min():.1f} for {n} completions), "
+                "so they may be too much alike. Choose noise nearer to the data.",
+                ConvergenceWarning,
+            )
+        return rows.reshape(-1, given.shape[1])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean log-density per row.

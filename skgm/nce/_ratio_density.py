@@ -14,7 +14,6 @@ from sklearn.utils.metaestimators import available_if
 from skgm._numerics.distributions import Noise
 from skgm._numerics.importance import (
     Normalizer,
-    conditional_resampling,
     estimate,
     importance_resampling,
     marginal_density,
@@ -34,7 +33,6 @@ __all__ = [
     "RatioDensity",
     "ScoreError",
     "chosen_sampler",
-    "completions",
     "held_out_scores",
     "smooth",
     "warn_normalizer",
@@ -118,7 +116,6 @@ class ScoreError:
 
 
 _COMPLETIONS = 200  # of each row with holes that is scored
-_FEW_EFFECTIVE = 10.0  # candidates that a completion is picked from
 
 OLD_SAMPLERS = {"sir": "resampling", "rejection": "rejection", "mala": "langevin"}
 
@@ -313,7 +310,7 @@ class RatioDensity(DensityEstimator):
             raise ValueError(str(error)) from None
         log_ratio, source = self._source_given()
         given = given.astype(np.float64)
-        return completions(log_ratio, source, given, n_samples, rng)
+        return self._picked_completions(log_ratio, source, given, n_samples, rng)
 
     def _move(self, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not smooth(self):
@@ -327,34 +324,6 @@ class RatioDensity(DensityEstimator):
             return self._critic.log_density(X), self._critic.score_function(X)
 
         return langevin(height_and_slope, starts, rng)
-
-
-def completions(
-    log_ratio: Callable[[np.ndarray], np.ndarray],
-    source: Any,
-    given: np.ndarray,
-    n: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return completions of rows, (m * n, d), by noise given what they hold, resampled by a ratio.
-
-    Rows with few effective candidates are warned of, impossible ones refused.
-    """
-    rows, ess = conditional_resampling(log_ratio, source, given, n, rng)
-    if (ess == 0).any():
-        raise ValueError(
-            f"Row {int(np.argmax(ess == 0))} of given holds values at which the density is zero or "
-            "too small to tell, so nothing can be drawn given them. Correct the row."
-        )
-    poor = ess < max(_FEW_EFFECTIVE, n / 4)
-    if poor.any():
-        warn_user(
-            f"Completions of {poor.sum()} of {len(given)} rows come from few effective draws "
-            f"of the noise (row {int(np.argmin(ess))}: {ess.min():.1f} for {n} "
-            "completions), so they may be too much alike. Choose noise nearer to the data.",
-            ConvergenceWarning,
-        )
-    return rows.reshape(-1, given.shape[1])
 
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:

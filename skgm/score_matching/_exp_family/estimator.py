@@ -405,14 +405,14 @@ class ScoreMatchingExpFamily(ParametricDensity):
         """Complete rows by conditional draws of a Student's t on the line, picked by weight."""
         if self.statistics == SPHERE:
             return SphereDensity(self._theta).complete(given, n_samples, rng)
-        from skgm.nce._ratio_density import completions  # its room is loaded where it is needed
-
         own = self._generic(self._family())
         Z = (given - self._shift) / self._scale
         some = own.line.forward(own.proposal.location[None])
         known = np.where(np.isnan(Z), some, Z)
         check_inside_bounds(known, *self._bounds, self._column_names(), shown=given)
-        U = completions(own.log_ratio, own.proposal, own.line.backward(Z), n_samples, rng)
+        U = self._picked_completions(
+            own.log_ratio, own.proposal, own.line.backward(Z), n_samples, rng
+        )
         return self._in_units(own.line.forward(U))
 
     def _in_units(self, Z: np.ndarray) -> np.ndarray:

@@ -453,8 +453,6 @@ class KernelExpFamily(DensityEstimator):
         self, given: np.ndarray, n_samples: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Complete rows by conditional draws of the proposal, picked by their weight."""
-        from skgm.nce._ratio_density import completions  # its room is loaded where it is needed
-
         factor = self._sd[:, None] * self._cholesky
         proposal = self._kernel_proposal().unwhitened(self._center, factor)
 
@@ -462,7 +460,9 @@ class KernelExpFamily(DensityEstimator):
             return self._log_kernel(self._whiten(X)) - proposal.log_density(X)
 
         with limit_threads(1):
-            return completions(log_ratio, proposal, given.astype(np.float64), n_samples, rng)
+            return self._picked_completions(
+                log_ratio, proposal, given.astype(np.float64), n_samples, rng
+            )
 
 
 def _log_base(Z: np.ndarray) -> np.ndarray:
