@@ -97,7 +97,7 @@ def test_few_effective_candidates_warn_and_impossible_rows_are_refused(monkeypat
         ValueError, match="Row 1 of given holds values at which the density is zero"
     ):
         density.impute([[0.0, np.nan], [90.0, np.nan]])
-    monkeypatch.setattr("skgm.nce._ratio_density._FEW_EFFECTIVE", 1e9)
+    monkeypatch.setattr("skgm.base._FEW_EFFECTIVE", 1e9)
     with pytest.warns(ConvergenceWarning, match="Completions of 1 of 2 rows come from few eff"):
         density.impute([[0.5, np.nan], [0.5, 0.2]], random_state=0)
 

@@ -9,6 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from skgm import NCEDensity
 from skgm._numerics import importance
 from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise
 from skgm._numerics.importance import (
@@ -139,3 +140,72 @@ def test_uncertain_normalizers_warn_and_say_why():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_normalizer(estimate(tilt((0.5, 0.0))), 0.005)
+
+
+def sinh_axis(center, scale, n, reach):
+    """Return nodes that lie close together about a center, and their trapezoidal weights."""
+    u = np.linspace(-reach, reach, n)
+    return center + scale * np.sinh(u), scale * np.cosh(u) * (u[1] - u[0])
+
+
+def even_axis(low, high, n):
+    nodes = np.linspace(low, high, n)
+    return nodes, np.full(n, nodes[1] - nodes[0])
+
+
+def shape(name, n=500):
+    """Return rows of a shape that no Gaussian has, and the axes of a grid that holds its mass."""
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(n, 2))
+    if name == "ring":
+        angle = rng.uniform(0, 2 * np.pi, n)
+        radius = 2 + 0.2 * normal[:, :1]
+        return radius * np.column_stack([np.cos(angle), np.sin(angle)]), [even_axis(-9, 9, 601)] * 2
+    if name == "banana":
+        normal[:, 1] = normal[:, 0] ** 2 + 0.3 * normal[:, 1]
+        return normal, [even_axis(-8, 8, 601), even_axis(-9, 13, 601)]
+    if name == "far modes":
+        return normal + 20 * (np.arange(n) % 2)[:, None], [even_axis(-60, 80, 1001)] * 2
+    if name == "t with 2 degrees of freedom":
+        return normal / np.sqrt(rng.chisquare(2, (n, 1)) / 2), [sinh_axis(0, 0.3, 701, 7)] * 2
+    return rng.uniform(size=(n, 2)), [even_axis(-1.5, 2.5, 701)] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", ["auto", "gaussian"])
+@pytest.mark.parametrize(
+    "name", ["ring", "banana", "far modes", "t with 2 degrees of freedom", "box"]
+)
+def test_log_normalizer_is_certified(name, noise):
+    """The density integrates to one on a grid, within three of its reported standard errors."""
+    X, ((x, dx), (y, dy)) = shape(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a Gaussian is far from the modes
+        density = NCEDensity(noise=noise, n_critics=2, random_state=0).fit(X)
+    total = 0.0
+    for part in np.array_split(np.arange(len(x)), 40):
+        grid = np.column_stack([np.repeat(x[part], len(y)), np.tile(y, len(part))])
+        values = np.exp(density.score_samples(grid)).reshape(len(part), -1)
+        total += dx[part] @ values @ dy
+    # .003 is what is left of jumps between the nodes
+    assert abs(np.log(total)) < 3 * density.log_normalizer_se_ + 0.003
+
+
+@pytest.mark.slow
+def test_log_normalizer_of_a_column_with_many_zeros_is_certified():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, 600)
+    rain = np.where(
+        x + rng.normal(size=600) > 0.5, 0.0, np.exp(0.5 * x + 0.3 * rng.normal(size=600))
+    )
+    density = NCEDensity(n_critics=2, random_state=0).fit(np.column_stack([x, rain]))
+    nodes, dx = even_axis(-9, 9, 701)
+    at_zero = density.score_samples(np.column_stack([nodes, np.zeros(len(nodes))]))
+    total = np.exp(at_zero) @ dx
+    log_rain, step = even_axis(-14, 9, 1201)
+    rain = np.exp(log_rain)
+    for part in np.array_split(np.arange(len(nodes)), 40):
+        grid = np.column_stack([np.repeat(nodes[part], len(rain)), np.tile(rain, len(part))])
+        values = np.exp(density.score_samples(grid)).reshape(len(part), -1)
+        total += dx[part] @ values @ (rain * step)
+    assert abs(np.log(total)) < 3 * density.log_normalizer_se_ + 0.005
