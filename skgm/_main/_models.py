@@ -18,7 +18,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Obstacles:
-    """Why densities of complete numbers, of complete mixed rows, of numbers do not suit a table.
+    """Why densities of complete numbers, of complete mixed rows, of real numbers do not suit.
 
     Each is None where they do.
     """
@@ -43,7 +43,8 @@ class Model:
     build : callable
         See above.
     reads : {"numbers", "mixed", "holed", "all"}
-        The tables that it reads: complete numbers; categories as well; holes as well; both.
+        The tables that it reads: complete numbers; categories as well; holes as well, where some
+        column holds real numbers without masses; all.
     reads_cells : bool
         It takes rounded values for the intervals that are rounded to them. For other models the
         values are spread over these intervals.
@@ -137,7 +138,8 @@ def _kernel(setting: Setting) -> Built:
 def _nce(setting: Setting) -> Built:
     from skgm.nce import NCEDensity
 
-    return _bent(NCEDensity(random_state=setting.random_state))
+    density = NCEDensity(random_state=setting.random_state)
+    return (density, {}) if setting.is_mixed else _bent(density)
 
 
 def _mixture(setting: Setting) -> Built:
@@ -184,11 +186,19 @@ MODELS: dict[str, Model] = {
         "independent normal columns by maximum likelihood", _mle_normal, quick_on="numbers"
     ),
     "sparse-gaussian": Model("sparse Gaussian by score matching", _score_matching_sparse),
-    "mixture": Model("mixture of Gaussians", _mixture, reads="holed", quick_on="numbers"),
+    "mixture": Model(
+        "mixture of Gaussians, and a chain of classifiers for categories",
+        _mixture,
+        reads="holed",
+        quick_on="numbers",
+        most_entries=35_000,
+    ),
     "kernel": Model(
         "kernel exponential family by score matching, for a few columns", _kernel, most_columns=6
     ),
-    "nce": Model("density by noise-contrastive estimation", _nce),
+    "nce": Model(
+        "density by noise-contrastive estimation", _nce, reads="mixed", most_entries=35_000
+    ),
     "ddpm": Model("denoising diffusion", _ddpm, reads="mixed", most_entries=35_000),
     "density-chain": Model(
         "chain of classifiers over cells of the columns",

@@ -113,7 +113,7 @@ def find_obstacles(table: Table) -> Obstacles:
     texts = [name for name, style in table.styles.items() if style.kind == "category"]
     if texts:
         text = f"column {texts[0]!r} holds categories"
-        return Obstacles(text, to_mixed, text)
+        return Obstacles(text, to_mixed, mass or (None if reals else text))
     odd = [(name, _odd_column(frame[name].dropna().to_numpy(dtype=float))) for name in frame]
     why = next((f"column {name!r} {fault}" for name, fault in odd if fault), None)
     to_numbers = to_mixed or why or _joint_obstacle(frame)

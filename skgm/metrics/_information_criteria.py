@@ -255,8 +255,18 @@ def _count(estimator: Any) -> int:
     return int(flat_values(estimator._wald_estimate()).size)
 
 
+def _column_fit(family: Any, column: np.ndarray, weight: np.ndarray | None) -> tuple[Any, Any, Any]:
+    """Return the fit of a family to the known values of one column, these, and their weights."""
+    known = ~np.isnan(column)
+    values, own = column[known, None], None if weight is None else weight[known]
+    return MLEDensity(family).fit(values, sample_weight=own), values, own
+
+
 def _penalty(estimator: Any, rows: np.ndarray, weight: np.ndarray | None) -> float:
-    """Return tr(J^-1 K) over the free parameters."""
+    """Return tr(J^-1 K) over the free parameters; of independent columns, the sum of theirs."""
+    families = getattr(estimator, "_families", None)
+    if families is not None:
+        return sum(_penalty(*_column_fit(*each, weight)) for each in zip(families, rows.T))
     try:
         estimator.standard_errors()
     except ValueError as error:

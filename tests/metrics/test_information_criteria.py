@@ -284,3 +284,18 @@ def test_statsmodels_results_beside_their_own_numbers_and_r_s():
     assert_allclose(information_criteria(alone).tic, expected.tic, rtol=1e-8)
     with pytest.raises(ValueError, match="must be None for a statsmodels result"):
         information_criteria(alone, counts[:, None])
+
+
+def test_criteria_of_a_family_per_column_are_the_sums_of_theirs():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"sex": rng.choice(["f", "m"], 60), "age": rng.gamma(3, 10, 60), "n": rng.poisson(3, 60)}
+    )
+    family = {"sex": "categorical", "age": "gamma", "n": "poisson"}
+    found = information_criteria(MLEDensity(family).fit(frame), frame)
+    parts = [
+        information_criteria(MLEDensity(each).fit(frame[[name]]), frame[[name]])
+        for name, each in family.items()
+    ]
+    for name in ("aic", "tic", "penalty", "n_params"):
+        assert getattr(found, name) == pytest.approx(sum(getattr(part, name) for part in parts))
