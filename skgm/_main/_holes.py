@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
 
 __all__ = ["with_holes"]
 
@@ -43,7 +45,24 @@ def _draw(
     chosen = rng.permutation(len(table))[:_MOST_ROWS]
     coded = np.column_stack([table, hole])[chosen]
     chain = CategoryChain.fit(coded, columns, None, 0, None, int(rng.integers(2**31)))
-    return chain.draw(np.column_stack([drawn, np.zeros(n)]), None, rng)[:, -1] > 0.5
+    there, gone = (
+        chain.log_probability(np.column_stack([drawn, np.full(n, code)]), new=False)[:, 0]
+        for code in (0.0, 1.0)
+    )
+    return _picked(gone - there, float(hole.mean()), rng)
+
+
+def _picked(log_odds: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Pick this share of the rows, by their odds times one factor."""
+    n = len(log_odds)
+    odds = np.clip(log_odds, -50.0, 50.0)
+    shift = brentq(lambda c: expit(odds + c).mean() - share, -200.0, 200.0)
+    order = rng.permutation(n)
+    total = np.cumsum(expit(odds + shift)[order])
+    steps = np.floor(np.append(0.0, total) * (round(share * n) / total[-1]) + rng.random())
+    picked = np.empty(n, dtype=bool)
+    picked[order] = np.diff(steps) > 0.5
+    return picked
 
 
 def _coded(column: Any, drawn: Any) -> tuple[np.ndarray, np.ndarray]:
