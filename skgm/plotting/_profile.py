@@ -7,8 +7,11 @@ import numpy as np
 from scipy import special
 
 from skgm.inference._fit_intervals import Fit, fit_interval
+from skgm.inference._hypothesis_tests import likelihood_ratio_test
 from skgm.inference._likelihood.rstar import rstar
 from skgm.inference._results import takes_level
+from skgm.inference._statsmodels.adapters import is_statsmodels_result
+from skgm.inference._statsmodels.intervals import confidence_intervals
 from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.tables._validation import check_level
 
@@ -120,10 +123,10 @@ class ProfileDisplay:
 
         Parameters
         ----------
-        estimator : fitted MLEDensity
+        estimator : fitted MLEDensity or statsmodels result
             The fit; its stored statistics answer, so the training table is not needed.
         name : str
-            A parameter, as in ``params_``.
+            A parameter, as in ``params_``, or of the statsmodels result.
         column : int or str, default=0
             Position or name of the column.
         level : float, default=0.95
@@ -143,25 +146,28 @@ class ProfileDisplay:
         Raises
         ------
         TypeError
-            An estimator that is no MLEDensity.
+            An estimator that is no MLEDensity and no statsmodels result.
         ValueError
             An unknown parameter, column or scale; a parameter without profile intervals, or a
             matrix, whose entries have no closed-form restricted estimate; an infinite estimate.
         ImportError
             Without matplotlib.
         """
-        check_mle(estimator, "ProfileDisplay")
         level = check_level(level)
-        column = check_column(column, estimator._column_names())
         _check_scale(scale)
         if not isinstance(n_points, int) or n_points < 3:
             raise ValueError(f"n_points must be an integer >= 3; got {n_points!r}.")
-        fit = estimator._fit_record()
-        _check_parameter(fit, name)
-        error = float(np.ravel(estimator._errors_or_nan()[name])[column])
-        curves = parameter_curves(fit, name, column, error, level, n_points)
-        several = estimator.n_features_in_ > 1
-        label = f"{name}[{fit.columns[column]}]" if several else name
+        if is_statsmodels_result(estimator):
+            label, curves = name, _result_curves(estimator, name, level, n_points)
+        else:
+            check_mle(estimator, "ProfileDisplay")
+            column = check_column(column, estimator._column_names())
+            fit = estimator._fit_record()
+            _check_parameter(fit, name)
+            error = float(np.ravel(estimator._errors_or_nan()[name])[column])
+            curves = parameter_curves(fit, name, column, error, level, n_points)
+            several = estimator.n_features_in_ > 1
+            label = f"{name}[{fit.columns[column]}]" if several else name
         return cls(
             name=label,
             estimate=curves.estimate,
@@ -303,6 +309,35 @@ def parameter_curves(
             root = _profile_root if method == "profile" else _rstar_root
             roots[method] = np.array([root(fit, name, column, value) for value in values])
     return Curves(estimate, values, roots, intervals)
+
+
+def _result_curves(result: Any, name: str, level: float, n_points: int) -> Curves:
+    """Return the curves of one parameter of a statsmodels result."""
+    found = {
+        method: confidence_intervals(result, level, method, of=name)
+        for method in ("profile", "wald")
+    }
+    intervals = {m: (float(i.low[name]), float(i.high[name])) for m, i in found.items()}
+    estimate = float(found["wald"].estimate[name])
+    values = _grid(_LINE, estimate, intervals, n_points)
+
+    def root(value: float) -> float:
+        fall = likelihood_ratio_test(result, null={name: float(value)}).signed_root
+        return 0.0 if value == estimate else float(fall or 0.0)
+
+    error = (intervals["wald"][1] - estimate) / special.ndtri((1 + level) / 2)
+    roots = {"profile": np.array([root(v) for v in values]), "wald": (estimate - values) / error}
+    return Curves(estimate, values, roots, intervals)
+
+
+class _Space(NamedTuple):
+    """The space of a parameter without ends."""
+
+    low: float = -np.inf
+    high: float = np.inf
+
+
+_LINE = _Space()
 
 
 def _grid(

@@ -5,13 +5,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from sklearn.exceptions import NotFittedError
 
-from skgm import MLEDensity, ProfileDisplay, ScoreMatchingGaussian
+from skgm import MLEDensity, ProfileDisplay, ScoreMatchingGaussian, confidence_intervals
 from skgm.inference.families import Parameter
 from skgm.inference.families._extreme_value import Gumbel
 from skgm.plotting._profile import _grid
@@ -219,3 +220,17 @@ def test_other_estimators_are_refused():
         ProfileDisplay.from_estimator(ScoreMatchingGaussian().fit(NORMAL), "location")
     with pytest.raises(NotFittedError):
         ProfileDisplay.from_estimator(MLEDensity(), "mu")
+
+
+def test_a_statsmodels_result():
+    """Its curve crosses the quantile where its profile interval ends."""
+    x = np.arange(12.0)
+    result = sm.Poisson(np.arange(12) % 5 + 1, sm.add_constant(x)).fit(disp=0)
+    display = ProfileDisplay.from_estimator(result, "x1", n_points=9)
+    low, high = confidence_intervals(result, of="x1", method="profile")["x1"]
+    assert display.intervals_["profile"] == (low, high)
+    inside = np.abs(display.profile_) <= special.ndtri(0.975)
+    assert_allclose(inside, (display.values_ >= low) & (display.values_ <= high))
+    assert display.rstar_ is None
+    slopes = np.diff(display.wald_) / np.diff(display.values_)
+    assert_allclose(slopes, slopes[0], rtol=1e-9)  # a straight line
