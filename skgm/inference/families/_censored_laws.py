@@ -116,6 +116,7 @@ def check_event(event: Any, shape: tuple[int, int]) -> np.ndarray:
 
 Rows = list[np.ndarray]
 _FAR = 25.0
+_SHAPE_STEPS, _SHAPE_LAST = 12, 1e-8  # Newton squares the error
 # Gauss-Legendre in standard normal units of time, from where nothing has happened yet
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _EARLY, _LATE = -9.0, 37.0
@@ -194,9 +195,25 @@ class _Weibull(CensoredLaw):
     """With z = shape log(x / scale): e (log shape - log x + z) - exp(z)."""
 
     def start(self, rows: CensoredRows) -> Rows:
-        """Return the shape of the spread of log x, and the best scale for it."""
-        shape = np.pi / np.sqrt(6 * _spread(rows, np.log(rows.X)))
-        return [shape, self.best_scale(rows, [shape])]
+        """Return the estimate: the shape by Newton's method from the spread of log x.
+
+        With the best scale for it, the likelihood of the shape k is concave in log k, and its slope
+        1 / k + (mean of log x over events) - (mean of log x weighted by x^k).
+        """
+        log = np.log(rows.X)
+        shape = np.pi / np.sqrt(6 * _spread(rows, log))
+        log = log - log.max(axis=0)
+        with np.errstate(all="ignore"):  # columns without an event are refused later
+            goal = rows.mean(rows.event * log) / rows.mean(rows.event)
+            for _ in range(_SHAPE_STEPS):
+                power = np.exp(shape * log)
+                total, mean = rows.mean(power), rows.mean(power * log)
+                mean, square = mean / total, rows.mean(power * log * log) / total
+                step = (1 / shape + goal - mean) / (1 / shape**2 + square - mean**2) / shape
+                shape = shape * np.exp(np.clip(np.nan_to_num(step), -1, 1))
+                if not (np.abs(step) > _SHAPE_LAST).any():
+                    break
+            return [shape, self.best_scale(rows, [shape])]
 
     def best_scale(self, rows: CensoredRows, theta: Rows) -> np.ndarray:
         """Return (sum of x^shape / number of events)^(1 / shape)."""
