@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "synthetic_report": ("10", "2"),
     "ddpm_digits": ("3", None),
     "ddpm_imputation": ("", None),
-    "multiple_imputation": ("", "5"),
+    "multiple_imputation": ("2000 100", "5 2"),
     "inference_coverage": ("", "1000"),
     "inference_test_sizes": ("", "5000"),
     "inference_speed": ("", ""),

@@ -1,7 +1,6 @@
 """Collections of dask: the same fits, scores and draws as in memory, whatever the partitions."""
 
 import os
-import pickle
 
 import numpy as np
 import pandas as pd
@@ -231,7 +230,8 @@ def test_a_cluster_of_processes(tmp_path):
         dying = X.map_partitions(die_once, str(tmp_path / "died"), meta=X._meta)
         survived = skgm_dask.fit(MLEDensity("gamma"), dying)
         assert (tmp_path / "died").exists()
-        assert pickle.dumps(survived.params_) == pickle.dumps(found.params_)
+        for name, value in found.params_.items():
+            assert_array_equal(survived.params_[name], value)
         bad = collection(FRAME.assign(b=FRAME["b"].where(FRAME.index != 130, -1.0)))
         with pytest.raises(ValueError, match=r"Partition 2 of X .*column 'b'.*row 10"):
             skgm_dask.fit(MLEDensity("gamma"), bad)

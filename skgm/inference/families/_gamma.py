@@ -56,6 +56,7 @@ class LogMoments:
                 return cls(n, *mean_and_gap)
 
         share = np.ones(len(X)) if weight is None else weight  # BLAS sums short rows faster
+        X = np.ascontiguousarray(X)  # the same digits from any layout
 
         def mean_of(values: np.ndarray) -> np.ndarray:
             return np.asarray(share @ values / n)
