@@ -12,7 +12,7 @@ __all__ = ["MAX_COLUMNS", "as_written", "can_plot", "make_report", "pair_plot"]
 
 MAX_COLUMNS = 6
 MAX_POINTS = 1000
-COLORS = {"table": "#1f77b4", "synthetic": "#ff7f0e"}
+COLORS = {"table": "#0072b2", "synthetic": "#d55e00"}  # as in MarginDisplay
 
 
 def can_plot() -> bool:
