@@ -385,6 +385,8 @@ class NCEDensity(ParametricInference, RatioDensity):
 
     def _check_choices(self) -> None:
         """Raise an error for a critic or a noise that is neither a known name nor usable."""
+        if isinstance(self.noise, list) and not self.noise:
+            raise ValueError("noise is an empty list. Give names or densities to choose from.")
         for noise in self.noise if isinstance(self.noise, list) else [self.noise]:
             if isinstance(noise, str) and noise not in NOISE_NAMES:
                 raise ValueError(f"noise must be one of {list(NOISE_NAMES)}; got {noise!r}.")
@@ -492,10 +494,10 @@ class NCEDensity(ParametricInference, RatioDensity):
     def _begin_kinds(
         self, X: Any, sample_weight: Any, noise: Any, rng: np.random.Generator
     ) -> Prepared | None:
-        """Return the rows of a table of several kinds of columns, or with holes; else None."""
+        """Return the rows of a table of several kinds of columns, or for holes; else None."""
         reader, coded = TableReader.learn(self, X, min_samples=2, holes=self.missing != "raise")
         coded, own_noise = coded.astype(np.float64), isinstance(noise, str) and noise == "auto"
-        plain = not np.isnan(coded).any() and (own_noise or reader.is_real)
+        plain = self.missing == "raise" and (own_noise or reader.is_real)
         if plain and not (own_noise and needs_chain(reader, coded, self.lattice)):
             return None
         from skgm.nce._mixed import HoleValues, prepare_table

@@ -59,14 +59,14 @@ def prepare_table(
     rounded = (report.step > 0) & (lattice != "dequantize")
     masses = np.array([point_masses(column) for column in coded.T])
     in_chain = ~real | rounded | masses
-    for j in np.flatnonzero(~reader.which("category")):
-        seen = coded[~np.isnan(coded[:, j]), j]
+    for j, column in enumerate(coded.T):
+        seen = column[~np.isnan(column)]
         if not len(seen):
             raise ValueError(
                 f"Column {names[j]!r} of X has no value at all, so there is nothing to learn about "
                 "it. Drop the column."
             )
-        if not in_chain[j] or np.ptp(seen) > 0:
+        if not in_chain[j] or (reader.columns[j]["kind"] != "category" and np.ptp(seen) > 0):
             check_no_degenerate_columns(seen[:, None], names[j : j + 1])
     return Prepared(*repeat_rows(coded, weight), report, reader.columns, in_chain)
 

@@ -192,6 +192,13 @@ def test_what_cannot_learn_from_holes_is_refused(options):
         NCEDensity(**{"missing": "draws", **options}).fit(holed(TABLE[["x", "rain"]]))
 
 
+def test_columns_without_a_value_are_named_and_complete_tables_score_holes():
+    with pytest.raises(ValueError, match="'kind' of X has no value at all"):
+        NCEDensity(missing="draws").fit(TABLE.assign(kind=None))
+    density = NCEDensity(n_critics=1, missing="draws", random_state=0).fit(TABLE[["x", "y"]])
+    assert np.isfinite(density.score(TABLE[["x", "y"]].head(3).assign(x=np.nan)))
+
+
 def test_holes_are_refused_by_default():
     with pytest.raises(ValueError, match="NaN"):
         NCEDensity().fit(holed(TABLE[["x", "rain"]]))
