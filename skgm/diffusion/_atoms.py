@@ -6,17 +6,18 @@ the chain of the categories says after the numbers which atom it is:
 
     log p(row, atom a) = log E_V [ p(.., V) P(a | .., V) / q(V) ],    V ~ q,
 
-which is exact but for the average over draws of V.
+which is exact but for the average over draws of V. Skewed whole numbers k, with atoms or without,
+are learned as log(k + U), U uniform, so that no draw falls below zero or piles up at the least one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from skgm._numerics.qmc import normal_nodes, row_keys
-from skgm.tables._margins import resolution
+from skgm.tables._margins import few_values, resolution
 
 __all__ = ["AtomColumns"]
 
@@ -25,6 +26,8 @@ _TIMES = 5.0  # as many rows as at the next value
 _LEAST_REST = 20  # rows, and different values, elsewhere
 _MOST = 3  # atoms of a column
 _PAIRS = 4  # of mirrored draws of the noise
+_SKEWED, _CURED = 2.0, 1.0  # skewness of whole numbers, and of their logarithms at the most
+_WIDE = 30.0  # whole numbers below: the noise of their cell matters
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +40,21 @@ class AtomColumns:
         The columns.
     atoms : tuple of ndarray
         Their atoms, in ascending order.
-    positive : ndarray of shape (k,)
-        Whether all other values are positive, and learned in the logarithm.
+    logged : ndarray of shape (d,)
+        Whether a column is learned in the logarithm, because all other values are positive.
+    whole : ndarray of shape (d,)
+        Whether its values are whole numbers k, learned as log(k + U).
+    limits : ndarray of shape (2, d)
+        Least and largest value of each column.
     center, spread : ndarrays of shape (e,)
         Mean and standard deviation of each column elsewhere: those of the noise.
     """
 
     places: np.ndarray
     atoms: tuple[np.ndarray, ...]
-    positive: np.ndarray
+    logged: np.ndarray
+    whole: np.ndarray
+    limits: np.ndarray
     center: np.ndarray
     spread: np.ndarray
 
@@ -57,38 +66,48 @@ class AtomColumns:
 
         `wanted` is "auto", None, or values by the name or number of a column.
         """
-        if wanted is None:
-            return None
         weight = np.ones(len(coded)) if weight is None else weight
-        named = None if isinstance(wanted, str) else _by_place(wanted, columns)
-        places, atoms = [], []
+        named: dict[int, np.ndarray] | None = {} if wanted is None else None
+        if wanted is not None and not isinstance(wanted, str):
+            named = _by_place(wanted, columns)
+        atoms: dict[int, np.ndarray] = {}
+        logged, whole = np.zeros(len(columns), dtype=bool), np.zeros(len(columns), dtype=bool)
         for j, about in enumerate(columns):
-            if about["kind"] != "real":
+            counted = ~np.isnan(coded[:, j]) & (weight > 0)
+            x, share = coded[counted, j], weight[counted]
+            if not len(x) or about["kind"] not in ("real", "integer"):
                 continue
-            seen = ~np.isnan(coded[:, j]) & (weight > 0)
-            found = np.zeros(0) if named is None else named.get(j, np.zeros(0))
-            if named is None and seen.any():
-                found = _found(coded[seen, j], weight[seen])
-            rest = coded[~np.isin(coded[:, j], found) & seen, j]
-            if not len(found):
-                continue
-            if named is not None and len(np.unique(rest)) < 2:
-                raise ValueError(
-                    f"atoms leaves fewer than two values in column {about['name']!r}. Name it in "
-                    "categorical_features."
-                )
-            places.append(j)
-            atoms.append(found)
-        if not places:
+            if about["kind"] == "integer":
+                found, whole[j] = _of_whole(x, share, search=isinstance(wanted, str))
+                logged[j] = whole[j]
+            else:
+                found = _found(x, share) if named is None else named.get(j, np.zeros(0))
+                rest = x[~np.isin(x, found)]
+                if len(found) and named is not None and len(np.unique(rest)) < 2:
+                    raise ValueError(
+                        f"atoms leaves fewer than two values in column {about['name']!r}. Name it "
+                        "in categorical_features."
+                    )
+                logged[j] = len(found) and (rest > 0).all()
+            if len(found):
+                atoms[j] = found
+        if not atoms and not whole.any():
             return None
-        rests = [coded[~np.isin(coded[:, j], a) & (weight > 0), j] for j, a in zip(places, atoms)]
-        positive = np.array([bool((rest[~np.isnan(rest)] > 0).all()) for rest in rests])
-        whole = cls(np.array(places), tuple(atoms), positive, np.zeros(0), np.ones(0))
-        wide = whole.expanded(coded)[weight > 0]
+        return cls._measured(coded[weight > 0], atoms, logged, whole)
+
+    @classmethod
+    def _measured(
+        cls, coded: np.ndarray, atoms: dict[int, np.ndarray], logged: np.ndarray, whole: np.ndarray
+    ) -> "AtomColumns":
+        """Add what training rows say: limits, and mean and spread of the numbers elsewhere."""
+        limits = np.array([np.nanmin(coded, axis=0), np.nanmax(coded, axis=0)])
+        places = np.array(list(atoms), dtype=np.intp)
+        own = cls(places, tuple(atoms.values()), logged, whole, limits, np.zeros(0), np.ones(0))
+        wide = own.expanded(coded)
         with np.errstate(invalid="ignore"):
             spread = np.nanstd(wide, axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
-        return cls(whole.places, whole.atoms, positive, np.nanmean(wide, axis=0), spread)
+        center, spread = np.nanmean(wide, axis=0), np.where(spread > 0, spread, 1.0)
+        return replace(own, center=center, spread=spread)
 
     def describe(self, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the descriptions of the columns, with those of the categories."""
@@ -104,13 +123,14 @@ class AtomColumns:
         ]
 
     def masses(self, columns: list[dict[str, Any]]) -> dict[Any, Any]:
-        """Return the atoms of each column that has some, by its name."""
-        return {columns[j]["name"]: a.tolist() for j, a in zip(self.places, self.atoms)}
+        """Return the atoms of each column of real numbers that has some, by its name."""
+        found = zip(self.places, self.atoms)
+        return {columns[j]["name"]: a.tolist() for j, a in found if not self.whole[j]}
 
     def expanded(self, coded: np.ndarray) -> np.ndarray:
         """Return coded rows with the categories, and NaN for the number at an atom.
 
-        It is infinite where it is no atom and not positive, though it had to be.
+        It is infinite where it is no atom and not positive, or a fraction, though it had to be.
         """
         wide = np.hstack([coded, np.zeros((len(coded), len(self.places)))])
         for k, (j, atoms) in enumerate(zip(self.places, self.atoms)):
@@ -119,22 +139,35 @@ class AtomColumns:
                 indicator[x == atom] = number + 1
             indicator[np.isnan(x)] = np.nan
             x[indicator > 0] = np.nan
-            if self.positive[k]:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    wide[:, j] = np.where(x <= 0, np.inf, np.log(x))
+        for j in np.flatnonzero(self.logged):
+            x, half = wide[:, j], 0.5 * self.whole[j]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                bad = (x + half <= 0) | (self.whole[j] & (x != np.floor(x)) & ~np.isnan(x))
+                wide[:, j] = np.where(bad, np.inf, np.log(x + half))
         return wide
 
     def collapsed(self, wide: np.ndarray) -> np.ndarray:
         """Return coded rows of those with categories."""
         d = wide.shape[1] - len(self.places)
         coded = wide[:, :d].copy()
+        with np.errstate(over="ignore"):
+            coded[:, self.logged] = np.exp(coded[:, self.logged])
+        drawn = np.floor(coded[:, self.whole])
+        coded[:, self.whole] = np.clip(drawn, *self.limits[:, self.whole])
         for k, (j, atoms) in enumerate(zip(self.places, self.atoms)):
-            if self.positive[k]:
-                with np.errstate(over="ignore"):
-                    coded[:, j] = np.exp(coded[:, j])
             at = np.flatnonzero(wide[:, d + k] > 0)
             coded[at, j] = atoms[wide[at, d + k].astype(np.intp) - 1]
         return coded
+
+    @property
+    def _noisy(self) -> np.ndarray:
+        """The columns that have noise in some rows, (k,)."""
+        return np.union1d(self.places, np.flatnonzero(self.whole))
+
+    @property
+    def n_noisy(self) -> int:
+        """Their number."""
+        return len(self._noisy)
 
     def filled(self, wide: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return rows with noise at the atoms, from normal numbers, (n, k), and its log-density.
@@ -142,11 +175,14 @@ class AtomColumns:
         The logarithm of a value adds its slope; rows that cannot be have an infinite one.
         """
         wide, log_density = wide.copy(), np.zeros(len(wide))
-        for k, j in enumerate(self.places):
+        for j, draws in zip(self._noisy, normal.T):
             x, at = wide[:, j], np.isnan(wide[:, j])
-            x[at] = self.center[j] + self.spread[j] * normal[at, k]
-            own = -0.5 * normal[:, k] ** 2 - 0.5 * np.log(2 * np.pi) - np.log(self.spread[j])
-            log_density += np.where(at, own, x if self.positive[k] else 0.0)
+            if self.whole[j]:
+                inside = np.flatnonzero(np.isfinite(x))
+                x[inside] = np.log(np.rint(np.exp(x[inside]) - 0.5) + ndtr(draws[inside]))
+            x[at] = self.center[j] + self.spread[j] * draws[at]
+            own = -0.5 * draws**2 - 0.5 * np.log(2 * np.pi) - np.log(self.spread[j])
+            log_density += np.where(at, own, x if self.logged[j] else 0.0)
             x[np.isinf(x)] = self.center[j]
         return wide, log_density
 
@@ -154,7 +190,7 @@ class AtomColumns:
         """Return draws of normal numbers that depend on the rows alone, (m, n, k)."""
         scaled = (wide - self.center) / self.spread
         keys = row_keys(np.where(np.isfinite(scaled), scaled, -1e6))
-        return normal_nodes(keys, len(self.places), _PAIRS, stream=3)
+        return normal_nodes(keys, len(self._noisy), _PAIRS, stream=3)
 
     def average(self, wide: np.ndarray, log_density: Any) -> np.ndarray:
         """Return log-densities of rows with categories, (n, ...), averaged over the noise.
@@ -164,7 +200,8 @@ class AtomColumns:
         normal = self.nodes(wide)
         first, log_noise = self.filled(wide, normal[0])
         result = (log_density(first).T - log_noise).T
-        at = np.flatnonzero(np.isnan(wide[:, self.places]).any(axis=1))
+        small = wide[:, : len(self.whole)][:, self.whole] < np.log(_WIDE)
+        at = np.flatnonzero(np.isnan(wide[:, self.places]).any(axis=1) | small.any(axis=1))
         if len(at):
             parts = [result[at]]
             for draws in normal[1:]:
@@ -174,11 +211,33 @@ class AtomColumns:
         return np.asarray(result)
 
 
-def _found(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the atoms of a column that no resolution explains."""
+def _of_whole(x: np.ndarray, weight: np.ndarray, *, search: bool) -> tuple[np.ndarray, bool]:
+    """Return the atoms of a column of whole numbers, and whether its logarithm is learned."""
+    found = _found(x, weight, whole=True) if search else np.zeros(0)
+    rest = ~np.isin(x, found)
+    if _is_skewed(x[rest], weight[rest]):
+        return found, True
+    return np.zeros(0), False
+
+
+def _is_skewed(x: np.ndarray, weight: np.ndarray) -> bool:
+    """Tell whether whole numbers have a long tail that the logarithm takes away."""
+    if not len(x) or x.min() < 0 or few_values(np.unique(x), weight.sum()):
+        return False
+
+    def skewness(x: np.ndarray) -> float:
+        moved = x - np.average(x, weights=weight)
+        second, third = (np.average(moved**k, weights=weight) for k in (2, 3))
+        return float(third / second**1.5)
+
+    return skewness(x) > _SKEWED and abs(skewness(np.log(x + 0.5))) < _CURED
+
+
+def _found(x: np.ndarray, weight: np.ndarray, *, whole: bool = False) -> np.ndarray:
+    """Return the atoms of a column that no resolution explains, unless it is of `whole` numbers."""
     value, which = np.unique(x, return_inverse=True)
     count = np.bincount(which, weight)
-    if count.max() <= _LEAST_SHARE * count.sum() or resolution(value):
+    if count.max() <= _LEAST_SHARE * count.sum() or (resolution(value) and not whole):
         return value[:0]
     order = np.argsort(-count)
     for n_atoms in range(min(_MOST, len(value) - 1), 0, -1):

@@ -255,8 +255,7 @@ def read_training_table(
         coded = np.hstack([coded, atoms.expanded(coded)[:, coded.shape[1] :]])
     # what stands at atoms is noise, and holes are left to the chain
     coded = np.where(_wide(hole, coded), np.nan, versions[0])
-    columns = TableCoding(reader, None, None, atoms).columns
-    kinds = encoded_kinds(reader.columns) + ["category"] * (len(columns) - len(reader.columns))
+    columns, kinds = _kinds(reader, atoms)
     is_category = np.array([about["kind"] == "category" for about in columns])
     numbers = None
     if not in_parts and is_category.any():
@@ -274,6 +273,17 @@ def read_training_table(
     coding = TableCoding(reader, encoding, numbers, atoms, holed)
     encoded = [coding._encoded(part, positive=weight) for part in parts]
     return coding, coded, _stacked(encoded), weight
+
+
+def _kinds(
+    reader: TableReader, atoms: AtomColumns | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the columns, those of atoms included, and how each is encoded."""
+    kinds = encoded_kinds(reader.columns)
+    if atoms is None:
+        return reader.columns, kinds
+    kinds = ["real" if whole else kind for kind, whole in zip(kinds, atoms.whole)]
+    return atoms.describe(reader.columns), kinds + ["category"] * len(atoms.places)
 
 
 def _stacked(versions: list[np.ndarray]) -> np.ndarray:
@@ -297,7 +307,7 @@ def _with_noise(atoms: AtomColumns, coded: np.ndarray) -> np.ndarray:
 
     Every row has noise of its own: equal rows would make a point mass of it.
     """
-    normal = np.random.default_rng(0).standard_normal((len(coded), len(atoms.places)))
+    normal = np.random.default_rng(0).standard_normal((len(coded), atoms.n_noisy))
     return atoms.filled(atoms.expanded(coded), normal)[0]
 
 

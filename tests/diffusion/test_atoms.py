@@ -124,3 +124,28 @@ def test_atoms_and_classes(X):
     y = np.where(X[:, 0] > 0, "some", "none")
     model = DDPM(max_iter=60, class_conditional=True, random_state=0).fit(X[:400, :2], y[:400])
     assert (model.predict(X[400:450, :2]) == y[400:450]).mean() > 0.9
+
+
+def test_skewed_whole_numbers_are_learned_in_the_logarithm():
+    """No pile at the least value, probabilities that sum to one, atoms among the counts."""
+    rng = np.random.default_rng(0)
+    count = np.floor(rng.lognormal(3, 1.0, 300))
+    count[rng.random(300) < 0.3] = 0.0
+    large = np.floor(rng.lognormal(10, 1.5, 300))
+    options = {"integer_features": [0, 1], "max_iter": 1, "learning_rate": 1e-9, "random_state": 0}
+    density = DDPM(**options).fit(np.column_stack([count, large]))
+    drawn = density.sample(2000, random_state=0)
+    assert (drawn == np.floor(drawn)).all()
+    assert (drawn >= 0).all()
+    assert (drawn[:, 1] <= large.min()).mean() < 0.01
+    assert abs((drawn[:, 0] == 0).mean() - (count == 0).mean()) < 0.03
+    one = DDPM(**options | {"integer_features": [0]}).fit(count[:, None])
+    k = np.arange(3000.0)[:, None]
+    # the mass at zero, .3, is an average over eight draws of noise
+    assert np.logaddexp.reduce(one.score_samples(k)) == pytest.approx(0.0, abs=0.1)
+    assert np.isneginf(one.score_samples([[2.5], [-1.0]])).all()
+    given = [[3.0, np.nan], [np.nan, large[0]]]
+    filled = density.impute(given, random_state=0)
+    assert filled[0, 0] == 3.0
+    assert filled[1, 1] == large[0]
+    assert set(density.base_measure_.values()) == {"counting"}
