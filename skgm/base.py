@@ -71,6 +71,9 @@ def in_blocks(score_samples: Scores) -> Scores:
 
     @wraps(score_samples)
     def wrapper(estimator: Any, X: Any) -> np.ndarray:
+        shape = getattr(X, "shape", ())
+        if shape and isinstance(shape[0], int) and shape[0] <= _ROWS_AT_ONCE:
+            return score_samples(estimator, X)
         if frame_schema(X) is None:
             parts: Any = X if isinstance(X, np.ndarray) and X.ndim == 2 else None
         else:

@@ -12,7 +12,13 @@ from skgm.inference.families._categorical import Categorical
 from skgm.inference.families._columns import choose_family
 from skgm.inference.families._registry import has_many, resolve_family
 from skgm.tables._columns import code_table, column_kinds, describe_columns, table_shape
-from skgm.tables._frames import frame_fault, frame_schema, real_schema, restore_frame
+from skgm.tables._frames import (
+    frame_fault,
+    frame_schema,
+    is_float_frame,
+    real_schema,
+    restore_frame,
+)
 from skgm.tables._reader import TableReader
 
 __all__ = ["as_table", "families_of", "read_table"]
@@ -35,7 +41,10 @@ def read_table(X: Any, family: Any) -> tuple[TableReader | None, Any]:
     """
     if issparse(X):
         return None, X
-    schema, many = frame_schema(X), has_many(family)
+    many = has_many(family)
+    if not many and is_float_frame(X):
+        return None, X
+    schema = frame_schema(X)
     if schema is not None and frame_fault(X, dates=True) is None:
         kinds, names = column_kinds(X, "from_dtype", "from_dtype"), schema["columns"]
     elif np.asarray(X).dtype.kind in "OUS" and np.ndim(X) == 2:

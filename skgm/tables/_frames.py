@@ -17,6 +17,7 @@ __all__ = [
     "as_series",
     "frame_fault",
     "frame_schema",
+    "is_float_frame",
     "keep_index",
     "name_columns",
     "native_dtype",
@@ -57,6 +58,13 @@ def frame_schema(X: Any) -> dict[str, Any] | None:
     return schema if levels == [None] else schema | {"levels": levels}
 
 
+def is_float_frame(X: Any) -> bool:
+    """Tell quickly whether X is the usual table: of pandas, with floats of numpy alone."""
+    if not nw.dependencies.is_pandas_dataframe(X) or not X.shape[1] or not X.columns.is_unique:
+        return False
+    return all(dtype in (np.float64, np.float32) for dtype in set(X.dtypes))
+
+
 def frame_fault(X: Any, *, dates: bool = False) -> str | None:
     """Return why a data frame (or array) is no table of numbers by its types alone, or None.
 
@@ -64,6 +72,8 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
     """
     if isinstance(X, np.ndarray):
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
+    if is_float_frame(X):
+        return None
     if chunks_of(X) is not None:
         return _IN_PARTS
     if hasattr(X, "__dask_graph__"):
@@ -122,7 +132,7 @@ def non_numeric_column(X: Any) -> Any:
 
 def plain_numbers(X: Any) -> Any:
     """Return a frame with its decimals as floats: numpy cannot convert those that are missing."""
-    if isinstance(X, np.ndarray):
+    if isinstance(X, np.ndarray) or is_float_frame(X):
         return X
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame) or nw.Decimal not in frame.schema.values():
@@ -146,6 +156,11 @@ def restore_frame(rows: np.ndarray, schema: dict[str, Any], *, discrete: bool = 
     """
     names = [f"c{j}" for j in range(rows.shape[1])]  # narwhals wants text, pandas any name
     backend, own = schema["backend"], schema.get("native", [None] * len(names))
+    if backend == "pandas" and set(own) == {"float64"}:
+        import pandas as pd  # the frame of fit is one of pandas, so it is loaded
+
+        frame = pd.DataFrame(np.array(rows, dtype=np.float64), columns=names)
+        return name_columns(frame, names, schema)
     series = [
         restore_column(name, column, dtype, native, backend, discrete=discrete)
         for name, column, dtype, native in zip(names, np.asarray(rows).T, schema["dtypes"], own)
