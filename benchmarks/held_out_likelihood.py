@@ -113,7 +113,7 @@ def main():
     table(["table", "train + test rows, columns", *METHODS], levels)
     print("\nOurs minus the peer that is better on the test rows, 95% paired interval\n")
     table(["table", "ours", "theirs", "difference", "ours"], duels)
-    print("\nProcessor seconds of the slower peer, selection included; times of all as ratios to it\n")
+    print("\nProcessor seconds of the slower peer, selection included; those of all as ratios\n")
     table(["table", "seconds", *METHODS], times)
 
 
