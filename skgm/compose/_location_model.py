@@ -85,7 +85,10 @@ class LocationModel(DensityEstimator):
         seen = ~np.isnan(numbers)
         mass = np.maximum(weight @ seen, np.finfo(float).tiny)
         self._center = weight @ np.where(seen, numbers, 0.0) / mass
-        spread = weight @ np.where(seen, (numbers - self._center) ** 2, 0.0) / mass
+        with np.errstate(over="ignore"):
+            spread = weight @ np.where(seen, (numbers - self._center) ** 2, 0.0) / mass
+        names = [name for name, own in zip(reader.names, self._category) if not own]
+        _check_numbers(seen, spread, names)
         self._scale = np.where(spread > 0, np.sqrt(spread), 1.0)
         self._state = vars(_fit_cells(self._standardized(coded), weight, self._allowed(coded)))
         return self
@@ -167,6 +170,20 @@ class LocationModel(DensityEstimator):
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         super()._to_container(rows, None)  # refuses what is not finite
         return self._reader().written(rows, schema, self._sample_dtype)
+
+
+def _check_numbers(seen: np.ndarray, spread: np.ndarray, names: list[str]) -> None:
+    empty, wide = ~seen.any(axis=0), ~np.isfinite(spread)
+    if empty.any():
+        raise ValueError(
+            f"Column {names[int(np.argmax(empty))]!r} of X has no value at all, so there is "
+            "nothing to learn about it. Drop the column."
+        )
+    if wide.any():
+        raise ValueError(
+            f"The squares of column {names[int(np.argmax(wide))]!r} leave the range of float64. "
+            "Rescale it before fitting."
+        )
 
 
 def _cells_of(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -170,3 +170,23 @@ def test_posterior_draws_spread_like_the_parameters():
     fit = np.polyfit(own["x"], own["y"], 1, cov=True)
     assert_allclose(np.mean(slopes), fit[0][0], atol=4 * np.sqrt(fit[1][0, 0] / 100))
     assert_allclose(np.std(slopes), np.sqrt(fit[1][0, 0]), rtol=0.35)  # 100 draws of a t
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [(np.nan, "column 'x1' .*no value"), (1e200, "squares of column 'x1'")]
+)
+def test_columns_that_say_nothing_are_refused(values, message):
+    table = INCOMPLETE.copy()
+    table[:, 1] = values * np.arange(len(table))
+    with pytest.raises(ValueError, match=f"(?i){message}"):
+        MultipleImputer(n_imputations=2).fit(table)
+
+
+def test_columns_that_repeat_or_stand_still():
+    table = np.column_stack([INCOMPLETE, TABLE[:, 0], np.ones(len(TABLE))])
+    for rows in MultipleImputer(n_imputations=2, random_state=0).fit(table).transform_all(table):
+        assert np.isfinite(rows).all()
+        assert_array_equal(rows[:, 4], 1.0)
+    table[::4, 3] = np.nan
+    rows = MultipleImputer(n_imputations=1, random_state=0).fit(table).transform(table)
+    assert_allclose(rows[:, 3], TABLE[:, 0], atol=1e-3)
