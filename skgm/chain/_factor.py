@@ -22,6 +22,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skgm._numerics.blocks import row_blocks
 from skgm._numerics.forest import Forest
 from skgm._sklearn import boosted_forest, fit_boosting
+from skgm.chain._linear import LinearModel
 from skgm.chain._splits import Splits, centering_shift, log_probability
 from skgm.tables._margins import CategoryMargin, Margin
 
@@ -31,6 +32,7 @@ _ONE_HOT_UP_TO = 30  # categories; beyond, their rank by frequency
 _FEW_ROWS = 1000  # up to here the number of trees is chosen by cross-fitting, then all rows train
 _FOLDS, _HELD_OUT = 3, 0.1
 _LEAST_SHRINKAGE = 0.02  # below, the column counts as independent of the earlier ones
+_MOST_LINEAR, _ROUNDS = 3.0, 20  # a logistic regression with a penalty is too cautious
 _MAX_TREES, _PATIENCE = 500, 15
 _LEAST_CALIBRATED = 30  # simulated rows at a split; also the prior weight of a shift of zero
 _MOST_FEATURES, _SCREENED = 100, 50  # with more, those that differ most between the cells serve
@@ -88,7 +90,11 @@ class Factor:
     shrinkage : float
         How far to go from the log-odds of the margin to those of the model.
     chosen : ndarray of int or None
-        Which features of the earlier columns the model sees; None for all.
+        Which features of the earlier columns the models see; None for all.
+    linear : LinearModel or None
+        Of categories in tables of few rows.
+    linear_share : float
+        How far to go from the log-odds of the margin to those of `linear`.
     """
 
     margin: Margin
@@ -97,20 +103,29 @@ class Factor:
     shift: np.ndarray
     shrinkage: float = 1.0
     chosen: np.ndarray | None = None
+    linear: LinearModel | None = None
+    linear_share: float = 0.0
 
     def log_odds(self, prefix: np.ndarray, rows: np.ndarray, splits: np.ndarray) -> np.ndarray:
         """Return the log-odds of going right at splits for rows of features, in order, (m,)."""
         margin = self.splits.log_odds[splits]
-        if self.model is None or not len(splits):
+        if (self.model is None and self.linear is None) or not len(splits):
             return np.asarray(margin)
         prefix = prefix if self.chosen is None else prefix[:, self.chosen]
+        result = margin + self.shift[splits]
+        if self.linear is not None:
+            used, place = np.unique(rows, return_inverse=True)
+            found = self.linear.log_odds(prefix[used], self.splits)[place, splits]
+            result = result + self.linear_share * (found - margin)
+        if self.model is None:
+            return np.asarray(result)
         every = self.splits.features(np.arange(len(self.splits)))
         forest = _forest(self.model)
         if forest is None:
             found = _odds(self.model, np.hstack([prefix[rows], every[splits]]))
         else:
             found = forest.at_pairs(prefix, every, rows, splits)
-        return np.asarray(margin + self.shrinkage * (found - margin) + self.shift[splits])
+        return np.asarray(result + self.shrinkage * (found - margin))
 
     def log_density(self, prefix: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Return log p(x | prefix), (n,); zero for holes, -inf outside the support."""
@@ -153,7 +168,7 @@ class Factor:
         At every split the mean probability of going right, over the rows that come there, is made
         that of the margin; where few come the shift is shrunk.
         """
-        if self.model is None:
+        if self.model is None and self.linear is None:
             return self
         shift = self.shift.copy()
         found = replace(self, shift=shift)
@@ -222,10 +237,40 @@ def fit_factor(prefix: np.ndarray, x: np.ndarray, margin: Margin, training: Trai
         prefix = prefix[:, chosen]
     features = np.hstack([prefix[rows], splits.features(taken)])
     fit = _fit_boosted if training.estimator is None else _fit_classifier
-    model, shrinkage = fit(features, right, rows, training)
+    linear, smooth = None, None
+    if isinstance(margin, CategoryMargin) and training.estimator is None:
+        linear, odds = _fit_linear(prefix[seen], cells, splits, training, seen)
+        smooth = None if odds is None else odds[np.searchsorted(seen, rows), taken]
+    model, (shrinkage, share) = fit(features, right, rows, training, smooth)
     if shrinkage < _LEAST_SHRINKAGE:
+        model, shrinkage = None, 0.0
+    linear = linear if share >= _LEAST_SHRINKAGE else None
+    if model is None and linear is None:
         return independent
-    return Factor(margin, splits, model, np.zeros(len(splits)), shrinkage, chosen)
+    shift = np.zeros(len(splits))
+    return Factor(margin, splits, model, shift, shrinkage, chosen, linear, share)
+
+
+def _fit_linear(
+    features: np.ndarray,
+    cells: np.ndarray,
+    splits: Splits,
+    training: Training,
+    seen: np.ndarray,
+) -> tuple[LinearModel | None, np.ndarray | None]:
+    """Fit a logistic regression of few rows; return it and cross-fitted log-odds at all splits."""
+    n_cells, weight = len(splits.path), training.weight[seen]
+    if len(seen) > _FEW_ROWS or n_cells > _ONE_HOT_UP_TO:
+        return None, None
+    fold = (training.place[seen] * _FOLDS).astype(int)
+    odds = np.tile(splits.log_odds, (len(seen), 1))
+    for held in (fold == k for k in range(_FOLDS)):
+        part = None
+        if held.any() and not held.all():
+            part = LinearModel.fit(features[~held], cells[~held], n_cells, weight[~held])
+        if part is not None:
+            odds[held] = part.log_odds(features[held], splits)
+    return LinearModel.fit(features, cells, n_cells, weight), odds
 
 
 def _screened(prefix: np.ndarray, cells: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -251,28 +296,56 @@ def _screened(prefix: np.ndarray, cells: np.ndarray, weight: np.ndarray) -> np.n
 
 
 def _shrinkage(
-    model_odds: np.ndarray, margin_odds: np.ndarray, right: np.ndarray, weight: np.ndarray
+    gain: np.ndarray, offset: np.ndarray, right: np.ndarray, weight: np.ndarray, most: float = 1.0
 ) -> float:
-    """Return the t in [0, 1] with which margin + t (model - margin) predicts held-out sides best.
+    """Return the t in [0, most] with which offset + t gain predicts held-out sides best.
 
     The log-likelihood of a logistic regression on one feature is concave: Newton's method.
     """
-    gain, t = model_odds - margin_odds, 1.0
+    t = 1.0
     for _ in range(50):
-        p = expit(margin_odds + t * gain)
+        p = expit(offset + t * gain)
         slope = (weight * (right - p) * gain).sum()
         curvature = (weight * p * (1 - p) * gain**2).sum()
         step = slope / curvature if curvature > 0 else 0.0
-        t = float(np.clip(t + np.clip(step, -0.5, 0.5), 0.0, 1.0))
-        if abs(step) < 1e-6 or (t in (0.0, 1.0) and step * (t - 0.5) > 0):
+        t = float(np.clip(t + np.clip(step, -0.5, 0.5), 0.0, most))
+        if abs(step) < 1e-6 or (t == 0.0 and step < 0) or (t == most and step > 0):
             break
     return t
 
 
+def _both_shares(
+    odds: np.ndarray,
+    smooth: np.ndarray | None,
+    margin: np.ndarray,
+    right: np.ndarray,
+    weight: np.ndarray,
+) -> tuple[float, float]:
+    """Return how far to go to the trees and to the regression: one given the other, in turn."""
+    if smooth is None:
+        return _shrinkage(odds - margin, margin, right, weight), 0.0
+    trees, linear, share = odds - margin, smooth - margin, (0.0, 0.0)
+    for _ in range(_ROUNDS):
+        first = _shrinkage(trees, margin + share[1] * linear, right, weight)
+        second = _shrinkage(linear, margin + first * trees, right, weight, _MOST_LINEAR)
+        moved, share = abs(first - share[0]) + abs(second - share[1]), (first, second)
+        if moved < 1e-4:
+            break
+    return share
+
+
 def _fit_held_out(
-    fit: Callable, features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
-) -> tuple[list[Any], float]:
-    """Fit `fit(held)` for one or several folds; return the models and their shrinkage."""
+    fit: Callable,
+    features: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    training: Training,
+    smooth: np.ndarray | None,
+) -> tuple[list[Any], tuple[float, float]]:
+    """Fit `fit(held)` for one or several folds; return the models and the shares of both kinds.
+
+    `smooth` are log-odds of a regression that has not seen the row, (m,), or None.
+    """
     weight, place = training.weight[rows], training.place[rows]
     few = len(np.unique(rows)) <= _FEW_ROWS
     folds = [(place * _FOLDS).astype(int) == fold for fold in range(_FOLDS)]
@@ -282,12 +355,13 @@ def _fit_held_out(
         if not held.any() or sides.all() or not sides.any():
             continue
         models.append(fit(held))
-        told.append(
-            (_odds(models[-1], features[held]), features[held, -1], right[held], weight[held])
-        )
+        told.append((_odds(models[-1], features[held]), held))
     if not models:
-        return [], 0.0
-    return models, _shrinkage(*(np.concatenate(parts) for parts in zip(*told)))
+        return [], (0.0, 0.0)
+    held = np.concatenate([np.flatnonzero(mask) for _, mask in told])
+    odds = np.concatenate([found for found, _ in told])
+    other = None if smooth is None else smooth[held]
+    return models, _both_shares(odds, other, features[held, -1], right[held], weight[held])
 
 
 _FORESTS: WeakKeyDictionary[Any, Forest | None] = WeakKeyDictionary()  # of models in use
@@ -309,8 +383,12 @@ def _odds(model: Any, features: np.ndarray) -> np.ndarray:
 
 
 def _fit_classifier(
-    features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
-) -> tuple[Any, float]:
+    features: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    training: Training,
+    smooth: np.ndarray | None,
+) -> tuple[Any, tuple[float, float]]:
     """Fit clones of the user's classifier: to parts, to find the shrinkage, and to all rows."""
     weight = training.weight[rows]
     takes_weight = has_fit_parameter(training.estimator, "sample_weight")
@@ -327,15 +405,19 @@ def _fit_classifier(
         options = {"sample_weight": weight[~held]} if takes_weight else {}
         return model.fit(features[~held], right[~held], **options)
 
-    models, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    models, shares = _fit_held_out(fit, features, right, rows, training, smooth)
     if len(models) == 1:  # of many rows; the tenth that it has not seen would hardly change it
-        return models[0], shrinkage
-    return fit(np.zeros(len(rows), dtype=bool)), shrinkage
+        return models[0], shares
+    return fit(np.zeros(len(rows), dtype=bool)), shares
 
 
 def _fit_boosted(
-    features: np.ndarray, right: np.ndarray, rows: np.ndarray, training: Training
-) -> tuple[Any, float]:
+    features: np.ndarray,
+    right: np.ndarray,
+    rows: np.ndarray,
+    training: Training,
+    smooth: np.ndarray | None,
+) -> tuple[Any, tuple[float, float]]:
     """Fit boosted trees, stopped early on rows held out.
 
     Few rows are held out in turn; the mean number of trees is then fitted to all of them.
@@ -347,13 +429,13 @@ def _fit_boosted(
         trees = _trees(*share, training.seed)
         return fit_boosting(trees, features, right, weight, held_out=held)
 
-    models, shrinkage = _fit_held_out(fit, features, right, rows, training)
+    models, shares = _fit_held_out(fit, features, right, rows, training, smooth)
     if len(models) < 2:
-        return (models[0] if models else None), shrinkage
+        return (models[0] if models else None), shares
     n_trees = max(1, round(float(np.mean([model.n_iter_ for model in models]))))
     trees = _trees(*share, training.seed).set_params(max_iter=n_trees)
     nobody = np.zeros(len(rows), dtype=bool)
-    return fit_boosting(trees, features, right, weight, held_out=nobody), shrinkage
+    return fit_boosting(trees, features, right, weight, held_out=nobody), shares
 
 
 def _trees(n_rows: float, n_distinct: int, seed: int) -> HistGradientBoostingClassifier:

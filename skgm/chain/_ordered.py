@@ -23,7 +23,7 @@ __all__ = ["OrderedChain"]
 _FEW_ROWS = 10_000  # below, threads within a tree wait for one another longer than they work
 
 _BLOCK = 20_000  # rows at a time
-_OF_FACTORS = ("model", "shift", "shrinkage", "chosen")
+_OF_FACTORS = ("model", "shift", "shrinkage", "chosen", "linear", "linear_share")
 
 
 @dataclass(frozen=True, eq=False)

@@ -330,3 +330,17 @@ def test_codes_between_and_beyond_the_recorded_ones_are_never_drawn(holes):
     drawn.append(chain.impute(frame.mask(rng.random(frame.shape) < 0.5), random_state=0))
     for name, codes in values.items():
         assert all(set(rows[name]) <= set(codes) for rows in drawn)
+
+
+def test_categories_of_a_short_table_are_sure_far_from_the_boundary():
+    """Trees alone leave every kind a few per cent everywhere, and drawn rows a wide scatter."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat(["a", "b", "c"], 30)
+    frame = pd.DataFrame({"x": rng.normal(np.repeat([0.0, 10.0, 20.0], 30)), "kind": kind})
+    chain = DensityChain(order=["x", "kind"], random_state=0).fit(frame)
+    share = chain.predict_proba(pd.DataFrame({"x": [0.0, 10.0, 20.0], "kind": "a"}), column="kind")
+    assert (np.diag(share) > 0.99).all()
+    rows = chain.sample(600, random_state=0)
+    assert rows.groupby("kind")["x"].std().max() < 2.5  # 1, and what the cells add
+    holes = pd.DataFrame({"x": np.nan, "kind": ["a", "b", "c"]})
+    assert np.exp(chain.score_samples(holes)).sum() == pytest.approx(1.0)
