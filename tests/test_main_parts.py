@@ -15,7 +15,7 @@ from skgm._main._columns import Style
 from skgm._main._files import check_output, write_files
 from skgm._main._holes import with_holes
 from skgm._main._job import _parameters
-from skgm._main._models import MODELS, Setting
+from skgm._main._models import MODELS, Obstacles, Setting
 from skgm._main._plot import can_plot, pair_plot
 from skgm._main._report import _apart, align, negative_note, table_lines
 from skgm._main._selection import Fitted, Stack, stack_models
@@ -83,6 +83,13 @@ def test_every_model_describes_itself_and_builds_a_grid():
         assert model.description
         density, grid = model.build(Setting())
         assert set(grid) <= set(density.get_params())
+
+
+def test_slow_models_are_not_fitted_to_long_tables_by_default():
+    ddpm, found = MODELS["ddpm"], Obstacles()
+    assert ddpm.hesitation(2250, 11, found, 19_020) is None
+    assert ddpm.hesitation(2250, 11, found, 100_000) == "it would take minutes"
+    assert MODELS["density-chain"].hesitation(2250, 11, found, 10**6) is None
 
 
 # The table

@@ -62,7 +62,7 @@ def run(options: Options) -> Iterator[str]:
         raise JobError(f"{table.origin} has no column that a density can learn{alone}")
     n_rows = QUICK_ROWS if options.is_quick else SEARCH_ROWS
     split = split_table(table, n_rows, options.random_state)
-    names, notes = _models_to_fit(options, split)
+    names, notes = _models_to_fit(options, split, len(table.frame))
     baselines, more = quietly("baselines", fit_baselines, split, options.random_state)
     with _progress(len(names) + 1 + options.has_report) as step:
         models, told = _fit_models(names, options, split, step)
@@ -81,7 +81,7 @@ def run(options: Options) -> Iterator[str]:
         yield from _write(winner, baselines, table, options, path, step)
 
 
-def _models_to_fit(options: Options, split: Split) -> tuple[list[str], list[str]]:
+def _models_to_fit(options: Options, split: Split, n_in_all: int) -> tuple[list[str], list[str]]:
     """Return the models that are to be fitted, and why others are not."""
     names, notes = [], []
     n, d = split.train.shape
@@ -92,7 +92,7 @@ def _models_to_fit(options: Options, split: Split) -> tuple[list[str], list[str]
         if options.models is None and why is None:
             if options.is_quick and model.quick_on != kind:
                 continue
-            why = model.hesitation(n, d, split.obstacles)
+            why = model.hesitation(n, d, split.obstacles, 0 if options.is_quick else n_in_all)
             why = why and f"{why} (--model {name} fits it)"
         if why is None:
             names.append(name)

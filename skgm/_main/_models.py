@@ -52,6 +52,8 @@ class Model:
         The tables on which it is fitted with ``--quick`` as well.
     most_entries : int or None
         The largest mixed table for which it is fitted by default.
+    most_in_all : int or None
+        The largest table, of all rows, for which it is fitted by default.
     most_columns : int or None
         The most columns for which it is fitted by default.
     """
@@ -62,6 +64,7 @@ class Model:
     reads_cells: bool = False
     quick_on: str = ""
     most_entries: int | None = None
+    most_in_all: int | None = None
     most_columns: int | None = None
 
     def refusal(self, found: Obstacles) -> str | None:
@@ -73,12 +76,15 @@ class Model:
         }
         return reasons.get(self.reads)
 
-    def hesitation(self, n_rows: int, n_columns: int, found: Obstacles) -> str | None:
-        """Say why the model is not fitted by default; None where it is."""
+    def hesitation(
+        self, n_rows: int, n_columns: int, found: Obstacles, n_in_all: int = 0
+    ) -> str | None:
+        """Say why the model is not fitted by default, first to `n_rows`; None where it is."""
         if self.most_columns is not None and n_columns > self.most_columns:
             return f"{n_columns} columns are too many for it by default"
         large = self.most_entries is not None and n_rows * n_columns > self.most_entries
-        return "it would take minutes" if large and found.to_numbers else None
+        long = self.most_in_all is not None and n_in_all * n_columns > self.most_in_all
+        return "it would take minutes" if long or (large and found.to_numbers) else None
 
 
 Built = tuple[Any, Mapping[str, list[Any]]]
@@ -197,9 +203,15 @@ MODELS: dict[str, Model] = {
         "kernel exponential family by score matching, for a few columns", _kernel, most_columns=6
     ),
     "nce": Model(
-        "density by noise-contrastive estimation", _nce, reads="mixed", most_entries=35_000
+        "density by noise-contrastive estimation",
+        _nce,
+        reads="mixed",
+        most_entries=35_000,
+        most_in_all=300_000,
     ),
-    "ddpm": Model("denoising diffusion", _ddpm, reads="mixed", most_entries=35_000),
+    "ddpm": Model(
+        "denoising diffusion", _ddpm, reads="mixed", most_entries=35_000, most_in_all=300_000
+    ),
     "density-chain": Model(
         "chain of classifiers over cells of the columns",
         _chain,
