@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from nce_efficiency import fit_gaussian, natural, noise_for
 from scipy import stats
 
-from skgm.nce._inference import critic_test, restricted_tests
+from skgm.nce._inference import CriticNull
 from skgm.nce._parametric import fit_parametric_critic
 from skgm.nce._statistics import make_statistics
 
@@ -55,9 +55,8 @@ def statistics(configuration, piece, runs):
         critic = fitted(*choice, rng)
         for label, entries in nulls.items():
             R, q = np.eye(len(truth))[entries], truth[entries]
-            outcomes = restricted_tests(critic, R, q, "observed")
-            outcomes["wald"] = critic_test(critic, "wald", R, q, robust=False)
-            found[label][run] = [outcomes[name].statistic for name in NAMES]
+            null = CriticNull(critic, R, q)
+            found[label][run] = [getattr(null, name)().statistic for name in NAMES]
     return found
 
 

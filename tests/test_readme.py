@@ -1,6 +1,8 @@
 """The README is executed: its commands by `.ci/run`, its example here; what it names exists."""
 
+import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,15 @@ def test_benchmarks_exist():
     scripts = set(re.findall(r"`python (benchmarks/\w+\.py)", README + comparison))
     assert scripts
     assert [script for script in scripts if not (ROOT / script).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_what_a_benchmark_imports_exists(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "skgm":
+            module = import_module(node.module)
+            missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            assert missing == [], node.module
 
 
 PAGES = [README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]

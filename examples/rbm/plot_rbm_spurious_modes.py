@@ -54,6 +54,6 @@ bottom = np.zeros(len(bars))
 for name, height in zip(names, np.transpose(list(bars.values())), strict=True):
     right.bar(list(bars), height, bottom=bottom, label=name, width=0.6)
     bottom += height
-right.set(title="The unit volume", ylim=(0, 1))
+right.set(title="Where the probability lies", ylim=(0, 1))
 right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
