@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from skgm._numerics.blocks import row_blocks
 from skgm._numerics.qmc import row_keys
 from skgm.chain._factor import Training
 from skgm.chain._ordered import OrderedChain
@@ -29,6 +30,7 @@ __all__ = ["CategoryChain", "cells_for", "distinct_rows", "with_atoms"]
 
 _CELLS = (8, 64)  # least and most cells of a column of numbers
 _ROWS_PER_CELL = 16
+_DRAWN_AT_ONCE = 100_000  # rows, so that features of earlier columns take bounded memory
 
 
 def cells_for(n_rows: float) -> int:
@@ -159,8 +161,11 @@ class CategoryChain:
         balanced: bool = True,
     ) -> np.ndarray:
         """Return rows with categories drawn; shares of the table are kept closely if `balanced`."""
-        rows, before = coded.copy(), self._features(coded, codes)
-        rows[:, self.chain.order] = self.chain.draw_after(before, rng, balanced=balanced)
+        rows = coded.copy()
+        for part in row_blocks(len(rows), _DRAWN_AT_ONCE):
+            before = self._features(coded[part], None if codes is None else codes[part])
+            drawn = self.chain.draw_after(before, rng, balanced=balanced)
+            rows[part, self.chain.order] = drawn
         return rows
 
     def complete(
