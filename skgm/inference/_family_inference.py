@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -350,6 +351,13 @@ class FamilyInference(ParametricDensity):
             self._check_support(family, X)
             statistics = family.summarize(X.astype(np.float64, copy=False), sample_weight)
         return Fit(family, statistics, self._estimate, self._column_names())
+
+    def _check_inference_data(self, X: Any, sample_weight: Any) -> tuple[Any, Any]:
+        if X is not None and "upper" in self._statistics:
+            with suppress(TypeError, ValueError):  # other tables are checked as they are
+                if np.isinf(np.asarray(X, dtype=np.float64)).any():
+                    X = sample_weight = None  # censored rows are kept, with both ends and weights
+        return super()._check_inference_data(X, sample_weight)
 
     def _standard_errors(self, cov: str, X: Any, sample_weight: Any) -> dict[str, Any]:
         fit = self._fit_record(X, sample_weight)

@@ -426,3 +426,14 @@ def test_linear_nulls_of_censored_rows():
     _, held = _highest(height, [0.3])
     top = fit_family(low, "gamma", upper=high).loglik_
     assert ratio.statistic == pytest.approx(2 * (top - held), abs=1e-6)
+
+
+def test_robust_intervals_take_left_censored_rows_as_they_were_fitted():
+    """The fit keeps both ends of its rows; X may be given or left out."""
+    x = np.random.default_rng(0).normal(size=(20, 1))
+    lower, upper = np.where(x < -0.5, -np.inf, x), np.maximum(x, -0.5)
+    model = MLEDensity("normal").fit(lower, upper=upper)
+    given = model.confidence_intervals(method="robust", X=lower)
+    left_out = model.confidence_intervals(method="robust")
+    assert given["mu"] == left_out["mu"]
+    assert given["sigma"] == left_out["sigma"]
