@@ -1,6 +1,7 @@
 """Held-out log-likelihood of NCEDensity as constructed by default, beside scikit-learn's densities.
 
     python benchmarks/nce_density.py [table ...]
+    python benchmarks/nce_density.py grids
 
 Tables that ship with scikit-learn, larger ones, and made-up ones: light and heavy tails, clusters,
 edges, peaks, many columns and few rows, where the mixture is the truth and where it is not.
@@ -11,6 +12,9 @@ options on the training rows: GaussianMixture the number of components and the f
 covariances by BIC, KernelDensity its bandwidth by five-fold cross-validation. NCEDensity gets no
 options at all. Larger tables are read from the folder that the environment variable
 SKGM_BENCH_DATA names.
+
+"grids" compares log Z with integrals over grids of two columns, against noise near the rows and
+against one Gaussian.
 
 Differences are paired over the test rows: mean over the splits, and the standard error of one
 split, because the splits share rows. Seconds are those of the processor.
@@ -134,7 +138,41 @@ def rows(name, X):
     yield [name, *seconds, *certificate, min(fit.normalizer_ess_ for fit in fits)]
 
 
+def shapes(n=500):
+    """Yield rows of shapes that no Gaussian has, and even or stretched nodes of both columns."""
+    rng = np.random.default_rng(0)
+    normal, angle = rng.normal(size=(n, 2)), rng.uniform(0, 2 * np.pi, (n, 1))
+    around = np.hstack([np.cos(angle), np.sin(angle)]) * (2 + 0.2 * normal[:, :1])
+    bent = np.column_stack([normal[:, 0], normal[:, 0] ** 2 + 0.3 * normal[:, 1]])
+    stretched = 0.3 * np.sinh(np.linspace(-7, 7, 701))
+    yield "ring", around, [np.linspace(-9, 9, 601)] * 2
+    yield "banana", bent, [np.linspace(-12, 12, 901), np.linspace(-20, 30, 1501)]
+    far = normal + 20 * (np.arange(n) % 2)[:, None]
+    yield "modes 28 apart", far, [np.linspace(-60, 80, 1001)] * 2
+    heavy = normal / np.sqrt(rng.chisquare(2, (n, 1)) / 2)
+    yield "t of 2 df", heavy, [stretched] * 2
+    yield "box", rng.uniform(size=(n, 2)), [np.linspace(-1.5, 2.5, 701)] * 2
+
+
+def grids():
+    """Yield log of the integral of each density, its reported standard error, and their ratio."""
+    for name, X, (x, y) in shapes():
+        for noise in ("auto", "gaussian"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                density = NCEDensity(noise=noise, random_state=0).fit(X)
+            grid = np.column_stack([np.repeat(x, len(y)), np.tile(y, len(x))])
+            values = np.exp(density.score_samples(grid)).reshape(len(x), len(y))
+            error = float(np.log(np.gradient(x) @ values @ np.gradient(y)))
+            se = density.log_normalizer_se_
+            yield [name, noise, f"{error:+.4f}", f"{se:.4f}", density.n_iter_]
+
+
 def main():
+    if sys.argv[1:] == ["grids"]:
+        header("Log of the integral over a grid, which is 0", ("numpy", "scikit-learn"))
+        table(["rows", "noise", "log integral", "reported SE", "trees"], list(grids()))
+        return
     header("Held-out log-likelihood of NCEDensity, nats per row", ("numpy", "scikit-learn"))
     wanted = sys.argv[1:]
     chosen = [pair for pair in tables() if not wanted or pair[0] in wanted]

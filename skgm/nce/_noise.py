@@ -298,7 +298,19 @@ def best_mixture(Z: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
     if Z.shape[1] > 1:
         other_bic, other = _best_of_ladder(Z, "diag", rng, bic)
         best = other if other_bic < bic else best
-    return _go_on(best.set_params(tol=LAST, warm_start=True), Z)
+    return _without_few_rows(_go_on(best.set_params(tol=LAST, warm_start=True), Z), Z)
+
+
+def _without_few_rows(mixture: GaussianMixture, Z: np.ndarray) -> GaussianMixture:
+    """Drop components of too few rows to have a covariance: spikes at single rows."""
+    least = Z.shape[1] + 1 if mixture.covariance_type == "full" else 2
+    kept = mixture.weights_ * len(Z) > least - 0.5
+    if kept.any() and not kept.all():
+        for name in ("means_", "covariances_", "precisions_cholesky_", "precisions_"):
+            setattr(mixture, name, getattr(mixture, name)[kept])
+        mixture.weights_ = mixture.weights_[kept] / mixture.weights_[kept].sum()
+        mixture.set_params(n_components=int(kept.sum()))
+    return mixture
 
 
 def _best_of_ladder(

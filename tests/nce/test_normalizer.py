@@ -163,7 +163,7 @@ def shape(name, n=500):
         return radius * np.column_stack([np.cos(angle), np.sin(angle)]), [even_axis(-9, 9, 601)] * 2
     if name == "banana":
         normal[:, 1] = normal[:, 0] ** 2 + 0.3 * normal[:, 1]
-        return normal, [even_axis(-8, 8, 601), even_axis(-9, 13, 601)]
+        return normal, [even_axis(-12, 12, 901), even_axis(-20, 30, 1501)]
     if name == "far modes":
         return normal + 20 * (np.arange(n) % 2)[:, None], [even_axis(-60, 80, 1001)] * 2
     if name == "t with 2 degrees of freedom":

@@ -98,3 +98,12 @@ def test_copies_of_a_row_are_held_out_together():
 def test_few_distinct_rows_are_a_shrunk_gaussian():
     rows = np.repeat(np.arange(9.0)[:, None] ** 2, 30, axis=0)
     assert len(fit_stacked(rows, None, np.random.default_rng(0)).weights) == 2
+
+
+def test_no_component_stands_on_a_single_row():
+    """The curve of a parabola, whose farthest row got a component a thousandth wide."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2))
+    X[:, 1] = X[:, 0] ** 2 + 0.3 * X[:, 1]
+    noise = fit_stacked(X, None, np.random.default_rng(0))
+    assert (np.abs(np.linalg.det(noise.cholesky)) > 1e-3).all()
