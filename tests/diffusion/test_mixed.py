@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -525,3 +526,38 @@ def test_lists_in_a_cell_are_no_numbers():
     lists = pl.DataFrame({"x": np.arange(40.0), "c": ["a", "b"] * 20, "pair": [[1, 2]] * 40})
     with pytest.raises(ValueError, match="'pair' of X holds values that are not numbers"):
         DDPM().fit(lists)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "density", [DensityChain(n_orders=1, random_state=0), DDPM(random_state=0)]
+)
+@pytest.mark.parametrize(("d", "n"), [(8, 400), (12, 800), (20, 2000)])
+def test_fair_coins_cost_next_to_nothing(density, d, n):
+    """Against the truth; the margins alone cost d / 2n nats."""
+    coins = np.random.default_rng(d).random((n + 1000, d)) < 0.5
+    frame = pd.DataFrame(coins).add_prefix("coin")
+    fitted = clone(density).fit(frame[:n])
+    assert abs(fitted.score(frame[n:]) + d * np.log(2)) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "density", [DensityChain(n_orders=1, random_state=0), DDPM(random_state=0)]
+)
+def test_atoms_limits_and_skewed_counts_are_drawn_in_their_shares(density):
+    rng = np.random.default_rng(0)
+    z = 0.6 * rng.normal(size=(1500, 1)) + 0.8 * rng.normal(size=(1500, 4))
+    frame = pd.DataFrame(
+        {
+            "amount": np.where(z[:, 0] < 0.4, 0.0, np.exp(3 + z[:, 1])),
+            "code": np.where(rng.random(1500) < 0.22, -999.0, 50 + 10 * z[:, 2]),
+            "limit": np.minimum(z[:, 3], 0.45),
+            "count": np.floor(np.exp(10 + 1.5 * z[:, 1])).astype(int),
+        }
+    )
+    rows = clone(density).fit(frame).sample(4000, random_state=0)
+    for name, value in (("amount", 0.0), ("code", -999.0), ("limit", 0.45)):
+        assert abs((rows[name] == value).mean() - (frame[name] == value).mean()) < 0.03
+    assert (rows[["amount", "count"]] >= 0).all().all()
+    assert (rows["count"] <= frame["count"].min()).mean() < 0.01
