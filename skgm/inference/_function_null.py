@@ -24,36 +24,15 @@ from skgm.inference._likelihood.surfaces import profile_at
 from skgm.inference._problem import FamilyFit, FamilyNull
 from skgm.inference._results import TestResult
 from skgm.inference._robust import robust_law
-from skgm.inference.families import get_family
 from skgm.inference.families._columns import ColumnFamilies
-from skgm.inference.families._registry import has_many
 
-__all__ = ["FunctionNull", "of_null"]
+__all__ = ["FunctionNull"]
 
-_NAMES = ("mean", "median")
 _STATIONARY = 1e-6  # of the score along the restriction, as a chi-square
 _KINKS = (
     "The score test of this function does not exist: the likelihood has kinks, or a parameter is "
     "infinite under the null. Use likelihood_ratio_test."
 )
-
-
-def of_null(null: Any, family: Any) -> Any:
-    """Return the functions that a null names without `of`, such as "mean"; None if none.
-
-    `family` is what the constructor of an MLEDensity was given.
-    """
-    keys = list(null) if isinstance(null, Mapping) else []
-    names = [key for key in keys if key in _NAMES or isinstance(key, tuple)]
-    if not names or has_many(family):
-        return None
-    own = {name for p in get_family(family).parameters for name in (p.name, *p.aliases)}
-    names = [name for name in names if name not in own]
-    if names and len(names) < len(keys):
-        raise ValueError(
-            f"null holds the function {names[0]!r} beside parameters; test one after the other."
-        )
-    return names or None
 
 
 class FunctionNull(FamilyNull):

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from skgm._numerics.sandwich import inverse_information, meat, sandwich, total_weight
 from skgm.base import DensityEstimator
-from skgm.inference._function_null import FunctionNull, of_null
+from skgm.inference._function_null import FunctionNull
 from skgm.inference._likelihood.nulls import check_off_edge, flat_values, read_null
 from skgm.inference._likelihood.statistics import (
     Law,
@@ -25,6 +25,8 @@ from skgm.inference._results import TestResult
 from skgm.inference._robust import group_codes, linked_gap, robust_law
 from skgm.inference._statsmodels.adapters import is_statsmodels_result
 from skgm.inference._statsmodels.tests import compare_fits, is_between_fits, model_null
+from skgm.inference.families import get_family
+from skgm.inference.families._registry import has_many
 
 __all__ = [
     "EstimatedNull",
@@ -394,7 +396,7 @@ def _null_about(
             "groups is for robust=True of an MLEDensity or a statsmodels result; leave it out."
         )
     if isinstance(estimator, MLEDensity) and of is None:
-        of = of_null(null, estimator.family)
+        of = _of_null(null, estimator.family)
     if of is not None and not isinstance(estimator, MLEDensity):
         raise ValueError(
             f"of is for MLEDensity and statsmodels results, not for {type(estimator).__name__}."
@@ -408,6 +410,24 @@ def _null_about(
     if of is not None:
         return FunctionNull(estimator, of, *details, correction, data.groups)
     return FamilyNull(estimator, *details, correction, data.groups)
+
+
+def _of_null(null: Any, family: Any) -> Any:
+    """Return the functions that a null names without `of`, such as "mean"; None if none.
+
+    `family` is what the constructor of an MLEDensity was given.
+    """
+    keys = list(null) if isinstance(null, Mapping) else []
+    names = [key for key in keys if key in ("mean", "median") or isinstance(key, tuple)]
+    if not names or has_many(family):
+        return None
+    own = {name for p in get_family(family).parameters for name in (p.name, *p.aliases)}
+    names = [name for name in names if name not in own]
+    if names and len(names) < len(keys):
+        raise ValueError(
+            f"null holds the function {names[0]!r} beside parameters; test one after the other."
+        )
+    return names or None
 
 
 def _check_order(estimator: Any, X: Any, null: Any, test: str) -> None:
