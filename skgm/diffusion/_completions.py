@@ -8,10 +8,12 @@ every row, another one at every look. What a row observes, o, has the density
 an average over draws that depend on the row alone.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import LinAlgWarning
 from scipy.special import logsumexp, ndtr
 
 from skgm._numerics.qmc import normal_nodes, row_keys
@@ -61,7 +63,9 @@ class Completions:
             atoms=atoms or None,
             random_state=seed,
         )
-        mixture.fit(X, sample_weight=weight)
+        with warnings.catch_warnings():  # a ridge is right for completions; DDPM has no covariance
+            warnings.simplefilter("ignore", LinAlgWarning)
+            mixture.fit(X, sample_weight=weight)
         real = [about["kind"] == "real" and about["name"] not in atoms for about in reader.columns]
         counted = coded if weight is None else coded[weight > 0]
         bounds = np.array([np.nanmin(counted, axis=0), np.nanmax(counted, axis=0)])
