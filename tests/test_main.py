@@ -371,7 +371,10 @@ def test_an_unusable_table(folder, capsys, content, culprit):
     [
         (["--model", "nonsense"], "unknown model 'nonsense'"),
         (["--level", "95"], "argument --level"),
-        (["--model", "nce", "--categories", "age"], "nce left out: column 'age' holds categories"),
+        (
+            ["--model", "kernel", "--categories", "age"],
+            "kernel left out: column 'age' holds categories",
+        ),
         (["--drop", "aeg"], "--drop names 'aeg', which is no column"),
         (["--n-samples", "0"], "argument --n-samples"),
         (["--random-state", "x"], "argument --random-state"),

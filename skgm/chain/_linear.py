@@ -43,9 +43,9 @@ class LinearModel:
     def fit(
         cls, features: np.ndarray, cells: np.ndarray, n_cells: int, weight: np.ndarray
     ) -> "LinearModel | None":
-        """Fit it to cells, (n,); None where they are all the same."""
+        """Fit it to cells, (n,); None where they are all the same, or hardly repeat."""
         used = np.unique(cells)
-        if len(used) < 2:
+        if len(used) < 2 or 2 * len(used) > len(cells):
             return None
         seen = ~np.isnan(features)
         mass = np.maximum(weight @ seen, _LEAST)

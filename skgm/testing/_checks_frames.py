@@ -135,6 +135,7 @@ _TEXT = {
     "polars": ("String", "Categorical"),
     "pyarrow": ("string", "large_string"),
 }
+_DAY = 86_400_000_000  # microseconds
 _TIMES = {
     "pandas": (
         *("datetime64[s]", "datetime64[ns, UTC]", "timedelta64[ms]"),
@@ -175,6 +176,7 @@ def _typed_frame(estimator: Any, library: str) -> Any:
         if library == "pandas":
             series = module.Series(values)
             in_arrow = name.endswith("[pyarrow]") and name.startswith(("timestamp", "date32"))
+            series = series * _DAY if name.startswith("date32") else series
             columns[name] = series.astype("M8[us]" if in_arrow else series.dtype).astype(name)
         elif library == "polars":
             columns[name] = module.Series(values.tolist()).cast(getattr(module, name))
