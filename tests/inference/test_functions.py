@@ -99,6 +99,12 @@ def test_refusals(of, method, words):
         MLEDensity("normal").fit(X).confidence_intervals(of=of, method=method)
 
 
+def test_a_parameter_that_the_family_has_not_is_named():
+    model = MLEDensity("normal").fit(np.arange(9.0)[:, None])
+    with pytest.raises(ValueError, match=r"of asks for 'sigm'; .* mu, sigma. Did you mean 'sigma'"):
+        model.confidence_intervals(of=lambda p: p["sigm"])
+
+
 def test_a_vector_of_a_joint_family_is_no_function_value():
     model = MLEDensity("multivariate_normal").fit(np.random.default_rng(0).normal(size=(20, 2)))
     with pytest.raises(ValueError, match="of must return one finite number"):

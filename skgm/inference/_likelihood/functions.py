@@ -107,12 +107,26 @@ def _joint_errors(family: Any, function: OfParameters, params: Params, n: float)
 
 
 def _number(function: OfParameters, params: Params) -> float:
-    value = np.asarray(function(params), dtype=np.float64)
+    value = _called(function, params)
     if value.size != 1 or not np.isfinite(value).all():
         raise ValueError(
             f"of must return one finite number from a dict of parameters; got {value!r}."
         )
     return float(value.reshape(()))
+
+
+def _called(function: OfParameters, given: Mapping[str, Any]) -> np.ndarray:
+    """Return what the function makes of a dict of parameters."""
+    try:
+        return np.asarray(function(given), dtype=np.float64)
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        if name in given:
+            raise
+        raise ValueError(
+            f"of asks for {name!r}; the parameters are {', '.join(given)}."
+            f"{did_you_mean(name, given)}"
+        ) from error
 
 
 def function_value(function: OfParameters, params: Params) -> np.ndarray:
@@ -126,7 +140,7 @@ def function_value(function: OfParameters, params: Params) -> np.ndarray:
     d = len(next(iter(params.values())))
     # one column: numbers, as in `params_`, so that math.log and the like work
     given = {k: float(v[0]) for k, v in params.items()} if d == 1 else dict(params)
-    value = np.asarray(function(given), dtype=np.float64)
+    value = _called(function, given)
     if value.shape not in ((), (d,)) or np.isnan(value).any():
         raise ValueError(
             f"of must return one number per column, shape ({d},), from a dict of parameters; got "
@@ -431,7 +445,7 @@ class FunctionTarget:
 
     def value(self, params: np.ndarray) -> float:
         """Return the function, NaN where it is not defined."""
-        value = np.asarray(self.function(dict(zip(self.names, params.tolist()))), dtype=float)
+        value = _called(self.function, dict(zip(self.names, params.tolist())))
         if value.size != 1:
             raise TypeError(
                 f"of[{self.label!r}] must return one number; got an array of shape {value.shape}."
