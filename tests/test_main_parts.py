@@ -370,6 +370,18 @@ def test_a_column_of_two_values_has_an_interval_of_its_share():
     assert not any("sick" in line for line in lines[3:])
 
 
+def test_zeros_that_end_every_number_are_no_decimals(tmp_path):
+    """2.30 and 4.10 are recorded to a tenth: drawn rows are, and are written alike."""
+    path = tmp_path / "table.csv"
+    path.write_text("x,n\n" + "".join(f"{i / 10:.1f}0,{i}.00\n" for i in range(11, 40)))
+    table = read_table(path)
+    written = [
+        table.styles["x"].words(pd.Series([2.345, 4.0])),
+        table.styles["n"].words(pd.Series([3.0])),
+    ]
+    assert written == [["2.30", "4.00"], ["3.00"]]
+
+
 def test_holes_stand_where_the_table_has_them():
     """In b where a is positive and the kind is x, in c more often beside those, in equal shares."""
     rng = np.random.default_rng(0)

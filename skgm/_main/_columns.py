@@ -90,8 +90,8 @@ UNITS |= {"ms": "milliseconds", "us": "microseconds"}
 class Style:
     """How the values of a column are written.
 
-    `kind` is "real", "whole", "date" or "category". Numbers have at most `decimals`; None writes
-    as many digits as a number needs.
+    `kind` is "real", "whole", "date" or "category". Numbers are rounded to `decimals`; None writes
+    as many digits as a number needs. Zeros fill them up to `least`.
     """
 
     kind: str
@@ -155,9 +155,9 @@ class Style:
             return repr(value)
         if self.kind == "whole":
             value = round(value)
-        whole, mark, fraction = f"{value:.{self.decimals}f}".partition(".")
-        fraction = fraction[: self.least] + fraction[self.least :].rstrip("0")
-        return whole + mark + fraction if fraction else whole
+        whole, _, fraction = f"{value:.{self.decimals}f}".partition(".")
+        fraction = fraction.rstrip("0").ljust(self.least, "0")
+        return f"{whole}.{fraction}" if fraction else whole
 
     def _date(self, value: float) -> str:
         number = int(np.clip(value, *self.bounds))
@@ -394,6 +394,7 @@ def _numbers_of(words: list[str], mark: str, groups: str) -> tuple[np.ndarray, S
     fractions = [word.partition(".")[2] for word in words]
     written = {len(fraction) for fraction in fractions}
     decimals = max(written)
+    recorded = max(len(fraction.rstrip("0")) for fraction in fractions)  # 2.30, 4.10 lie .1 apart
     longest = [fraction for fraction in fractions if len(fraction) == decimals]
     digits = [word.lstrip("+-").partition(".")[0] for word in words]
     width = 0
@@ -403,7 +404,7 @@ def _numbers_of(words: list[str], mark: str, groups: str) -> tuple[np.ndarray, S
     is_whole = bool((values == np.rint(values)).all()) and np.abs(values).max() < 2**53
     return values, Style(
         "whole" if is_whole else "real",
-        decimals=decimals if decimals <= MOST_DIGITS - 3 else None,
+        decimals=recorded if decimals <= MOST_DIGITS - 3 else None,
         least=decimals if any(f.endswith("0") for f in longest) else min(written),
         decimal=mark,
         groups=groups,

@@ -39,7 +39,6 @@ def test_what_does_not_exist_is_refused_with_the_reason(rice):
     reason = "do not exist: the likelihood of column 'x0' in the rice family is flat where .*b = "
     for call in (
         rice.standard_errors,
-        rice.confidence_intervals,
         lambda: rice.standard_errors(cov="observed"),
         lambda: rice.confidence_intervals(method="wald"),
         lambda: rice.confidence_intervals(method="bootstrap", X=LONG),
@@ -49,6 +48,15 @@ def test_what_does_not_exist_is_refused_with_the_reason(rice):
             call()
     with pytest.warns(ConvergenceWarning), pytest.raises(ValueError, match="Wald tests " + reason):
         wald_test(rice, LONG, {"scale": 1.0})
+
+
+def test_profile_intervals_are_nearly_those_of_the_smaller_family(rice):
+    with pytest.warns(ConvergenceWarning, match="Profile intervals about an estimate on an edge"):
+        found = rice.confidence_intervals()
+    smaller = MLEDensity("rayleigh").fit(LONG).confidence_intervals(method="profile")["scale"]
+    assert found["b"][0] == 0 and found["b"][1] > rice.params_["b"]
+    assert found["scale"][0] <= smaller[0] + 1e-4 and found["scale"][1] >= smaller[1] - 1e-4
+    assert_allclose(found["scale"], smaller, rtol=0.05)
 
 
 def test_a_likelihood_ratio_still_tells_one_parameter(rice):

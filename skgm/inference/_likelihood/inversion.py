@@ -30,7 +30,7 @@ Root = Callable[[np.ndarray], np.ndarray]
 _MAX_STEPS = 1100  # doublings that cross the whole range of float64
 _HUGE = np.finfo(np.float64).max
 _ENOUGH_STEPS = 40  # doublings, or halvings, that numerical derivatives can follow
-_JUMP = 1e-3  # standard errors: an end that near is where numbers fail
+_JUMP, _LEAP = 1e-3, 0.1  # so near to an end the root is its quantile, but for this
 _PATH_STEPS, _AT_EDGE = 60, 1e-6  # an end nearer to an edge, relative to the estimate, is it
 _MOST_FITS = 100  # restricted estimates of one interval; those of families with formulas are few
 
@@ -44,6 +44,7 @@ class Profile:
         self.highest = family.log_likelihood(statistics, params)
         self._near: Params = params
         self._fits = 0
+        self.careful = False  # search from the estimate as well: there may be several maxima
 
     @property
     def index(self) -> int:
@@ -66,12 +67,20 @@ class Profile:
                 "enough, or nearly flat. Fix a parameter, or use method='wald'."
             )
         null = {**self.family.no_restriction(self.statistics), self.name: value}
-        with np.errstate(all="ignore"):
-            found = self.family.restricted_near(self.statistics, null, self._near)
-            fall = self.highest - self.family.log_likelihood(self.statistics, found)
+        found, fall = self._best(null, self._near)
+        if self.careful:
+            with suppress(ValueError, ArithmeticError, np.linalg.LinAlgError):
+                other, less = self._best(null, self.params)
+                if np.nansum(less) < np.nansum(fall):
+                    found, fall = other, less
         if np.isfinite(fall).all():
             self._near = found
         return found, np.where(np.isfinite(fall), np.maximum(fall, 0.0), np.inf)
+
+    def _best(self, null: Params, near: Params) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        with np.errstate(all="ignore"):
+            found = self.family.restricted_near(self.statistics, null, near)
+            return found, self.highest - self.family.log_likelihood(self.statistics, found)
 
     def root(self, value: np.ndarray) -> np.ndarray:
         """Return the signed root of the likelihood-ratio statistic, positive below the estimate."""
@@ -136,12 +145,16 @@ def invert(
         if ends[side] is not None:
             continue
         excess, step = ((below, -scale), (above, scale))[side]
+        profile.careful = False
         try:
             may = side == 1 and space.may_be_infinite
             end = _search(excess, estimate, bound, step, may, width)
-            near = (np.abs(end - estimate) < _JUMP * scale) & (estimate != bound)
-            if np.any(near) and rounding and quantile > _SAFE_QUANTILE:
-                raise ValueError(_LOST.format(method, profile.name, profile.family.name))
+            if rounding and quantile > _SAFE_QUANTILE:
+                profile.careful = True
+                if _is_jump(excess, end, estimate, bound):
+                    end = _search(excess, estimate, bound, step, may, width)
+                    if _is_jump(excess, end, estimate, bound):
+                        raise ValueError(_LOST.format(method, profile.name, profile.family.name))
         except ValueError:
             if lost is None or not rounding:
                 raise
@@ -151,9 +164,17 @@ def invert(
 
 
 _LOST = (
-    "The {} interval of {!r} was not found: restricted estimates of the {} family are lost next to "
-    "the estimate. Fix a parameter, or use method='wald'."
+    "The {} interval of {!r} was not found: restricted estimates of the {} family are lost on the "
+    "way. Fix a parameter, or use method='wald'."
 )
+
+
+def _is_jump(excess: Root, end: np.ndarray, estimate: np.ndarray, bound: float) -> bool:
+    """Return whether the statistic leaps over its quantile at an end, where numbers fail."""
+    inside = np.isfinite(end) & (end != bound) & (estimate != bound)
+    start = np.where(inside, end, estimate)
+    before = excess(start + _JUMP * (estimate - start))
+    return bool(np.any(inside & (before < -_LEAP)))
 
 
 def end_of_space(profile: Profile, side: int, bound: float) -> np.ndarray:
