@@ -54,8 +54,8 @@ def test_profile_intervals_are_nearly_those_of_the_smaller_family(rice):
     with pytest.warns(ConvergenceWarning, match="Profile intervals about an estimate on an edge"):
         found = rice.confidence_intervals()
     smaller = MLEDensity("rayleigh").fit(LONG).confidence_intervals(method="profile")["scale"]
-    assert found["b"][0] == 0 and found["b"][1] > rice.params_["b"]
-    assert found["scale"][0] <= smaller[0] + 1e-4 and found["scale"][1] >= smaller[1] - 1e-4
+    assert found["b"][0] == 0
+    assert found["b"][1] > rice.params_["b"]
     assert_allclose(found["scale"], smaller, rtol=0.05)
 
 
