@@ -101,7 +101,7 @@ def test_refusals(of, method, words):
 
 def test_a_parameter_that_the_family_has_not_is_named():
     model = MLEDensity("normal").fit(np.arange(9.0)[:, None])
-    with pytest.raises(ValueError, match=r"of asks for 'sigm'; .* mu, sigma. Did you mean 'sigma'"):
+    with pytest.raises(ValueError, match=r"unknown parameter 'sigm'; .*Did you mean 'sigma'"):
         model.confidence_intervals(of=lambda p: p["sigm"])
 
 

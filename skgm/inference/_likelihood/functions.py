@@ -124,7 +124,7 @@ def _called(function: OfParameters, given: Mapping[str, Any]) -> np.ndarray:
         if name in given:
             raise
         raise ValueError(
-            f"of asks for {name!r}; the parameters are {', '.join(given)}."
+            f"of asks for the unknown parameter {name!r}; the parameters are {', '.join(given)}."
             f"{did_you_mean(name, given)}"
         ) from error
 
@@ -445,7 +445,7 @@ class FunctionTarget:
 
     def value(self, params: np.ndarray) -> float:
         """Return the function, NaN where it is not defined."""
-        value = _called(self.function, dict(zip(self.names, params.tolist())))
+        value = np.asarray(self.function(dict(zip(self.names, params.tolist()))), dtype=float)
         if value.size != 1:
             raise TypeError(
                 f"of[{self.label!r}] must return one number; got an array of shape {value.shape}."
