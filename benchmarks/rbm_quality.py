@@ -211,7 +211,8 @@ def main():
             rows.append([name, "Chow-Liu tree", f"{chow_liu(*data):.3f}", "-", "-"])
             for label, n_seeds, make in contestants(name):
                 score, deviation, seconds = timed(make, *data, 1 if quick else n_seeds)
-                rows.append([name, label, f"{score:.3f}", f"{deviation:.3f}", f"{seconds:.2f}"])
+                spread = "-" if np.isnan(deviation) else f"{deviation:.3f}"
+                rows.append([name, label, f"{score:.3f}", spread, f"{seconds:.2f}"])
         if not quick:
             for row in exact_fits():
                 rows.append([*row[:2], f"{row[2]:.3f}", row[3], f"{row[4]:.2f}"])

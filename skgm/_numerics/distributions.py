@@ -230,7 +230,9 @@ class StudentNoise:
             rows_of_factor = self.cholesky[np.argsort(hole, kind="stable")]  # holes last
             factor = np.asarray(np.linalg.qr(rows_of_factor.T, mode="r")).T
             seen = given[which][:, ~hole] - self.location[~hole]
-            z = solve_triangular(factor[:n_seen, :n_seen], seen.T, lower=True).T
+            z = np.zeros((len(which), 0))
+            if n_seen:  # older LAPACKs refuse empty systems
+                z = solve_triangular(factor[:n_seen, :n_seen], seen.T, lower=True).T
             df = self.df + n_seen
             normal = rng.standard_normal((len(which), n, len(hole) - n_seen))
             chi_square = rng.chisquare(df, size=(len(which), n, 1))
