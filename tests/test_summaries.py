@@ -187,6 +187,7 @@ def test_models_without_sums_have_no_such_methods(model):
 
 
 def test_streams_of_files(tmp_path):
+    # an optional extra
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     dataset = pytest.importorskip("pyarrow.dataset")
     frame = pd.DataFrame(TABLES["positive"], columns=["a", "b"])
@@ -295,7 +296,7 @@ def test_robust_errors_that_need_the_table():
 
 
 def test_parts_of_floats_name_the_bad_row():
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow")  # an optional extra
     good = pd.DataFrame(TABLES["positive"], columns=["a", "b"])
     bad = good.copy()
     bad.loc[70, "b"] = -1.0
@@ -312,6 +313,7 @@ def test_parts_of_floats_name_the_bad_row():
     "model", [MLEDensity("gamma"), ScoreMatchingGaussian()], ids=["gamma", "gaussian"]
 )
 def test_memory_does_not_grow_with_the_file(model, tmp_path):
+    # an optional extra
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     peaks, names = [], [f"c{j}" for j in range(10)]
     for n_groups in (5, 10):

@@ -30,7 +30,7 @@ def typed_columns(
             continue
         try:
             values[name], styles[name], restore[name] = _typed(column)
-        except (TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError, NotImplementedError) as error:  # the last: a cast of arrow's
             faults.append(f"column {name!r} is of type {column.type}: {one_line(error)}")
     return values, styles, restore, faults
 

@@ -300,7 +300,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path):
 
 
 def test_parquet_keeps_its_dtypes(tmp_path):
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow")  # the optional reader of Parquet
     frame = pd.DataFrame(
         {
             "real": SIZE.astype("float32"),
@@ -330,7 +330,7 @@ def test_parquet_keeps_its_dtypes(tmp_path):
 
 
 def test_parquet_that_is_no_table_of_values_is_refused_by_name(tmp_path):
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow")  # the optional reader of Parquet
     pd.DataFrame({"list": [[1, 2]] * N, "far": [np.inf] * N}).to_parquet(tmp_path / "table.parquet")
     with pytest.raises(JobError, match=r"2 reasons(.|\n)*'list' .* nested(.|\n)*'far' .* infinite"):
         read_table(str(tmp_path / "table.parquet"))
