@@ -1,10 +1,11 @@
 """Runs the benchmarks and keeps what each prints in ``benchmarks/results``, for the documentation.
 
-    python benchmarks/run_all.py [--quick] [NAME ...]
+    python benchmarks/run_all.py [--quick] [NAME ...] [NAME=ARGUMENTS ...]
 
 Each result is a text file that begins with its command and ends with its wall time. With
 ``--quick`` most benchmarks run at a reduced size, one after the other, each for at most a minute of
-processor time; their results go to ``benchmarks/results/quick``. Names choose among the benchmarks.
+processor time; their results go to ``benchmarks/results/quick``. Names choose among the benchmarks;
+``parallel="5 DDPM.sample"`` runs one with other arguments than those listed here.
 Benchmarks that need tables which do not ship with scikit-learn read them from the folder that the
 environment variable SKGM_BENCH_DATA names.
 """
@@ -67,9 +68,8 @@ def limit() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT + 5))
 
 
-def run(name: str, quick: bool) -> str:
+def run(name: str, arguments: str | None, quick: bool) -> str:
     """Run one benchmark, write its file, and return a word on how it went."""
-    arguments = ARGUMENTS[name][quick]
     if arguments is None:
         return "not part of the quick run"
     command = f"python benchmarks/{name}.py {arguments}".strip()
@@ -99,8 +99,10 @@ def run(name: str, quick: bool) -> str:
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
     wanted = [word for word in sys.argv[1:] if word != "--quick"] or list(ARGUMENTS)
-    unknown = set(wanted) - set(ARGUMENTS)
+    chosen = [word.partition("=") for word in wanted]
+    unknown = {name for name, _, _ in chosen} - set(ARGUMENTS)
     if unknown:
         sys.exit(f"no benchmark is called {sorted(unknown)}; there are {', '.join(ARGUMENTS)}")
-    for name in wanted:
-        print(f"{name}: {run(name, quick)}", flush=True)
+    for name, equals, own in chosen:
+        arguments = own if equals else ARGUMENTS[name][quick]
+        print(f"{name}: {run(name, arguments, quick)}", flush=True)
