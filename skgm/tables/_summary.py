@@ -180,7 +180,7 @@ def float_blocks(part: Any, first: Any) -> Iterator[np.ndarray] | None:
         return None
     columns = [column.to_numpy() for column in part.columns]  # without a copy
     return (
-        np.column_stack([column[block] for column in columns])
+        np.array([column[block] for column in columns]).T  # by columns: a plain copy
         for block in row_blocks(part.num_rows, max(_BLOCK_VALUES // len(columns), 1))
     )
 
