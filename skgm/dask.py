@@ -24,6 +24,7 @@ from skgm.inference import MLEDensity
 from skgm.metrics import ComparisonSums, DensityComparison
 from skgm.mixture import GaussianMixtureDensity
 from skgm.rbm import BernoulliRBMCD
+from skgm.score_matching import ScoreMatchingExpFamily
 from skgm.tables._summary import TableSummary
 from skgm.tables._validation import check_n_samples
 
@@ -46,9 +47,9 @@ def plan(estimator: Any) -> str:
     -------
     plan : {"merge", "passes", "stream", "shard"}
         "merge": workers summarize partitions, and the sums are added in a tree: one pass, exact.
-        "passes": the same, once for each step of EM. "stream": partitions come to this process one
-        after the other, in random order, for `partial_fit`. "shard": workers fit a copy to some
-        rows each, and the copies are stacked.
+        "passes": the same after a fit to some rows, for a mixture once for each step of EM.
+        "stream": partitions come to this process one after the other, in random order, for
+        `partial_fit`. "shard": workers fit a copy to some rows each, and the copies are stacked.
 
     Examples
     --------
@@ -57,7 +58,7 @@ def plan(estimator: Any) -> str:
     >>> plan(MLEDensity("gamma")), plan(DDPM()), plan(NCEDensity())
     ('merge', 'stream', 'shard')
     """
-    if isinstance(estimator, GaussianMixtureDensity):
+    if isinstance(estimator, (GaussianMixtureDensity, ScoreMatchingExpFamily)):
         return "passes"
     if hasattr(estimator, "summarize"):
         return "merge"
@@ -356,7 +357,7 @@ def _tree_sum(level: list[Any]) -> Any:
 def _fit_by_passes(
     density: Any, parts: list[Any], weight: str | None, n_steps: int, rng: np.random.Generator
 ) -> Any:
-    """Fit a mixture to a sample of the rows, then go on with all of them."""
+    """Fit to a sample of the rows, then go on with all: steps of EM, or one linear system."""
     share = [
         delayed(_some_rows)(part, -(-_START_ROWS // len(parts)), seed)
         for part, seed in zip(parts, _seeds(rng, len(parts)))
@@ -368,6 +369,8 @@ def _fit_by_passes(
     for _ in range(n_steps):
         total = _total(density, parts, weight)
         density.fit_statistics(total)
+        if not isinstance(density, GaussianMixtureDensity):
+            break
         height = density.loglik_ / total.statistics.mass.sum()
         if height - before <= density.tol:
             break

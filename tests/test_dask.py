@@ -14,6 +14,7 @@ from skgm import (
     GaussianMixtureDensity,
     MLEDensity,
     NCEDensity,
+    ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     StackedDensity,
     compare_densities,
@@ -42,7 +43,7 @@ def collection(frame=FRAME, npartitions=4):
 def test_plans():
     plans = {
         "merge": [MLEDensity("gamma"), ScoreMatchingGaussian()],
-        "passes": [GaussianMixtureDensity()],
+        "passes": [GaussianMixtureDensity(), ScoreMatchingExpFamily()],
         "stream": [DDPM(), BernoulliRBMCD()],
         "shard": [
             NCEDensity(),
@@ -86,6 +87,13 @@ def test_passes_of_a_mixture():
     density = GaussianMixtureDensity(2, random_state=0)
     found = skgm_dask.fit(density, collection(), n_epochs=100, random_state=0)
     assert_allclose(found.score(FRAME), density.fit(FRAME).score(FRAME), atol=2e-3)
+
+
+def test_one_pass_of_a_linear_system():
+    family = ScoreMatchingExpFamily("gamma")
+    found = skgm_dask.fit(family, collection(), random_state=0)
+    assert found.theta_ == pytest.approx(family.fit(FRAME).theta_, rel=1e-3)
+    assert found.n_samples_seen_ == len(FRAME)
 
 
 def test_a_stream_learns():

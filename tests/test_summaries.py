@@ -16,6 +16,7 @@ from skgm import (
     GaussianMixtureDensity,
     MLEDensity,
     NCEDensity,
+    ScoreMatchingExpFamily,
     ScoreMatchingGaussian,
     make_density_pipeline,
 )
@@ -267,6 +268,81 @@ def test_steps_of_em_start_from_one_mixture():
         before + density.summarize(X)
     with pytest.raises(ValueError, match="needs a step of EM"):
         density.fit_statistics(before)
+
+
+# Exponential families by score matching: sums in the units of a fit.
+
+
+def own_statistics(X):
+    return np.column_stack([X, X**2, X[:, [0]] * X[:, [1]]])
+
+
+SYSTEMS = [
+    ("quadratic", TABLES["real"], {}),
+    ("quadratic", TABLES["unit"], {"bounds": (0.0, 1.0)}),
+    ("polynomial", 2 * TABLES["unit"] - 1 + 0.2 * RNG.normal(size=(301, 2)), {}),
+    ("gamma", TABLES["positive"], {}),
+    ("exponential_square_root", TABLES["positive"], {}),
+    (
+        "von_mises_fisher",
+        np.stack([np.cos(TABLES["circle"]), np.sin(TABLES["circle"])])[:, :, 0].T,
+        {},
+    ),
+    (own_statistics, TABLES["real"], {}),
+]
+
+
+@pytest.mark.parametrize(("statistics", "X", "options"), SYSTEMS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_a_linear_system_in_parts(statistics, X, options, weighted):
+    weight = np.random.default_rng(5).integers(0, 4, len(X)) if weighted else None
+    whole = ScoreMatchingExpFamily(statistics, **options).fit(X, sample_weight=weight)
+    density = ScoreMatchingExpFamily(statistics, **options).fit(X, sample_weight=weight)
+    where = np.arange(len(X)) % 7
+    total = sum(
+        density.summarize(X[where == k], None if weight is None else weight[where == k])
+        for k in range(8)
+    )
+    if not callable(statistics):
+        total = pickle.loads(pickle.dumps(total))
+    density.fit_statistics(total)
+    assert_allclose(density.theta_, whole.theta_, rtol=1e-8, atol=1e-10)
+    assert_allclose(density.theta_covariance_, whole.theta_covariance_, rtol=1e-6)
+    assert_allclose(density.loglik_, whole.loglik_, rtol=1e-9)
+    assert_allclose(density.loss_, whole.loss_, rtol=1e-9)
+    assert density.n_samples_seen_ == whole.n_samples_seen_
+    assert_allclose(density.score_samples(X), whole.score_samples(X), rtol=1e-8, atol=1e-8)
+
+
+def test_units_of_some_rows_serve_all():
+    X = TABLES["real"]
+    density = ScoreMatchingExpFamily().fit(X[:40])
+    density.fit_statistics(sum(density.summarize(part) for part in parts_of(X)))
+    gaussian = ScoreMatchingGaussian().fit(X)
+    assert_allclose(density.score_samples(X), gaussian.score_samples(X), rtol=1e-9)
+
+
+def test_what_sums_of_a_linear_system_refuse():
+    X = TABLES["real"]
+    with pytest.raises(NotFittedError, match="Call fit first"):
+        ScoreMatchingExpFamily().summarize(X)
+    one, other = (ScoreMatchingExpFamily().fit(X[:n]) for n in (40, 50))
+    with pytest.raises(ValueError, match="two kinds"):
+        one.summarize(X) + other.summarize(X)
+    with pytest.raises(ValueError, match="needs numbers > 0"):
+        ScoreMatchingExpFamily("gamma").fit(TABLES["positive"]).summarize(-X)
+    with pytest.raises(ValueError, match="Found 1 sample"):
+        one.fit_statistics(one.summarize(X[:1]))
+
+
+def test_many_statistics_have_no_covariance_by_sums():
+    X = np.random.default_rng(0).normal(size=(200, 6))
+    density = ScoreMatchingExpFamily().fit(X)
+    before = density.standard_errors()
+    density.fit_statistics(density.summarize(X))
+    assert density.theta_covariance_ is None
+    found = density.standard_errors(X=X)
+    assert_allclose(list(found.values()), list(before.values()), rtol=1e-8)
 
 
 @pytest.mark.parametrize(("model", "X"), CASES[::3], ids=lambda value: str(value)[:60])

@@ -36,7 +36,7 @@ from skgm.chain._categories import CategoryChain, cells_for, distinct_rows, with
 from skgm.mixture._search import Candidate, ScaledTable, climb, n_parameters
 from skgm.tables._columns import base_measures
 from skgm.tables._reader import TableReader
-from skgm.tables._summary import TableSummary
+from skgm.tables._summary import TableSummary, named_columns
 from skgm.tables._validation import (
     check_finite,
     check_scales,
@@ -424,15 +424,13 @@ class GaussianMixtureDensity(DensityEstimator):
         weight = np.ones(len(Z)) if sample_weight is None else check_sample_weight(sample_weight, Z)
         seen = ~np.isnan(Z)
         counted = seen.any(axis=1) & (weight > 0)
-        names = ("n_features_in_", "feature_names_in_")
-        columns = {name: vars(self)[name] for name in names if name in vars(self)}
         if not counted.any():
             return TableSummary(self._summary_kind(), 0)
         Z, weight = Z[counted], weight[counted]
         sums = EMSums.of(self._model(), HoledRows.of(Z, weight).chunks())
         units = float(weight @ seen[counted] @ np.log(self._scale))
         sums = replace(sums, loglik=sums.loglik - units)
-        return TableSummary(self._summary_kind(), len(Z), sums, columns)
+        return TableSummary(self._summary_kind(), len(Z), sums, named_columns(self))
 
     def _summary_kind(self) -> str:
         return f"a step of EM from the mixture {content_hash(self._state)}"

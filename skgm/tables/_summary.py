@@ -17,6 +17,7 @@ __all__ = [
     "chunks_of",
     "fitted_columns",
     "float_blocks",
+    "named_columns",
     "refusing_part",
 ]
 
@@ -133,6 +134,12 @@ def fitted_columns(estimator: Any) -> dict[str, Any]:
     kind: Any = type(estimator)
     parameters = _parameters(kind)
     return {name: value for name, value in vars(estimator).items() if name not in parameters}
+
+
+def named_columns(estimator: Any) -> dict[str, Any]:
+    """Return the number and the names of the columns of a fitted estimator."""
+    names = ("n_features_in_", "feature_names_in_")
+    return {name: vars(estimator)[name] for name in names if name in vars(estimator)}
 
 
 def add_summaries(parts: Iterable[TableSummary]) -> TableSummary:

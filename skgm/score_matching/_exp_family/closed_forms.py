@@ -18,6 +18,7 @@ __all__ = [
     "SphereDensity",
     "check_on_sphere",
     "fit_sphere",
+    "solve_sphere",
 ]
 
 
@@ -116,15 +117,20 @@ def fit_sphere(X: np.ndarray, share: np.ndarray, total: float) -> tuple[np.ndarr
     """
     d = X.shape[1]
     bread = np.eye(d) - (X * share[:, None]).T @ X
+    theta = solve_sphere(bread, (d - 1) * (share @ X))
+    psi = theta - X * (X @ theta)[:, None] - (d - 1) * X
+    inverse = np.linalg.inv(bread)
+    return theta, inverse @ ((psi * share[:, None]).T @ psi) @ inverse / max(total - 1, 1)
+
+
+def solve_sphere(bread: np.ndarray, pull: np.ndarray) -> np.ndarray:
+    """Return theta of bread theta = pull, (d,)."""
     if np.linalg.eigvalsh(bread)[0] <= 1e-12:
         raise ValueError(
             "All rows are equal or opposite, so their concentration has no estimate. Give rows in "
             "different directions."
         )
-    theta = np.linalg.solve(bread, (d - 1) * (share @ X))
-    psi = theta - X * (X @ theta)[:, None] - (d - 1) * X
-    inverse = np.linalg.inv(bread)
-    return theta, inverse @ ((psi * share[:, None]).T @ psi) @ inverse / max(total - 1, 1)
+    return np.linalg.solve(bread, pull)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from scipy.linalg import LinAlgWarning
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from skgm._numerics.distributions import StudentNoise
 from skgm._numerics.gaussian import factorize
 from skgm._numerics.importance import NotIntegrableError
 from skgm._numerics.moments import Moments
-from skgm._sklearn import Interval, StrOptions, fit_task
+from skgm._parallel import content_hash
+from skgm._sklearn import Interval, StrOptions, check_sample_weight, fit_task
 from skgm._warnings import renamed_attribute, warn_user
 from skgm.base import DensityTags, in_blocks, transactional
 from skgm.inference._parametric import ParametricDensity, check_training_table
@@ -24,6 +26,7 @@ from skgm.score_matching._exp_family.closed_forms import (
     SphereDensity,
     check_on_sphere,
     fit_sphere,
+    solve_sphere,
 )
 from skgm.score_matching._exp_family.density import GenericDensity
 from skgm.score_matching._exp_family.line_map import LineMap
@@ -31,6 +34,7 @@ from skgm.score_matching._exp_family.linear_system import (
     FAMILIES,
     SPHERE,
     LinearSystem,
+    SystemSums,
     check_domain,
     family_of,
     linear_system,
@@ -39,6 +43,7 @@ from skgm.score_matching._exp_family.linear_system import (
 )
 from skgm.score_matching._exp_family.own_statistics import OwnStatistics, count_statistics
 from skgm.score_matching._exp_family.statistics import Quadratic, Statistics
+from skgm.tables._summary import TableSummary, named_columns
 from skgm.tables._validation import (
     check_finite,
     check_scales,
@@ -166,7 +171,8 @@ class ScoreMatchingExpFamily(ParametricDensity):
     else resampled from that proposal and moved by Metropolis-adjusted Langevin chains.
 
     Standard errors and intervals are from the sandwich; those of the model do not exist. Weights
-    must vanish at a finite bound fast enough that h p dt vanishes there.
+    must vanish at a finite bound fast enough that h p dt vanishes there. ``summarize`` is in units
+    of the fit before it: with bounds, or a family of positive rows, they enter the weights h.
 
     References
     ----------
@@ -268,7 +274,6 @@ class ScoreMatchingExpFamily(ParametricDensity):
             total = float(len(rows) if weight is None else weight.sum())
             share = np.full(len(rows), 1 / total) if weight is None else weight / total
             self.n_samples_seen_, self.ridge_ = total, 0.0
-            self.normalizer_ess_ = float("nan")
             if self.statistics == SPHERE:
                 self._fit_sphere(rows, share)
             else:
@@ -293,8 +298,11 @@ class ScoreMatchingExpFamily(ParametricDensity):
     def _fit_sphere(self, rows: np.ndarray, share: np.ndarray) -> None:
         check_on_sphere(rows)
         theta, covariance = fit_sphere(rows, share, self.n_samples_seen_)
+        self._keep_sphere(theta, covariance, (rows.shape[1] - 1) * (share @ rows))
+
+    def _keep_sphere(self, theta: np.ndarray, covariance: Any, pull: np.ndarray) -> None:
         self._theta, self._log_z = theta, SphereDensity(theta).log_normalizer()[0]
-        self.loss_ = float(-0.5 * (rows.shape[1] - 1) * (share @ rows) @ theta)
+        self.loss_, self.normalizer_ess_ = float(-0.5 * pull @ theta), float("nan")
         self.log_normalizer_, self.log_normalizer_se_ = self._log_z, 0.0
         self._publish(theta, covariance, self._column_names())
 
@@ -316,15 +324,67 @@ class ScoreMatchingExpFamily(ParametricDensity):
         if is_gaussian:
             self._theta, self.loss_ = self._gaussian(moments, len(rows))
         else:
-            G, g = system.matrices()
-            self._theta, self.ridge_ = solve_proper(family, G, g)
-            if self.ridge_:
-                self._warn_of_ridge()
-            self.loss_ = float(-0.5 * g @ self._theta)
-        self._normalize(family, Z, share)
+            self._solve(family, *system.matrices())
+        proposal = StudentNoise.around(LineMap(*self._bounds).backward(Z), share)
+        self._proposal = dict(vars(proposal))
+        self._normalize(family)
         few = len(family.names) <= MOST_ERRORS and not self.ridge_
-        covariance = self._mapped_covariance(system) if few else None
-        self._publish(family.report(self._theta), covariance, family.names)
+        covariance = system.covariance(self._theta, self.n_samples_seen_) if few else None
+        self._publish(family.report(self._theta), family.report_errors(covariance), family.names)
+
+    def _sums_of(self, X: Any, sample_weight: Any) -> TableSummary:
+        if not hasattr(self, "_theta"):
+            raise NotFittedError("Call fit first, on some rows: summarize is in units of a fit.")
+        rows = self._begin_scoring(X).astype(np.float64)
+        weight = np.ones(len(rows))
+        if sample_weight is not None:
+            weight = check_sample_weight(sample_weight, rows)
+        rows, weight = rows[weight > 0], weight[weight > 0]
+        if self.statistics == SPHERE:
+            check_on_sphere(rows)
+            sums = SystemSums.of_sphere(rows, weight)
+        else:
+            check_domain(rows, self.statistics, self.bounds, self._column_names())
+            sums = self._system((rows - self._shift) / self._scale, weight).sums()
+        return TableSummary(self._summary_kind(), len(rows), sums, named_columns(self))
+
+    def _summary_kind(self) -> str:
+        units = content_hash([vars(self).get(name) for name in ("_shift", "_scale", "_spread")])
+        return f"the linear system of {self.statistics} in the units {units}"
+
+    def _fit_summary(self, total: TableSummary) -> None:
+        check_is_fitted(self)
+        total.check_kind(self._summary_kind())
+        sums = total.statistics
+        check_several_rows(np.full(min(total.n_rows, 2), sums.mass))
+        G, g = sums.G / sums.mass, sums.g / sums.mass
+        self.n_samples_seen_, self.ridge_, log_scale = sums.mass, 0.0, 0.0
+        if self.statistics == SPHERE:
+            theta = solve_sphere(G, g)
+            self._keep_sphere(theta, sums.covariance(theta), g)
+        else:
+            family = self._family()
+            self._solve(family, G, g)
+            self._normalize(family)
+            covariance = None if self.ridge_ else sums.covariance(self._theta)
+            self._publish(
+                family.report(self._theta), family.report_errors(covariance), family.names
+            )
+            log_scale = float(np.log(self._scale).sum())
+        height = sums.base + sums.values @ self._theta
+        self.loglik_ = float(height - sums.mass * (self._log_z + log_scale))
+
+    def _solve(self, family: Statistics, G: np.ndarray, g: np.ndarray) -> None:
+        self._theta, self.ridge_ = solve_proper(family, G, g)
+        self.loss_ = float(-0.5 * g @ self._theta)
+        if self.ridge_:
+            warn_user(
+                "The estimate lay outside the natural parameter space (columns that grow together "
+                f"without bound); a ridge of {self.ridge_:.2g} on the interactions of the columns "
+                "keeps it inside, and standard errors will be refused. Collect more rows, drop "
+                "columns that determine one another, or use another family.",
+                LinAlgWarning,
+            )
 
     @in_blocks
     def score_samples(self, X: Any) -> np.ndarray:
@@ -463,15 +523,6 @@ class ScoreMatchingExpFamily(ParametricDensity):
         assert isinstance(family, Quadratic)
         return family.coefficients(np.zeros(len(K)), K), float(-0.5 * np.trace(K))
 
-    def _warn_of_ridge(self) -> None:
-        warn_user(
-            "The estimate lay outside the natural parameter space (columns that grow together "
-            f"without bound); a ridge of {self.ridge_:.2g} on the interactions of the columns "
-            "keeps it inside, and standard errors will be refused. Collect more rows, drop columns "
-            "that determine one another, or use another family.",
-            LinAlgWarning,
-        )
-
     def _own_density(self, family: Statistics) -> FamilyDensity | None:
         return family.density(self._theta, *self._bounds)
 
@@ -479,10 +530,9 @@ class ScoreMatchingExpFamily(ParametricDensity):
         line = LineMap(*self._bounds)
         return GenericDensity(family, self._theta, line, StudentNoise(**self._proposal))
 
-    def _normalize(self, family: Statistics, Z: np.ndarray, share: np.ndarray) -> None:
+    def _normalize(self, family: Statistics) -> None:
         """Find the normalizer, or say what is wrong with the estimate."""
-        proposal = StudentNoise.around(LineMap(*self._bounds).backward(Z), share)
-        self._proposal = dict(vars(proposal))
+        self.normalizer_ess_, self.log_density_kind_ = float("nan"), "exact"
         found = None
         try:
             own = self._own_density(family)
@@ -526,17 +576,13 @@ class ScoreMatchingExpFamily(ParametricDensity):
         self.theta_covariance_ = covariance
         self.params_ = dict(zip(names, theta.tolist()))
 
-    def _mapped_covariance(self, system: LinearSystem) -> np.ndarray:
-        mapping = system.statistics.reporting_map()
-        covariance = system.covariance(self._theta, self.n_samples_seen_)
-        return mapping @ covariance @ mapping.T
-
     def _sandwich(self, X: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
         total = self.n_samples_seen_
         share = np.full(len(X), 1 / total) if sample_weight is None else sample_weight / total
         if self.statistics == SPHERE:
             return fit_sphere(X, share, total)[1]
-        return self._mapped_covariance(self._system((X - self._shift) / self._scale, share))
+        system = self._system((X - self._shift) / self._scale, share)
+        return system.statistics.report_errors(system.covariance(self._theta, total))
 
     def _estimating_functions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return psi (n, m), scaled so that the bread is the identity, and the bread."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import comb
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,11 @@ class Statistics:
     def report(self, theta: np.ndarray) -> np.ndarray:
         """Return the coefficients of t(x), (m,)."""
         return self.reporting_map() @ theta
+
+    def report_errors(self, covariance: np.ndarray | None) -> Any:
+        """Return the covariance of the coefficients of t(x), (m, m), if that of t(z) is known."""
+        mapping = self.reporting_map()
+        return None if covariance is None else mapping @ covariance @ mapping.T
 
     def constant(self, theta: np.ndarray) -> float:
         """Return theta' t(z) minus the reported coefficients times t(x), the same for all rows."""
