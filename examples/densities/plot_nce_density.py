@@ -49,4 +49,6 @@ for axis, (title, values) in zip(axes, panels.items(), strict=False):
     axis.set_title(title)
 axes[3].plot(*one.sample(800, random_state=0).T, ".", markersize=2)
 axes[3].set_title("800 draws")
+fig.supxlabel("first column", fontsize="medium")
+axes[0].set_ylabel("second column")
 plt.show()

@@ -31,7 +31,7 @@ for name, fit in fits.items():
 # %%
 # Imputed rows are draws given what was observed, so groups stay apart.
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, sharey=True, layout="constrained")
 axes[0].scatter(*X[:, :2].T, s=4, color="0.5")
 axes[0].set_title("the truth")
 means = tables["holes filled with means"]
@@ -40,4 +40,6 @@ axes[1].set_title("filled with means")
 imputed = fits["holes as they are"].impute(holes, random_state=0)
 axes[2].scatter(*imputed[:, :2].T, s=4, color="C0")
 axes[2].set_title("drawn by the mixture")
+figure.supxlabel("first column", fontsize="medium")
+axes[0].set_ylabel("second column")
 plt.show()
