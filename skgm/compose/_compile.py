@@ -1,6 +1,6 @@
 """From transformers to bijections: refusals by name before fitting, formulas after it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,15 +9,17 @@ from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from skgm.base import DensityEstimator, DensityTags
 from skgm.compose._bijections import Bijection, Chain, Custom, Partition
-from skgm.compose._columns import column_parts, keep_columns, names_of, partition_fault
+from skgm.compose._columns import column_parts, keep_columns, partition_fault
 from skgm.compose._densities import reads_kinds
 from skgm.compose._registry import KNOWN, Rule, is_passthrough, leaves
 from skgm.tables._columns import column_kinds
+from skgm.tables._frames import frame_schema
 from skgm.tables._validation import DISCRETE_SUPPORTS
 
 __all__ = [
@@ -28,11 +30,14 @@ __all__ = [
     "check_custom",
     "check_early",
     "check_keeps_kinds",
+    "check_loses_none",
     "check_steps",
     "check_takes_weights",
     "derive_tags",
     "domain_of",
     "examine",
+    "fitted_input",
+    "kinds_read_by",
     "knows_score_function",
     "refuses_weights",
 ]
@@ -102,9 +107,10 @@ _FOR_CATEGORIES = (
     " Codes have no density: give the table as it is to a density that reads categories "
     "(DensityChain, DDPM, StackedDensity, MLEDensity('categorical'))."
 )
-_INSTEAD = dict.fromkeys(
-    ("KBinsDiscretizer", "OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), _FOR_CATEGORIES
-)
+_INSTEAD = dict.fromkeys(("KBinsDiscretizer", "TargetEncoder"), _FOR_CATEGORIES) | {
+    "OneHotEncoder": " Its columns of 0 and 1 hold one 1 in each row, and a density of them gives "
+    "other rows a probability that is lost." + _FOR_CATEGORIES + " OrdinalEncoder is invertible."
+}
 
 
 def _check_inverse(step: Any, path: str) -> None:
@@ -132,7 +138,7 @@ def _examine_columns(step: Any, path: str, table: Table | None, custom: Mapping[
             if not (isinstance(part, str) and part == "drop"):
                 examine(part, f"{path}__{name}", None, custom)
         return
-    names, d = (table.names, table.shape[1]) if table is not None else _fitted_input(step)
+    names, d = (table.names, table.shape[1]) if table is not None else fitted_input(step)
     labels = table.labels if table is not None else [f"x{j}" for j in range(d)]
     parts = column_parts(step, None if table is None else table.X, names, d)
     fault = partition_fault(parts, labels)
@@ -145,7 +151,8 @@ def _examine_columns(step: Any, path: str, table: Table | None, custom: Mapping[
         examine(part, f"{path}__{name}", inner, custom)
 
 
-def _fitted_input(step: Any) -> tuple[list[str] | None, int]:
+def fitted_input(step: Any) -> tuple[list[str] | None, int]:
+    """Return names and number of the columns that a fitted step saw."""
     names = getattr(step, "feature_names_in_", None)
     return None if names is None else list(names), step.n_features_in_
 
@@ -193,7 +200,7 @@ def build(
                     positions[step.output_indices_[name]],
                     build(part, f"{path}__{name}", custom),
                 )
-                for name, part, columns in column_parts(step, None, *_fitted_input(step))
+                for name, part, columns in column_parts(step, None, *fitted_input(step))
             )
         )
     return KNOWN[type(step)].build(step)
@@ -237,27 +244,58 @@ def check_keeps_kinds(steps: Steps, X: Any, custom: Mapping[str, Any]) -> None:
                 examine(leaf, path, None, custom)
     last = steps[-1][1]
     if not reads_kinds(last):
+        _check_no_codes(steps)
         return
-    name, step = next((name, s) for name, s in steps if not is_passthrough(s))
-    specs = [getattr(last, f"{kind}_features", "from_dtype") for kind in ("categorical", "integer")]
-    kinds = column_kinds(X, *specs)
+    kinds = kinds_read_by(last, X)
     if kinds is None:
+        _check_no_codes(steps, "needs a data frame whose dtypes say which columns are categories.")
         return
-    labels = names_of(X) or [f"x{j}" for j in range(len(kinds))]
+    if frame_schema(X) is not None:
+        return  # checked step by step
+    name, step = next((name, s) for name, s in steps if not is_passthrough(s))
+    check_loses_none(name, step, last, [f"x{j}" for j in range(len(kinds))], kinds)
+
+
+def _check_no_codes(steps: Steps, why: str = "") -> None:
+    """Refuse codes of categories where the last step would take them for real numbers."""
+    last = type(steps[-1][1]).__name__
+    for name, step in steps[:-1]:
+        for path, leaf in leaves(step, name):
+            if type(leaf) is OrdinalEncoder:
+                why = why or (
+                    f"makes codes of categories, which have probabilities, and the last step "
+                    f"({last}) reads numbers with a density per unit.{_FOR_CATEGORIES}"
+                )
+                raise ValueError(f"Step {path!r} (OrdinalEncoder) {why}")
+
+
+def kinds_read_by(density: Any, X: Any) -> list[str] | None:
+    """Return the kinds that a density sees in the columns of X, or None if all are real."""
+    kinds = ("categorical", "integer")
+    return column_kinds(X, *(getattr(density, f"{kind}_features", "from_dtype") for kind in kinds))
+
+
+def check_loses_none(
+    name: str, step: Any, last: Any, labels: Sequence[Any], kinds: Sequence[str]
+) -> None:
+    """Refuse a step that changes columns, of these kinds, of which some are not real numbers."""
     lost = [label for label, kind in zip(labels, kinds) if kind != "real"]
+    if not lost:
+        return
     raise ValueError(
         f"Step {name!r} ({type(step).__name__}) would turn columns {lost}, which are categories, "
         f"whole numbers or dates, into real numbers. Give {type(last).__name__} the table as it "
-        "is: it scales columns by itself. Or set its categorical_features and integer_features to "
-        "None, and drop or encode text, to model all columns as real numbers."
+        "is: it scales columns by itself. Or let these columns pass through a ColumnTransformer. "
+        "Or set its categorical_features and integer_features to None, and drop text, to model all "
+        "columns as real numbers."
     )
 
 
-def check_all_lebesgue(steps: Steps, density: Any, labels: list[Any]) -> None:
-    """Refuse a last step with probabilities of single values behind a change of units."""
+def check_all_lebesgue(steps: Steps, density: Any, labels: list[Any], changed: Any) -> None:
+    """Refuse a last step with probabilities of single values in `changed` columns, (d,)."""
     doing = [(name, step) for name, step in steps[:-1] if not is_passthrough(step)]
-    for label, measure in zip(labels, density.base_measure_.values()):
-        if doing and measure != "Lebesgue":
+    for label, measure, moved in zip(labels, density.base_measure_.values(), changed):
+        if doing and moved and measure != "Lebesgue":
             name, step = doing[0]
             raise ValueError(
                 f"The last step has probabilities of single values ({measure:.60}) in column "
@@ -316,9 +354,10 @@ def _check_continuous(steps: Steps) -> None:
 
 def refuses_weights(transformer: Any) -> bool:
     """Return whether a transformer learns from the rows, but not with weights."""
-    return (
-        not has_fit_parameter(transformer, "sample_weight") and get_tags(transformer).requires_fit
-    )
+    if type(transformer) is OrdinalEncoder:
+        return False  # codes do not depend on the numbers of rows
+    takes = has_fit_parameter(transformer, "sample_weight")
+    return not takes and get_tags(transformer).requires_fit
 
 
 def _check_weights_are_taken(step: Any, path: str) -> None:
@@ -363,8 +402,13 @@ def derive_tags(steps: Steps, custom: Mapping[str, Any]) -> DensityTags:
         deterministic_fit=tags.deterministic_fit and not any(map(_is_random, _parts(doing))),
         equivariance=_equivariance(steps, tags.equivariance, custom),
         takes_weights=tags.takes_weights and not any(map(refuses_weights, _parts(doing))),
-        mixed_columns=False,
+        mixed_columns=tags.mixed_columns and all(map(_may_leave_columns, doing)),
     )
+
+
+def _may_leave_columns(named: tuple[str, Any]) -> bool:
+    """Whether a step may leave categories as they are."""
+    return type(named[1]) in (ColumnTransformer, OrdinalEncoder, Pipeline)
 
 
 def _parts(steps: Steps) -> list[Any]:

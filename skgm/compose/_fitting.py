@@ -27,8 +27,11 @@ from skgm.compose._registry import is_passthrough, leaves
 from skgm.tables._frames import frame_schema
 
 __all__ = [
+    "check_domain",
+    "check_output",
     "fit_alone",
     "fit_steps",
+    "fit_transform_quietly",
     "fit_transformer",
     "follow_columns",
     "keep_param_rows",
@@ -128,12 +131,23 @@ def fit_transformer(
         return X, labels
     table = Table(X, names_of(X), labels, len(X))
     examine(step, path, table, custom)
-    _check_domain(step, path, table, custom)
+    check_domain(step, path, table, custom, np.asarray(X, dtype=np.float64))
+    Z = fit_transform_quietly(step, path, X, weight)
+    examine(step, path, None, custom)
+    labels = build(step, path, custom).names_out(labels)
+    check_output(Z, path, labels, X)
+    if isinstance(step, PowerTransformer):
+        _check_power(step, path, labels, X, Z)
+    return Z, labels
+
+
+def fit_transform_quietly(step: Any, path: str, X: Any, weight: Any) -> Any:
+    """Fit a step in place and return its output, which has yet to be checked."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        # the check below says more than a RuntimeWarning, and scipy's warning is an error of ours
+        # the checks say more than a RuntimeWarning, and scipy's warning is an error of ours
         warnings.filterwarnings("error", message="The optimal lambda is")
         try:
-            Z = _fit_transform(step, X, weight)
+            return _fit_transform(step, X, weight)
         except UserWarning as error:
             if not isinstance(step, PowerTransformer):
                 raise
@@ -141,12 +155,6 @@ def fit_transformer(
                 f"Step {path!r} ({type(step).__name__}) finds no power: values raised to the best "
                 f"one overflow. {_CURE}"
             ) from error
-    examine(step, path, None, custom)
-    labels = build(step, path, custom).names_out(labels)
-    _check_output(Z, path, labels, X)
-    if isinstance(step, PowerTransformer):
-        _check_power(step, path, labels, X, Z)
-    return Z, labels
 
 
 def _check_power(step: Any, path: str, labels: list[str], X: Any, Z: Any) -> None:
@@ -185,9 +193,11 @@ def _fit_then_transform(step: Any, X: Any, **weights: Any) -> Any:
     return step.fit(X, **weights).transform(X)
 
 
-def _check_domain(step: Any, path: str, table: Table, custom: Mapping[str, Any]) -> None:
+def check_domain(
+    step: Any, path: str, table: Table, custom: Mapping[str, Any], array: np.ndarray
+) -> None:
+    """Raise where numbers of the table, (n, d), lie outside the domain of an unfitted step."""
     low, high = domain_of(step, path, table, custom)
-    array = np.asarray(table.X, dtype=np.float64)
     outside = ~(((array > low) & (array < high)) | np.isnan(array))
     if not outside.any():
         return
@@ -199,7 +209,8 @@ def _check_domain(step: Any, path: str, table: Table, custom: Mapping[str, Any])
     )
 
 
-def _check_output(Z: Any, path: str, labels: list[str], X: Any) -> None:
+def check_output(Z: Any, path: str, labels: list[str], X: Any) -> None:
+    """Raise where a step makes NaN or infinity of numbers."""
     array = np.asarray(Z, dtype=np.float64)
     bad = ~np.isfinite(array)
     if bad.any():  # holes stay holes, in an order that a ColumnTransformer may change

@@ -9,8 +9,10 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skgm._sklearn import BaseComposition, Interval, fit_task
+from skgm._random import as_generator
+from skgm._sklearn import BaseComposition, Interval, check_sample_weight, fit_task
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
+from skgm.compose._beside import Beside, Numbers, fit_beside
 from skgm.compose._bijections import Chain
 from skgm.compose._columns import names_of
 from skgm.compose._compile import (
@@ -23,9 +25,10 @@ from skgm.compose._compile import (
     check_keeps_kinds,
     check_steps,
     derive_tags,
+    kinds_read_by,
     knows_score_function,
 )
-from skgm.compose._densities import Foreign
+from skgm.compose._densities import Foreign, reads_kinds
 from skgm.compose._fitting import (
     fit_alone,
     fit_steps,
@@ -40,7 +43,10 @@ from skgm.compose._pull_back import (
     log_observed_probability,
 )
 from skgm.compose._registry import is_passthrough
-from skgm.tables._validation import check_finite, column_names
+from skgm.tables._columns import table_shape
+from skgm.tables._frames import frame_schema
+from skgm.tables._reader import check_mixed_table
+from skgm.tables._validation import check_finite, check_n_samples, column_names
 
 __all__ = [
     "DensityPipeline",
@@ -145,6 +151,8 @@ def _check_last_step_has(pipeline: "DensityPipeline", name: str) -> None:
 
 def _has_score_function(pipeline: "DensityPipeline") -> bool:
     _check_last_step_has(pipeline, "score_function")
+    if vars(pipeline).get("_beside") is not None:
+        raise AttributeError("A table with categories or whole numbers has no score_function.")
     if knows_score_function(pipeline.steps, pipeline._custom):
         return True
     raise AttributeError(
@@ -193,6 +201,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, QuantileTransformer where no
         two quantiles are equal, PCA that keeps every component, FunctionTransformer of numpy's
         log, log1p, exp, expm1 or sqrt (`inverse_func` may be left out: the inverse is supplied),
+        OrdinalEncoder before a last step that reads categories,
         ColumnTransformer whose parts partition the columns, and Pipeline of these. They are cloned
         by `fit`.
     log_jacobians : dict of str to callable, default=None
@@ -245,9 +254,12 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     are then scored by the density of what they observe, which is normalized for each pattern.
 
     Without transformers the last step gets the table as it is, and the pipeline is that density.
-    Behind transformers it never sees a data frame, and its messages call columns by position; a
-    table with categories, whole numbers or dates that the last step would read as such is refused
-    there, because a transformed column is one of real numbers.
+    Behind transformers of real numbers it never sees a data frame, and its messages call columns by
+    position. In a frame with categories, whole numbers or dates, a ColumnTransformer may change the
+    real columns; the last step reads the frame with the changed values. It is handed the categories
+    that the codes of an OrdinalEncoder stand for, so that the encoder changes neither scores nor
+    draws; ``pipeline_[:-1]`` still gives codes. A step that changes columns of other kinds is
+    refused.
 
     Behind a QuantileTransformer the density has the range of the training rows as its support, and
     follows the spacing of the quantiles: set `n_quantiles` to a small part of the number of rows.
@@ -307,6 +319,7 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             The fitted pipeline.
         """
         self._fitted_jacobians = dict(self.log_jacobians or {})
+        self._beside: Beside | None = None
         self._validate_names([name for name, _ in check_steps(self.steps)])
         n_steps = len(self.steps)
         with fit_task(self, X=X, y=y, sample_weight=sample_weight, n_subtasks=n_steps) as context:
@@ -316,6 +329,10 @@ class DensityPipeline(DensityEstimator, NamedSteps):
                 fit_alone(self, X, sample_weight, told, context)
                 return self
             check_keeps_kinds(self.steps, X, self._custom)
+            density = self.steps[-1][1]
+            if reads_kinds(density) and kinds_read_by(density, X) is not None:
+                self._fit_frame(X, sample_weight, event, params, context)
+                return self
             array, weight = self._begin_fit(X, sample_weight, finite=False)
             known = np.where(np.isnan(array), 0.0, array) if self._takes_holes else array
             check_finite(known, column_names(self, array.shape[1]), **_cure_of_missing(self.steps))
@@ -330,6 +347,26 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             self.pipeline_, self._step_schemas = fit_steps(self, table, weight, told, context)
             self._settle()
         return self
+
+    def _fit_frame(
+        self, X: Any, sample_weight: Any, event: Any, params: dict[str, Any], context: Any
+    ) -> None:
+        """Fit to a frame some of whose columns are no real numbers."""
+        check_mixed_table(self, X, reset=True)
+        self._frame_schema = frame_schema(X)
+        kept = np.ones(table_shape(X)[0], dtype=bool)
+        weight = None
+        if sample_weight is not None:
+            weight = check_sample_weight(sample_weight, np.empty((len(kept), 1)))
+            kept = weight > 0
+            X, weight = keep_rows(X, kept), weight[kept]
+        table = Table(X, names_of(X), column_names(self, self.n_features_in_), table_shape(X)[0])
+        check_early(self.steps, self._custom, table, weighted=weight is not None)
+        told = last_step_params(self.steps, event, params, self._custom)
+        told = keep_param_rows(told, kept)
+        self.pipeline_, self._beside = fit_beside(self, X, weight, told, context)
+        self._step_schemas = {}
+        self._settle()
 
     @property
     def _takes_holes(self) -> bool:
@@ -357,9 +394,11 @@ class DensityPipeline(DensityEstimator, NamedSteps):
 
     def _settle(self) -> None:
         """Derive the remaining fitted attributes from the fitted steps."""
-        density = self._density
-        check_all_lebesgue(self.steps, density, self._column_labels_in_order())
-        value, exact = log_image_probability(density, self._chain, self.normalizer_draws)
+        density, changed = self._density, np.ones(self.n_features_in_, dtype=bool)
+        changed = changed if self._beside is None else self._beside.changed
+        check_all_lebesgue(self.steps, density, self._column_labels_in_order(), changed)
+        numbers_ = density if self._beside is None else Numbers(density, self._beside)
+        value, exact = log_image_probability(numbers_, self._chain, self.normalizer_draws)
         self.log_image_probability_ = value
         self.log_density_kind_ = density.log_density_kind_ if exact else "estimate"
 
@@ -375,7 +414,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
 
     def _base_measures(self) -> list[str]:
         measures = list(self._density.base_measure_.values())
-        return measures if self._stands_alone else ["Lebesgue"] * self.n_features_in_
+        if self._stands_alone or self._beside is not None:
+            return measures
+        return ["Lebesgue"] * self.n_features_in_
 
     @property
     def _chain(self) -> Chain:
@@ -405,19 +446,26 @@ class DensityPipeline(DensityEstimator, NamedSteps):
         check_is_fitted(self)
         if self._stands_alone:
             return self._density.score_samples(X)
-        X = self._rows_to_score(X)
+        frame, X = X, self._rows_to_score(X)
         with np.errstate(all="ignore"):  # rows outside the domain are dealt with below
             Z, log_det = self._chain.forward_and_log_det(X)
         log_density = np.full(len(X), -np.inf)
         kept = np.isnan(Z).sum(axis=1) == np.isnan(X).sum(axis=1)  # holes stay holes
         inside = kept & ~np.isinf(Z).any(axis=1) & np.isfinite(log_det)
-        if inside.any():
+        if self._beside is not None and inside.any():
+            rows = self._beside.behind(frame, Z)
+            rows = rows if inside.all() else keep_rows(rows, inside)
+            log_density[inside] = self._density.score_samples(rows) + log_det[inside]
+        elif inside.any():
             log_density[inside] = _score_far_rows(self._density, Z[inside]) + log_det[inside]
         return np.asarray(log_density - self._log_image(X))
 
     def _rows_to_score(self, X: Any) -> np.ndarray:
         """Return rows validated; NaN are holes where the pipeline takes them."""
         takes = self._takes_holes
+        if self._beside is not None:
+            check_mixed_table(self, X, reset=False)
+            return self._beside.values(X, holes=takes)
         X = self._begin_scoring(X, finite=not takes).astype(np.float64, copy=False)
         if not takes:
             return X
@@ -431,7 +479,9 @@ class DensityPipeline(DensityEstimator, NamedSteps):
             return self.log_image_probability_
         part = holes.any(axis=1)
         result = np.full(len(X), self.log_image_probability_)
-        model = self._density, self._chain, self.normalizer_draws
+        density = self._density
+        density = density if self._beside is None else Numbers(density, self._beside)
+        model = density, self._chain, self.normalizer_draws
         result[part] = log_observed_probability(*model, ~holes[part])
         return result
 
@@ -475,7 +525,20 @@ class DensityPipeline(DensityEstimator, NamedSteps):
     def sample(self, n_samples: int = 1, random_state: Any = None, *, given: Any = None) -> Any:
         if "pipeline_" in vars(self) and self._stands_alone:
             return self._density.sample(n_samples, random_state, given=given)
+        if vars(self).get("_beside") is not None:
+            return self._sample_frame(n_samples, as_generator(random_state), given)
         return super().sample(n_samples, random_state, given=given)
+
+    def _sample_frame(self, n_samples: Any, rng: np.random.Generator, given: Any) -> Any:
+        assert self._beside is not None
+        model = self._density, self._chain
+        if given is None:
+            return self._beside.draw(*model, check_n_samples(n_samples), rng)
+        if not acts_by_column(self.pipeline_.steps, self._custom):
+            raise ValueError(f"Cannot draw conditionally: {_NOT_BY_COLUMN}")
+        told = self._read_conditions(given, n_samples)
+        check_mixed_table(self, told.table, reset=False)
+        return self._beside.complete(*model, told.table, told.times, rng)
 
     def _draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         return draw_rows(self._density, self._chain, n_samples, rng)

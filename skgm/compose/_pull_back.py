@@ -11,6 +11,7 @@ import numpy as np
 from skgm.compose._bijections import Box, Chain
 
 __all__ = [
+    "MAX_ROUNDS",
     "complete_rows",
     "draw_rows",
     "log_image_probability",
@@ -108,19 +109,19 @@ def _raise_empty() -> None:
 
 # Draws of the last step, taken back through the transformers.
 
-_MAX_ROUNDS = 1000
+MAX_ROUNDS = 1000
 
 
 def draw_rows(density: Any, chain: Chain, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Return rows in original units, (n_samples, d); draws outside the image are rejected."""
     rows = _back(density.sample(n_samples, random_state=rng), chain)
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         lost = np.isnan(rows).any(axis=1)
         if not lost.any():
             return rows
         rows[lost] = _back(density.sample(int(lost.sum()), random_state=rng), chain)
     raise ValueError(
-        f"After {_MAX_ROUNDS} rounds the last step still draws values that the transformers "
+        f"After {MAX_ROUNDS} rounds the last step still draws values that the transformers "
         "cannot produce. Use a transformer that maps onto the whole line (log in place of sqrt)."
     )
 
@@ -146,13 +147,13 @@ def complete_rows(
         )
     rows = _back(density.sample(n_samples, random_state=rng, given=given_z), chain)
     repeated = np.repeat(given_z, n_samples, axis=0)
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         bad = np.isnan(rows).any(axis=1)
         if not bad.any():
             return rows
         rows[bad] = _back(density.sample(1, random_state=rng, given=repeated[bad]), chain)
     raise ValueError(
-        f"After {_MAX_ROUNDS} rounds some rows of `given` still have no completion that the "
+        f"After {MAX_ROUNDS} rounds some rows of `given` still have no completion that the "
         "transformers can produce. They lie too far outside the training table."
     )
 

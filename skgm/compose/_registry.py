@@ -12,6 +12,7 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    OrdinalEncoder,
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
@@ -216,7 +217,18 @@ def _is_inverse(candidate: Callable[[Any], Any], function: Any) -> bool:
     return bool(np.allclose(candidate(function.forward(probes)), probes))
 
 
+def _merging_fault(t: OrdinalEncoder, shape: Any) -> str | None:
+    if t.min_frequency is None and t.max_categories is None:
+        return None
+    return (
+        "rare categories share a code; set min_frequency and max_categories to None, or merge them "
+        "in the table"
+    )
+
+
 KNOWN: dict[type, Rule] = {
+    # the last step is handed the categories that the codes stand for, see `_beside`
+    OrdinalEncoder: Rule(lambda t: Chain(()), fault=_merging_fault, affine=False),
     StandardScaler: Rule(_standard, moves_zero=lambda t: t.with_mean),
     MinMaxScaler: Rule(_min_max, fault=_clip_fault),
     MaxAbsScaler: Rule(_max_abs, fault=_clip_fault, moves_zero=lambda t: False),

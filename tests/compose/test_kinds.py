@@ -7,11 +7,19 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KernelDensity
-from sklearn.preprocessing import PowerTransformer, StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OrdinalEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from skgm import (
     DDPM,
@@ -152,6 +160,86 @@ def test_a_transformer_that_loses_kinds_is_refused_by_name(density):
     else:  # three values in a column of real numbers are point masses
         with pytest.raises(ValueError, match=r"single values .*column 'code'"):
             as_numbers.fit(frame)
+
+
+def encoding(*parts, **options):
+    encoder = OrdinalEncoder(**options)
+    parts = [("codes", encoder, ["city", "level", "ok"]), *parts]
+    return ColumnTransformer(parts, remainder="passthrough")
+
+
+@pytest.mark.parametrize(
+    ("library", "density"),
+    [
+        ("pandas", CHAIN),
+        ("polars", CHAIN),
+        ("pandas", DIFFUSION),
+        ("pandas", MLEDensity("auto")),
+        ("pandas", StackedDensity([("one", CHAIN)], random_state=0)),
+    ],
+    ids=["chain", "polars", "ddpm", "auto", "stack"],
+)
+def test_an_encoder_of_categories_leaves_the_density_of_the_table(library, density):
+    """log|J| = 0 under the counting measure: scores and draws are those without the encoder."""
+    frame = make_frame(library)
+    alone = clone(density).fit(frame)
+    coded = make_density_pipeline(encoding(), density).fit(frame)
+    few = frame[:3]
+    assert_array_equal(coded.score_samples(few), alone.score_samples(few))
+    same(coded.sample(7, random_state=1), alone.sample(7, random_state=1))
+    same(coded.impute(few, 1), few)
+    assert coded.base_measure_ == alone.base_measure_
+    codes = coded[:-1].transform(frame)[:, 0]
+    assert sorted(set(codes)) == [0, 1, 2]
+
+
+CHANGES = [
+    (FunctionTransformer(np.log), ["weight"], lambda f: f.assign(weight=np.log(f["weight"]))),
+    (FunctionTransformer(np.sqrt), ["weight"], lambda f: f.assign(weight=np.sqrt(f["weight"]))),
+    (PowerTransformer("box-cox"), ["weight"], None),
+    (make_pipeline(StandardScaler(), PCA()), ["weight", "size"], None),
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "columns", "by_hand"), CHANGES, ids=["log", "root", "power", "pca"]
+)
+def test_categories_pass_beside_transformers_of_other_columns(step, columns, by_hand):
+    """The change of variables by hand: the density of the changed frame times the slopes."""
+    frame = make_frame().drop(columns="gain")
+    frame.insert(1, "weight", np.exp(frame["size"] + np.random.default_rng(1).normal(size=N)))
+    frame = frame[["city", "weight", "size", "level", "ok", "day"]]
+    model = make_density_pipeline(encoding(("step", step, columns)), CHAIN).fit(frame)
+    drawn = model.sample(50, random_state=0)
+    assert drawn.dtypes.equals(frame.dtypes)
+    assert np.isfinite(model.score_samples(drawn)).all()
+    if by_hand is not None:
+        upper, lower = (by_hand(frame.assign(weight=frame["weight"] + h)) for h in (1e-6, -1e-6))
+        slope = (upper["weight"] - lower["weight"]) / 2e-6
+        expected = CHAIN.fit(by_hand(frame)).score_samples(by_hand(frame)) + np.log(slope)
+        assert_allclose(model.score_samples(frame) + model.log_image_probability_, expected)
+        holed = frame.head(4).assign(weight=np.nan)
+        same(model.impute(holed, 0).drop(columns="weight"), holed.drop(columns="weight"))
+        given = model.sample(3, random_state=0, given={"weight": 1.25, "city": "Rome"})
+        assert (given["weight"] == 1.25).all()
+        assert (given["city"] == "Rome").all()
+        assert_array_equal(model.score_samples(frame.head(2).assign(weight=-1.0)), -np.inf)
+
+
+def test_an_encoder_says_what_becomes_of_new_categories():
+    frame = make_frame()[["city", "level", "ok"]]
+    new = frame.head(2).assign(city="Paris")
+    tolerant = clone(CHAIN).set_params(handle_unknown="ignore")
+    refusing = make_density_pipeline(OrdinalEncoder(), tolerant).fit(frame)
+    with pytest.raises(ValueError, match=r"category 'Paris' at row 0.*'use_encoded_value'"):
+        refusing.score_samples(new)
+    assert np.isfinite(refusing.score_samples(frame.head(2).assign(level="top"))).all()
+    options = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    taking = make_density_pipeline(OrdinalEncoder(**options), tolerant).fit(frame)
+    assert_array_equal(taking.score_samples(new), tolerant.fit(frame).score_samples(new))
+    weight = np.arange(N) > 5
+    weighted = make_density_pipeline(OrdinalEncoder(), CHAIN).fit(frame, sample_weight=weight)
+    assert_array_equal(weighted.score_samples(frame), CHAIN.fit(frame[6:]).score_samples(frame))
 
 
 def test_a_classifier_of_text_columns():

@@ -6,6 +6,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -17,6 +19,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 
 from skgm import DensityChain, MLEDensity
@@ -277,12 +280,39 @@ def test_steps_that_lose_what_a_density_needs_name_the_cure(step, cure):
         DensityPipeline([("step", step), ("density", FullNormal())]).fit(rounded)
 
 
-@pytest.mark.parametrize("density", [FullNormal(), DensityChain(), MLEDensity("categorical")])
-@pytest.mark.parametrize("encoder", [OrdinalEncoder(), OneHotEncoder()])
+@pytest.mark.parametrize(
+    ("encoder", "density"),
+    [
+        (OneHotEncoder(), DensityChain()),
+        (OneHotEncoder(), FullNormal()),
+        (TargetEncoder(), DensityChain()),
+        (OrdinalEncoder(), FullNormal()),
+        (OrdinalEncoder(), GaussianMixture()),
+        (OrdinalEncoder(), KernelDensity()),
+        (OrdinalEncoder(), MLEDensity("categorical")),
+    ],
+)
 def test_encoders_of_text_are_refused_for_what_they_are(encoder, density):
     frame = pd.DataFrame({"kind": ["x", "y"] * 10})
-    with pytest.raises(ValueError, match=r"'code' \(O.*give the table as it is to a density that"):
+    with pytest.raises(ValueError, match=r"'code' \(.*give the table as it is to a density that"):
         DensityPipeline([("code", encoder), ("density", density)]).fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "columns", "cure"),
+    [
+        (OrdinalEncoder(max_categories=2), ["kind"], "merge them in the table"),
+        (OrdinalEncoder(), ["kind", "code"], "column 'code' as categories.*kind 'integer'"),
+        (StandardScaler(), ["kind", "code"], "let these columns pass through a ColumnTransformer"),
+    ],
+)
+def test_steps_that_are_no_bijection_of_a_mixed_table_are_refused(encoder, columns, cure):
+    frame = pd.DataFrame({"kind": ["x", "y"] * 10, "code": [3, 4, 5, 6] * 5})
+    parts = ColumnTransformer([("part", encoder, columns)], remainder="passthrough")
+    with pytest.raises(ValueError, match=cure):
+        make_density_pipeline(parts, DensityChain()).fit(frame)
+    with pytest.raises(ValueError, match="needs a data frame"):
+        make_density_pipeline(OrdinalEncoder(), DensityChain()).fit(frame[["kind"]].to_numpy())
 
 
 def test_quantiles_that_scikit_learn_clips_are_refused():
