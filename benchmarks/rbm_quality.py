@@ -5,12 +5,7 @@ Chow-Liu tree and scikit-learn's BernoulliRBM: with its own 20 epochs, and at th
 learning rates, chosen on the test rows themselves (in its favor). Binary tables of the DEBD
 collection (splits train and test as published) from the folder that SKGM_BENCH_DATA names; digits
 come with scikit-learn: pixels > 7, the first 1297 rows of ``default_rng(5).permutation`` train.
-``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/rbm_quality.py [quick|epochs|widths]``
-
-``widths`` trains machines of 16, 50 and 256 hidden units on one-hot tables and on digits. The
-likelihood of the larger ones is by annealing both ways. "gap" is log Z minus the logarithm of the
-mass near the training chains: a nat or more means that training did not see most of the model.
-Beside the defaults stands a standard normal prior on each weight with one Gibbs step.
+``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/rbm_quality.py [quick|epochs]``
 
 The default stops small tables after 150 epochs. That saves time; it is not the best on rows held
 out of the training part of digits (``epochs``: 1037 rows train, 260 validate, eight splits), where
@@ -34,8 +29,6 @@ from skgm.rbm._energy import RBMParameters, free_energy
 from skgm.rbm._enumeration import exact_log_partition
 
 SHAPES = {"nltcs": 20, "digits": 16, "plants": 16, "jester": 16}
-WIDTHS = (16, 50, 256)
-WIDE = ("digits", "breast cancer", "wine", "mushrooms")
 PASSES = 60
 PEERS = [(100, 0.01), (100, 0.03), (100, 0.1), (100, 0.3), (10, 0.01), (10, 0.03), (10, 0.1)]
 
@@ -144,28 +137,6 @@ def epochs_validated():
     table(["epochs", "held out", "more than 150 epochs", "error"], rows)
 
 
-def widths():
-    """Yield the likelihood of small and large machines, and what training did not see of them."""
-    for name in WIDE:
-        if (data := load(name)) is None:
-            continue
-        train, test = data
-        prior = {"weight_decay": 1 / len(train), "n_gibbs_steps": 1}
-        yield [name, "-", "Chow-Liu tree", f"{chow_liu(train, test):.2f}", "-", "-", "-"]
-        for k in WIDTHS:
-            for label, options in (("defaults", {}), ("1 / n, one step", prior)):
-                for seed in range(2 if label == "defaults" else 1):
-                    model = BernoulliRBMCD(k, random_state=seed, **options)
-                    start = time.thread_time()
-                    model.fit(train)
-                    seconds = time.thread_time() - start
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")  # the table shows what they say
-                        found = model.log_partition()
-                    cells = [f"{model.score(test):.2f}", f"{found.gap:.2f}", found.reliable]
-                    yield [name, k, f"{label}, seed {seed}", *cells, f"{seconds:.2f}"]
-
-
 def last_batches(n_seeds):
     """Numbers of rows that leave a short last batch or none; and parts of a stream."""
     X, test = load("digits")
@@ -198,11 +169,6 @@ def main():
     if sys.argv[1:] == ["epochs"]:
         with limit_blas_threads(1):
             epochs_validated()
-        return
-    if sys.argv[1:] == ["widths"]:
-        columns = ["table", "units", "model", "test", "gap", "reliable", "processor s of the fit"]
-        with limit_blas_threads(1):
-            table(columns, list(widths()))
         return
     with limit_blas_threads(1):
         for name in SHAPES:

@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "ddpm_toys": ("5", "1 500"),
     "ddpm_speed": ("20", "3"),
     "rbm_quality": ("", None),
+    "rbm_widths": ("", None),
     "rbm_speed": ("", ""),
     "rbm_sampling": ("", None),
     "rbm_log_partition": ("50", "1"),

@@ -1,6 +1,6 @@
 """Rows drawn from a density beside real ones: can they be told apart, do margins and pairs agree.
 
-    python benchmarks/tabular_c2st.py [adult] [magic] [--seeds 3]
+    python benchmarks/tabular_c2st.py [adult] [magic] [--seeds 3] [--models DensityChain DDPM ...]
 
 The protocol is that of the published comparisons of synthesizers. Of each table a tenth is put
 aside; the density, as constructed by default, is fitted to the rest and draws as many rows.
@@ -24,6 +24,7 @@ SKGM_BENCH_DATA names; xgboost and sdmetrics must be installed.
 import argparse
 import time
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -35,13 +36,14 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import NearestNeighbors
 from xgboost import XGBClassifier
 
-from skgm import DensityChain
+from skgm import DDPM, DensityChain, GaussianMixtureDensity, StackedDensity
 
 ADULT = [
     *("age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation"),
     *("relationship", "race", "sex", "capital_gain", "capital_loss", "hours_per_week"),
     *("native_country", "income"),
 ]
+MODELS = {m.__name__: m for m in (DensityChain, DDPM, GaussianMixtureDensity, StackedDensity)}
 FILES = {"adult": "adult-train.csv.gz", "magic": "magic.csv.gz"}
 TARGETS = {"adult": "income", "magic": "label"}
 # of the paper that compares these methods; its own splits of the same tables
@@ -118,26 +120,26 @@ def utility(train, held_out, drawn, target, seed):
     return synthetic - real
 
 
-def measure(name, seed):
+def measure(name, model, seed):
     """Return a row of the report, and the seconds of fit and draws."""
     train, held_out = train_test_split(read(name), test_size=0.1, random_state=seed)
     start, cpu = time.perf_counter(), time.process_time()
-    chain = DensityChain(random_state=seed).fit(train)
+    density = MODELS[model](random_state=seed).fit(train)
     fit, fit_cpu = time.perf_counter() - start, time.process_time() - cpu
     start = time.perf_counter()
-    drawn = chain.sample(len(train), random_state=seed)
+    drawn = density.sample(len(train), random_state=seed)
     draw = time.perf_counter() - start
     shape, trend = quality(train, drawn)
     return [
         name,
-        f"DensityChain, seed {seed}",
+        f"{model}, seed {seed}",
         two_sample_score(train, drawn, seed),
         two_sample_score(held_out, drawn.sample(len(held_out), random_state=seed), seed),
         shape,
         trend,
         near_share(train, held_out, drawn, seed),
         utility(train, held_out, drawn, TARGETS[name], seed),
-        chain.score(held_out),
+        density.score(held_out),
         f"{fit:.0f} ({fit_cpu:.0f})",
         f"{draw:.0f}",
     ]
@@ -147,11 +149,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tables", nargs="*", default=list(FILES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--models", nargs="+", default=["DensityChain"], choices=list(MODELS))
     options = parser.parse_args()
     title = f"Drawn rows beside real ones, told apart by xgboost {xgboost.__version__}"
     header(title, ("numpy", "scikit-learn", "sdmetrics"))
     names = [name for name in options.tables if read(name) is not None]
-    rows = [measure(name, seed) for name in names for seed in range(options.seeds)]
+    cases = product(names, options.models, range(options.seeds))
+    rows = [measure(*case) for case in cases]
     rows += [[*row, "", "", ""] for row in PUBLISHED if row[0] in names]
     table(
         [

@@ -161,7 +161,8 @@ class ResultsDirective(SphinxDirective):
             draw(tables[number - 1], options, Path(self.env.srcdir) / picture)
         except (KeyError, IndexError) as error:
             raise self.error(f"the chart of {name} lacks {error}") from error
-        return nodes.image(uri=f"/{picture}", alt=self.options["title"], classes=["chart"])
+        image = nodes.image(uri=f"/{picture}", alt=self.options["title"], classes=["chart"])
+        return nodes.container("", image, classes=["chart-frame"])  # scrolls on narrow screens
 
 
 def use_style(gallery_conf: dict[str, Any], name: str) -> None:
