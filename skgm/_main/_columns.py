@@ -29,6 +29,9 @@ _PARTS = re.compile(
 )
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LIMIT = re.compile(rf"[<>\u2264\u2265]=?{_SPACE}?{_PARTS.pattern}")
+_LIKE_TIME = re.compile(
+    r"\D{0,5}\d{1,4}([-/.: ])(\d{1,2}|[A-Za-z]{3,9})\1\d{1,4}(?!\1).*|\d{8}T?\d{6}"
+)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", flags=re.IGNORECASE)
 _GROUPS = {".": (",", "'", "\u2019", " ", "\u00a0", "\u202f", "\u2009")}
 _GROUPS[","] = (".", *_GROUPS["."][1:])
@@ -61,6 +64,21 @@ _DATES = (  # what a cell looks like, its format, and the unit of its numbers
     (r"\d\d?-\d\d?-\d{4}", ("%d-%m-%Y", "%m-%d-%Y"), "D"),
     (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d", ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"), "m"),
     (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d", ("%d.%m.%Y %H:%M",), "m"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d", ("%d.%m.%Y %H:%M:%S",), "s"),
+    (
+        r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d",
+        ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
+        "s",
+    ),
+    (r"\d\d?-\d\d?-\d{4} \d\d?:\d\d", ("%d-%m-%Y %H:%M", "%m-%d-%Y %H:%M"), "m"),
+    (
+        r"\d\d?-\d\d?-\d{4} \d\d?:\d\d:\d\d",
+        ("%d-%m-%Y %H:%M:%S", "%m-%d-%Y %H:%M:%S"),
+        "s",
+    ),
+    (rf"{YEAR}/\d\d?/\d\d? \d\d?:\d\d", ("%Y/%m/%d %H:%M",), "m"),
+    (rf"{YEAR}/\d\d?/\d\d? \d\d?:\d\d:\d\d", ("%Y/%m/%d %H:%M:%S",), "s"),
+    (rf"{YEAR}[01]\d[0-3]\dT?[0-2]\d[0-5]\d[0-5]\d", ("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S"), "s"),
     (
         r"\d\d?/\d\d?/\d{4} \d\d?:\d\d ?[AaPp][Mm]",
         ("%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M%p", "%d/%m/%Y %I:%M%p"),
@@ -75,6 +93,16 @@ _DATES = (  # what a cell looks like, its format, and the unit of its numbers
         r"\d\d?[ -][A-Za-z]{3,9}[ -]\d{4}",
         ("%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%d-%B-%Y"),
         "D",
+    ),
+    (
+        r"[A-Za-z]{3,9},? \d\d? [A-Za-z]{3,9} \d{4}",
+        ("%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y"),
+        "D",
+    ),
+    (
+        r"([A-Za-z]{3}, )?\d\d? [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d",
+        ("%a, %d %b %Y %H:%M:%S", "%d %b %Y %H:%M:%S"),
+        "s",
     ),
     (r"\d\d?-[A-Za-z]{3}-\d\d", ("%d-%b-%y",), "D"),
     (r"[A-Za-z]{3,9} \d\d?, \d{4}", ("%b %d, %Y", "%B %d, %Y"), "D"),
@@ -104,6 +132,7 @@ class Style:
     prefix: str = ""
     suffix: str = ""
     minus: str = "-"
+    clock: bool = False  # whole seconds, written 26:05:00
     parentheses: bool = False  # around negative numbers
     width: int = 0  # zeros fill numbers up to it
     date_format: str = ""
@@ -126,6 +155,8 @@ class Style:
 
     def in_words(self, decimal: str) -> str:
         """Say what is special about a column of a file with that decimal mark; or nothing."""
+        if self.clock:
+            return "durations, as seconds"
         if self.kind == "date":
             return f"dates {self.date_format}, as {UNITS[self.unit]}"
         other = self.kind == "real" and self.decimal != decimal
@@ -138,6 +169,9 @@ class Style:
     def _number(self, value: float) -> str:
         if self.limits and value in dict(self.limits):
             return dict(self.limits)[value]
+        if self.clock:
+            minutes, seconds = divmod(max(round(value), 0), 60)
+            return f"{minutes // 60:0{self.width}}:{minutes % 60:02}:{seconds:02}"
         plain = self._plain(abs(float(value)))
         whole, mark, fraction = plain.partition(".")
         if self.groups and whole.isdigit():
@@ -146,6 +180,8 @@ class Style:
         text = f"{self.prefix}{text}{self.suffix}"
         if value >= 0 or not any(digit in "123456789" for digit in plain):
             return text
+        if len(self.minus) > 1:  # $-5
+            return self.minus + text.removeprefix(self.prefix)
         return f"({text})" if self.parentheses else self.minus + text
 
     def _plain(self, value: float) -> str:
@@ -223,10 +259,9 @@ Found = tuple[tuple[Sequence[str], np.ndarray], Style, dict[str, int], list[str]
 
 def _read_values(known: list[str], counts: Counter, decimal: str, hints: Hints) -> Found | None:
     """Return numbers or dates for the words, their style, other words for holes, and notes."""
-    dates = _read_dates(known, decimal, hints)
-    if dates is not None:
-        values, style, told = dates
-        return (known, values), style, {}, told
+    times = _read_times(known, counts, decimal, hints)
+    if times is not None:
+        return times
     if _are_codes(known, sum(counts[word] for word in known)):
         return None
     numbers = _read_numbers(known, decimal)
@@ -247,6 +282,52 @@ def _read_values(known: list[str], counts: Counter, decimal: str, hints: Hints) 
         return None
     listed = ", ".join(f"{word!r} ({counted(times, 'row')})" for word, times in other.items())
     return (clean, numbers[0]), numbers[1], other, [f"missing values among numbers: {listed}"]
+
+
+def _read_times(known: list[str], counts: Counter, decimal: str, hints: Hints) -> Found | None:
+    """Return dates or durations for the words; few that are none stand for missing values."""
+    found = _read_dates(known, decimal, hints)
+    if found is not None:
+        return (known, found[0]), found[1], {}, found[2]
+    parts = [re.fullmatch(r"(\d{1,4}):([0-5]\d):([0-5]\d)", word) for word in known]
+    clock = [[int(part) for part in match.groups()] for match in parts if match]
+    if len(clock) == len(known):
+        seconds = np.array(clock) @ np.array([3600.0, 60.0, 1.0])
+        width = min(len(word.partition(":")[0]) for word in known)
+        return (known, seconds), Style("whole", clock=True, width=width), {}, []
+    like = [word for word in known if _LIKE_TIME.fullmatch(word)]
+    if len(like) < 3 or sum(counts[word] for word in like) < MOSTLY * sum(counts.values()):
+        return None
+    usual = Counter(_look_of(word) for word in like).most_common(1)[0][0]
+    moments = [word for word in like if _look_of(word) == usual and not _is_no_day(word)]
+    other = {word: counts[word] for word in known if word not in set(moments)}
+    if len(moments) < 3 or len(other) > FEW_WORDS:
+        return None
+    found = _read_dates(moments, decimal, hints)
+    if found is None:
+        return None
+    listed = ", ".join(f"{word!r} ({counted(times, 'row')})" for word, times in other.items())
+    return (
+        (moments, found[0]),
+        found[1],
+        other,
+        [*found[2], f"missing values among dates: {listed}"],
+    )
+
+
+def _look_of(word: str) -> str:
+    return re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "0", word))
+
+
+def _is_no_day(word: str) -> bool:
+    """Tell whether an ISO date is none of the calendar, or of a year that stands for none."""
+    import pandas as pd
+
+    iso = re.match(r"\d{4}-\d\d-\d\d", word)
+    if iso is None:
+        return False
+    known = re.match(YEAR, word) is not None
+    return not known or bool(pd.isna(pd.to_datetime(iso[0], errors="coerce")))
 
 
 def _read_limited(
@@ -289,6 +370,9 @@ def _nearly_numbers(known: list[str], counts: Counter, decimal: str) -> str:
     if len(known) > 10 and all(parts) and len(marks) > 1:
         shown = ", ".join(map(repr, list(marks.values())[:3]))
         return f"text, because its numbers have several units or marks: {shown}"
+    if len(known) > 10 and sum(map(bool, map(_LIKE_TIME.fullmatch, known))) > MOSTLY * len(known):
+        shown = ", ".join(map(repr, {_look_of(word): word for word in known}.values()))
+        return f"text: its cells look like dates or times, in forms not known: {shown[:80]}"
     other = [word for word in known if not _PARTS.fullmatch(word)]
     n_other, n = sum(counts[word] for word in other), sum(counts[word] for word in known)
     if not other or n_other > (1 - MOSTLY) * n or len(known) <= 10:
@@ -358,11 +442,13 @@ def _read_numbers(words: list[str], decimal: str) -> tuple[np.ndarray, Style] | 
                 values = _numbers_of(plain, mark, groups)
                 if values is None:
                     return None
+                minus = "\u2212" if any("\u2212" in match[0] for match in found) else "-"
+                inside = any(m["inner"] for m in found) and not any(m["sign"] for m in found)
                 style = replace(
                     values[1],
                     prefix=max(marks["prefix"]),
                     suffix=max(marks["suffix"]),
-                    minus="\u2212" if any("\u2212" in match[0] for match in found) else "-",
+                    minus=max(marks["prefix"]) + minus if inside else minus,
                     parentheses=any(match["open"] for match in found),
                 )
                 return values[0], style
@@ -412,19 +498,43 @@ def _numbers_of(words: list[str], mark: str, groups: str) -> tuple[np.ndarray, S
     )
 
 
+def _read_zoned(
+    words: list[str], ends: list[str], decimal: str, hints: Hints
+) -> tuple[np.ndarray, Style, list[str]] | None:
+    """Return moments with offsets from UTC, all under the most frequent offset."""
+    bare = [word.removesuffix(end) for word, end in zip(words, ends)]
+    found = _read_dates(bare, decimal, hints)
+    if found is None:
+        return None
+    values, style, notes = found
+    usual = Counter(ends).most_common(1)[0][0]
+    minutes = {end: _minutes_of(end) for end in set(ends)}
+    if len(set(minutes.values())) > 1:
+        per_minute = {"m": 1, "s": 60, "ms": 60_000, "us": 60_000_000}.get(style.unit)
+        if per_minute is None:
+            return None
+        values = values + np.array([minutes[usual] - minutes[end] for end in ends]) * per_minute
+        notes = [*notes, f"offsets from UTC differ; all moments are written with {usual}"]
+        style = replace(style, bounds=(float(values.min()), float(values.max())))
+    return values, replace(style, date_format=style.date_format + usual), notes
+
+
+def _minutes_of(offset: str) -> int:
+    digits = offset[1:].replace(":", "")
+    sign = -1 if offset.startswith("-") else 1
+    return sign * (60 * int(digits[:2]) + int(digits[2:])) if digits else 0
+
+
 def _read_dates(
     words: list[str], decimal: str, hints: Hints
 ) -> tuple[np.ndarray, Style, list[str]] | None:
     """Return dates as whole numbers of a unit, how they are written, and what was guessed."""
     import pandas as pd
 
-    offset = re.search(r"(?<=\d)(Z|[+-]\d\d:?\d\d)$", words[0])
-    if offset is not None and ":" in words[0] and all(w.endswith(offset[0]) for w in words):
-        found = _read_dates([word.removesuffix(offset[0]) for word in words], decimal, hints)
-        if found is None:
-            return None
-        values, style, notes = found
-        return values, replace(style, date_format=style.date_format + offset[0]), notes
+    offsets = [re.search(r"(?<=\d)(Z|[+-]\d\d:?\d\d)$", word) for word in words]
+    ends = [match[0] for match in offsets if match is not None]
+    if len(ends) == len(words) and all(":" in word for word in words):
+        return _read_zoned(words, ends, decimal, hints)
     for look, formats, unit in _DATES:
         if re.fullmatch(look, words[0]) is None:
             continue

@@ -52,6 +52,7 @@ _ENCODINGS = {
     "cp1252": "Latin-1 (Windows-1252)",
     "latin-1": "Latin-1",
 }
+_ONE_BYTE = ("cp1252", "latin-1")  # any bytes are text in these
 
 
 _PACKED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstandard", b"7z\xbc": "7-Zip"}
@@ -177,8 +178,16 @@ def _decode(raw: bytes, path: str, hints: Hints) -> tuple[str, Layout]:
         raise JobError(f"{path} is not a text file; save the table as CSV")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = text.replace("\n\ufeff", "\n")  # of files that were put behind one another
+    text = text.removesuffix("\x1a")  # the end of a file under DOS
     n_zeros = text.count("\0")
-    told = (f"zero bytes left out: {n_zeros}",) if n_zeros else ()
+    told: tuple[str, ...] = (f"zero bytes left out: {n_zeros}",) if n_zeros else ()
+    doubtful = re.search(r"\w*[^\W\x00-\x7f]\w*", text) if encoding in _ONE_BYTE else None
+    if doubtful and not hints.encoding:
+        n_bad = raw.decode("utf-8", errors="replace").count("\ufffd")
+        told += (
+            f"the file is not UTF-8 ({counted(n_bad, 'place')}): does {doubtful[0]!r} look right? "
+            "Else give its --encoding (cp1251, shift_jis, gb18030, mac_roman, ...)",
+        )
     return text.replace("\0", ""), Layout(encoding=encoding, delimiter="", notes=told)
 
 

@@ -40,8 +40,9 @@ def pair_plot(frame: Any, synthetic: Any, path: Path, random_state: int) -> None
     for i, row_name in enumerate(names):
         for j, column_name in enumerate(names):
             if j > i:
-                axes[i, j].set_axis_off()
-            elif i == j:
+                axes[i, j].remove()  # the layout would take its time for it
+                continue
+            if i == j:
                 _histograms(axes[i, i], thinned, row_name)
             else:
                 _scatter(axes[i, j], thinned, column_name, row_name)

@@ -323,6 +323,8 @@ def _identity(known: Any, style: Style, n_rows: int, name: str) -> str:
             return f"holds {n_values} different texts, more than {MOST_CATEGORIES}, and is left out"
         return ""
     distinct = style.kind == "whole" and n_values == len(known) and len(known) >= 20
+    if distinct and style.width > 3 and not style.clock:
+        return f"holds {n_values} different numbers filled up by zeros, so it names rows: left out"
     if distinct and name != "x0" and _IDENTITY.fullmatch(name):
         return f"holds {n_values} different whole numbers, so it names rows and is left out"
     return ""
@@ -386,10 +388,7 @@ def write_rows(rows: Any, table: Table, path: Path) -> None:
     text = _as_text(words, layout, csv.QUOTE_MINIMAL)
     if len(words) > 1 and not layout.sep_line and find_delimiter(text) != layout.delimiter:
         text = _as_text(words, layout, csv.QUOTE_ALL)  # other delimiters in texts would mislead
-    encoding = layout.encoding if layout.encoding.startswith("utf") else "utf-8"
-    if layout.encoding in ("cp1252", "latin-1"):
-        encoding = layout.encoding
-    raw = text.encode(encoding, errors="replace")
+    raw = text.encode(layout.encoding, errors="replace")
     path.write_bytes(gzip.compress(raw) if path.suffix.lower() == ".gz" else raw)
 
 

@@ -19,6 +19,7 @@ _GRAM_ROWS, _GRAM_COST = 500, 5e7
 _MOST_CELLS = 200_000_000  # rows times pairs
 _N_BINS = 10
 _MOST_NAMED = 8
+_WORTH_A_LOOK = 0.05  # p-value
 
 
 @dataclass(frozen=True)
@@ -220,11 +221,11 @@ def compare_associations(tables: Tables, rng: np.random.Generator) -> list[Assoc
     first = {j: _omnibus(scores, z, errors, correlations, j) for j in left}
     while len(left) > 1 and len(found) < _MOST_NAMED:
         within = np.isin(scores.column, left)
-        current = first if len(left) == len(first) else {}
-        for j in left:
-            if j not in current:
-                kept = np.where(within, z, 0.0)
-                current[j] = _omnibus(scores, kept, errors, correlations, j)
+        kept = np.where(within, z, 0.0)
+        # a column that was far from a fault with all its pairs is not tried again without some
+        again = [j for j in left if len(left) < len(first) and first[j][0] <= _WORTH_A_LOOK]
+        current = {j: first[j] for j in left}
+        current |= {j: _omnibus(scores, kept, errors, correlations, j) for j in again}
         worst = min(left, key=lambda j: (current[j][0], -current[j][1]))
         found.append(_named(tables, scores, np.where(within, z, 0.0), correlations, worst, current))
         if current[worst][0] > 0.01:  # nothing is left to be explained

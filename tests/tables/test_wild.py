@@ -21,6 +21,8 @@ COLOR = RNG.choice(["red", "blue"], N)
 COMMA = [f"{value:.2f}".replace(".", ",") for value in SIZE]
 DAYS = pd.date_range("2023-01-01", periods=N, freq="9D")
 HOUR = pd.Timedelta(hours=13)
+MOMENTS = pd.date_range("2023-01-01", periods=N, freq="3701s")
+ISO = DAYS.strftime("%Y-%m-%d")
 
 
 def csv(*columns, names=None, sep=","):
@@ -104,6 +106,15 @@ READ = {
     "tabs in texts": (csv([f'"{c}\tx"' for c in COLOR], SIZE, names="ab"), "cr", "delimiter ','"),
     "tilde": (csv(SIZE, COUNT, COLOR, names="abc", sep="~"), "rwc", "delimiter '~'"),
     "UTF-32": (PLAIN.encode("utf-32"), "rwc", "UTF-32"),
+    "German moments": (csv(MOMENTS.strftime("%d.%m.%Y %H:%M:%S"), SIZE), "dr", "as seconds"),
+    "moments of a mail": (csv(MOMENTS.strftime('"%a, %d %b %Y %H:%M:%S"'), SIZE), "dr", "as seco"),
+    "compact moments": (csv(MOMENTS.strftime("%Y%m%dT%H%M%S"), SIZE, names="ab"), "dr", "%dT%H"),
+    "days of the week": (csv(MOMENTS.strftime("%a %d %b %Y"), SIZE, names="ab"), "dr", "%a %d"),
+    "more than a day": (csv([f"{i}:{i:02}:07" for i in range(N)], SIZE), "wr", "durations"),
+    "no such day": (csv(["2021-02-30", *ISO[1:]], SIZE), "dr", "among dates: '2021-02-30' (1 row)"),
+    "no end": (csv(["9999-12-31", *ISO[1:]], SIZE), "dr", "among dates: '9999-12-31' (1 row)"),
+    "minus behind the dollar": (csv([f"$-{v}" for v in SIZE], COUNT), "rw", "numbers with '$'"),
+    "Cyrillic": (csv(np.where(COUNT > 9, "Омск", "Уфа"), SIZE).encode("cp1251"), "cr", "look righ"),
     "one column": (csv(SIZE, names="a"), "r", ""),
     "one column of decimal commas": (csv(COMMA, names="a"), "r", "decimal comma"),
     "60 columns": (
@@ -185,6 +196,22 @@ CLEANED = {
     "mixed line ends": (PLAIN.replace("red\n", "red\r\n").replace("blue\n", "blue\r"), "rwc", ""),
     "a second mark": ((PLAIN + "\ufeff" + PLAIN.partition("\n")[2]), "rwc", ""),
     "minus behind": (csv([f"{v}-" for v in SIZE], COUNT, names="ab"), "rw", ""),
+    "offsets of summer and winter": (
+        csv([f"{d}T08:00:00+0{1 + (i % 3 > 0)}:00" for i, d in enumerate(ISO)], SIZE),
+        "dr",
+        "all moments are written with +02:00",
+    ),
+    "dates in two forms": (
+        csv(np.where(COUNT > 30, ISO, DAYS.strftime("%d.%m.%Y")), SIZE, names="ab"),
+        "r",
+        "look like dates or times, in forms not known",
+    ),
+    "numbers filled up": (
+        csv([f"{37 * i + 11:06}" for i in range(N)], SIZE, names="ab"),
+        "r",
+        "30 different numbers filled up by zeros, so it names rows: left out (--keep a)",
+    ),
+    "end of a file under DOS": (PLAIN + "\x1a", "rwc", ""),
     "gzip": (gzip.compress(PLAIN.encode()), "rwc", ""),
     "two encodings": (
         b"".join(f"Jos\u00e9,{v}\n".encode("latin-1" if v > 10 else "utf-8") for v in SIZE),
