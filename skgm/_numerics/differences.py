@@ -6,11 +6,13 @@ scale of one, gradients are right to about 1e-12 and Hessians to about 1e-9.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 __all__ = [
     "STEP",
+    "expansion",
     "gradient",
     "hessian",
 ]
@@ -23,12 +25,6 @@ Function = Callable[[np.ndarray], np.ndarray]
 def _exact(step: np.ndarray) -> np.ndarray:
     """Return powers of two near `step`: adding them to a coordinate hardly rounds."""
     return np.exp2(np.round(np.log2(step)))
-
-
-def _along(u: np.ndarray, k: int, step: np.ndarray) -> np.ndarray:
-    moved = np.array(u)
-    moved[:, k] += step
-    return moved
 
 
 def gradient(
@@ -53,13 +49,9 @@ def gradient(
     gradient : ndarray of shape (..., d, k)
         One derivative per coordinate.
     """
-    step, k = _exact(STEP * unit), u.shape[1]
-    points = [_along(u, a, times * step[:, a]) for a in range(k) for times in (1, -1, 2, -2)]
-    values, parts = iter(_values(function, points, together)), []
-    for a in range(k):
-        near, far = next(values) - next(values), next(values) - next(values)
-        parts.append((8 * near - far) / (12 * step[:, a]))
-    return np.stack(parts, axis=-1)
+    step = _exact(STEP * unit)
+    points = u + _both_ways(u.shape[1])[:, None] * step
+    return _slopes(_values(function, points, together), step)
 
 
 def hessian(
@@ -83,27 +75,75 @@ def hessian(
     hessian : ndarray of shape (d, k, k)
         Symmetric.
     """
-    d, k = u.shape
     step = _exact(_WIDE * STEP * unit)
-    pairs = [(a, b) for a in range(k) for b in range(a)]
-    points = [u]
-    points += [_along(u, a, times * step[:, a]) for a in range(k) for times in (1, -1, 2, -2)]
-    points += [
-        _along(_along(u, a, s * step[:, a]), b, t * step[:, b])
-        for a, b in pairs
-        for s, t in _CORNERS
-    ]
-    values, found = iter(_values(function, points, together)), np.empty((d, k, k))
-    center = next(values)
+    points = u + _all_ways(u.shape[1])[:, None] * step
+    return _bends(_values(function, points, together), step)
+
+
+def expansion(
+    function: Function, u: np.ndarray, unit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values (d,), derivatives (d, k) and second derivatives (d, k, k), from one call.
+
+    Parameters
+    ----------
+    function : callable
+        From m times d points, (m d, k), to values (m d,).
+    u, unit : ndarray of shape (d, k)
+        As in `gradient`.
+
+    Returns
+    -------
+    value, gradient, hessian : ndarray
+    """
+    short, wide, k = _exact(STEP * unit), _exact(_WIDE * STEP * unit), u.shape[1]
+    near = u + _both_ways(k)[:, None] * short
+    far = u + _all_ways(k)[:, None] * wide
+    values = _values(function, np.concatenate([near, far]), True)
+    first, second = values[: len(near)], values[len(near) :]
+    return second[0], _slopes(first, short), _bends(second, wide)
+
+
+@cache
+def _both_ways(k: int) -> np.ndarray:
+    """Return the multiples of the steps, (4 k, k), of points on both sides of each coordinate."""
+    return np.concatenate([np.outer([1, -1, 2, -2], row) for row in np.eye(k)])
+
+
+def _slopes(values: np.ndarray, step: np.ndarray) -> np.ndarray:
+    parts = []
+    for a in range(step.shape[1]):
+        up, down, up_twice, down_twice = values[4 * a : 4 * a + 4]
+        parts.append((8 * (up - down) - (up_twice - down_twice)) / (12 * step[:, a]))
+    return np.stack(parts, axis=-1)
+
+
+def _pairs(k: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(k) for b in range(a)]
+
+
+@cache
+def _all_ways(k: int) -> np.ndarray:
+    """Return the multiples of the center, of `_both_ways`, and of corners in pairs."""
+    unit = np.eye(k)
+    corners = [s * unit[a] + t * unit[b] for a, b in _pairs(k) for s, t in _CORNERS]
+    return np.vstack([np.zeros(k), _both_ways(k), *corners])
+
+
+def _bends(values: np.ndarray, step: np.ndarray) -> np.ndarray:
+    d, k = step.shape
+    found, center = np.empty((d, k, k)), values[0]
     for a in range(k):
-        near, far = next(values) + next(values), next(values) + next(values)
-        found[:, a, a] = (16 * near - far - 30 * center) / (12 * step[:, a] ** 2)
-    for a, b in pairs:
+        up, down, up_twice, down_twice = values[4 * a + 1 : 4 * a + 5]
+        bend = 16 * (up + down) - (up_twice + down_twice) - 30 * center
+        found[:, a, a] = bend / (12 * step[:, a] ** 2)
+    for first, (a, b) in enumerate(_pairs(k)):
         # of two sizes of steps, four corners each: f(+, +) - f(+, -) - f(-, +) + f(-, -)
+        corners = values[8 * first + 4 * k + 1 :]
         small, large = (
-            (next(values) - next(values) - next(values) + next(values))
+            (corners[i] - corners[i + 1] - corners[i + 2] + corners[i + 3])
             / (4 * scale * step[:, a] * scale * step[:, b])
-            for scale in (1, 2)
+            for i, scale in ((0, 1), (4, 2))
         )
         found[:, a, b] = found[:, b, a] = (4 * small - large) / 3
     return found
@@ -112,8 +152,10 @@ def hessian(
 _CORNERS = [(size * s, size * t) for size in (1, 2) for s in (1, -1) for t in (1, -1)]
 
 
-def _values(function: Function, points: list[np.ndarray], together: bool) -> list[np.ndarray]:
+def _values(function: Function, points: np.ndarray, together: bool) -> np.ndarray:
+    """Return the values (m, ..., d) at points (m, d, k)."""
     if not together:
-        return [function(point) for point in points]
-    values = function(np.concatenate(points))
-    return np.split(values, len(points), axis=-1)
+        return np.stack([function(point) for point in points])
+    m, d, k = points.shape
+    values = function(points.reshape(m * d, k))
+    return np.moveaxis(values.reshape(*values.shape[:-1], m, d), -2, 0)

@@ -43,7 +43,7 @@ def fit_family(
         The value lies in [x, upper], and is in the table because it is larger than `entry`; as in
         :meth:`MLEDensity.fit`.
     exposure, trials : array-like of shape (n,), default=None
-        Constants of Poisson and of binomial counts, as there.
+        Constants of Poisson, negative binomial and binomial counts, as there.
 
     Returns
     -------

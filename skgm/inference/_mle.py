@@ -25,6 +25,7 @@ from skgm.inference.families import Family, get_family
 from skgm.inference.families._columns import ColumnFamilies
 from skgm.inference.families._limits import warn_edge_estimate
 from skgm.inference.families._registry import has_many, resolve_family
+from skgm.inference.families._statistics import plain_fields
 from skgm.tables._summary import TableSummary, bare_copy, chunks_of, fitted_columns
 from skgm.tables._validation import (
     check_finite,
@@ -270,8 +271,8 @@ class MLEDensity(FamilyInference):
             A row is in the table because its value is larger than this (delayed entry, left
             truncation).
         exposure : array-like of shape (n_samples,) or (n_samples, n_features), default=None
-            Poisson counts have the mean ``exposure * mu``; `params_` and the fitted distribution
-            are those of an exposure of one.
+            Poisson and negative binomial counts have the mean ``exposure * mu``; `params_` and the
+            fitted distribution are those of an exposure of one.
         trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
             Binomial counts are successes in that many trials; the fitted distribution is that of
             one trial.
@@ -328,8 +329,8 @@ class MLEDensity(FamilyInference):
             A row is in the table because its value is larger than this (delayed entry, left
             truncation).
         exposure : array-like of shape (n_samples,) or (n_samples, n_features), default=None
-            Poisson counts have the mean ``exposure * mu``; `params_` and the fitted distribution
-            are those of an exposure of one.
+            Poisson and negative binomial counts have the mean ``exposure * mu``; `params_` and the
+            fitted distribution are those of an exposure of one.
         trials : array-like of shape (n_samples,) or (n_samples, n_features), default=None
             Binomial counts are successes in that many trials; the fitted distribution is that of
             one trial.
@@ -349,7 +350,7 @@ class MLEDensity(FamilyInference):
                         f"partial_fit of the {family.name} family needs the rows seen so far, "
                         "which keep_rows=False drops. Set keep_rows=True and fit again."
                     )
-                if vars(statistics).keys() != seen.keys():
+                if plain_fields(statistics).keys() != seen.keys():
                     raise ValueError(
                         "Pass event, or upper and entry, to all calls of partial_fit or to none; "
                         "where every value was observed event is an array of ones, and upper is X."
@@ -442,7 +443,7 @@ class MLEDensity(FamilyInference):
     def _wait(self, statistics: Any, obstacle: str) -> None:
         for name in ("params_", "loglik_", "n_params_", "n_observations_", "_estimate"):
             self.__dict__.pop(name, None)
-        self._statistics = dict(vars(statistics))
+        self._statistics = plain_fields(statistics)
         self._obstacle = obstacle
 
     def _commit(self, family: Family, statistics: Any) -> None:
@@ -464,7 +465,7 @@ class MLEDensity(FamilyInference):
         if family.rounding:  # formulas know their edges
             warn_edge_estimate(family, statistics, estimate, self._column_names())
         self.__dict__.pop("_obstacle", None)
-        self._statistics = dict(vars(statistics))  # plain arrays persist anywhere
+        self._statistics = plain_fields(statistics)  # plain arrays persist anywhere
         if not self.keep_rows and "X" in self._statistics:
             if family.scheme and not getattr(statistics, "is_complete", False):
                 raise ValueError("keep_rows must be True where rows are not plain values.")

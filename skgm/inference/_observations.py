@@ -73,8 +73,8 @@ class Scheme(NamedTuple):
         what = "exposure" if self.exposure is not None else "trials"
         if EXPOSED.get(family.name) != what or {"exposure", "trials"} <= set(self.given):
             raise ValueError(
-                f"{what} must be None for the {family.name} family: exposure is for poisson, "
-                "trials is for binomial."
+                f"{what} must be None for the {family.name} family: exposure is for poisson and "
+                "negative_binomial, trials is for binomial."
             )
         if window is not None or any(part is not None for part in self[:3]):
             raise ValueError(

@@ -16,6 +16,7 @@ from skgm.base import DensityEstimator
 from skgm.inference import MLEDensity
 from skgm.inference._likelihood.bootstrap import fits_of_columns
 from skgm.inference.families._columns import ColumnFamilies
+from skgm.metrics._censored_fit import CensoredColumns
 from skgm.metrics._distribution_statistics import (
     COLUMN_STATISTICS,
     continuous_statistic,
@@ -122,6 +123,9 @@ def goodness_of_fit(
     statistic: str = "auto",
     n_resamples: int | None = None,
     sample_weight: Any = None,
+    event: Any = None,
+    upper: Any = None,
+    entry: Any = None,
     random_state: Any = None,
     n_jobs: int | None = None,
 ) -> GoodnessOfFit:
@@ -141,7 +145,7 @@ def goodness_of_fit(
         :class:`skgm.MLEDensity` or any other density, fitted or not: it is fitted to X anew, and
         `estimator` is not changed.
     X : array-like, data frame or Series of shape (n_samples, n_features)
-        The rows.
+        The rows; or a ``scipy.stats.CensoredData``.
     statistic : {"auto", "ad", "ks", "cvm", "energy"}, default="auto"
         Of each column, for families of independent columns: "ad", Anderson and Darling's, which
         weighs the tails; "ks", Kolmogorov and Smirnov's; "cvm", Cramer and von Mises'. Of the
@@ -153,6 +157,8 @@ def goodness_of_fit(
         fit of `estimator` for each.
     sample_weight : array-like of shape (n_samples,), default=None
         Whole numbers: how often each row counts.
+    event, upper, entry : array-like of shape (n_samples,) or (n_samples, n_features), default=None
+        What was observed of each value, as in :meth:`skgm.MLEDensity.fit`; statistics of columns.
     random_state : None, int, RandomState or Generator, default=None
         Of the draws.
     n_jobs : int, default=None
@@ -190,6 +196,19 @@ def goodness_of_fit(
     Where the estimator chose the family by the same rows (``family="auto"``) p-values are too
     large. The bootstrap is not exact: benchmarks/goodness_of_fit.py measures its size.
 
+    Of censored rows F_n is Turnbull's estimate (of right-censored rows Kaplan and Meier's); where
+    it does not say how its mass lies in an interval, the mass is spread like that of the fit. Drawn
+    values are censored by the scheme of the table, which must not depend on them in another way. A
+    row keeps its entry and the limit at which it was censored. The limit of a row that was seen is
+    not known: it is drawn from the estimate of Kaplan and Meier of the limits, beyond the value
+    itself; the mass that it misses to one lies half at the last time, half beyond. Rows without any
+    value seen and with one limit each keep their limits. Intervals that do not overlap are a grid,
+    and a drawn value is known to lie in its cell. Where they overlap and no value was seen, a row
+    was looked at in its own time: its looks go on in steps as long as its own interval. Where
+    values were seen inside intervals of other rows, a drawn value is shown as one that holds it,
+    with the probability N / (n p) for an interval that stands there N times and has the
+    probability p; such tests reject too rarely where all intervals are different.
+
     References
     ----------
     .. [1] V. Choulakian, R. A. Lockhart and M. A. Stephens, "Cramer-von Mises statistics for
@@ -219,18 +238,19 @@ def goodness_of_fit(
         raise ValueError(
             f"statistic must be one of {', '.join(map(repr, kinds))}; got {statistic!r}."
         )
-    if isinstance(X, stats.CensoredData):
-        raise ValueError(
-            "X must be rows that were observed: goodness_of_fit does not draw censoring anew. "
-            "QQDisplay compares a fit to censored rows with their nonparametric estimate."
-        )
     rng = as_generator(random_state)
-    X = _repeated(X, sample_weight)
-    fitted = clone(estimator).fit(X)
+    told = {"event": event, "upper": upper, "entry": entry}
+    told = {name: value for name, value in told.items() if value is not None}
+    fitted, X = _refitted(estimator, X, sample_weight, told)
     by_column = isinstance(fitted, MLEDensity) and not fitted._family().joint
     if statistic == "auto":
         statistic = "ad" if by_column else "energy"
     if statistic == "energy":
+        if told or isinstance(X, stats.CensoredData):
+            raise ValueError(
+                "statistic must be 'ad', 'ks' or 'cvm' for censored or truncated rows; got "
+                "'energy', which compares rows that were seen."
+            )
         count = check_n_resamples(99 if n_resamples is None else n_resamples)
         return _by_rows(fitted, X, count, rng, n_jobs)
     if not by_column:
@@ -242,6 +262,22 @@ def goodness_of_fit(
     return _by_columns(fitted, X, statistic, count, rng, n_jobs)
 
 
+def _refitted(estimator: Any, X: Any, sample_weight: Any, told: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the estimator fitted to the rows, and the rows, as often as their weights say."""
+    if not told and not isinstance(X, stats.CensoredData):
+        X = _repeated(X, sample_weight)
+        return clone(estimator).fit(X), X
+    if not isinstance(estimator, MLEDensity):
+        raise ValueError(
+            f"{', '.join(told) or 'X'} says what was observed of each value, which only "
+            f"MLEDensity takes; {type(estimator).__name__} needs rows that were seen."
+        )
+    if sample_weight is not None:
+        _check_repetitions(np.asarray(sample_weight, dtype=np.float64))
+    fitted = clone(estimator).set_params(keep_rows=True)
+    return fitted.fit(X, sample_weight=sample_weight, **told), X
+
+
 def _repeated(X: Any, sample_weight: Any) -> Any:
     """Return the rows of a table, each as often as its weight says."""
     if hasattr(X, "to_frame") and not hasattr(X, "columns"):
@@ -250,6 +286,14 @@ def _repeated(X: Any, sample_weight: Any) -> Any:
         return X
     table = X if hasattr(X, "columns") else np.asarray(X)
     weight = check_sample_weight(sample_weight, table)
+    _check_repetitions(weight)
+    places = np.repeat(np.arange(len(weight)), weight.astype(np.intp))
+    if hasattr(table, "iloc"):
+        return table.iloc[places]
+    return table[places] if not hasattr(table, "take") else table.take(places, axis=0)
+
+
+def _check_repetitions(weight: np.ndarray) -> None:
     broken = weight != np.floor(weight)
     if broken.any():
         row = int(np.argmax(broken))
@@ -257,10 +301,6 @@ def _repeated(X: Any, sample_weight: Any) -> Any:
             "sample_weight must be whole numbers, how often each row counts, as the test depends "
             f"on the number of rows; got {weight[row]:g} at row {row}."
         )
-    places = np.repeat(np.arange(len(weight)), weight.astype(np.intp))
-    if hasattr(table, "iloc"):
-        return table.iloc[places]
-    return table[places] if not hasattr(table, "take") else table.take(places, axis=0)
 
 
 # Columns of a family: all drawn tables are the columns of one.
@@ -312,7 +352,8 @@ def _by_columns(
     n_jobs: int | None,
 ) -> GoodnessOfFit:
     record, names = fitted._fit_record(), fitted._column_names()
-    rows = _training_rows(fitted, X)
+    censored = record.family.scheme and not getattr(record.statistics, "is_complete", False)
+    rows = None if censored else _training_rows(fitted, X)
     found, null, notes = [], [], []
     for j, name in enumerate(names):
         if isinstance(record.family, ColumnFamilies):
@@ -321,9 +362,14 @@ def _by_columns(
         else:
             family = record.family.columns([j])
             params = {k: value[[j]] for k, value in record.params.items()}
-        x = np.sort(rows[~np.isnan(rows[:, j]), j])[:, None]
         _check_family(family, name)
-        measured, drawn = _column_test(family, params, x, kind, n_resamples, rng, n_jobs)
+        if rows is None:
+            column = CensoredColumns.of(family, params, record.statistics.column(j))
+            x, measured = column.low[column.low == column.high], column.statistic(kind)
+            drawn = _draws(family, partial(column.null_statistics, kind), n_resamples, rng, n_jobs)
+        else:
+            x = np.sort(rows[~np.isnan(rows[:, j]), j])[:, None]
+            measured, drawn = _column_test(family, params, x, kind, n_resamples, rng, n_jobs)
         found.append(measured)
         null.append(drawn)
         notes += _notes(family, name, x, drawn)
@@ -375,11 +421,23 @@ def _column_test(
         raise ValueError(
             f"The {family.name} family has no distribution function here; use statistic='energy'."
         ) from error
-    block = min(max(1, _BLOCK_VALUES // max(len(x), _MOST_POINTS)), _AT_ONCE)
+    measure = partial(_null_statistics, _Drawn(family), params, len(x), kind, points)
+    return float(observed[0]), _draws(family, measure, n_resamples, rng, n_jobs, len(x))
+
+
+def _draws(
+    family: Any,
+    measure: Any,
+    n_resamples: int,
+    rng: np.random.Generator,
+    n_jobs: int | None,
+    n: int = 0,
+) -> np.ndarray:
+    """Return statistics of drawn columns by `measure`, of (number, generator); NaN at the end."""
+    block = min(max(1, _BLOCK_VALUES // max(n, _MOST_POINTS)), _AT_ONCE)
     sizes = [min(block, n_resamples - start) for start in range(0, n_resamples, block)]
     work = zip(sizes, spawn(rng, len(sizes)))
     null, reason = [np.zeros(0)], None
-    measure = partial(_null_statistics, _Drawn(family), params, len(x), kind, points)
     try:
         null += ordered_map(measure, work, n_jobs=n_jobs, threads=True)
     except ValueError as error:
@@ -393,7 +451,7 @@ def _column_test(
             "(fixed={...})."
         ) from reason
     lost = np.full(n_resamples - len(known), np.nan)
-    return float(observed[0]), np.concatenate([known, lost])
+    return np.concatenate([known, lost])
 
 
 def _null_statistics(
@@ -435,7 +493,7 @@ def _points(family: Any, params: Any, x: np.ndarray) -> np.ndarray:
 
 def _notes(family: Any, name: str, x: np.ndarray, drawn: np.ndarray) -> list[str]:
     notes = []
-    ties = 1 - len(np.unique(x)) / len(x)
+    ties = 1 - len(np.unique(x)) / max(len(x), 1)
     if not family.discrete and ties > 0.1:
         notes.append(
             f"{name}: {ties:.0%} of the values are ties, as of rounded numbers, which a continuous "

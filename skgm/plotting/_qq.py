@@ -7,6 +7,7 @@ from scipy import special, stats
 
 from skgm.inference._results import takes_level
 from skgm.inference.families import Family
+from skgm.metrics._censored_fit import turnbull
 from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.tables._validation import check_level
 
@@ -203,36 +204,15 @@ def _of_censored(fit: Any, X: Any, column: int) -> tuple[np.ndarray, np.ndarray,
         known = np.isfinite(values)
         z = _residuals(fit.family, fit.params, np.where(known, values, 1.0), column)
         ends.append(np.where(known[:, column], z, values[:, column]))
-    first, last, mass = _turnbull(ends[0], ends[1], statistics.weight / n)
+    found = turnbull(ends[0][:, None], ends[1][:, None], statistics.weight / n, **_EM)
+    first, last, mass = (part[:, 0] for part in found)
     steps = np.cumsum(mass) - mass / 2
     kept = np.isfinite(first) & np.isfinite(last) & (mass > 1e-9)
     middle = special.ndtri((special.ndtr(first) + special.ndtr(last)) / 2)
     return (n * steps + 0.5)[kept], np.where(first == last, first, middle)[kept], n
 
 
-def _turnbull(
-    low: np.ndarray, high: np.ndarray, share: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the innermost intervals and their masses, by the EM algorithm."""
-    low = np.where(low < high, np.nextafter(low, np.inf), low)  # open where the value was not seen
-    ends = np.concatenate([low, high])
-    right = np.repeat([False, True], len(low))
-    order = np.lexsort([right, ends])
-    ends, right = ends[order], right[order]
-    inner = np.flatnonzero(~right[:-1] & right[1:])
-    first, last = ends[inner], ends[inner + 1]
-    inside = ((low[:, None] <= first) & (high[:, None] >= last)).astype(float)
-    mass = np.full(len(first), 1 / len(first))
-    for _ in range(_MAX_EM):
-        moved = mass * (share / (inside @ mass) @ inside)
-        done = np.abs(moved - mass).max() < _EM_TOLERANCE
-        mass = moved
-        if done:
-            break
-    return first, last, mass
-
-
-_MAX_EM, _EM_TOLERANCE = 5000, 1e-9
+_EM: dict[str, Any] = {"tolerance": 1e-9, "most": 5000}
 
 
 def _residuals(family: Family, params: Any, rows: np.ndarray, column: int) -> np.ndarray:

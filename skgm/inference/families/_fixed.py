@@ -55,7 +55,7 @@ class FixedFamily(Family):
     def columns(self, which: Any) -> "FixedFamily":
         """Return the family of some columns, with what is known of them."""
         known = {name: v[which] if v.ndim else v for name, v in self.fixed.items()}
-        return FixedFamily(self.base, known)
+        return FixedFamily(self.base.columns(which), known)
 
     def _free(self, params: Params) -> dict[str, np.ndarray]:
         return {p.name: params[p.name] for p in self.parameters}

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from skgm._numerics.differences import gradient
 from skgm.inference.families._base import GENERAL, Family, Params
-from skgm.inference.families._numerical import NumericalFamily, climb_simplex
+from skgm.inference.families._numerical import RowwiseFamily, climb_simplex
 from skgm.inference.families._schemes import outcomes, read_limits
 from skgm.inference.families._statistics import Rows
 
@@ -19,10 +19,10 @@ Window = tuple[np.ndarray, np.ndarray]
 
 _NARROW = 1e-2  # relative rise of the smaller tail over an interval, below which it loses digits
 _NODES, _SHARES = np.polynomial.legendre.leggauss(3)
-_MANY = 2**16  # numbers, whose arithmetic takes longer than the call of a log-density
 _SMALL = 200  # rows; with more of them r* and profile intervals agree to three digits
 # The outcomes of the last estimate that r* was asked for; replaced as a whole
 _LATEST: dict[str, Any] = {}
+_FEW = 8  # rows, of which the same ones are not merged
 _REJECTIONS = 60  # rounds of draws that may fall outside a window, before quantiles are taken
 # Nodes in z of integrals over a distribution by x = quantile(Phi(z))
 _Z = np.linspace(-8.0, 8.0, 257)[:, None]
@@ -87,6 +87,27 @@ class ObservedRows(Rows):
         }
         return replace(self, **changed)
 
+    @cached_property
+    def distinct(self) -> "ObservedRows":
+        """The different rows of one column, such as the cells of a grid, with their weights.
+
+        All rows where few are the same, and of several columns.
+        """
+        if self.X.shape[1] > 1 or len(self.X) < _FEW:
+            return self
+        parts = [self.X[:, 0], self.upper[:, 0]]
+        if not np.isneginf(self.entry).all():
+            parts.append(self.entry[:, 0])
+        order = np.lexsort(parts)
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = np.any([part[order[1:]] != part[order[:-1]] for part in parts], axis=0)
+        first = np.flatnonzero(new)
+        if 2 * len(first) > len(order):
+            return self
+        kept = order[first]
+        weight = np.add.reduceat(self.weight[order], first)
+        return ObservedRows(self.n, self.X[kept], weight, self.upper[kept], self.entry[kept])
+
     @property
     def is_complete(self) -> bool:
         """Whether every value was seen, and looked for from the start."""
@@ -113,7 +134,7 @@ class ObservedRows(Rows):
         return np.where(np.isfinite(filled), filled, known.mean() if len(known) else 1.0)
 
 
-class ObservedFamily(NumericalFamily):
+class ObservedFamily(RowwiseFamily):
     r"""A family of values of which some are censored, or seen through a window only.
 
     .. math:: \ell(\theta) = \sum_i w_i \log\frac{P(l_i \le x \le u_i; \theta)}
@@ -159,6 +180,10 @@ class ObservedFamily(NumericalFamily):
         if window is not None:
             window = tuple(end[which] if np.ndim(end) else end for end in window)
         return ObservedFamily(self.inner.columns(which), window)
+
+    def key(self) -> Any:
+        window = self.window and tuple(np.asarray(end).tobytes() for end in self.window)
+        return type(self), self.inner, window
 
     def expand_null(self, null: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.inner.expand_null(null)
@@ -340,30 +365,6 @@ class ObservedFamily(NumericalFamily):
                 "as the spread of the fitted distribution shrinks, or as its mean grows without "
                 "bound. Drop them, or collect rows that are known better."
             )
-
-    def log_likelihood(self, statistics: Any, params: Params) -> np.ndarray:
-        """Return the total log-likelihood per column, (d,)."""
-        return statistics.n * statistics.mean(self.contributions(statistics, params))
-
-    def _height(self, statistics: Any, u: np.ndarray) -> np.ndarray:
-        """Return mean log-likelihoods at m points per column, (m d, k), one by one."""
-        d = statistics.X.shape[1]
-        some, parts = max(1, _MANY // statistics.X.size) * d, []
-        for first in range(0, len(u), some):
-            points = u[first : first + some]
-            rows = statistics.repeated(len(points) // d)
-            parts.append(statistics.mean(self.contributions(rows, self._at(points))))
-        return np.concatenate(parts)
-
-    def kept_scores(self, statistics: Any, params: Params) -> np.ndarray:
-        """Return the scores of the rows in the statistics, (m, d, k)."""
-        u, unit, slope, _ = self._scale(params)
-
-        def value(v: np.ndarray) -> np.ndarray:
-            rows = statistics.repeated(len(v) // statistics.X.shape[1])
-            return self.contributions(rows, self._at(v))
-
-        return gradient(value, u, unit, together=True) / slope
 
     def start(self, statistics: Any) -> dict[str, np.ndarray]:
         """Return the estimate of the inner family from values filled in."""

@@ -12,7 +12,7 @@ from scipy import stats
 from skgm.inference._likelihood.nulls import did_you_mean
 from skgm.inference.families._base import Family
 from skgm.inference.families._censored import censored as as_censored
-from skgm.inference.families._exposed import ExposedFamily
+from skgm.inference.families._exposed import exposed as as_exposed
 from skgm.inference.families._fixed import FixedFamily
 from skgm.inference.families._observed import ObservedFamily
 from skgm.inference.families._scipy import ScipyFamily
@@ -176,7 +176,7 @@ def resolve_family(
     if censored:
         found = as_censored(found)
     elif exposed:
-        found = ExposedFamily(found)
+        found = as_exposed(found)
     elif scheme:
         found = ObservedFamily(found, window)
     return FixedFamily(found, values) if values else found

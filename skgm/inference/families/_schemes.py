@@ -12,7 +12,7 @@ from scipy import special
 
 from skgm.inference.families._base import Params
 
-__all__ = ["Limits", "outcomes", "read_limits"]
+__all__ = ["Limits", "outcomes", "product_limit", "read_limits"]
 
 _FAR = 7.0  # standard normal units, beyond which no value is expected
 _FEW = 6  # limits, between which integrals are taken piece by piece
@@ -63,12 +63,12 @@ def read_limits(rows: Any) -> Limits | None:
         if ((cells[:, 0] < x) & (x < cells[:, 1])).any():
             return None
     place = np.where(first, high, low)
-    below = _product_limit(-place[~last], first[~last], weight[~last])
-    above = _product_limit(place[~first], last[~first], weight[~first])
+    below = product_limit(-place[~last], first[~last], weight[~last])
+    above = product_limit(place[~first], last[~first], weight[~first])
     return Limits(cells, (-below[0], below[1]), above, True)
 
 
-def _product_limit(
+def product_limit(
     x: np.ndarray, ended: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the places and masses of the estimate of Kaplan and Meier of what `ended` at x."""

@@ -14,6 +14,7 @@ __all__ = [
     "check_no_underflow",
     "check_not_constant",
     "choose",
+    "plain_fields",
     "reduce_chunks",
 ]
 
@@ -115,6 +116,11 @@ def check_no_underflow(square: np.ndarray, names: list[str]) -> None:
         raise ValueError(
             f"The squares of columns {', '.join(small)} underflow; rescale the columns."
         )
+
+
+def plain_fields(statistics: Any) -> dict[str, Any]:
+    """Return the fields of statistics by name, without what they have computed of them."""
+    return {name: vars(statistics)[name] for name in statistics.__dataclass_fields__}
 
 
 def choose(null: Any, free: np.ndarray) -> np.ndarray:

@@ -1,9 +1,12 @@
 """Censored and truncated rows of every family, against likelihoods written out with scipy."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
 from sklearn.exceptions import ConvergenceWarning
+from statsmodels.discrete import discrete_model
 
 from skgm.inference import MLEDensity, fit_family, likelihood_ratio_test, score_test, wald_test
 from skgm.inference.families._observed import ObservedFamily, ObservedRows
@@ -370,6 +373,62 @@ def test_poisson_exposures_are_those_of_one_count():
     assert low < model.params_["mu"] < high
     with pytest.raises(ValueError, match="exposure= or trials="):
         score_test(model, x[:, None], {"mu": 1.0})
+
+
+def test_negative_binomial_exposures_are_statsmodels_offset():
+    rng = np.random.default_rng(0)
+    exposure = rng.uniform(0.3, 4.0, 80)
+    x = rng.poisson(exposure * 2.5 * rng.gamma(3.0, 1 / 3, 80)).astype(float)
+    model = fit_family(x, "negative_binomial", exposure=exposure)
+    theirs = discrete_model.NegativeBinomial(x, np.ones(80), exposure=exposure)
+    theirs = theirs.fit(disp=0, method="newton")
+    rate, alpha = np.exp(theirs.params[0]), theirs.params[1]
+    assert model.params_ == pytest.approx({"mu": rate, "size": 1 / alpha}, rel=1e-8)
+    assert model.loglik_ == pytest.approx(theirs.llf, abs=1e-8)
+    errors = {"mu": theirs.bse[0] * rate, "size": theirs.bse[1] / alpha**2}
+    assert model.standard_errors() == pytest.approx(errors, rel=1e-6)
+
+    def lost(size):  # likelihood, of which the rate is at its best
+        k = size
+
+        def depth(v):
+            p = k / (k + exposure * np.exp(v))
+            return -stats.nbinom.logpmf(x, k, p).sum()
+
+        return 2 * (model.loglik_ + optimize.minimize_scalar(depth, (0.5, 1.5)).fun)
+
+    for end in model.confidence_intervals()["size"]:
+        assert lost(end) == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-5)
+    ratio = likelihood_ratio_test(
+        MLEDensity("negative_binomial"), x[:, None], {"size": 2.0}, exposure=exposure
+    )
+    assert ratio.statistic == pytest.approx(lost(2.0), rel=1e-6)
+    one = fit_family(x, "negative_binomial", exposure=np.ones(80))
+    plain = fit_family(x, "negative_binomial")
+    assert one.params_ == pytest.approx(plain.params_, rel=1e-8)
+    null = {"mu": 2.0, "size": 3.0}
+    found = [
+        score_test(MLEDensity("negative_binomial"), x[:, None], null, **told).statistic
+        for told in ({"exposure": np.ones(80)}, {})
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def test_an_infinite_size_of_exposed_counts_has_a_lower_end():
+    x, exposure = np.array([2.0, 3, 2, 3, 2, 3]), np.array([1, 1.5, 1, 1.5, 1, 1.4])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fit_family(x, "negative_binomial", exposure=exposure)
+        low, high = model.confidence_intervals()["size"]
+    assert model.params_ == pytest.approx({"mu": 15 / exposure.sum(), "size": np.inf})
+    assert np.isinf(high)
+
+    def depth(v):
+        p = low / (low + exposure * np.exp(v))
+        return -stats.nbinom.logpmf(x, low, p).sum()
+
+    lost = 2 * (model.loglik_ + optimize.minimize_scalar(depth, (0.0, 1.0)).fun)
+    assert lost == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-5)
 
 
 def test_binomial_trials_per_row():
