@@ -319,7 +319,7 @@ class _Fits:
 
     def __init__(self, column: CensoredColumns, low: np.ndarray, high: np.ndarray) -> None:
         self.column, self.low, self.high = column, low, high
-        self.family = column.family
+        self.family: Any = column.family
 
     def of(self, picked: np.ndarray) -> Any:
         return self.family.columns(np.zeros(picked.shape[1], dtype=np.intp))

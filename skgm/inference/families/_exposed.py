@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import optimize, special
 
 from skgm.inference.families._base import Family, Interval, Params
-from skgm.inference.families._negative_binomial import dispersion_information
+from skgm.inference.families._negative_binomial import NegativeBinomial, dispersion_information
 from skgm.inference.families._numerical import RowwiseFamily
 from skgm.inference.families._statistics import Rows, Sums
 
@@ -225,11 +225,12 @@ class ExposedSizes(RowwiseFamily):
     statistics_type: type[Rows] = ExposedRows
     discrete = True
     scheme = ("constant",)
+    scipy_names: ClassVar = NegativeBinomial.scipy_names
 
     def __init__(self, base: Family) -> None:
         self.base = base
         self.name, self.aliases, self.support = base.name, base.aliases, base.support
-        self.parameters, self.scipy_names = base.parameters, base.scipy_names
+        self.parameters = base.parameters
 
     def key(self) -> Any:
         return type(self)
