@@ -8,72 +8,12 @@ from skgm.inference._likelihood.bootstrap import fits_of_columns
 from skgm.inference.families import Family
 from skgm.inference.families._censored import CensoredFamily
 from skgm.inference.families._fixed import FixedFamily
-from skgm.inference.families._schemes import product_limit
+from skgm.inference.families._schemes import product_limit, turnbull
 
-__all__ = ["CensoredColumns", "censored_statistic", "turnbull"]
+__all__ = ["CensoredColumns", "censored_statistic"]
 
 _NODES, _SHARES = np.polynomial.legendre.leggauss(3)
 _NARROW = 1e-2  # pieces, relative to the distance from 0 or 1, that take Gauss's rule
-
-
-def turnbull(
-    low: np.ndarray,
-    high: np.ndarray,
-    share: np.ndarray | None = None,
-    *,
-    tolerance: float = 1e-5,
-    most: int = 500,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return innermost intervals and their masses, by the EM algorithm, column by column.
-
-    Parameters
-    ----------
-    low, high : ndarray of shape (n, d)
-        Each value lies in (low, high], or at both where they are equal.
-    share : ndarray of shape (n,), default=None
-        Weights of the rows that add up to one; None: the same for all.
-    tolerance : float, default=1e-5
-        Change of the masses at which the search ends.
-    most : int, default=500
-        Number of rounds at the most.
-
-    Returns
-    -------
-    first, last, mass : ndarray of shape (m, d)
-        In ascending order; columns with fewer intervals end with some of no mass at their last end.
-    """
-    n, d = low.shape
-    column = np.arange(d)
-    ends = np.concatenate([low, high])
-    # at the same place a value begins before anything ends, and open intervals begin thereafter
-    rank = np.concatenate([np.where(low < high, 2, 0), np.ones((n, d), dtype=int)])
-    order = np.lexsort((rank, ends), axis=0)
-    ends, right = np.take_along_axis(ends, order, 0), order >= n
-    inner = np.zeros((2 * n, d), dtype=bool)
-    inner[:-1] = ~right[:-1] & right[1:]
-    before = np.cumsum(inner, axis=0)
-    m = int(before[-1].max())
-    place = np.empty((2 * n, d), dtype=np.intp)
-    np.put_along_axis(place, order, before - inner, 0)
-    start, stop = place[:n], place[n:]  # the innermost intervals inside each row's
-    k, j = before[inner] - 1, np.broadcast_to(column, inner.shape)[inner]
-    first, last = np.tile(ends[-1], (m, 1)), np.tile(ends[-1], (m, 1))
-    first[k, j] = ends[inner]
-    last[k, j] = ends[1:][inner[:-1]]
-    mass = np.zeros((m, d))
-    mass[k, j] = 1 / before[-1][j]
-    weight = np.full((n, 1), 1 / n) if share is None else share[:, None]
-    at_start, at_stop = (start * d + column).ravel(), (stop * d + column).ravel()
-    for _ in range(most):
-        total = np.concatenate([np.zeros((1, d)), np.cumsum(mass, axis=0)]).ravel()
-        pull = (weight / (total[at_stop] - total[at_start]).reshape(n, d)).ravel()
-        rise = np.bincount(at_start, pull, (m + 1) * d) - np.bincount(at_stop, pull, (m + 1) * d)
-        moved = mass * np.cumsum(rise.reshape(m + 1, d), axis=0)[:-1]
-        change = np.abs(moved - mass).max()
-        mass = moved
-        if change < tolerance:
-            break
-    return first, last, mass
 
 
 def censored_statistic(kind: str, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from scipy import special, stats
 
 from skgm.inference._results import takes_level
 from skgm.inference.families import Family
-from skgm.metrics._censored_fit import turnbull
+from skgm.inference.families._schemes import turnbull
 from skgm.plotting._axes import axes_for, check_column, check_mle
 from skgm.tables._validation import check_level
 

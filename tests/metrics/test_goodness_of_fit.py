@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skgm import GaussianMixtureDensity, MLEDensity, goodness_of_fit
-from skgm.metrics._censored_fit import censored_statistic, turnbull
+from skgm.inference.families._schemes import turnbull
+from skgm.metrics._censored_fit import censored_statistic
 from skgm.metrics._distribution_statistics import continuous_statistic, discrete_statistic
 
 RNG = np.random.default_rng(0)
