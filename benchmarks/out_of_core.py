@@ -146,6 +146,8 @@ def main() -> None:
             process = spawn.Process(target=one, args=(work, path, answer))
             process.start()
             process.join()
+            if process.exitcode:
+                sys.exit(f"{name} failed with exit code {process.exitcode}.")
             wall, cpu, peak = answer.get()
             reading = wall if work is read else reading
             ratio = f"{wall / reading:.1f}" if wall > 0.01 and np.isfinite(reading) else ""

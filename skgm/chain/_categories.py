@@ -28,15 +28,18 @@ from skgm.tables._margins import (
 
 __all__ = ["CategoryChain", "cells_for", "distinct_rows", "with_atoms"]
 
-_CELLS = (8, 64)  # least and most cells of a column of numbers
-_ROWS_PER_CELL = 16
+# 16 rows a cell while rows are few; the square root of the number of rows from 64 cells on
+_CELLS = (8, 64, 256)
+_ROWS_PER_CELL, _ROOT_FROM = 16, 8_000
 _DRAWN_AT_ONCE = 100_000  # rows, so that features of earlier columns take bounded memory
 
 
 def cells_for(n_rows: float) -> int:
     """Return the number of cells of a column of numbers: a power of two."""
-    wanted = np.log2(max(n_rows / _ROWS_PER_CELL, 1.0))
-    return int(2 ** np.clip(np.rint(wanted), *np.log2(_CELLS)))
+    least, usual, most = _CELLS
+    many = usual * np.sqrt(max(n_rows / _ROOT_FROM, 1.0))
+    wanted = np.clip(n_rows / _ROWS_PER_CELL, least, min(many, most))
+    return int(2 ** np.rint(np.log2(wanted)))
 
 
 def distinct_rows(coded: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -77,8 +77,8 @@ class DensityChain(DensityEstimator):
         Fitted to the splits of every column; needs `predict_proba` and, if rows repeat,
         `sample_weight`. None stands for boosted trees, stopped early on held-out rows.
     n_cells : "auto" or int, default="auto"
-        Cells of a column of numbers. "auto" is a sixteenth of the rows, rounded to a power of two
-        from 8 to 64.
+        Cells of a column of numbers, a power of two if "auto": from 8 to 64 a sixteenth of the
+        rows; from 16,000 rows on 128, and from 64,000 on 256, as the square root of their number.
     order : "auto" or list of column names or numbers, default="auto"
         Order of the chain, for a single chain. Known columns of `given` are best placed first.
         "auto" is the order of the table.
