@@ -1,7 +1,7 @@
 """Draws from distributions with a density in closed form, and most with an inverse map."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -17,6 +17,7 @@ __all__ = [
     "KernelProposal",
     "Noise",
     "ProductNoise",
+    "RepeatedDraws",
     "StudentNoise",
     "UniformNoise",
     "check_rows_inside",
@@ -86,6 +87,25 @@ def open_uniform(u: np.ndarray) -> np.ndarray:
     return np.clip(u, 2.0**-53, 1 - 2.0**-53)
 
 
+class RepeatedDraws(NamedTuple):
+    """Random numbers that are the same for each of some rows, in place of a generator."""
+
+    n_rows: int
+    rng: np.random.Generator
+
+    def random(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return uniform numbers of a shape whose first axis is that of the rows, or of draws."""
+        return np.tile(self.rng.random((shape[0] // self.n_rows, *shape[1:])), self._times(shape))
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return normal numbers likewise."""
+        one = self.rng.standard_normal((shape[0] // self.n_rows, *shape[1:]))
+        return np.tile(one, self._times(shape))
+
+    def _times(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.n_rows, *(1 for _ in shape[1:]))
+
+
 @dataclass(frozen=True)
 class GaussianMixtureNoise:
     """A mixture of Gaussians, given by lower Cholesky factors of the covariances.
@@ -132,6 +152,13 @@ class GaussianMixtureNoise:
         center, unit, mixture = self._standardized()
         rows = center + unit * mixture.complete((given - center) / unit, n, rng)
         return rows.reshape(len(given), n, -1)
+
+    def complete_alike(
+        self, given: np.ndarray, n: int, seed: int | np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `sample_given` draws for every row by itself from one seed, and zeros."""
+        repeated: Any = RepeatedDraws(len(given), np.random.default_rng(seed))
+        return self.sample_given(given, n, repeated), np.zeros((len(given), n))
 
     def _standardized(self) -> tuple[np.ndarray, np.ndarray, GaussianMixtureModel]:
         """Return a center, units, and the mixture on the scale that these give."""

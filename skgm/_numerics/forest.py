@@ -105,6 +105,12 @@ class Forest:
         """Number of trees."""
         return len(self.leaves) // _WORD
 
+    def part(self, trees: np.ndarray) -> "Forest":
+        """Return the sum of some of the trees, (k,), given by their numbers."""
+        words = [np.ascontiguousarray(table[:, trees]) for table in self.words]
+        leaves = self.leaves.reshape(-1, _WORD)[trees].ravel()
+        return Forest(self.columns, self.thresholds, words, leaves, self.base)
+
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return the sum of the trees for each row of X, (n,); NaN are holes."""
         total = np.empty(len(X))
@@ -161,9 +167,9 @@ class Forest:
         """Return the sum of the values of the first leaves, (b,); overwrites its argument."""
         words &= ~words + np.uint32(1)  # the lowest bit alone
         power = words.astype(np.float32)  # 2 ** leaf, whose exponent is stored plus 127
-        exponent = power.view(np.int32)
-        exponent >>= 23
-        place = exponent + (np.arange(self.n_trees) * _WORD - 127)
+        place = power.view(np.int32)
+        place >>= 23
+        place += np.arange(self.n_trees, dtype=np.int32) * _WORD - 127
         return np.asarray(self.base + np.take(self.leaves, place, mode="clip").sum(axis=1))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -17,6 +17,8 @@ __all__ = [
     "TOLERANCE",
     "Normalizer",
     "NotIntegrableError",
+    "RoughRatio",
+    "Thinning",
     "conditional_resampling",
     "estimate",
     "importance_resampling",
@@ -40,7 +42,11 @@ OUT_OF_REACH = 4  # times max_rows
 FEWEST, MOST = 300_000, 3_000_000  # rows where max_samples is "auto"
 _EM_STEPS = 500  # for weights of densities
 TREE_EVALUATIONS = 250_000_000  # three to five seconds
+LEAST_GROWTH = 1.25
 SAFETY = 1.1  # more rows than the variance so far asks for
+LEAST_KEPT = 0.05  # of the rows of a bin, so that no weight is inflated by more than twenty
+BINS = 20
+WORTHWHILE = 1.3  # times less work
 OFTEN = 10  # times that the largest weight was met
 FEWEST_OF_TAIL = 50
 MAX_PARETO_K, MAX_WEIGHT, MIN_ESS = 0.7, 0.01, 0.01
@@ -101,11 +107,13 @@ def estimate(
     *,
     tol: float = TOLERANCE,
     max_rows: int = FEWEST,
+    rough: "RoughRatio | None" = None,
 ) -> Normalizer:
     """Return log E_q[exp(log_ratio(y))], with y from the proposal (eq. nce-normalizer).
 
     Rows are drawn until the standard error of log Z is at most `tol`, or `max_rows` are used;
-    fewer where even several times as many would not do.
+    fewer where even several times as many would not do. With a `rough` ratio most rows of little
+    weight are dropped before the full one is computed (see `Thinning`).
 
     Parameters
     ----------
@@ -119,6 +127,8 @@ def estimate(
         Largest standard error.
     max_rows : int
         Most rows.
+    rough : RoughRatio, default=None
+        With independent rows only.
 
     Returns
     -------
@@ -135,11 +145,11 @@ def estimate(
     else:
         draws = [partial(proposal.sample, rng=rng)]
         wanted, growth = min(CHUNK, max_rows), 4
-    log_weights = np.empty((len(draws), 0))
+    weigh: Callable[[np.ndarray], np.ndarray] = partial(_unthinned, log_ratio)
+    found = np.empty((2, len(draws), 0))
     while True:
-        new = _weighted(log_ratio, draws, wanted // len(draws) - log_weights.shape[1])
-        log_weights = np.concatenate([log_weights, new], axis=1)
-        result = summarize_weights(log_weights, atoms=proposal.discrete)
+        found = _with_more(found, weigh, draws, wanted)
+        result = summarize_weights(*found, atoms=proposal.discrete)
         m = result.n_samples
         needed = SAFETY * m * (result.se / tol) ** 2
         hopeless = m >= PILOT and needed > OUT_OF_REACH * max_rows
@@ -147,7 +157,15 @@ def estimate(
         certified = result.se <= tol and believable
         if certified or hopeless or m >= max_rows or (rng is None and 2 * m > max_rows):
             return result
-        wanted = int(min(max_rows, max(needed, 2 * m), growth * m))
+        least = 2 * m if rng is None or m < PILOT else LEAST_GROWTH * m
+        wanted = int(min(max_rows, max(needed, least), growth * m))
+        if rough is not None and rng is not None and wanted > m + CHUNK:
+            rows = proposal.sample(CHUNK, rng)
+            new = _unthinned(log_ratio, rows)
+            found = np.concatenate([found, new[:, None]], axis=2)
+            thinning, rough = Thinning.learn(rough, rows, new[0]), None
+            if thinning is not None:
+                weigh = partial(thinning.weigh, log_ratio, rng)
 
 
 def _sobol_draws(proposal: Any, seed: int) -> Callable[[int], np.ndarray]:
@@ -155,12 +173,89 @@ def _sobol_draws(proposal: Any, seed: int) -> Callable[[int], np.ndarray]:
     return lambda n: proposal.transform(points(n))
 
 
-def _weighted(
-    log_ratio: LogRatio, draws: Sequence[Callable[[int], np.ndarray]], n: int
+def _unthinned(log_ratio: LogRatio, rows: np.ndarray) -> np.ndarray:
+    """Return log-ratios of rows, and logs of the shares kept, which are one, (2, n)."""
+    return np.stack([log_ratio(rows), np.zeros(len(rows))])
+
+
+def _with_more(
+    found: np.ndarray,
+    weigh: Callable[[np.ndarray], np.ndarray],
+    draws: Sequence[Callable[[int], np.ndarray]],
+    wanted: int,
 ) -> np.ndarray:
-    """Return the log-weights of n rows from each source, (len(draws), n)."""
-    sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-    return np.array([np.concatenate([log_ratio(draw(s)) for s in sizes]) for draw in draws])
+    """Return weights of `wanted` rows, (2, len(draws), m), of which some are found."""
+    each = wanted // len(draws) - found.shape[2]
+    sizes = [min(CHUNK, each - start) for start in range(0, each, CHUNK)]
+    new = [np.concatenate([weigh(draw(size)) for size in sizes], axis=1) for draw in draws]
+    return np.concatenate([found, np.stack(new, axis=1)], axis=2)
+
+
+class RoughRatio(NamedTuple):
+    """A cheap guess of a log-ratio: the first trees of a bag.
+
+    Attributes
+    ----------
+    log_ratio : callable
+    cost : float
+        Of a draw and its guess, as a share of that of a draw and its log-ratio.
+    """
+
+    log_ratio: LogRatio
+    cost: float
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """Keeps a row with a probability that depends on a rough ratio; what is kept weighs more.
+
+    With p the share kept where the guess is g, exp(f) / p of kept rows and zero of the others has
+    the same mean as exp(f), and the second moment E[m(g) / p], m(g) = E[exp(2 f) | g]. The share
+    p ~ sqrt(m(g)), at most one, has the least variance for its work.
+
+    Attributes
+    ----------
+    rough : callable
+    edges : ndarray of shape (BINS - 1,)
+        Of bins of the rough log-ratio.
+    share : ndarray of shape (BINS,)
+        Kept in each bin.
+    """
+
+    rough: LogRatio
+    edges: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def learn(cls, rough: RoughRatio, rows: np.ndarray, log_ratio: np.ndarray) -> "Thinning | None":
+        """Learn from rows whose log-ratio is known; None where there is little to gain."""
+        guess = rough.log_ratio(rows)
+        edges = np.unique(np.quantile(guess, np.arange(1, BINS) / BINS))
+        place = np.searchsorted(edges, guess)
+        weights = np.exp(log_ratio - log_ratio.max())
+        count = np.bincount(place, minlength=len(edges) + 1)
+        moment = np.bincount(place, weights**2, len(edges) + 1) / np.maximum(count, 1)
+        moment = np.maximum.accumulate(np.maximum(moment, np.finfo(float).tiny))
+        spread = weights.mean() ** 2
+
+        def work(level: float) -> tuple[float, np.ndarray]:
+            share = np.clip(np.sqrt(moment) / level, LEAST_KEPT, 1)
+            variance = count @ (moment / share) / len(rows) - spread
+            kept = count @ share / len(rows)
+            return variance * (rough.cost + kept * (1 - rough.cost)), share
+
+        levels = np.sqrt(moment.max()) * np.geomspace(1e-3, 1, 40)
+        least, share = min((work(level) for level in levels), key=lambda found: found[0])
+        worthwhile = WORTHWHILE * least < count @ moment / len(rows) - spread
+        return cls(rough.log_ratio, edges, share) if worthwhile else None
+
+    def weigh(self, log_ratio: LogRatio, rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+        """Return the log-ratios of rows, -inf of those dropped, and logs of shares kept, (2, n)."""
+        share = self.share[np.searchsorted(self.edges, self.rough(rows))]
+        kept = rng.random(len(rows)) < share
+        values = np.full(len(rows), -np.inf)
+        values[kept] = log_ratio(rows[kept])
+        return np.stack([values, np.log(share)])
 
 
 def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
@@ -178,13 +273,17 @@ def sample_limit(max_samples: int | str, members: Sequence[Any]) -> int:
     return int(np.clip(affordable, FEWEST, MOST))
 
 
-def summarize_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normalizer:
+def summarize_weights(
+    log_weights: np.ndarray, log_share: np.ndarray | float = 0.0, *, atoms: bool = False
+) -> Normalizer:
     """Return log of the mean weight with its diagnostics, from the logs of all weights.
 
     Parameters
     ----------
     log_weights : ndarray of shape (m,) or (k, m)
         Of independent rows, or of k scrambles of a net, whose scatter is then the error.
+    log_share : ndarray of the same shape, default=0
+        Log of the probability that a row was kept with; -inf is the log-weight of one that was not.
     atoms : bool
         Whether rows of the proposal repeat. Their weights are then bounded, and a largest weight
         that was met often has no tail beyond it; fitted all the same, ties would be taken for a
@@ -201,17 +300,18 @@ def summarize_weights(log_weights: np.ndarray, *, atoms: bool = False) -> Normal
             f"The ratio of the density to the noise is {np.exp(largest)} at the noise rows, so it "
             "cannot be normalized. Choose noise nearer to the data or a bounded critic."
         )
-    weights = np.exp(log_weights - largest)
+    share = np.exp(log_share)
+    weights = np.exp(log_weights - largest) / share
     m, mean = weights.size, weights.mean()
     scattered = weights.mean(axis=1) if len(np.atleast_2d(weights)) > 1 else weights.ravel()
     relative = scattered.std(ddof=1) / mean if len(scattered) > 1 else 0.0
-    reached = atoms and np.count_nonzero(weights == 1.0) >= OFTEN
+    reached = atoms and np.count_nonzero(log_weights == largest) >= OFTEN
     return Normalizer(
         log_z=float(np.log(mean) + largest),
         se=float(relative / np.sqrt(len(scattered))),
-        ess=float(mean**2 / np.mean(weights**2)),
+        ess=float(mean**2 / np.mean(weights**2 * share)),
         pareto_k=-np.inf if reached else pareto_tail_index(weights.ravel()),
-        max_weight=float(1 / weights.sum()),
+        max_weight=float(weights.max() / weights.sum()),
         n_samples=m,
         log_bound=float(largest),
     )
@@ -368,19 +468,25 @@ def marginal_density(
     """Return logs of the density of what rows hold, with NaN, and relative standard errors, (m,).
 
     The density of the noise there times the mean ratio over n completions by the noise. They are
-    drawn for each row by itself from a fixed seed, so that no row depends on the others.
+    drawn for each row from the same fixed seed, so that no row depends on the others.
     """
     values, errors = np.empty(len(given)), np.empty(len(given))
     known = np.zeros(len(given)) if hasattr(noise, "complete") else noise.log_density(given)
-    for i, row in enumerate(given):
-        rng = np.random.default_rng(0)
-        log_weights = _candidates(log_ratio, noise, row[None], n, rng)[1].ravel()
-        largest = max(log_weights.max(), -1e300)
-        weights = np.exp(log_weights - largest)
-        mean = weights.mean()
+    for part in row_blocks(len(given), max(1, MAX_POOL // n)):
+        if hasattr(noise, "complete_alike"):
+            pool, own = noise.complete_alike(given[part], n, 0)
+        else:
+            each = [
+                _completions(noise, row[None], n, np.random.default_rng(0)) for row in given[part]
+            ]
+            pool, own = (np.concatenate(found) for found in zip(*each))
+        log_weights = _weights(log_ratio, noise, pool, own)
+        largest = np.maximum(log_weights.max(axis=1), -1e300)
+        weights = np.exp(log_weights - largest[:, None])
+        mean = weights.mean(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values[i] = known[i] + largest + np.log(mean) if largest > -1e300 else -np.inf
-            errors[i] = np.nan_to_num(weights.std(ddof=1) / mean / np.sqrt(n))
+            values[part] = np.where(largest > -1e300, known[part] + largest + np.log(mean), -np.inf)
+            errors[part] = np.nan_to_num(weights.std(axis=1, ddof=1) / mean / np.sqrt(n))
     return values, errors
 
 
@@ -392,20 +498,30 @@ def _candidates(
     -inf where the noise has no density. Weights of the noise itself, if its completions have some,
     have the density of what a row holds as their mean.
     """
+    pool, own = _completions(noise, given, size, rng)
+    return pool, _weights(log_ratio, noise, pool, own)
+
+
+def _completions(
+    noise: Any, given: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return completions of rows, (m, size, d), and the logs of their own weights, (m, size)."""
     if hasattr(noise, "complete"):
         pool, own = noise.complete(given, size, rng)
+        return pool, own
+    return noise.sample_given(given, size, rng), np.zeros((len(given), size))
+
+
+def _weights(log_ratio: LogRatio, noise: Any, pool: np.ndarray, own: np.ndarray) -> np.ndarray:
+    rows = pool.reshape(-1, pool.shape[-1])
+    with np.errstate(over="ignore", invalid="ignore"):
         inside = own.ravel() > -np.inf
-    else:
-        pool = noise.sample_given(given, size, rng)
-        own = np.zeros(pool.shape[:2])
-        with np.errstate(over="ignore", invalid="ignore"):
-            inside = np.isfinite(noise.log_density(pool.reshape(-1, pool.shape[-1])))
-    values = np.full(own.size, -np.inf)
-    if inside.any():
-        with np.errstate(over="ignore", invalid="ignore"):
-            values[inside] = log_ratio(pool.reshape(-1, pool.shape[-1])[inside])
-            values[inside] += own.ravel()[inside]
-    return pool, np.where(np.isnan(values), -np.inf, values).reshape(own.shape)
+        if not hasattr(noise, "complete"):
+            inside = np.isfinite(noise.log_density(rows))
+        values = np.full(own.size, -np.inf)
+        if inside.any():
+            values[inside] = log_ratio(rows[inside]) + own.ravel()[inside]
+    return np.where(np.isnan(values), -np.inf, values).reshape(own.shape)
 
 
 def systematic_picks(log_weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgm._numerics.distributions import Noise, check_rows_inside
 from skgm._numerics.forest import Forest
-from skgm._numerics.importance import conditional_resampling
+from skgm._numerics.importance import RoughRatio, conditional_resampling
 from skgm._parallel import LARGE, ordered_map
 from skgm._sklearn import boosted_forest, boosting_to_best_iteration
 
@@ -33,6 +33,8 @@ __all__ = [
 SMALLEST_PROBABILITY = 1e-6  # probabilities of 0 and 1 have no log-odds
 MIN_ROWS = 50  # with fewer, boosted trees have nothing to be validated on
 MAX_TREES = 400
+FIRST_ROUNDS, MANY_TREES = 12, 100  # rounds of boosting that give a rough ratio, and trees in all
+DRAW = 80  # trees that take as long as the draw of a row of noise and its bins
 LEARNING_RATE = 0.2  # against 0.1, half of the trees at equal held-out likelihood
 HOLE_ROUNDS = 3  # fits to rows completed by the noise, then by noise and critics
 HOLE_CANDIDATES = 20  # completions that one is picked from
@@ -81,6 +83,17 @@ class ClassifierCritic:
             return self._forest(X) + self.log_nu
         odds = [log_odds(member, X, self.decides) for member in self.members]
         return np.mean(odds, axis=0) + self.log_nu
+
+    def rough(self) -> RoughRatio | None:
+        """Return the log-ratio of the first trees alone; None unless they are few of many."""
+        sizes = np.array([getattr(member, "n_iter_", 0) for member in self.members])
+        forest = self._forest
+        if forest is None or sizes.sum() < MANY_TREES:
+            return None
+        first = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) < FIRST_ROUNDS
+        part = forest.part(np.flatnonzero(first))
+        cost = (DRAW + first.sum()) / (DRAW + len(first))
+        return RoughRatio(part, float(cost))
 
     def overlap(self, X: np.ndarray, noise_rows: np.ndarray) -> float:
         """Return the sum of h (1 - h) over data and noise, relative to that of equal ones.

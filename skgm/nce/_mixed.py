@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skgm._numerics.distributions import GaussianMixtureNoise, Noise
+from skgm._numerics.distributions import GaussianMixtureNoise, Noise, RepeatedDraws
 from skgm.chain._categories import CategoryChain
 from skgm.nce._noise import GUARD_INFLATION, GUARD_WEIGHT, fit_stacked, nearly_cholesky
 from skgm.nce._preparation import (
@@ -122,6 +122,22 @@ class MixedNoise:
 
         The mean weight of a row is an unbiased estimate of the density of what it holds.
         """
+        rows, log_weight = self._with_numbers(given, n, rng)
+        return self.chain.complete(rows, None, log_weight, rng)
+
+    def complete_alike(self, given: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `complete` does for every row by itself, each from one seed."""
+        rng = np.random.default_rng(seed)
+        rows, log_weight = self._with_numbers(given, n, RepeatedDraws(len(given), rng))
+        state, found = rng.bit_generator.state, []
+        for i in range(len(given)):
+            rng.bit_generator.state = state
+            found.append(self.chain.complete(rows[i, None], None, log_weight[i, None], rng))
+        completed, weights = zip(*found)
+        return np.concatenate(completed), np.concatenate(weights)
+
+    def _with_numbers(self, given: np.ndarray, n: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows with draws of what the Gaussians hold, and the logs of their weights."""
         smooth = self.chain.numbers
         rows = np.repeat(given[:, None], n, axis=1)
         log_weight = np.zeros((len(given), n))
@@ -129,7 +145,7 @@ class MixedNoise:
             known: Any = self.gaussians
             rows[:, :, smooth] = known.sample_given(given[:, smooth], n, rng)
             log_weight += known.log_density(given[:, smooth])[:, None]
-        return self.chain.complete(rows, None, log_weight, rng)
+        return rows, log_weight
 
 
 def fit_mixed(

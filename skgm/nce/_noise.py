@@ -371,7 +371,7 @@ def fit_marginals(
 # The default noise: three kinds of Gaussians, weighted by their likelihood of held-out rows.
 
 N_FOLDS = 5
-ONE_FOLD = 2_000  # rows from which one fifth held out tells enough
+HELD_OUT = 400  # rows that tell enough: of longer tables not all folds are held out
 FEW_ROWS = 10  # fewer distinct ones cannot be held out
 PSEUDO_ROWS = 0.5  # of the wide Gaussian: no tail is left uncovered
 N_STEPS = 200  # of EM; a weight that is still falling then is dropped below half a row
@@ -445,7 +445,7 @@ def _held_out(Z: np.ndarray, mixture: GaussianMixture, rng: np.random.Generator)
     distinct = _numbered(Z)
     folds = np.array_split(rng.permutation(distinct.max() + 1), N_FOLDS)
     rows = []
-    for numbers in folds[: 1 if len(Z) >= ONE_FOLD else N_FOLDS]:
+    for numbers in folds[: int(np.ceil(N_FOLDS * HELD_OUT / len(Z)))]:
         fold = np.isin(distinct, numbers)
         others = Z[~fold]
         n_components = min(mixture.n_components, len(others))

@@ -24,6 +24,7 @@ from skgm._numerics.langevin import langevin
 from skgm._sklearn import check_sample_weight, take_rows
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, in_blocks
+from skgm.nce._classifiers import ClassifierCritic
 from skgm.nce._noise import can_condition
 from skgm.nce._parametric import ParametricCritic
 from skgm.tables._columns import table_shape
@@ -115,6 +116,8 @@ class ScoreError:
         return cls(mean, sampling, normalizer_se, own)
 
 
+_ROWS = 1000  # whose log-densities tell the sampling error
+_SHARE, _TOLERANCES = 0.2, (0.01, 0.03)  # of that error, and between these, is that of log Z
 _COMPLETIONS = 200  # of each row with holes that is scored
 
 OLD_SAMPLERS = {"sir": "resampling", "rejection": "rejection", "mala": "langevin"}
@@ -145,18 +148,23 @@ class RatioDensity(DensityEstimator):
 
     noise_: Noise
     _critic: Any
-    normalizer_tol: float
+    normalizer_tol: float | str
     noise: Any
     critics_: list[Any]
     max_normalizer_samples: int | str
     sampler: str
     sampling: str
 
-    def _normalize(self, rng: np.random.Generator) -> None:
+    def _normalize(self, X: np.ndarray, rng: np.random.Generator) -> None:
         log_ratio, source = self._source()
+        tol = self.normalizer_tol
+        if isinstance(tol, str):
+            tol = _tolerance(source.log_density(X[:_ROWS]) + log_ratio(X[:_ROWS]), len(X))
         limit = sample_limit(self.max_normalizer_samples, self.critics_)
-        result = estimate(log_ratio, source, rng, tol=self.normalizer_tol, max_rows=limit)
-        warn_normalizer(result, self.normalizer_tol)
+        rough = self._critic.rough() if isinstance(self._critic, ClassifierCritic) else None
+        options: dict[str, Any] = {"tol": tol, "max_rows": limit, "rough": rough}
+        result = estimate(log_ratio, source, rng, **options)
+        warn_normalizer(result, tol)
         self._log_z = result.log_z
         self.log_normalizer_ = result.log_z + getattr(self._critic, "log_normalizer", 0.0)
         self.log_normalizer_se_ = result.se
@@ -324,6 +332,12 @@ class RatioDensity(DensityEstimator):
             return self._critic.log_density(X), self._critic.score_function(X)
 
         return langevin(height_and_slope, starts, rng)
+
+
+def _tolerance(log_density: np.ndarray, n_rows: int) -> float:
+    """Return the error of log Z that hardly adds to the sampling error of a mean of n_rows rows."""
+    spread = log_density[np.isfinite(log_density)].std() / np.sqrt(n_rows)
+    return float(np.clip(_SHARE * spread, *_TOLERANCES))
 
 
 def _log_ratio_to(critic: Any, proposal: Noise, X: np.ndarray) -> np.ndarray:

@@ -199,7 +199,7 @@ def test_rounding_off_a_table_of_thirteen_columns_is_certified():
     X = load_wine().data
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     density = NCEDensity(lattice="dequantize", random_state=0).fit(X)
-    assert density.log_normalizer_se_ <= 0.01
+    assert density.log_normalizer_se_ <= 0.03
     assert density.pareto_k_ < 0.7
 
 
@@ -263,7 +263,7 @@ def test_a_chain_as_noise_gives_independent_rows_and_a_certified_normalizer(monk
     density = NCEDensity(noise=noise, n_critics=1, noise_ratio=5, random_state=0).fit(X)
     assert asked
     assert not any(asked)
-    assert density.log_normalizer_se_ <= 0.01
+    assert density.log_normalizer_se_ <= 0.03
     points = np.random.default_rng(1).uniform(-5, 5, size=(60_000, 2))
     total = 100 * np.exp(density.score_samples(points)).mean()
     assert abs(total - 1) < 0.05

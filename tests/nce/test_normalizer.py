@@ -17,7 +17,7 @@ from skgm._numerics.importance import (
     sample_limit,
     summarize_weights,
 )
-from skgm.nce._ratio_density import warn_normalizer
+from skgm.nce._ratio_density import _tolerance, warn_normalizer
 
 STANDARD = GaussianMixtureNoise(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])
 
@@ -61,6 +61,47 @@ def test_seeded_and_stopped_at_the_limit():
 @pytest.mark.parametrize("limit", [100, 12_345, 20_000])
 def test_never_more_rows_than_the_limit(limit):
     assert estimate(tilt((1.5, 1.0)), tol=1e-9, max_samples=limit).n_samples == limit
+
+
+def test_rows_of_little_weight_are_thinned_without_bias():
+    """A fraction of the log-ratios, a known integral, and errors that are the scatter of runs.
+
+    The mean of 30 estimates has a standard error of se / sqrt(30), and the ratio of their sd to the
+    stated error is 1 within 3 / sqrt(2 * 29) = .4. Effective rows are those without thinning.
+    """
+    evaluated = []
+
+    def log_ratio(X):
+        evaluated.append(len(X))
+        return X @ np.array([1.6, 0.4])
+
+    rough = importance.RoughRatio(lambda X: 1.4 * X[:, 0] + 0.3 * np.abs(X[:, 1]), cost=0.1)
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        return importance.estimate(log_ratio, STANDARD, rng, tol=0.015, rough=rough)
+
+    runs = [run(seed) for seed in range(30)]
+    errors, se = [each.log_z - 1.36 for each in runs], np.mean([each.se for each in runs])
+    assert abs(np.mean(errors)) < 4 * se / np.sqrt(30)
+    assert abs(np.std(errors, ddof=1) / se - 1) < 0.4
+    assert sum(evaluated) < 0.6 * sum(each.n_samples for each in runs)
+    assert np.mean([each.ess for each in runs]) == pytest.approx(np.exp(-2.72), rel=0.15)
+
+
+def test_a_rough_ratio_that_tells_nothing_changes_nothing():
+    blind = importance.RoughRatio(lambda X: np.zeros(len(X)), cost=0.5)
+    rng = np.random.default_rng(0)
+    found = importance.estimate(tilt((1.0, 0.5)), STANDARD, rng, tol=0.005, rough=blind)
+    assert abs(found.log_z - 0.625) < 4 * found.se
+
+
+def test_the_tolerance_follows_the_sampling_error_of_a_mean():
+    """The sd 2 of 1,000 rows over sqrt(1000) is .063, of which a fifth is .0126; limits beyond."""
+    values = np.repeat([-2.0, 2.0, -np.inf], 500)
+    assert _tolerance(values, 1000) == pytest.approx(0.2 * 2 / np.sqrt(1000))
+    assert _tolerance(values, 100) == 0.03
+    assert _tolerance(values, 10**6) == 0.01
 
 
 def test_limit_follows_the_cost_of_the_trees():
