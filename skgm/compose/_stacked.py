@@ -371,7 +371,9 @@ class StackedDensity(BaseComposition, DensityEstimator):
             if name not in self.left_out_:
                 self.left_out_[name] = f"its fit to a part of the rows failed: {error}"
                 warn_user(f"Member {name!r} was left out: {self.left_out_[name]}", UserWarning)
+        names = [name for name, _ in tried]
         for of_fold in measures:  # from one to the next, a member may find other point masses
+            of_fold.sort(key=lambda each: names.index(each[0]))
             self._settle_measures([each for each in of_fold if each[0] not in self.left_out_])
         late = [n for n, _ in tried if self.left_out_.get(n, "").startswith("time_limit=")]
         if late:
@@ -380,11 +382,8 @@ class StackedDensity(BaseComposition, DensityEstimator):
                 "or name fewer members.",
                 UserWarning,
             )
-        return {
-            name: np.concatenate(parts)
-            for name, parts in scores.items()
-            if name not in self.left_out_
-        }
+        fine = [name for name in names if name in scores and name not in self.left_out_]
+        return {name: np.concatenate(scores[name]) for name in fine}
 
     def _settle_measures(self, measures: list[tuple[str, list[str]]]) -> None:
         """Refuse members over different base measures, or leave out those taken by default."""
@@ -403,10 +402,14 @@ class StackedDensity(BaseComposition, DensityEstimator):
     def _member_folds(
         self, tried: Members, folds: list[np.ndarray], start: float
     ) -> Iterator[tuple[str, Any, np.ndarray]]:
-        """Yield members and folds, as long as there is time and the member does not fail."""
+        """Yield members and folds, as long as there is time and the member does not fail.
+
+        Without a limit the last members come first: they take the most time, and no worker waits
+        for them at the end.
+        """
         limit = np.inf if self.time_limit is None else float(self.time_limit)
         begun: set[str] = set()
-        for name, member in tried:
+        for name, member in tried if limit < np.inf else tried[::-1]:
             if begun - set(self.left_out_) and time.monotonic() - start > limit / 2:
                 self.left_out_[name] = f"time_limit={limit:g} s"
                 continue
@@ -418,17 +421,18 @@ class StackedDensity(BaseComposition, DensityEstimator):
     def _fit_members(
         self, kept: Members, rows: Any, weight: np.ndarray | None, context: Any
     ) -> Members:
-        """Return members fitted to all rows."""
+        """Return members fitted to all rows; the last ones are begun first."""
+        last_first = kept[::-1]
 
         def around(i: int, here: bool) -> Any:
-            name, member = kept[i]
+            name, member = last_first[i]
             step = member if here else None  # a copy in a worker reports to nobody
             return step_task(context, self, name=name, step=step, X=rows)
 
         fit = partial(_fit, rows=rows, weight=weight)
-        members = [member for _, member in kept]
-        fitted = ordered_map(fit, members, n_jobs=self.n_jobs, around=around)
-        return list(zip([name for name, _ in kept], fitted))
+        members = [member for _, member in last_first]
+        fitted = list(ordered_map(fit, members, n_jobs=self.n_jobs, around=around))
+        return list(zip([name for name, _ in kept], fitted[::-1]))
 
     def _weigh(
         self,
