@@ -15,9 +15,8 @@ from scipy import optimize, stats
 from skgm import NCEDensity
 from skgm._numerics.distributions import GaussianMixtureNoise
 from skgm.nce._noise import make_noise
-from skgm.nce._own_model import own_model
 from skgm.nce._parametric import fit_parametric_critic
-from skgm.nce._statistics import polynomial_statistics
+from skgm.nce._statistics import own_model, polynomial_statistics
 
 LEVEL = 0.95
 

@@ -46,11 +46,10 @@ from skgm.nce._noise import (
     reads_kinds,
     scores_holes,
 )
-from skgm.nce._own_model import own_model
 from skgm.nce._parametric import ParametricCritic, fit_parametric_critic
 from skgm.nce._preparation import Prepared, needs_chain, prepare_rows
 from skgm.nce._ratio_density import OLD_SAMPLERS, RatioDensity, chosen_sampler, held_out_scores
-from skgm.nce._statistics import Form, is_linear_critic, make_statistics
+from skgm.nce._statistics import Form, is_linear_critic, make_statistics, own_model
 from skgm.tables._columns import base_measures
 from skgm.tables._reader import TableReader
 from skgm.tables._validation import check_support, column_names

@@ -22,8 +22,7 @@ from skgm.nce._contrast import (
     total_weight,
 )
 from skgm.nce._covariance import KINDS, Covariance, covariances, solve_curvature
-from skgm.nce._own_model import OwnModel
-from skgm.nce._statistics import Form, Statistics
+from skgm.nce._statistics import Form, OwnModel, Statistics
 
 __all__ = [
     "NoiseRows",

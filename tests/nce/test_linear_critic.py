@@ -15,9 +15,8 @@ from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
 from skgm import NCEDensity
 from skgm._numerics.distributions import BernoulliNoise, GaussianMixtureNoise, UniformNoise
-from skgm.nce._own_model import own_model
 from skgm.nce._parametric import draw_noise, fit_parametric_critic
-from skgm.nce._statistics import is_linear_critic, make_statistics
+from skgm.nce._statistics import is_linear_critic, make_statistics, own_model
 
 
 def gaussian(mean, covariance):

@@ -105,23 +105,26 @@ class KernelFunction:
         return found, gradient
 
     def sums(self, Z: np.ndarray, weight: np.ndarray) -> Sums:
-        """Return the sums over weighted rows."""
+        """Return the sums over weighted rows.
+
+        grad k(z, z_m) . grad k(z, z_l) = k(z, z_m) k(z, z_l) (z - z_m) . (z - z_l) / h^4, and the
+        product is half of |z - z_m|^2 + |z - z_l|^2 - |z_m - z_l|^2.
+        """
         m, d = self.centers.shape
-        G, products, inverse = np.zeros((m, m)), np.zeros((m, m)), self.bandwidth**-2
-        g, kernel = np.zeros(m), np.zeros(m)
+        inverse, apart = self.bandwidth**-2, cdist(self.centers, self.centers, "sqeuclidean")
+        crossed, products, g, kernel = np.zeros((m, m)), np.zeros((m, m)), np.zeros(m), np.zeros(m)
         for start in range(0, len(Z), BLOCK):
             rows, share = Z[start : start + BLOCK], weight[start : start + BLOCK, None]
             k = self.kernel(rows)
-            kernel += (share * k).sum(axis=0)
-            products += k.T @ (share * k)
+            weighted = share * k
             square = cdist(rows, self.centers, "sqeuclidean")
-            laplacian = (square * inverse - d) * inverse * k
-            towards = np.zeros(k.shape)  # grad log q . grad k, with grad log q = -z
-            for i in range(d):
-                slope = -(rows[:, i, None] - self.centers[:, i]) * inverse * k
-                towards -= rows[:, i, None] * slope
-                G += slope.T @ (share * slope)
-            g -= (share * (laplacian + towards)).sum(axis=0)
+            kernel += weighted.sum(axis=0)
+            products += k.T @ weighted
+            crossed += (square * k).T @ weighted
+            # laplacian k + grad k . grad log q, over k, with grad log q = -z
+            slope = (rows**2).sum(axis=1)[:, None] - rows @ self.centers.T
+            g -= (weighted * ((square * inverse - d) * inverse + slope * inverse)).sum(axis=0)
+        G = 0.5 * inverse**2 * (crossed + crossed.T - apart * products)
         return Sums(G, g, kernel, products, float(weight.sum()))
 
 
