@@ -8,11 +8,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from skgm.compose._densities import base_measures, draw_rows, log_density, reads_kinds
+from skgm.compose._fitting import rows_at
+from skgm.tables._columns import table_shape
 
 __all__ = ["explain_rows"]
 
 _POINTS, _ZOOMS = 161, 2  # points of a grid over a column, and of finer ones around the peak
 _MOST_WHOLE = 400  # whole numbers that are summed over
+_COMPLETIONS = 40  # of a row with holes
 
 
 def explain_rows(density: Any, rows: Any, names: list[Any], n_draws: int, rng: Any) -> Any:
@@ -26,7 +29,7 @@ def explain_rows(density: Any, rows: Any, names: list[Any], n_draws: int, rng: A
     drawn = draw_rows(density, n_draws, rng)
     if not reads_kinds(density):
         rows, drawn = np.asarray(rows, dtype=np.float64), np.asarray(drawn, dtype=np.float64)
-    found, usual = (_surprises(density, part, names, drawn) for part in (rows, drawn))
+    found, usual = (_surprises(density, part, names, drawn, rng) for part in (rows, drawn))
     values = _columns(rows)
     lines = []
     for j, name in enumerate(names):
@@ -67,31 +70,95 @@ def _column(rows: Any, j: int) -> np.ndarray:
         return np.asarray(values, dtype=object)
 
 
-def _surprises(density: Any, rows: Any, names: list[Any], drawn: Any) -> np.ndarray:
+def _surprises(
+    density: Any, rows: Any, names: list[Any], drawn: Any, rng: np.random.Generator
+) -> np.ndarray:
     """Return -log p(x_j | the other observed values), (n, d); NaN where x_j is missing.
 
     A density that scores incomplete rows says what the others have by themselves; of another, the
     column is summed or integrated out.
     """
+    missing = np.column_stack([_is_missing(rows, j) for j in range(len(names))])
+    holed = missing.any(axis=1)
     score = _scorer(density)
+    try:
+        score(rows_at(rows, np.flatnonzero(holed)[:1]) if holed.any() else rows)
+    except (TypeError, ValueError):
+        if not holed.any() or not hasattr(density, "impute"):
+            raise
+        return _completed(density, rows, names, drawn, rng, missing)
     whole = score(rows)
-    found = np.empty((len(whole), len(names)))
-    measures = base_measures(density, len(names))
+    found = np.empty(missing.shape)
     for j in range(len(names)):
-        try:
-            others = score(_emptied(rows, j))
-        except (TypeError, ValueError) as error:
-            own, seen = (_column(table, j) for table in (rows, drawn))
-            if "counting at" in measures[j]:
-                raise ValueError(
-                    f"explain needs a density that scores incomplete rows, such as DensityChain, "
-                    f"as column {names[j]!r} has point masses among real numbers; "
-                    f"{type(density).__name__} says: {error}"
-                ) from error
-            others = _integrated(score, rows, j, own, seen, measures[j] == "counting")
-        found[:, j] = _gap(whole, others)
-        found[_is_missing(rows, j), j] = np.nan
+        found[:, j] = _gap(whole, _without(density, score, rows, names, j, drawn))
+    found[missing] = np.nan
     return found
+
+
+def _without(
+    density: Any, score: Any, rows: Any, names: list[Any], j: int, drawn: Any
+) -> np.ndarray:
+    """Return log p of the observed values of rows but that of column j, (n,)."""
+    try:
+        return np.asarray(score(_emptied(rows, j)))
+    except (TypeError, ValueError):
+        own, seen = (_column(table, j) for table in (rows, drawn))
+        measure = base_measures(density, len(names))[j]
+        whole = measure.startswith("counting")
+        atoms = [] if whole or "counting at" not in measure else _atoms(measure)
+        return _integrated(score, rows, j, own, seen, whole, atoms)
+
+
+def _atoms(measure: str) -> list[float]:
+    """Return the points in "Lebesgue, and counting at [0.0, 9.0]"."""
+    return [float(word) for word in measure.partition("[")[2].strip("]").split(",")]
+
+
+def _completed(
+    density: Any,
+    rows: Any,
+    names: list[Any],
+    drawn: Any,
+    rng: np.random.Generator,
+    missing: np.ndarray,
+) -> np.ndarray:
+    """Return the surprises of a density that scores complete rows alone.
+
+    With the holes H, p(x_j | rest) is the mean of p(x_j | rest, x_H) over draws of x_H given rest.
+    """
+    found = np.full(missing.shape, np.nan)
+    score, holed = _scorer(density), missing.any(axis=1)
+    full = np.flatnonzero(~holed)
+    if len(full):
+        found[full] = _surprises(density, rows_at(rows, full), names, drawn, rng)
+    for j in range(len(names)):
+        own = np.flatnonzero(holed & ~missing[:, j])
+        if not len(own):
+            continue
+        held = rows_at(rows, own)
+        drawn_rows = density.sample(_COMPLETIONS, random_state=rng, given=_emptied(held, j))
+        told = _with_column(drawn_rows, held, j)
+        surprise = _gap(score(told), _without(density, score, told, names, j, drawn))
+        parts = -surprise.reshape(len(own), _COMPLETIONS)
+        found[own, j] = np.log(_COMPLETIONS) - logsumexp(parts, axis=1)
+    return found
+
+
+def _with_column(rows: Any, source: Any, j: int) -> Any:
+    """Return completions, as many of each row, with column j of the rows that they complete."""
+    places = np.repeat(np.arange(table_shape(source)[0]), _COMPLETIONS)
+    if isinstance(rows, np.ndarray):
+        rows = rows.copy()
+        rows[:, j] = np.asarray(source)[places, j]
+        return rows
+    repeated = rows_at(source, places)
+    if nw.dependencies.is_pandas_dataframe(rows):
+        rows = rows.copy(deep=False)
+        rows.isetitem(j, repeated.iloc[:, j].astype(rows.dtypes.iloc[j]).array)
+        return rows
+    frame = nw.from_native(rows, eager_only=True)
+    other = nw.from_native(repeated, eager_only=True)
+    return frame.with_columns(other[frame.columns[j]]).to_native()
 
 
 def _gap(whole: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -155,8 +222,11 @@ def _integrated(
     own: np.ndarray,
     drawn: np.ndarray,
     whole: bool,
+    atoms: list[float],
 ) -> np.ndarray:
     """Return log p of rows without column j: by a sum, or by the trapezoidal rule.
+
+    Point masses are added to the integral, whose points lie beside them.
 
     The sum over categories is over those of the rows and of the draws. The grids of the integral
     become finer around the peak: its error is below a hundredth of a nat for a normal density as
@@ -174,10 +244,14 @@ def _integrated(
         return np.asarray(logsumexp(table, axis=1))
     reach = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-300)
     grid = np.broadcast_to(np.linspace(low - reach, high + reach, _POINTS), (len(own), _POINTS))
-    # the value of the row itself is a good guess where a grid falls between the peaks
-    grids, tables = [own[:, None]], [_on_points(score, rows, j, own[:, None])]
     step = float(grid[0, 1] - grid[0, 0])
+    beside = 1e-6 * step
+    masses = np.broadcast_to(np.array(atoms), (len(own), len(atoms)))
+    # the value of the row itself is a good guess where a grid falls between the peaks
+    grids = [np.where(np.isin(own, atoms), own + beside, own)[:, None]]
+    tables = [_on_points(score, rows, j, grids[0])]
     for _ in range(_ZOOMS + 1):
+        grid = np.where(np.isin(grid, atoms), grid + beside, grid)
         grids.append(grid)
         tables.append(_on_points(score, rows, j, grid))
         points, table = np.hstack(grids), np.hstack(tables)
@@ -190,7 +264,10 @@ def _integrated(
     width = np.diff(points, axis=1)
     ends = np.logaddexp(table[:, 1:], table[:, :-1])
     with np.errstate(divide="ignore"):
-        return np.asarray(logsumexp(ends + np.log(width / 2), axis=1))
+        parts = [ends + np.log(width / 2)]
+    if atoms:
+        parts.append(_on_points(score, rows, j, masses))
+    return np.asarray(logsumexp(np.hstack(parts), axis=1))
 
 
 def _on_points(

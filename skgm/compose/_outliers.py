@@ -293,8 +293,7 @@ class DensityOutlierDetector(
         Raises
         ------
         ValueError
-            A density that scores no incomplete rows, for rows with holes, or for a column with
-            point masses among real numbers.
+            Rows with holes, for a density that neither scores nor completes them.
 
         See Also
         --------
@@ -305,7 +304,9 @@ class DensityOutlierDetector(
         A density that scores incomplete rows (:class:`skgm.DensityChain`,
         :class:`skgm.GaussianMixtureDensity`) gives :math:`p(x_{-j})` itself. For others the column
         is integrated out on a grid, which takes 500 scores for each value, or summed over its
-        categories (those of X and of the draws).
+        categories (those of X and of the draws); point masses are added. In a row with holes such
+        a density (:class:`skgm.DDPM`) fills them 40 times given the values other than :math:`x_j`,
+        and the mean of :math:`p(x_j \mid \cdot)` over the completions is taken.
 
         Two values that do not go together surprise one another: both columns are then named.
 

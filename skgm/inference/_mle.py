@@ -73,8 +73,9 @@ class MLEDensity(FamilyInference):
         A family per column: a dict from column names to families, a list of them in the order of
         the columns, or "auto", which takes for each column the family with the smallest AIC among
         those whose support holds it: categories for text and booleans, counts for whole numbers
-        that are not negative. Holes (NaN) then are skipped column by column, and parameters are
-        called ``shape[age]``. Text columns are categories; draws of whole numbers are rounded.
+        that are not negative. Holes (NaN) then are skipped column by column, in scores as well, and
+        parameters are called ``shape[age]``. Text columns are categories, and draws of whole
+        numbers are rounded.
     fixed : dict of str to float or array-like, default=None
         Parameters (or constants, such as the ``n`` of a binomial) that are known: one value, or
         one per column. They are not estimated, and stay what they are in every interval and test.
@@ -200,13 +201,16 @@ class MLEDensity(FamilyInference):
         """Whether the rows seen so far determine the parameters."""
         return hasattr(self, "params_")
 
-    def _begin_scoring(self, X: Any, **options: bool) -> np.ndarray:
+    def _begin_scoring(self, X: Any, *, finite: bool = True, **options: bool) -> np.ndarray:
         if hasattr(self, "_obstacle"):
             raise NotFittedError(f"partial_fit has not seen enough data yet: {self._obstacle}")
         reader = getattr(self, "_reader", None)
         if reader is not None:
-            return reader.code(self, as_table(X), holes=False, unknown="ignore")
-        return super()._begin_scoring(as_table(X), **options)
+            return reader.code(self, as_table(X), holes=not finite, unknown="ignore")
+        rows = super()._begin_scoring(as_table(X), finite=finite, **options)
+        if not finite:
+            check_finite(np.where(np.isnan(rows), 0.0, rows), self._column_names())
+        return rows
 
     def _begin_fit(
         self,
@@ -500,9 +504,10 @@ class MLEDensity(FamilyInference):
         -------
         log_density : ndarray of shape (n_samples,)
             In nats, -inf outside the support (and where a boundary estimate rules a value out, or
-            the log-density overflows).
+            the log-density overflows). With a family per column, of the values that a row has.
         """
-        rows = self._begin_scoring(X).astype(np.float64, copy=False)
+        finite = not has_many(self.family)
+        rows = self._begin_scoring(X, finite=finite).astype(np.float64, copy=False)
         family = self._family()
         with np.errstate(all="ignore"):
             log_density = family.log_density(rows, self._estimate)

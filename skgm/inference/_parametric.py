@@ -256,7 +256,8 @@ class ParametricDensity(DensityEstimator):
                     "sample_weight was given without X; pass the training table as X=."
                 )
             return None, None
-        X = self._begin_scoring(X).astype(np.float64, copy=False)
+        finite = not hasattr(self, "_families")  # a family per column skips holes
+        X = self._begin_scoring(X, finite=finite).astype(np.float64, copy=False)
         if sample_weight is None:
             return X, None
         weight = check_sample_weight(sample_weight, X)

@@ -74,6 +74,8 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
     if is_float_frame(X):
         return None
+    if isinstance(X, dict):
+        return "X is a dict. Make it a data frame, for example by pandas.DataFrame(X)."
     if chunks_of(X) is not None:
         return _IN_PARTS
     if hasattr(X, "__dask_graph__"):
@@ -124,8 +126,10 @@ def non_numeric_column(X: Any) -> Any:
         if column.dtype.is_numeric() or column.dtype == nw.Boolean:
             continue
         try:
-            np.asarray(column.to_list(), dtype=np.float64)
+            numbers = np.asarray(column.to_list(), dtype=np.float64)
         except (TypeError, ValueError):
+            return name
+        if numbers.ndim > 1:  # lists
             return name
     return None
 
@@ -297,7 +301,7 @@ def native_dtype(name: str) -> Any:
 
     sparse = re.fullmatch(r"Sparse\[(\w+), (.+)\]", name)
     if sparse:
-        return pd.SparseDtype(sparse[1], np.dtype(sparse[1]).type(sparse[2]))
+        return pd.SparseDtype(sparse[1], np.dtype(sparse[1]).type(sparse[2]).item())
     return pd.ArrowDtype(arrow_type(name[6:])) if name.startswith("arrow:") else name
 
 

@@ -127,6 +127,12 @@ def _any_table(
         )
     except (TypeError, ValueError) as error:
         culprit = non_numeric_column(X)
+        if culprit is None and getattr(getattr(X, "dtype", None), "kind", "") in "OUS":
+            raise ValueError(
+                f"X is an array with text or other objects ({error}). Give it as a data frame, "
+                "whose dtypes say what its columns are, or name columns of categories in "
+                "categorical_features where the density has that parameter."
+            ) from error
         if culprit is None:
             raise
         raise ValueError(

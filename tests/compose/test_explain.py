@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.mixture import GaussianMixture
 
 from skgm import (
+    DDPM,
     DensityChain,
     DensityOutlierDetector,
     ExplanationDisplay,
@@ -17,6 +18,7 @@ from skgm import (
     MLEDensity,
 )
 from skgm.compose._location_model import LocationModel
+from tests.compose.densities import FullNormal
 
 MIXING = np.array([[1.0, 0.9, 0.0], [0.0, 0.3, 0.5], [0.0, 0.0, 2.0]])
 ROWS = np.array([[0.1, 3.0, 0.0], [0.0, 0.1, 9.0]])
@@ -126,6 +128,67 @@ def test_columns_of_mixed_tables_are_summed_and_integrated_out():
     )
     assert known["column"].tolist() == other["column"].tolist()
     np.testing.assert_allclose(other["surprise"], known["surprise"], atol=1e-2)
-    detector = DensityOutlierDetector(CompleteRows()).fit(mixed)
-    with pytest.raises(ValueError, match="X has holes"):
-        detector.explain(rows.assign(x=[np.nan, 1.0]), n_draws=5)
+
+
+def test_holes_of_rows_are_filled_by_a_density_that_scores_complete_rows_alone():
+    """p(x_j | rest) is the mean over completions; its error is that of 40 draws."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], size=150)
+    x = rng.normal(size=150) + 3 * (kind == "b")
+    mixed = pd.DataFrame({"kind": kind, "x": x, "y": 2 * x + rng.normal(size=150)})
+    rows = mixed.iloc[:3].assign(x=[np.nan, 9.0, x[2]], kind=["a", None, "b"])
+    known, other = (
+        DensityOutlierDetector(density).fit(mixed).explain(rows, n_draws=20)
+        for density in (LocationModel(), CompleteRows())
+    )
+    ours, exact = (f.set_index(["row", "column"])["surprise"].sort_index() for f in (other, known))
+    assert ours.index.equals(exact.index)
+    np.testing.assert_allclose(ours, exact, rtol=0.1, atol=0.4)
+
+
+class ZeroOrNormal(FullNormal):
+    """0 with probability .4, else N(3, 1); and a normal number with that mean."""
+
+    def fit(self, X, y=None):
+        self._begin_fit(X)
+        return self
+
+    def score_samples(self, X):
+        X = self._begin_scoring(X)
+        zero = X[:, 0] == 0
+        first = np.where(zero, np.log(0.4), np.log(0.6) + stats.norm.logpdf(X[:, 0], 3))
+        return first + stats.norm.logpdf(X[:, 1], X[:, 0])
+
+    def _draw(self, n_samples, rng):
+        x = np.where(rng.random(n_samples) < 0.4, 0.0, rng.normal(3, size=n_samples))
+        return np.column_stack([x, rng.normal(x)])
+
+    def _base_measures(self):
+        return ["Lebesgue, and counting at [0.0]", "Lebesgue"]
+
+
+def test_point_masses_are_added_where_their_column_is_integrated_out():
+    rows = np.array([[0.0, 3.0], [4.0, -1.0], [2.9, 3.0]])
+    detector = DensityOutlierDetector(ZeroOrNormal()).fit(ZeroOrNormal()._draw(50, np.random))
+    found = detector.explain(rows, n_draws=5).set_index(["row", "column"])["surprise"]
+    x, y = rows.T
+    both = np.log(0.4 * stats.norm.pdf(y) + 0.6 * stats.norm.pdf(y, 3, np.sqrt(2)))
+    expected = both - ZeroOrNormal().fit(rows).score_samples(rows)
+    np.testing.assert_allclose(found.loc[pd.IndexSlice[:, "x0"]], expected, atol=1e-3)
+    np.testing.assert_allclose(
+        found.loc[pd.IndexSlice[:, "x1"]], -stats.norm.logpdf(y, x), atol=1e-3
+    )
+
+
+def test_a_diffusion_explains_zeros_and_holes():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=150)
+    table = pd.DataFrame({"x": x, "gain": np.where(x > 0, 0.0, np.exp(x + rng.normal(size=150)))})
+    model = DDPM(max_iter=3, n_steps=4, n_score_steps=2, random_state=0)
+    detector = DensityOutlierDetector(model).fit(table)
+    odd = pd.DataFrame({"x": [0.1, np.nan], "gain": [60.0, 0.0]})
+    found = detector.explain(odd, n_draws=3)
+    assert set(found["row"]) == {0, 1}
+    assert found["column"].iloc[0] == "gain"
+    assert np.isfinite(found["surprise"]).all()
+    assert found[found["row"] == 1]["surprise"].item() == pytest.approx(np.log(2), abs=0.5)

@@ -299,3 +299,21 @@ def test_criteria_of_a_family_per_column_are_the_sums_of_theirs():
     ]
     for name in ("aic", "tic", "penalty", "n_params"):
         assert getattr(found, name) == pytest.approx(sum(getattr(part, name) for part in parts))
+
+
+def test_incomplete_tables_add_up_over_columns_of_what_is_known():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.gamma(3.0, size=80), "b": rng.poisson(4, 80).astype(float)})
+    frame["c"] = rng.choice(["u", "v", "w"], 80).astype(object)
+    frame = frame.mask(rng.random(frame.shape) < 0.2)
+    model = MLEDensity(["gamma", "poisson", "categorical"]).fit(frame)
+    found = information_criteria(model, frame)
+    alone = []
+    for name, family in zip(frame, ("gamma", "poisson", "categorical")):
+        known = frame[[name]].dropna()
+        alone.append(information_criteria(MLEDensity([family]).fit(known), known))
+    for name in ("aic", "tic", "loglik"):
+        assert getattr(found, name) == pytest.approx(sum(getattr(one, name) for one in alone))
+    assert model.score_samples(frame).sum() == pytest.approx(model.loglik_)
+    with pytest.raises(ValueError, match="NaN in column"):
+        model.cdf(frame)

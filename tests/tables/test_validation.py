@@ -154,3 +154,22 @@ def test_columns_labeled_by_numbers_keep_their_order(method):
         getattr(numbered, method)(pd.DataFrame(frame.to_numpy())[[1, 0, 2]])
     again = fitted.fit(frame.to_numpy())
     getattr(again, method)(frame[[2020, 2019, 2018]])  # the last fit saw no labels
+
+
+@pytest.mark.parametrize(
+    ("X", "cure"),
+    [
+        (np.array([["a", 1.0], ["b", 2.0]], dtype=object), "Give it as a data frame"),
+        (np.array([["a", "b"], ["b", "c"]]), "Give it as a data frame"),
+        ({"a": [1.0, 2.0]}, "X is a dict. Make it a data frame"),
+    ],
+)
+def test_text_outside_of_frames_is_refused_with_the_cure(X, cure):
+    with pytest.raises(ValueError, match=cure):
+        ScoreMatchingGaussian().fit(X)
+
+
+def test_a_column_of_lists_is_named():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="Column 'b' of X holds values that are not numbers"):
+        ScoreMatchingGaussian().fit(pd.DataFrame({"a": [1.0, 2.0], "b": [[1, 2], [3, 4]]}))

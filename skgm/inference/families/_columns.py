@@ -194,10 +194,14 @@ class ColumnFamilies(Family):
         return np.concatenate(each)
 
     def log_density(self, X: np.ndarray, params: Params) -> np.ndarray:
-        """Return log densities (masses of categories and counts), (n, d)."""
-        return self._columns(
-            lambda j: self.families[j].log_density(X[:, [j]], self.of_column(j, params))
-        )
+        """Return log densities (masses of categories and counts), (n, d), 0 of missing values."""
+        found = np.zeros(X.shape)
+        for j, family in enumerate(self.families):
+            there = ~np.isnan(X[:, j])
+            if there.any():
+                rows = X[there][:, [j]]
+                found[there, j] = family.log_density(rows, self.of_column(j, params))[:, 0]
+        return found
 
     def score_function(self, X: np.ndarray, params: Params) -> np.ndarray:
         """Return the gradient of the log-density with respect to x, (n, d)."""
