@@ -36,6 +36,10 @@ class Copies:
         The first of them, by position.
     sources : tuple of int
         The real row that each repeats first.
+    repeated, repeated_real : float
+        Share of the rows of each table that equal an earlier one, of equally many rows.
+    repeated_pvalue : float
+        Of the first share, were both alike.
     """
 
     n_exact: int
@@ -47,6 +51,9 @@ class Copies:
     pvalue: float
     rows: tuple[int, ...]
     sources: tuple[int, ...]
+    repeated: float = 0.0
+    repeated_real: float = 0.0
+    repeated_pvalue: float = 1.0
 
     def by_chance(self) -> str:
         """Return in words what chance gives, and how many copies more it would hide.
@@ -101,7 +108,9 @@ def find_copies(tables: Tables, level: float, most: int = 20) -> Copies:
     n, m = len(real), len(drawn)
     expected, pvalue = _chance(tables, copied, count, n, m)
     low, high = stats.binomtest(len(copied), m).proportion_ci(level, "wilson")
-    shown = copied[:most]
+    shown, size = copied[:most], min(n, m)
+    again = [size - len(np.unique(part[:: len(part) // size][:size])) for part in (drawn, real)]
+    table = [[count, size - count] for count in again]
     return Copies(
         n_exact=len(copied),
         share=len(copied) / m,
@@ -113,6 +122,9 @@ def find_copies(tables: Tables, level: float, most: int = 20) -> Copies:
         pvalue=pvalue,
         rows=tuple(map(int, shown)),
         sources=tuple(int(first[at[i]]) for i in shown),
+        repeated=again[0] / size,
+        repeated_real=again[1] / size,
+        repeated_pvalue=float(stats.fisher_exact(table, alternative="greater")[1]),
     )
 
 

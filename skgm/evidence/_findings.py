@@ -48,7 +48,7 @@ def find_faults(parts: Any) -> tuple[Finding, ...]:
         *copy_findings(parts),
         *shifted,
         *_pair_findings(parts, odd),
-        *_special_findings(parts, odd),
+        *_special_findings(parts, {m.column: m.distance for m in parts.margins if m.column in odd}),
     ]
     general = [*_row_findings(parts)]
     if specific or general:  # two samples of one law also differ as training rows
@@ -69,6 +69,12 @@ def copy_findings(parts: Any) -> Iterator[Finding]:
             f"{copies.expected:.2g}. Real people or things may be given away."
         )
         yield Finding(text, "copies", (), 2.0)
+    if copies.repeated_pvalue < ALPHA and copies.repeated > copies.repeated_real + 0.05:
+        text = (
+            f"{copies.repeated:.1%} of the synthetic rows repeat another synthetic row; of as many "
+            f"real rows {copies.repeated_real:.1%} repeat one another."
+        )
+        yield Finding(text, "copies", (), 1.95)
     if nearest is None:
         return
     if nearest.pvalue < ALPHA:
@@ -126,8 +132,10 @@ def _margin_text(margin: Any) -> str:
             words.append(f"has lost the categories {shown}{more} of the real rows")
     if words:
         return f"Column {margin.column!r} {' and '.join(words)}; {name} {interval}."
+    cause = f" ({margin.cause})" if margin.cause else ""
     return (
-        f"Column {margin.column!r} has another distribution than the real rows: {name} {interval}."
+        f"Column {margin.column!r} has another distribution than the real rows{cause}: {name} "
+        f"{interval}."
     )
 
 
@@ -159,26 +167,44 @@ _SPECIAL = {
 }
 
 
-def _special_findings(parts: Any, odd: set[Any]) -> Iterator[Finding]:
+def _special_findings(parts: Any, odd: dict[Any, float]) -> Iterator[Finding]:
+    """Yield findings on single values; `odd` are the distances of columns that differ anyway.
+
+    What explains most of such a distance is named before it.
+    """
     alpha = ALPHA / max(len(parts.special), 1)
     found = [entry for entry in parts.special if entry.pvalue < alpha]
-    fine = [entry for entry in found if entry.kind == "decimals"]
     for entry in found:
-        if entry.kind != "decimals":
+        if entry.kind in _SPECIAL:
             text = _SPECIAL[entry.kind].format(
                 entry.column, entry.value, entry.synthetic, entry.real
             )
-            weight = 0.5 if entry.column in odd else 1.0
-            size = weight * abs(entry.synthetic - entry.real)
+            size, distance = abs(entry.synthetic - entry.real), odd.get(entry.column)
+            explains = entry.kind in ("holes", "point mass") and size > 0.5 * (distance or 0.0)
+            if distance is not None:
+                size = max(size, distance + 0.005) if explains else 0.5 * size
             yield Finding(text, "special", (entry.column,), size)
-    if fine:
-        names = ", ".join(f"{entry.column!r} ({entry.value})" for entry in fine[:5])
-        more = f" and {len(fine) - 5} more" if len(fine) > 5 else ""
-        text = (
-            f"Synthetic numbers have more decimals than the real ones in {names}{more}; all real "
-            "values are multiples of the numbers in brackets. Round them."
-        )
-        yield Finding(text, "special", tuple(entry.column for entry in fine), 0.01)
+    for kind, (words, cure) in _DECIMALS.items():
+        columns = [entry for entry in found if entry.kind == kind]
+        if not columns:
+            continue
+        names = ", ".join(f"{entry.column!r} ({entry.value})" for entry in columns[:5])
+        more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+        text = f"Synthetic numbers have {words} than the real ones in {names}{more}; {cure}"
+        size = max([0.01, *(odd[e.column] + 0.005 for e in columns if e.column in odd)])
+        yield Finding(text, "special", tuple(entry.column for entry in columns), size)
+
+
+_DECIMALS = {
+    "decimals": (
+        "more decimals",
+        "all real values are multiples of the numbers in brackets. Round them.",
+    ),
+    "fewer decimals": (
+        "fewer decimals",
+        "they are multiples of the numbers in brackets, and real values are not.",
+    ),
+}
 
 
 def _row_findings(parts: Any) -> Iterator[Finding]:

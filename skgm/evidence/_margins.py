@@ -7,12 +7,16 @@ import numpy as np
 from scipy import special, stats
 
 from skgm.tables._coded import Column, Tables
+from skgm.tables._margins import resolution
 
 __all__ = ["Margin", "Special", "compare_margins", "special_values", "total_variation"]
 
 _LEAST_EXPECTED = 5.0  # rows in a cell of a chi-square test
 _LEAST_ATOM = (0.01, 5.0)  # share of the rows, and times the usual number of repetitions
 _MOST_ATOMS = 5
+_LEAST_VALUES = 10  # of a column that may be rounded
+_TAIL = 0.1  # share of the values whose decay is measured
+_CERTAIN = 1e-4  # p-value from which on a shift is put in words
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Margin:
         their shares.
     lost_pvalue : float
         Of the lost categories, for as many as the column has.
+    cause : str
+        How the distributions differ, in words: in place, in spread, or in one category.
     """
 
     column: Any
@@ -48,13 +54,15 @@ class Margin:
     lost: tuple[tuple[str, float], ...] = ()
     new: tuple[tuple[str, float], ...] = ()
     lost_pvalue: float = 1.0
+    cause: str = ""
 
 
 @dataclass(frozen=True)
 class Special:
     """A share that real and synthetic rows should have in common.
 
-    `kind` is "holes", "point mass", "above the largest", "below the smallest" or "decimals".
+    `kind` is "holes", "point mass", "above the largest", "below the smallest", "decimals" or "fewer
+    decimals".
     """
 
     column: Any
@@ -84,7 +92,8 @@ def _numbers(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Marg
 
     The distance of the tables misses that of the distributions by no more than the largest error
     of the difference of the two empirical distribution functions, of Kolmogorov's law in the
-    limit, and of less where values repeat.
+    limit, and of less where values repeat. The p-value is that of three tests, of the distance and
+    of ranks: in the pooled column, and of the distance from its median.
     """
     distance = float(stats.ks_2samp(x, z, method="asymp").statistic)
     # sdmetrics rounds at 15 decimals, which large numbers do not have
@@ -94,6 +103,8 @@ def _numbers(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Marg
     published = stats.ks_2samp(*coarse, method="asymp").statistic
     spread = np.sqrt(1 / len(x) + 1 / len(z))
     band = float(special.kolmogi(1 - level) * spread)
+    shift, width, cause = _differing(column, x, z)
+    pvalue = 3 * min(float(special.kolmogorov(distance / spread)), shift, width)
     return Margin(
         column=column.name,
         measure="KS",
@@ -101,8 +112,36 @@ def _numbers(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Marg
         low=max(distance - band, 0.0),
         high=min(distance + band, 1.0),
         shape=1 - float(published),
-        pvalue=float(special.kolmogorov(distance / spread)),
+        pvalue=min(pvalue, 1.0),
+        cause=cause,
     )
+
+
+def _differing(column: Column, x: np.ndarray, z: np.ndarray) -> tuple[float, float, str]:
+    """Return the p-values of place and of spread, and what differs by much, in words."""
+    middle = np.median(np.concatenate([x, z]))
+    pairs = (x, z), (np.abs(x - middle), np.abs(z - middle))
+    shift, width = (
+        1.0
+        if np.ptp(np.concatenate(pair)) == 0
+        else float(stats.mannwhitneyu(*pair, method="asymptotic").pvalue)
+        for pair in pairs
+    )
+    low, high = (np.quantile(part, [0.25, 0.75]) for part in (x, z))
+    quartiles = np.ptp(low), np.ptp(high)
+    medians = float(np.median(x)), float(np.median(z))
+    told = []
+    if shift < _CERTAIN and abs(medians[1] - medians[0]) > 0.25 * quartiles[0]:
+        words = [column.written(value) for value in medians]
+        told.append(f"its median is {words[1]}, that of the real rows {words[0]}")
+    if width < _CERTAIN and min(quartiles) > 0 and abs(np.log(quartiles[1] / quartiles[0])) > 0.1:
+        told.append(
+            f"its middle half is {quartiles[1] / quartiles[0]:.2f} times as wide as that of the "
+            "real rows"
+        )
+    if np.ptp(z) == 0 < np.ptp(x):
+        told = [f"it is always {column.written(float(z[0]))}"]
+    return shift, width, " and ".join(told)
 
 
 def _categories(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> Margin:
@@ -122,7 +161,17 @@ def _categories(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> M
         lost=lost,
         new=new,
         lost_pvalue=min(lost_pvalue, new_pvalue),
+        cause=_most_changed(column, real, drawn),
     )
+
+
+def _most_changed(column: Column, real: np.ndarray, drawn: np.ndarray) -> str:
+    """Return in words the category whose share differs most, in units of its error."""
+    p, q = real / real.sum(), drawn / drawn.sum()
+    both = (real + drawn) / (real.sum() + drawn.sum())
+    code = int(np.argmax(np.abs(q - p) / np.sqrt(np.maximum(both * (1 - both), 1e-12))))
+    value = column.written(code)
+    return f"{value} is {q[code]:.1%} of the synthetic rows and {p[code]:.1%} of the real ones"
 
 
 def total_variation(
@@ -197,7 +246,17 @@ def special_values(tables: Tables, level: float) -> list[Special]:
             if fine.any():
                 step = f"{column.step:g}"
                 found.append(_share(column.name, "decimals", step, coarse, fine, level))
+        found += _coarser(column, x, z, level)
     return found
+
+
+def _coarser(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> list[Special]:
+    """Return the share of real values between the multiples on which all synthetic ones lie."""
+    step = resolution(z)
+    if not step or step < 1.5 * column.step or len(np.unique(z)) < _LEAST_VALUES:
+        return []
+    between, none = (~_on_grid(part, step) for part in (x, z))
+    return [_share(column.name, "fewer decimals", f"{step:g}", between, none, level)]
 
 
 def _on_grid(values: np.ndarray, step: float) -> np.ndarray:
@@ -248,8 +307,23 @@ def _ends(column: Column, x: np.ndarray, z: np.ndarray, level: float) -> list[Sp
         over = int((sign * z > (sign * x).max()).sum())
         if over:
             odds = np.log((m - np.arange(over)) / (n + m - np.arange(over)))
-            pvalue = float(np.exp(odds.sum()))
+            pvalue = min(float(np.exp(odds.sum())), 2 * _far_out(sign * x, sign * z))
             edge = column.written(float(sign * (sign * x).max()))
             low, high = stats.binomtest(over, m).proportion_ci(level, "wilson")
             found.append(Special(column.name, kind, edge, 0.0, over / m, low, high, pvalue))
     return found
+
+
+def _far_out(x: np.ndarray, z: np.ndarray) -> float:
+    """Return the probability of a largest value as far out as that of z, by the tail of x.
+
+    Beyond the largest real value the tail is taken for a power law, with the lower end of an
+    interval of three standard errors for Hill's exponent.
+    """
+    middle = np.median(x)
+    far = np.sort(x - middle)[-max(int(_TAIL * len(x)), 1) :]
+    if len(far) < _LEAST_VALUES or far[0] <= 0 or far[-1] == far[0]:
+        return 1.0
+    decay = (1 - 3 / np.sqrt(len(far) + 9)) / np.mean(np.log(far / far[0]))
+    times = (z.max() - middle) / far[-1]
+    return float(1 / (1 + len(x) / len(z) * times**decay))

@@ -74,7 +74,7 @@ def frame_fault(X: Any, *, dates: bool = False) -> str | None:
         return _no_dates("X") if X.dtype.kind in ("m", "M") else None
     if is_float_frame(X):
         return None
-    if isinstance(X, dict):
+    if type(X) is dict:  # some sparse tables of scipy are dicts as well
         return "X is a dict. Make it a data frame, for example by pandas.DataFrame(X)."
     if chunks_of(X) is not None:
         return _IN_PARTS

@@ -127,7 +127,8 @@ def _any_table(
         )
     except (TypeError, ValueError) as error:
         culprit = non_numeric_column(X)
-        if culprit is None and getattr(getattr(X, "dtype", None), "kind", "") in "OUS":
+        kind = getattr(getattr(X, "dtype", None), "kind", "f")
+        if culprit is None and kind in "OUS" and isinstance(error, ValueError):
             raise ValueError(
                 f"X is an array with text or other objects ({error}). Give it as a data frame, "
                 "whose dtypes say what its columns are, or name columns of categories in "

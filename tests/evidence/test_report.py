@@ -101,6 +101,67 @@ def test_the_three_faults_of_a_rounded_table():
     assert first.columns[0] == "flavanoids"
 
 
+def prepared(n, rng):
+    x = rng.normal(size=n)
+    frame = pd.DataFrame({"x": x, "y": 0.6 * x + 0.8 * rng.normal(size=n)})
+    frame["lab"] = np.where(rng.random(n) < 0.15, -999.0, rng.normal(10, 2, n).round(1))
+    frame["hole"] = np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n))
+    frame["job"] = rng.choice(["a", "b", "rare"], n, p=[0.6, 0.38, 0.02])
+    frame["kids"] = rng.poisson(1.3, n)
+    frame["day"] = np.datetime64("2021-01-01") + rng.integers(0, 365, n)
+    return frame
+
+
+def smeared(frame):
+    noise = np.random.default_rng(5).normal(0, 40, len(frame))
+    return np.where(frame["lab"] == -999, (frame["lab"] + noise).round(1), frame["lab"])
+
+
+FAULTS = {
+    "a scale": (lambda f: {"x": 1.4 * f["x"], "y": 1.4 * f["y"]}, "times as wide as that"),
+    "holes filled": (lambda f: {"hole": f["hole"].fillna(0.0)}, "'hole' is missing in 0.00% of"),
+    "a code smeared": (lambda f: {"lab": smeared(f)}, "'lab' is -999 in 0.00% of the synthetic"),
+    "a correlation": (lambda f: {"y": f["y"].to_numpy()[::-1]}, "lost its relation to"),
+    "a sign": (lambda f: {"y": -f["y"]}, "is otherwise related to"),
+    "a rare category": (
+        lambda f: {"job": f["job"].where(np.arange(len(f)) > 60, "rare")},
+        "'rare' is 1",
+    ),
+    "a year": (lambda f: {"day": f["day"] + pd.Timedelta(days=365)}, "median is 2022"),
+    "fractions": (lambda f: {"kids": (f["kids"] + f["x"].abs() / 9).round(2)}, "more decimals"),
+    "rounding": (lambda f: {"x": f["x"].round(1)}, "fewer decimals than the real ones in 'x'"),
+    "one value": (lambda f: {"kids": 1}, "it is always 1"),
+    "one row far out": (
+        lambda f: {"x": f["x"].where(np.arange(len(f)) > 0, 1e6)},
+        "'x' exceeds the largest real value",
+    ),
+    "few rows repeated": (
+        lambda f: {name: f[name].iloc[np.arange(len(f)) % 50].to_numpy() for name in f},
+        "rows repeat another synthetic row",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_first_warning_names_a_prepared_fault(fault):
+    rng = np.random.default_rng(0)
+    real, fresh = prepared(500, rng), prepared(500, rng)
+    change, words = FAULTS[fault]
+    found = TableReport(real, fresh.assign(**change(fresh)))
+    assert words in str(found.warnings[0])
+
+
+def test_far_values_of_long_tails_are_no_faults():
+    # of 400 largest values with their p-values none is below 1e-4, but with probability 0.04
+    rng = np.random.default_rng(0)
+    least = 1.0
+    for _ in range(100):
+        pair = (pd.DataFrame({"c": rng.standard_cauchy(300)}) for _ in range(2))
+        found = special_values(read_tables(*pair), 0.95)
+        least = min([least, *(entry.pvalue for entry in found)])
+    assert least > 1e-4
+
+
 def test_rows_that_repeat_by_nature_are_no_copies():
     rng = np.random.default_rng(0)
     real, synthetic = (pd.DataFrame(rng.integers(0, 3, (400, 3)).astype(str)) for _ in range(2))
@@ -225,12 +286,13 @@ def test_nearest_records_tell_a_copy_machine_from_fresh_rows():
 
 
 def test_special_values(pair):
-    real = pd.DataFrame({"x": np.r_[np.zeros(40), np.linspace(1, 2, 60)]})
+    # 99 rows: of a hundred, the decay of the tail would be measured as well
+    real = pd.DataFrame({"x": np.r_[np.zeros(40), np.linspace(1, 2, 59)]})
     drawn = pd.DataFrame({"x": np.r_[np.zeros(5), np.linspace(1, 2, 90), 9.0, 9.5, 9.7, 9.8, 10]})
     found = {entry.kind: entry for entry in special_values(read_tables(real, drawn), 0.95)}
-    assert (found["point mass"].real, found["point mass"].synthetic) == (0.4, 0.05)
-    # the five largest of 200 exchangeable rows are all of the second hundred
-    chance = np.prod([(100 - k) / (200 - k) for k in range(5)])
+    assert (found["point mass"].real, found["point mass"].synthetic) == (40 / 99, 0.05)
+    # the five largest of 199 exchangeable rows are all of the second table
+    chance = np.prod([(100 - k) / (199 - k) for k in range(5)])
     assert found["above the largest"].pvalue == pytest.approx(chance)
 
 
