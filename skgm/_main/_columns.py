@@ -137,6 +137,7 @@ class Style:
     width: int = 0  # zeros fill numbers up to it
     date_format: str = ""
     unit: str = "D"
+    step: int = 1  # units of time between the values that occur: 60 for whole minutes
     padded: bool = True  # days and months have two digits
     bounds: tuple[float, float] = (-np.inf, np.inf)  # of dates: beyond them there may be none
     hole: str = ""
@@ -166,11 +167,16 @@ class Style:
         marks += ["parentheses for minus"] if self.parentheses else []
         return "numbers with " + ", ".join(marks) if marks else ""
 
+    def on_step(self, value: Any) -> Any:
+        """Return a time, or an array of them, rounded as the file records it."""
+        found = np.rint(np.asarray(value, dtype=float) / self.step) * self.step
+        return found if np.ndim(value) else int(found)
+
     def _number(self, value: float) -> str:
         if self.limits and value in dict(self.limits):
             return dict(self.limits)[value]
         if self.clock:
-            minutes, seconds = divmod(max(round(value), 0), 60)
+            minutes, seconds = divmod(max(self.on_step(value), 0), 60)
             return f"{minutes // 60:0{self.width}}:{minutes % 60:02}:{seconds:02}"
         plain = self._plain(abs(float(value)))
         whole, mark, fraction = plain.partition(".")
@@ -196,7 +202,7 @@ class Style:
         return f"{whole}.{fraction}" if fraction else whole
 
     def _date(self, value: float) -> str:
-        number = int(np.clip(value, *self.bounds))
+        number = int(np.clip(self.on_step(value), *self.bounds))
         moment: Any = np.array(number).astype(f"datetime64[{self.unit}]").item()
         told = self.date_format
         if self.unit == "ms":  # %f writes six digits
@@ -294,7 +300,8 @@ def _read_times(known: list[str], counts: Counter, decimal: str, hints: Hints) -
     if len(clock) == len(known):
         seconds = np.array(clock) @ np.array([3600.0, 60.0, 1.0])
         width = min(len(word.partition(":")[0]) for word in known)
-        return (known, seconds), Style("whole", clock=True, width=width), {}, []
+        style = Style("whole", clock=True, width=width, step=_step_of(seconds, "s"))
+        return (known, seconds), style, {}, []
     like = [word for word in known if _LIKE_TIME.fullmatch(word)]
     if len(like) < 3 or sum(counts[word] for word in like) < MOSTLY * sum(counts.values()):
         return None
@@ -498,6 +505,12 @@ def _numbers_of(words: list[str], mark: str, groups: str) -> tuple[np.ndarray, S
     )
 
 
+def _step_of(values: np.ndarray, unit: str) -> int:
+    """Return the seconds or minutes of a day, an hour or a minute, if all are multiples of it."""
+    steps = {"s": (86_400, 3600, 60), "m": (1440, 60)}.get(unit, ())
+    return next((step for step in steps if not (values % step).any()), 1)
+
+
 def _read_zoned(
     words: list[str], ends: list[str], decimal: str, hints: Hints
 ) -> tuple[np.ndarray, Style, list[str]] | None:
@@ -558,7 +571,7 @@ def _read_dates(
         if date_format.startswith("%H"):
             moments = moments - moments.dt.normalize() + pd.Timestamp(0)
         values = moments.to_numpy().astype(f"datetime64[{unit}]").astype("int64")
-        style = Style("date", date_format=date_format, unit=unit)
+        style = Style("date", date_format=date_format, unit=unit, step=_step_of(values, unit))
         bounds = (float(values.min()), float(values.max()))
         padded = [style._date(value).lower() for value in values] == [w.lower() for w in words]
         return values.astype(float), replace(style, padded=padded, bounds=bounds), notes

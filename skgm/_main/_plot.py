@@ -77,7 +77,8 @@ def as_written(rows: Any, table: Table) -> Any:
     for name, style in table.styles.items():
         if style.kind in ("whole", "date") or (style.kind == "real" and style.decimals is not None):
             decimals = style.decimals if style.kind == "real" else 0
-            found[name] = rows[name].astype("Float64").astype(float).round(decimals)
+            numbers = rows[name].astype("Float64").astype(float).round(decimals)
+            found[name] = numbers if style.step == 1 else style.on_step(numbers)
     return found
 
 

@@ -22,6 +22,7 @@ COMMA = [f"{value:.2f}".replace(".", ",") for value in SIZE]
 DAYS = pd.date_range("2023-01-01", periods=N, freq="9D")
 HOUR = pd.Timedelta(hours=13)
 MOMENTS = pd.date_range("2023-01-01", periods=N, freq="3701s")
+HOURS = pd.date_range("2023-01-01", periods=N, freq="7h")
 ISO = DAYS.strftime("%Y-%m-%d")
 
 
@@ -240,6 +241,22 @@ def test_it_is_cleaned(tmp_path, name):
     write_rows(table.frame, table, tmp_path / "again.csv")
     again = read_table(str(tmp_path / "again.csv"))
     pd.testing.assert_frame_equal(again.frame, table.frame)
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "expected"),
+    [
+        (HOURS.strftime("%Y-%m-%d %H:%M:%S"), 1_672_753_200, "2023-01-03 14:00:00"),
+        (DAYS.strftime("%Y-%m-%d 06:00"), 27_916_690, "2023-01-29 14:00"),
+        ([f"{20 + i}:{i:02}:00" for i in range(N)], 90_041, "25:01:00"),
+        (MOMENTS.strftime("%Y-%m-%d %H:%M:%S"), 1_672_549_201, "2023-01-01 05:00:01"),
+    ],
+)
+def test_drawn_times_are_rounded_as_the_file_records_them(tmp_path, words, value, expected):
+    table = read(tmp_path, csv(words, SIZE, names="ab"))
+    drawn = table.frame.assign(a=value)
+    write_rows(drawn, table, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text().split("\n")[1].startswith(f"{expected},")
 
 
 @pytest.mark.parametrize(
