@@ -16,6 +16,7 @@ from skgm.inference.families._scipy_stable import (
     LIMITS,
     common_ends,
     describe_ends,
+    higher_limit,
     invert,
     log_of_share,
     stable_law,
@@ -242,6 +243,10 @@ class ScipyFamily(NumericalFamily):
             if fit is not None:
                 theta[j] = fit
         return [plain, self.unpack(theta)]
+
+    def start(self, statistics: Rows) -> dict[str, np.ndarray]:
+        """Return the highest start, which may be a limit of the family far out."""
+        return higher_limit(self, statistics, super().start(statistics))
 
     def _scipys_fit(self, x: np.ndarray) -> list[float] | None:
         order = [shape.name for shape in self._shapes] + ["loc", "scale"]

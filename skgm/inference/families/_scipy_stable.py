@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-__all__ = ["LIMITS", "common_ends", "describe_ends", "invert", "log_of_share", "stable_law"]
+__all__ = [
+    "LIMITS",
+    "common_ends",
+    "describe_ends",
+    "higher_limit",
+    "invert",
+    "log_of_share",
+    "stable_law",
+]
 
 _HALVINGS = 120
 _LOG_TINY = -460.0  # below it a gamma law is a power of x, to all digits
@@ -255,6 +263,45 @@ _LAWS: dict[str, Any] = {
     "gengamma": _GenGamma,
     "exponweib": _ExponWeibull,
 }
+
+
+def higher_limit(family: Any, statistics: Any, start: Any) -> dict[str, np.ndarray]:
+    """Return a start of a search, or a limit of the family where the likelihood is higher there.
+
+    The likelihood of a skew normal law, say, often has one maximum inside and a higher one at an
+    infinite shape, which no search from moments finds.
+    """
+    for there in _limits_of_family(family.name, statistics.X, statistics.weight):
+        if there.keys() == start.keys():
+            gain = family.log_likelihood(statistics, there)
+            higher = gain > family.log_likelihood(statistics, start)
+            start = {k: np.where(higher, there[k], v) for k, v in start.items()}
+    return dict(start)
+
+
+def _limits_of_family(name: str, X: np.ndarray, weight: np.ndarray) -> list[dict[str, Any]]:
+    """Return parameters far out, (d,) each, at which a family is as good as its limit.
+
+    A half-normal law from either end of the column for the skew normal, and an exponential one for
+    the exponentially modified normal.
+    """
+    ends = X.min(axis=0), X.max(axis=0)
+    away = [np.abs(X - end) for end in ends]
+    if name == "skewnorm":
+        scales = [np.sqrt(weight @ gap**2 / weight.sum()) for gap in away]
+        parts = zip((1.0, -1.0), ends, scales)
+        # so near to the end that nothing is lost but a share of 1e-5
+        return [
+            {"a": np.full(s.shape, sign * _OUT), "loc": end - sign * 1e-5 * s, "scale": s}
+            for sign, end, s in parts
+        ]
+    if name == "exponnorm":
+        mean = weight @ away[0] / weight.sum()
+        return [{"K": np.full(mean.shape, _OUT), "loc": ends[0], "scale": mean / _OUT}]
+    return []
+
+
+_OUT = 2e6
 
 # What a family becomes as a shape goes to infinity or zero, by its name, the shape and the end.
 LIMITS = {
