@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 import skgm
 
-collect_ignore = [] if find_spec("dask") else ["skgm/dask.py"]  # an optional extra
+# optional extras
+collect_ignore = [f"skgm/{name}.py" for name in ("dask", "skpro") if not find_spec(name)]
 
 threadpool_limits(int(os.environ.get("SKGM_TEST_THREADS", "1")))
 

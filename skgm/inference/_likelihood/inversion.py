@@ -67,7 +67,12 @@ class Profile:
                 "enough, or nearly flat. Fix a parameter, or use method='wald'."
             )
         null = {**self.family.no_restriction(self.statistics), self.name: value}
-        found, fall = self._best(null, self._near)
+        try:
+            found, fall = self._best(null, self._near)
+        except (ValueError, np.linalg.LinAlgError):
+            if self._near is self.params:
+                raise
+            found, fall = self._best(null, self.params)  # the last point may be far from this one
         if self.careful:
             with suppress(ValueError, ArithmeticError, np.linalg.LinAlgError):
                 other, less = self._best(null, self.params)
@@ -589,8 +594,11 @@ def score_interval(
     ends = []
     for end, bound in zip((low, high), family.space_of(name, params[name])):
         # an end beyond which nothing can be computed is none: the search ran until numbers failed
-        beyond = np.where(np.isfinite(end), end + 1e-6 * (end - estimate), estimate)
-        lost = np.isfinite(end) & (end != bound) & ~np.isfinite(root(beyond))
+        lost = np.isfinite(end) & (end != bound)
+        if lost.any():
+            beyond = np.where(lost, end + 1e-6 * (end - estimate), estimate)
+            with suppress(ValueError):
+                lost &= ~np.isfinite(root(beyond))
         ends.append(np.where(lost, bound, end))
     return ends[0], ends[1]
 

@@ -496,3 +496,14 @@ def test_robust_intervals_take_left_censored_rows_as_they_were_fitted():
     left_out = model.confidence_intervals(method="robust")
     assert given["mu"] == left_out["mu"]
     assert given["sigma"] == left_out["sigma"]
+
+
+def test_a_score_interval_that_is_endless_on_one_side_keeps_the_other_end():
+    x = np.array([4.05311575, 4.7764913, 0.44670816, 2.86203494, 4.01371941, 4.35214183])
+    low, high = np.minimum(x, 3.52440051), np.where(x > 3.52440051, np.inf, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ends = fit_family(low, "normal", upper=high).confidence_intervals(method="score")["sigma"]
+    assert ends[1] == np.inf
+    result = score_test(MLEDensity("normal"), low[:, None], {"sigma": ends[0]}, upper=high)
+    assert result.pvalue == pytest.approx(0.05, abs=1e-4)

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skgm._numerics.differences import gradient, hessian
 from skgm.inference import MLEDensity, likelihood_ratio_test, score_test, wald_test
+from skgm.inference._likelihood.model import Line
 from skgm.inference.families import (
     FAMILIES,
     Beta,
@@ -369,3 +370,62 @@ def test_an_irregular_estimate_stays_without_errors():
             refused()
     with pytest.raises(ValueError, match="test does not exist"):
         likelihood_ratio_test(MLEDensity("genpareto"), x[:, None], {"scale": 1.0})
+
+
+@pytest.mark.parametrize("seed", [1, 14])
+def test_skew_normal_columns_are_not_fitted_below_their_half_normal_limit(seed):
+    x = stats.skewnorm.rvs(3, size=30, random_state=seed)
+    ends = ((x - x.min()), (x.max() - x))
+    limits = [stats.halfnorm.logpdf(g, scale=np.sqrt(np.mean(g**2))).sum() for g in ends]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of the infinite shape
+        model = MLEDensity(stats.skewnorm).fit(x[:, None])
+    assert model.loglik_ > max(limits) - 0.01
+    assert abs(model.params_["a"]) > 1e4
+
+
+_MODAL = {
+    "skewnorm": stats.skewnorm(2),
+    "exponnorm": stats.exponnorm(1.5),
+    "gengamma": stats.gengamma(2, 1.2),
+    "burr12": stats.burr12(2, 1.5),
+    "johnsonsu": stats.johnsonsu(0.5, 1.5),
+    "t": stats.t(2),
+    "cauchy": stats.cauchy(),
+    "beta": stats.beta(0.3, 0.4),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _MODAL)
+def test_no_other_start_leads_higher(name):
+    """Simplex searches from eight other starts, on columns of 12 and 30 rows."""
+    for n, seed in ((12, 0), (12, 1), (30, 2), (30, 3)):
+        rng = np.random.default_rng(seed)
+        x = _MODAL[name].rvs(n, random_state=rng)
+        family = getattr(stats, name) if name not in ("t", "cauchy", "beta") else name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            try:
+                model = MLEDensity(family).fit(x[:, None])
+            except ValueError:  # it says why there is no estimate
+                continue
+        law, line = model._family(), Line(model._family().parameters)
+        statistics = law.summarize(x[:, None], None)
+
+        def depth(u, law=law, line=line, statistics=statistics):
+            with np.errstate(all="ignore"):
+                found = law.log_likelihood(statistics, law.unpack(line.inward(u[None])))
+            return -float(found[0]) if np.isfinite(found[0]) else 1e9
+
+        middle = line.outward(law.pack(model._estimate))[0]
+        for k in range(8):
+            spread = np.array([x.std() if p.name == "loc" else 2.0 for p in law.parameters])
+            start = np.where(np.isfinite(middle), middle, 3.0) + spread * rng.normal(
+                size=len(middle)
+            )
+            start[0] = -start[0] if k % 2 and not np.isfinite(law.parameters[0].low) else start[0]
+            if depth(start) < 1e9:
+                options = {"maxiter": 400, "fatol": 1e-5}
+                found = optimize.minimize(depth, start, method="Nelder-Mead", options=options)
+                assert -found.fun < model.loglik_ + 0.01, (n, seed, line.inward(found.x[None]))
