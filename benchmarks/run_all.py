@@ -35,7 +35,10 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "ddpm_imputation": ("", None),
     "multiple_imputation": ("2000 100", "5 2"),
     "inference_coverage": ("", "1000"),
-    "censored_coverage": ("1000 exponential weibull poisson", "20 exponential weibull"),
+    "censored_coverage": (
+        "1000 exponential weibull normal lognormal poisson",
+        "20 exponential weibull",
+    ),
     "inference_test_sizes": ("", "5000"),
     "inference_speed": ("", ""),
     "censored_speed": ("", ""),

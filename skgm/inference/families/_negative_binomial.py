@@ -81,6 +81,10 @@ class NegativeBinomial(Family):
     estimate is finite exactly where the variance (with divisor n) is larger than the mean. A
     column of zeros says nothing about the size and is refused.
 
+    The interval of the size is that of the profile likelihood, whose sides are not equally sure in
+    few rows: of twelve counts with mean 3 and size 2 its lower end lies above the truth in 4.8% of
+    2000 samples, and its upper end below it in 0.7% (nominal 2.5% each).
+
     The score statistic of the mean, with the size estimated under each hypothesis, falls again
     far above the sample mean; so there are score tests, but no score intervals.
 

@@ -507,3 +507,19 @@ def test_a_score_interval_that_is_endless_on_one_side_keeps_the_other_end():
     assert ends[1] == np.inf
     result = score_test(MLEDensity("normal"), low[:, None], {"sigma": ends[0]}, upper=high)
     assert result.pvalue == pytest.approx(0.05, abs=1e-4)
+
+
+def test_left_censored_lognormal_by_its_equations():
+    x = np.array([0.6, 0.6, 0.6, 0.75, 1.1, 1.3, 1.9, 2.2, 3.4, 5.0])
+    seen = x > 0.6
+    model = fit_family(np.where(seen, x, -np.inf), "lognormal", upper=x)
+
+    def slopes(theta):  # of the log-likelihood, by mills = phi / Phi at the limit
+        mu, sigma = theta
+        z = (np.log(x) - mu) / sigma
+        mills = np.exp(stats.norm.logpdf(z) - stats.norm.logcdf(z))
+        of_mu = np.where(seen, z, -mills).sum()
+        return of_mu, np.where(seen, z * z - 1, -z * mills).sum()
+
+    mu, sigma = optimize.root(slopes, [0.3, 0.8], tol=1e-12).x
+    assert model.params_ == pytest.approx({"mu": mu, "sigma": sigma}, rel=1e-7)
