@@ -208,6 +208,7 @@ def goodness_of_fit(
     values were seen inside intervals of other rows, a drawn value is shown as one that holds it,
     with the probability N / (n p) for an interval that stands there N times and has the
     probability p; such tests reject too rarely where all intervals are different.
+    With random limits of follow-up the test is conservative in few rows, too.
 
     References
     ----------
