@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, tuple[str, str | None]] = {
     "nce_density": ("", "iris wine"),
     "ddpm_mixed": ("3", "1 300"),
     "ddpm_tables": ("3 5", "1 1"),
-    "tabular_c2st": ("", None),
+    "tabular_c2st": ("adult magic --seeds 1", None),
     "synthetic_report": ("10", "2"),
     "ddpm_digits": ("3", None),
     "ddpm_imputation": ("", None),
