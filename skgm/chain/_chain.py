@@ -25,7 +25,7 @@ from skgm._sklearn import (
 from skgm._warnings import warn_user
 from skgm.base import DensityEstimator, DensityTags, in_blocks, transactional
 from skgm.chain._categories import cells_for, distinct_rows, with_atoms
-from skgm.chain._factor import Training
+from skgm.chain._factor import FEW_ROWS, Training
 from skgm.chain._ordered import OrderedChain
 from skgm.tables._columns import base_measures
 from skgm.tables._margins import Margin, NumberMargin, learn_margin, margin_of, margin_state
@@ -81,7 +81,8 @@ class DensityChain(DensityEstimator):
         rows; from 16,000 rows on 128, and from 64,000 on 256, as the square root of their number.
     order : "auto" or list of column names or numbers, default="auto"
         Order of the chain, for a single chain. Known columns of `given` are best placed first.
-        "auto" is the order of the table.
+        "auto" is the order of the table; in tables of up to a thousand rows numbers come after
+        categories, given which they are easier to describe.
     n_orders : "auto" or int, default="auto"
         Number of chains with other orders (reversed, then random ones) in an exact equal mixture.
         "auto" is three for tables of up to a million entries, and one beyond.
@@ -301,18 +302,25 @@ class DensityChain(DensityEstimator):
         return margins
 
     def _choose_orders(self, shape: tuple[int, int], rng: np.random.Generator) -> list[list[int]]:
-        """Return distinct orders: that of the table, reversed, then random ones."""
+        """Return distinct orders: that of the table, reversed, then random ones.
+
+        In tables of few rows all of them take categories before numbers.
+        """
         n, d = shape
         own = not isinstance(self.order, str)
         first = self._named_order(d) if own else list(range(d))
+        late = np.array([about["kind"] != "category" for about in self.columns_])
+        if own or n > FEW_ROWS:
+            late[:] = False
         wanted = self.n_orders
         if isinstance(wanted, str):
             wanted = 1 if own or n * d > _SEVERAL_ORDERS_UP_TO else 3
-        orders = [first, first[::-1]][: min(wanted, d)]
+        orders = [_arranged(first, late), _arranged(first[::-1], late)][: min(wanted, d)]
+        orders = orders[: 1 + (orders[0] != orders[-1])]
         for _ in range(20 * wanted):
             if len(orders) == wanted:
                 break
-            order = rng.permutation(d).tolist()
+            order = _arranged(rng.permutation(d).tolist(), late)
             if order not in orders:
                 orders.append(order)
         return orders
@@ -546,6 +554,11 @@ class DensityChain(DensityEstimator):
     def _to_container(self, rows: np.ndarray, schema: dict[str, Any] | None) -> Any:
         super()._to_container(rows, None)  # refuses what is not finite
         return self._reader().written(rows, schema, self._sample_dtype)
+
+
+def _arranged(order: list[int], late: np.ndarray) -> list[int]:
+    """Return the columns in the same order, but those that come late, (d,), after the others."""
+    return sorted(order, key=lambda j: bool(late[j]))
 
 
 def _check_ranges(rows: np.ndarray, names: list[str]) -> None:

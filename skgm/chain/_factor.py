@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit, logit
 from scipy.stats import rankdata
@@ -22,17 +23,18 @@ from sklearn.utils.validation import has_fit_parameter
 from skgm._numerics.blocks import row_blocks
 from skgm._numerics.forest import Forest
 from skgm._sklearn import boosted_forest, fit_boosting
-from skgm.chain._linear import LinearModel
+from skgm.chain._linear import LinearModel, NormalModel
 from skgm.chain._splits import Splits, centering_shift, log_probability
 from skgm.tables._margins import CategoryMargin, Margin
 
-__all__ = ["Factor", "Training", "column_features", "fit_factor"]
+__all__ = ["FEW_ROWS", "Factor", "Training", "column_features", "fit_factor"]
 
 _ONE_HOT_UP_TO = 30  # categories; beyond, their rank by frequency
-_FEW_ROWS = 1000  # up to here the number of trees is chosen by cross-fitting, then all rows train
+FEW_ROWS = 1000  # up to here the number of trees is chosen by cross-fitting, then all rows train
 _FOLDS, _HELD_OUT = 3, 0.1
+_FOLDS_OF_NORMALS = 10  # they cost little
 _LEAST_SHRINKAGE = 0.02  # below, the column counts as independent of the earlier ones
-_MOST_LINEAR, _ROUNDS = 3.0, 20  # a logistic regression with a penalty is too cautious
+_MOST_LINEAR = 3.0  # a logistic regression with a penalty is too cautious
 _MAX_TREES, _PATIENCE = 500, 15
 _LEAST_CALIBRATED = 30  # simulated rows at a split; also the prior weight of a shift of zero
 _MOST_FEATURES, _SCREENED = 100, 50  # with more, those that differ most between the cells serve
@@ -91,8 +93,8 @@ class Factor:
         How far to go from the log-odds of the margin to those of the model.
     chosen : ndarray of int or None
         Which features of the earlier columns the models see; None for all.
-    linear : LinearModel or None
-        Of categories in tables of few rows.
+    linear : LinearModel, NormalModel or None
+        Of categories and of numbers without atoms, in tables of few rows.
     linear_share : float
         How far to go from the log-odds of the margin to those of `linear`.
     """
@@ -103,7 +105,7 @@ class Factor:
     shift: np.ndarray
     shrinkage: float = 1.0
     chosen: np.ndarray | None = None
-    linear: LinearModel | None = None
+    linear: LinearModel | NormalModel | None = None
     linear_share: float = 0.0
 
     def log_odds(self, prefix: np.ndarray, rows: np.ndarray, splits: np.ndarray) -> np.ndarray:
@@ -238,8 +240,8 @@ def fit_factor(prefix: np.ndarray, x: np.ndarray, margin: Margin, training: Trai
     features = np.hstack([prefix[rows], splits.features(taken)])
     fit = _fit_boosted if training.estimator is None else _fit_classifier
     linear, smooth = None, None
-    if isinstance(margin, CategoryMargin) and training.estimator is None:
-        linear, odds = _fit_linear(prefix[seen], cells, splits, training, seen)
+    if training.estimator is None and len(seen) <= FEW_ROWS:
+        linear, odds = _fit_linear(prefix[seen], x[seen], margin, splits, training, seen)
         smooth = None if odds is None else odds[np.searchsorted(seen, rows), taken]
     model, (shrinkage, share) = fit(features, right, rows, training, smooth)
     if shrinkage < _LEAST_SHRINKAGE:
@@ -253,24 +255,34 @@ def fit_factor(prefix: np.ndarray, x: np.ndarray, margin: Margin, training: Trai
 
 def _fit_linear(
     features: np.ndarray,
-    cells: np.ndarray,
+    x: np.ndarray,
+    margin: Margin,
     splits: Splits,
     training: Training,
     seen: np.ndarray,
-) -> tuple[LinearModel | None, np.ndarray | None]:
-    """Fit a logistic regression of few rows; return it and cross-fitted log-odds at all splits."""
-    n_cells, weight = len(splits.path), training.weight[seen]
-    if len(seen) > _FEW_ROWS or n_cells > _ONE_HOT_UP_TO:
+) -> tuple[LinearModel | NormalModel | None, np.ndarray | None]:
+    """Fit a regression to few rows; return it and cross-fitted log-odds at all splits."""
+    n_cells, weight, cells = len(splits.path), training.weight[seen], margin.cells(x)
+    if isinstance(margin, CategoryMargin):
+        unfit = n_cells > _ONE_HOT_UP_TO
+    else:
+        unfit = len(margin.atoms) > 0
+    if unfit:
         return None, None
-    fold = (training.place[seen] * _FOLDS).astype(int)
+
+    def fit(rows: np.ndarray) -> LinearModel | NormalModel | None:
+        if isinstance(margin, CategoryMargin):
+            return LinearModel.fit(features[rows], cells[rows], n_cells, weight[rows])
+        return NormalModel.fit(features[rows], x[rows], margin.edges, margin.mass, weight[rows])
+
+    n_folds = _FOLDS if isinstance(margin, CategoryMargin) else _FOLDS_OF_NORMALS
+    fold = (training.place[seen] * n_folds).astype(int)
     odds = np.tile(splits.log_odds, (len(seen), 1))
-    for held in (fold == k for k in range(_FOLDS)):
-        part = None
-        if held.any() and not held.all():
-            part = LinearModel.fit(features[~held], cells[~held], n_cells, weight[~held])
+    for held in (fold == k for k in range(n_folds)):
+        part = fit(~held) if held.any() and not held.all() else None
         if part is not None:
             odds[held] = part.log_odds(features[held], splits)
-    return LinearModel.fit(features, cells, n_cells, weight), odds
+    return fit(np.ones(len(x), dtype=bool)), odds
 
 
 def _screened(prefix: np.ndarray, cells: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -295,43 +307,27 @@ def _screened(prefix: np.ndarray, cells: np.ndarray, weight: np.ndarray) -> np.n
     return np.sort(np.argsort(-found, kind="stable")[:_SCREENED])
 
 
-def _shrinkage(
-    gain: np.ndarray, offset: np.ndarray, right: np.ndarray, weight: np.ndarray, most: float = 1.0
-) -> float:
-    """Return the t in [0, most] with which offset + t gain predicts held-out sides best.
-
-    The log-likelihood of a logistic regression on one feature is concave: Newton's method.
-    """
-    t = 1.0
-    for _ in range(50):
-        p = expit(offset + t * gain)
-        slope = (weight * (right - p) * gain).sum()
-        curvature = (weight * p * (1 - p) * gain**2).sum()
-        step = slope / curvature if curvature > 0 else 0.0
-        t = float(np.clip(t + np.clip(step, -0.5, 0.5), 0.0, most))
-        if abs(step) < 1e-6 or (t == 0.0 and step < 0) or (t == most and step > 0):
-            break
-    return t
-
-
-def _both_shares(
+def _shares(
     odds: np.ndarray,
     smooth: np.ndarray | None,
     margin: np.ndarray,
     right: np.ndarray,
     weight: np.ndarray,
 ) -> tuple[float, float]:
-    """Return how far to go to the trees and to the regression: one given the other, in turn."""
-    if smooth is None:
-        return _shrinkage(odds - margin, margin, right, weight), 0.0
-    trees, linear, share = odds - margin, smooth - margin, (0.0, 0.0)
-    for _ in range(_ROUNDS):
-        first = _shrinkage(trees, margin + share[1] * linear, right, weight)
-        second = _shrinkage(linear, margin + first * trees, right, weight, _MOST_LINEAR)
-        moved, share = abs(first - share[0]) + abs(second - share[1]), (first, second)
-        if moved < 1e-4:
-            break
-    return share
+    """Return how far to go to the trees and to the regression, so that held-out sides are likely.
+
+    The log-likelihood of a logistic regression on two features is concave in both shares together.
+    """
+    gains = np.column_stack([odds - margin, (margin if smooth is None else smooth) - margin])
+
+    def loss(shares: np.ndarray) -> tuple[float, np.ndarray]:
+        total = margin + gains @ shares
+        value = weight @ np.logaddexp(0.0, np.where(right, -total, total))
+        return float(value), gains.T @ (weight * (expit(total) - right))
+
+    bounds = [(0.0, 1.0), (0.0, _MOST_LINEAR)]
+    found = minimize(loss, (0.5, 0.5), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return float(found[0]), 0.0 if smooth is None else float(found[1])
 
 
 def _fit_held_out(
@@ -347,7 +343,7 @@ def _fit_held_out(
     `smooth` are log-odds of a regression that has not seen the row, (m,), or None.
     """
     weight, place = training.weight[rows], training.place[rows]
-    few = len(np.unique(rows)) <= _FEW_ROWS
+    few = len(np.unique(rows)) <= FEW_ROWS
     folds = [(place * _FOLDS).astype(int) == fold for fold in range(_FOLDS)]
     models, told = [], []
     for held in folds if few else [place < _HELD_OUT]:
@@ -361,7 +357,7 @@ def _fit_held_out(
     held = np.concatenate([np.flatnonzero(mask) for _, mask in told])
     odds = np.concatenate([found for found, _ in told])
     other = None if smooth is None else smooth[held]
-    return models, _both_shares(odds, other, features[held, -1], right[held], weight[held])
+    return models, _shares(odds, other, features[held, -1], right[held], weight[held])
 
 
 _FORESTS: WeakKeyDictionary[Any, Forest | None] = WeakKeyDictionary()  # of models in use

@@ -40,6 +40,7 @@ _OFTEN, _SURE = 5.0, 3.0  # rows of a value that repeats; log-likelihood beyond 
 _FEWEST, _PENALTY = 2.0, 1.25  # rows of a bin; times the log of the rows that a split divides
 _NARROWEST = 1e-300  # width of a bin, so that no density overflows
 _FEW_VALUES = 20  # a column of as few values that repeat has atoms only
+_FEW_ROWS, _BESIDE = 1000, 10.0  # up to here gaps count; rows on either side that tell their size
 _MIN_ATOM = 5.0  # times as many rows as values have on average
 
 
@@ -376,10 +377,13 @@ def _histogram(
     closes = (np.diff(group) > 0) | heavy[1:] | heavy[:-1]
     alone = heavy | (_repeats(value, count, closes, step) if not is_grid else step > 0)
     starts = np.concatenate([[True], closes | alone[1:] | alone[:-1]])
+    empty = _wide_gaps(value, count, step)
+    starts[1:] |= empty
+    closes |= empty
     starts = _split_evenly(value, count, starts, step)
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(value)) - 1
-    left, right = _bin_ends(value, first, last, alone[first], step)
+    left, right = _bin_ends(value, first, last, alone[first], step, empty)
     edges = left[1:][closes[first[1:] - 1]]
     gap = np.flatnonzero(left[1:] > right[:-1]) + 1  # between two recorded values
     edges = np.union1d(edges, right[:-1][closes[first[1:] - 1]])
@@ -451,17 +455,50 @@ def _middles(value: np.ndarray, step: float) -> np.ndarray:
     return np.asarray(middle)
 
 
+def _wide_gaps(value: np.ndarray, count: np.ndarray, step: float) -> np.ndarray:
+    """Return which spaces between neighbors stay empty, in a table of few rows, (n - 1,).
+
+    Spaces of rows that are spread evenly are exponential, and one is t times as wide as the mean of
+    m others with the probability (1 + t/m)^-m. The others are next to it, on either side. Of k
+    spaces the widest is taken for a gap once in twenty columns, by e^-3 / k.
+    """
+    gap, total = np.diff(value), np.cumsum(count)
+    if total[-1] > _FEW_ROWS:
+        return np.zeros(len(gap), dtype=bool)
+    below, above = total[:-1], total[-1] - total[:-1]
+    low = np.searchsorted(total, below - _BESIDE, side="right")
+    high = np.searchsorted(total, below + _BESIDE)
+    m = 2 * _BESIDE - 2
+    usual = (value[np.minimum(high, len(value) - 1)] - value[low] - gap) / m
+    surprising = m * np.expm1((np.log(len(value)) + _SURE) / m)
+    wide = gap - step > np.maximum(usual, step / 2) * surprising
+    return np.asarray(wide & (below >= _BESIDE) & (above >= _BESIDE))
+
+
 def _bin_ends(
-    value: np.ndarray, first: np.ndarray, last: np.ndarray, tight: np.ndarray, step: float
+    value: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    tight: np.ndarray,
+    step: float,
+    empty: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of each bin: halfway to the next one, or half a step from a heavy value."""
+    """Return both ends of each bin: halfway to the next one, or half a step from a heavy value.
+
+    Bins reach as little into a gap that is `empty`.
+    """
     half = step / 2
     gap = _gap_of(value)
     outer = half if step else gap / 2
     left, right = value[first] - half, value[last] + half
     middle = _middles(value, step)[last[:-1]]
-    open_ = ~(tight[:-1] | tight[1:])
+    open_ = ~(tight[:-1] | tight[1:] | empty[last[:-1]])
     left[1:][open_], right[:-1][open_] = middle[open_], middle[open_]
+    if not step:
+        bare = empty[last[:-1]]
+        reach = np.minimum(outer, (left[1:] - right[:-1])[bare] / 4)
+        left[1:][bare] -= reach
+        right[:-1][bare] += reach
     left[0], right[-1] = value[first[0]] - outer, value[last[-1]] + outer
     return left, right
 

@@ -15,6 +15,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skgm import DensityChain
 from skgm.chain._factor import Training, fit_factor
+from skgm.chain._linear import NormalModel
+from skgm.chain._splits import Splits
 from skgm.tables._margins import learn_margin
 
 RNG = np.random.default_rng(0)
@@ -344,3 +346,40 @@ def test_categories_of_a_short_table_are_sure_far_from_the_boundary():
     assert rows.groupby("kind")["x"].std().max() < 2.5  # 1, and what the cells add
     holes = pd.DataFrame({"x": np.nan, "kind": ["a", "b", "c"]})
     assert np.exp(chain.score_samples(holes)).sum() == pytest.approx(1.0)
+
+
+def test_a_normal_regression_gives_cells_the_probability_of_its_law():
+    """Mean and scale depend on a feature with holes: log-odds against those of scipy's normal."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=4000)
+    x = 3 + 2 * z + np.exp(0.5 * z - 1) * rng.normal(size=len(z))
+    edges = np.quantile(x, np.arange(1, 8) / 8)
+    splits = Splits.of(np.full(8, 1 / 8))
+    model = NormalModel.fit(z[:, None], x, edges, np.full(8, 1 / 8), np.ones(len(z)))
+    at = np.array([[-1.0], [0.0], [0.5]])
+    law = stats.norm(3 + 2 * at, np.exp(0.5 * at - 1))
+    whole = np.concatenate([[-np.inf], edges, [np.inf]])
+
+    def mass(low, high):
+        return law.cdf(whole[high]) - law.cdf(whole[low])
+
+    wanted = mass(splits.middle, splits.high) / np.maximum(mass(splits.low, splits.high), 1e-9)
+    found = 1 / (1 + np.exp(-model.log_odds(at, splits)))
+    likely = mass(splits.low, splits.high) > 0.02
+    assert found[likely] == pytest.approx(wanted[likely], abs=0.03)
+    assert np.isfinite(model.log_odds(np.array([[np.nan], [1e9]]), splits)).all()
+
+
+def test_few_rows_of_separate_classes_are_drawn_within_their_classes():
+    """Trees alone leave a class a few per cent of the others, twenty deviations away."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 150)
+    first = 20.0 * kind + rng.normal(size=150)
+    frame = pd.DataFrame({"x": first, "y": first + rng.normal(size=150), "kind": kind})
+    frame = frame.astype({"kind": "category"})
+    chain = DensityChain(random_state=0).fit(frame)
+    assert [order[0] for order in chain.orders_] == [2, 2]  # the class first, whatever the table
+    drawn = chain.sample(600, random_state=0)
+    away = (drawn["x"] - 20.0 * drawn["kind"].astype(float)).abs()
+    assert (away > 8).mean() < 0.02
+    assert (drawn["y"] - drawn["x"]).abs().quantile(0.9) < 4

@@ -178,6 +178,21 @@ def test_evenly_spread_rows_are_not_split():
     assert len(margin.knot_mass) <= 12
 
 
+def test_a_gap_between_two_clumps_of_few_rows_stays_empty():
+    """A gap is found in one in twenty columns where there is none, and no bin reaches into one."""
+    rng = np.random.default_rng(0)
+    clumps = np.concatenate([rng.uniform(0, 1, 70), rng.uniform(3, 4, 80)])
+    for x in (clumps, np.round(clumps, 2)):
+        margin = NumberMargin.learn(x, np.ones(len(x)), 8)
+        inside = np.exp(margin.log_density(np.linspace(1.1, 2.9, 50)))
+        assert inside.max() < 0.01  # the broad part alone, where a bin had about 0.05
+        drawn = margin.draw_in_cell(rng.choice(len(margin.mass), 1000, p=margin.mass), rng)
+        assert ((drawn > 1.1) & (drawn < 2.9)).mean() < 0.01
+    columns = rng.lognormal(size=(200, 100))
+    cut = [(NumberMargin.learn(x, np.ones(100), 8).knot_mass == 0).any() for x in columns]
+    assert np.mean(cut) < 0.1
+
+
 def test_a_constant_column_gives_other_values_a_density():
     margin = margin_of("constant")
     assert np.isfinite(margin.log_density(np.array([4.0, 0.0, 2209.0]))).all()
