@@ -317,7 +317,7 @@ class NumberMargin:
         rows = np.rint(rows / self.step) * self.step
         rows = np.where(rows > high, rows - self.step, np.where(rows < low, rows + self.step, rows))
         decimals = round(-np.log10(self.step)) if half else 0
-        return np.round(rows, max(decimals, 0))
+        return np.asarray(np.round(rows, max(decimals, 0)) + 0.0)  # no minus zero
 
 
 Margin = CategoryMargin | NumberMargin

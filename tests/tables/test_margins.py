@@ -196,3 +196,12 @@ def test_a_gap_between_two_clumps_of_few_rows_stays_empty():
 def test_a_constant_column_gives_other_values_a_density():
     margin = margin_of("constant")
     assert np.isfinite(margin.log_density(np.array([4.0, 0.0, 2209.0]))).all()
+
+
+@pytest.mark.parametrize("name", ["tenths", "zeros"])
+def test_zeros_are_drawn_without_a_sign(name):
+    margin, rng = margin_of(name), np.random.default_rng(0)
+    cells = rng.choice(len(margin.mass), 4000, p=margin.mass)
+    drawn = margin.draw_in_cell(cells, rng)
+    assert (drawn == 0).any()
+    assert not np.signbit(drawn[drawn == 0]).any()
