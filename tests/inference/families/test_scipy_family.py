@@ -298,19 +298,25 @@ def test_a_shape_that_runs_to_its_edge_along_a_profile_costs_no_interval():
 
 @pytest.mark.slow
 def test_lost_ends_are_the_ends_of_the_space_and_spare_the_others():
-    """The likelihood has a second maximum at an infinite shape; searches leap there on the way."""
+    """The likelihood is highest at an infinite shape, though it has a lower maximum besides."""
     X = stats.skewnorm.rvs(2, size=(30, 1), random_state=0)
-    model = MLEDensity(stats.skewnorm).fit(X)
-    with pytest.warns(ConvergenceWarning, match="The upper end of the interval of '(a|scale)' .*"):
+    with pytest.warns(ConvergenceWarning, match="runs towards, an edge"):
+        model = MLEDensity(stats.skewnorm).fit(X)
+    with pytest.warns(ConvergenceWarning, match="about an estimate on an edge"):
         found = model.confidence_intervals(method="profile")
     assert found["a"][1] == found["scale"][1] == np.inf
     assert found["loc"][0] < model.params_["loc"] < found["loc"][1]
-    low = found["scale"][0]
-    start = [model.params_["a"], model.params_["loc"]]
-    rest = optimize.minimize(
-        lambda t: -stats.skewnorm.logpdf(X, *t, low).sum(), start, method="Nelder-Mead"
-    )
-    assert_allclose(2 * (model.loglik_ + rest.fun), stats.chi2.ppf(0.95, 1), rtol=1e-3)
+    for loc in found["loc"]:
+        tried = [
+            optimize.minimize(
+                lambda t, end=loc: -stats.skewnorm.logpdf(X, np.exp(t[0]), end, np.exp(t[1])).sum(),
+                [shape, 0.0],
+                method="Nelder-Mead",
+                options={"maxiter": 4000, "maxfev": 4000},
+            ).fun
+            for shape in (0.0, 1.0, 4.0)
+        ]
+        assert_allclose(2 * (model.loglik_ + min(tried)), stats.chi2.ppf(0.95, 1), rtol=1e-2)
 
 
 def test_a_restricted_estimate_that_is_lost_says_so():
