@@ -8,7 +8,7 @@ from scipy import stats
 
 from skgm import MLEDensity, fit_family
 
-pytest.importorskip("skpro")
+pytest.importorskip("skpro", reason="skpro is an optional extra: pip install 'skgm[skpro]'")
 from skgm.skpro import FamilyDistribution, FamilyFitter
 
 RNG = np.random.default_rng(0)

@@ -228,7 +228,7 @@ class ParametricDensity(DensityEstimator):
 
     def _grouped_intervals(self, level: float, X: Any, sample_weight: Any, codes: Any) -> Any:
         """Return what `_intervals` returns, robust to rows of a cluster that depend."""
-        raise NotImplementedError
+        raise NotImplementedError  # asked only of kinds that take `groups`
 
     def _function_intervals(self, of: Any, level: float, method: str) -> ConfidenceIntervals:
         """Return intervals of functions of the parameters."""

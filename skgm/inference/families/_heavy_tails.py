@@ -40,7 +40,7 @@ class HeavyTailedFamily(LocationScaleFamily):
 
     def tail_index(self, params: Params) -> Any:
         """Return the tail index per column."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def start(self, statistics: Rows) -> dict[str, np.ndarray]:
         """Return the median and half the distance of the quartiles."""

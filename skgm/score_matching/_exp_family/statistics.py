@@ -55,19 +55,19 @@ class Statistics:
     @property
     def names(self) -> list[str]:
         """Names of the statistics, (m,)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def depends(self, j: int) -> np.ndarray:
         """Return which statistics depend on column j, (q,)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def values(self, Z: np.ndarray) -> np.ndarray:
         """Return the statistics, (n, m)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def slopes(self, Z: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
         """Return first and second derivatives with respect to column j, (n, q) each."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def base(self, Z: np.ndarray) -> np.ndarray:
         """Return the part of the log-density without parameters, (n,)."""

@@ -84,11 +84,11 @@ class PenalizedQuadratic:
 
     def image(self, V: np.ndarray) -> np.ndarray:
         """Return H V, symmetric like V, and in its precision."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def largest_eigenvalue(self) -> float:
         """Return a bound of H relative to its diagonal."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: every kind writes it
 
     def hessian(self, V: np.ndarray) -> np.ndarray:
         self.n_products += 1
